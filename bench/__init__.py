@@ -1,0 +1,1 @@
+"""Benchmarks against dtach and tmux; `bench/run` is the program."""

@@ -1,0 +1,306 @@
+"""Client: every request of a node as a typed call. One call, one connection.
+
+Numbers are checked here as well as in the node, so that a mistake is a UsageError before anything
+is sent. Calls that change nothing are repeated when the worker is replaced under them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from codewire.client.connection import Redial, check_answer, field, open_stream, receive_message
+from codewire.client.readers import read_events, read_log, read_watch
+from codewire.client.target import resolve_target
+from codewire.errors import ConnectionLost, NodeUnreachable, UsageError
+from codewire.wire.control import encode_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from codewire.client.readers import LogChunk, WatchChunk
+    from codewire.client.target import Target
+    from codewire.io.streams import FrameStream
+
+MAX_U16 = 0xFFFF
+MAX_U32 = 0xFFFFFFFF
+MAX_U64 = 0xFFFFFFFFFFFFFFFF
+
+# Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
+INPUT_CHUNK_BYTES = 16 * 1024
+
+
+def print_notice(line: str) -> None:
+    """Say one line on stderr, where there is one."""
+    if sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class Client:
+    """Talks to one node; any number of threads may share it.
+
+    `server` is None for the local node, a name in servers.toml, or a URL. A local node that does
+    not run is started unless `autostart` is false; `notify` is then told in one line (default:
+    stderr). Every call may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the
+    node's own text, RequestError.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        token: str | None = None,
+        *,
+        autostart: bool = True,
+        notify: Callable[[str], None] = print_notice,
+    ) -> None:
+        self.target: Target = resolve_target(server, token)
+        self._autostart = autostart and self.target.is_local
+        self._notify = notify
+
+    # Sessions
+
+    def list_sessions(self) -> list[dict[str, Any]]:
+        """Return SessionInfo of every session, finished ones included, by id (spec/wire.md 7)."""
+        answer = self._ask({"type": "ListSessions"})
+        return [s for s in field(answer, "sessions", []) if isinstance(s, dict)]
+
+    def launch(
+        self,
+        command: list[str],
+        *,
+        working_dir: str | None = None,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        env: Iterable[str] = (),
+        stdin_data: bytes = b"",
+        rows: int | None = None,
+        cols: int | None = None,
+    ) -> int:
+        """Start `command` (an argv, no shell) in a new session and return its id.
+
+        `working_dir` defaults to the current directory for the local node, to the node's choice
+        for others. `env` are KEY=VALUE strings. `stdin_data` is typed once the session runs.
+        """
+        if working_dir is not None or self.target.is_local:
+            working_dir = os.path.abspath(working_dir or os.getcwd())
+        request = {
+            "type": "Launch",
+            "command": list(command),
+            "working_dir": working_dir,
+            "name": name or None,
+            "tags": list(tags) or None,
+            "env": _environment(env) or None,
+            "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
+            "rows": whole_number("rows", rows, MAX_U16),
+            "cols": whole_number("cols", cols, MAX_U16),
+        }
+        return field(self.call(request), "id", 0)
+
+    def status(self, session_id: int) -> dict[str, Any]:
+        """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes."""
+        return self._ask({"type": "GetStatus", "id": _id(session_id)})
+
+    def kill(self, session_id: int) -> dict[str, Any]:
+        """End a session and return the Killed answer once its processes are gone.
+
+        `finished` is true in it when the session had ended before; `survivors` lists what even
+        SIGKILL could not end, each with `pid` and `command`.
+        """
+        return self.call({"type": "Kill", "id": _id(session_id)})
+
+    def kill_all(self) -> int:
+        """End every running session and return how many there were."""
+        return field(self.call({"type": "KillAll"}), "count", 0)
+
+    def kill_by_tags(self, tags: Iterable[str]) -> int:
+        """End the running sessions that carry any of the tags and return how many there were."""
+        return field(self.call({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+
+    def send_input(self, session_id: int, data: bytes) -> int:
+        """Type bytes into a session, in order, and return how many it took.
+
+        Blocks while the session's terminal is full. After an error some of it may have been typed.
+        """
+        request = {"type": "SendInput", "id": _id(session_id)}
+        sent = 0
+        for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
+            chunk = encode_bytes(data[start : start + INPUT_CHUNK_BYTES])
+            sent += field(self.call({**request, "data": chunk or None}), "bytes", 0)
+        return sent
+
+    # Reading
+
+    def logs(
+        self,
+        session_id: int,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        strip_ansi: bool = True,
+        from_offset: int | None = None,
+    ) -> Iterator[LogChunk]:
+        """Yield a session's log: all of it, its last `tail` lines, or from a byte offset on.
+
+        With `follow` it goes on until the session ends. Survives the replacement of the worker.
+        """
+        request = {
+            "type": "Logs",
+            "id": _id(session_id),
+            "follow": follow,
+            "tail": whole_number("tail", tail, MAX_U32),
+            "strip_ansi": strip_ansi,
+            "from_offset": whole_number("from_offset", from_offset, MAX_U64),
+        }
+        return read_log(self.connect, Redial(self.target), request)
+
+    def watch(
+        self,
+        session_id: int,
+        *,
+        include_history: bool = True,
+        history_lines: int | None = None,
+        from_offset: int | None = None,
+    ) -> Iterator[WatchChunk]:
+        """Yield a session's raw output until it ends; the last chunk carries its final status.
+
+        Survives the replacement of the worker.
+        """
+        request = {
+            "type": "WatchSession",
+            "id": _id(session_id),
+            "include_history": include_history,
+            "history_lines": whole_number("history_lines", history_lines, MAX_U32),
+            "from_offset": whole_number("from_offset", from_offset, MAX_U64),
+        }
+        return read_watch(self.connect, Redial(self.target), request)
+
+    def subscribe(
+        self,
+        session_id: int | None = None,
+        tags: Iterable[str] = (),
+        event_types: Iterable[str] = (),
+    ) -> Iterator[dict[str, Any]]:
+        """Yield a SubscribeAck, then events as they happen, for ever (spec/wire.md 9.4, 13).
+
+        Filters are ANDed; none means every event. `EventsLost` items say how many this reader was
+        too slow for; a second SubscribeAck that the worker was replaced.
+        """
+        request = {
+            "type": "Subscribe",
+            "id": None if session_id is None else _id(session_id),
+            "tags": list(tags) or None,
+            "event_types": list(event_types) or None,
+        }
+        return read_events(self.connect, Redial(self.target), request)
+
+    def wait(
+        self,
+        session_id: int | None = None,
+        tags: Iterable[str] = (),
+        condition: str = "all",
+        timeout_seconds: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Block until a session, or all or any of those with a tag, have ended; return them.
+
+        Raises RequestError "wait timed out" after `timeout_seconds` (None or 0: never).
+        """
+        wanted = list(tags)
+        if session_id is None and not wanted:
+            raise UsageError("wait needs a session or a tag")
+        if condition not in ("all", "any"):
+            raise UsageError(f"condition must be all or any, got {condition!r}")
+        request = {
+            "type": "Wait",
+            "id": None if session_id is None else _id(session_id),
+            "tags": wanted or None,
+            "condition": condition,
+            "timeout_seconds": whole_number("timeout_seconds", timeout_seconds, MAX_U64) or None,
+        }
+        return [s for s in field(self._ask(request), "sessions", []) if isinstance(s, dict)]
+
+    # The node
+
+    def node_status(self) -> dict[str, Any]:
+        """Return the node's version, processes, start times and session counts."""
+        return field(self._ask({"type": "NodeStatus"}), "node", {})
+
+    def node_restart(self) -> None:
+        """Replace the node's worker; sessions and attached clients live on."""
+        self.call({"type": "NodeRestart"})
+
+    # Requests
+
+    def call(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send one request and return its single answer (spec/wire.md 5, 6).
+
+        Keys whose value is None are left out. Raises RequestError when the answer is an Error.
+        """
+        answer = _exchange(self.connect(), request)
+        if answer is None:
+            raise ConnectionLost("connection closed before response")
+        return check_answer(answer)
+
+    def connect(self) -> FrameStream:
+        """Return a new connection, after starting the node if need be; the caller closes it."""
+        try:
+            return open_stream(self.target)
+        except NodeUnreachable:
+            if not self._autostart:
+                raise
+        from codewire.client.autostart import ensure_node
+
+        ensure_node(self.target.data_dir, self._notify)
+        return open_stream(self.target)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request that changes nothing: it is sent again when its worker goes away."""
+        started = time.monotonic()
+        timeout = request.get("timeout_seconds")
+        answer = _exchange(self.connect(), request)
+        redial = Redial(self.target)
+        while answer is None:
+            stream = redial.open()
+            if timeout is not None:
+                left = timeout - int(time.monotonic() - started)
+                # 0 would mean for ever; the node words the time-out itself.
+                request = {**request, "timeout_seconds": max(1, left)}
+            answer = _exchange(stream, request)
+        return check_answer(answer)
+
+
+def _exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Send a request and return the first answer, None when the node went away. Closes the stream."""
+    try:
+        stream.send_control(request)
+        return receive_message(stream)
+    except ConnectionLost:
+        return None
+    finally:
+        stream.close()
+
+
+def _id(session_id: int) -> int:
+    checked = whole_number("session id", session_id, MAX_U32)
+    if checked is None:
+        raise UsageError("session id must be a whole number, got None")
+    return checked
+
+
+def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | None:
+    """Return `value` if it is None or a whole number from 0 to `maximum`. Raises UsageError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
+        raise UsageError(f"{name} must be a whole number from 0 to {maximum}, got {value!r}")
+    return value
+
+
+def _environment(entries: Iterable[str]) -> list[str]:
+    """Return KEY=VALUE entries. Raises UsageError for one that is none."""
+    checked = list(entries)
+    for entry in checked:
+        if "=" not in entry[1:]:
+            raise UsageError(f"env entries must be KEY=VALUE, got {entry!r}")
+    return checked

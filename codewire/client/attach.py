@@ -1,0 +1,325 @@
+"""The attach loop: a terminal and a session's output and input, joined until one of them ends.
+
+One thread, one poll(2) over stdin, stdout, the node's socket and the signals. Spec: cli.md 6.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from codewire.client import addressing
+from codewire.client.api import print_notice
+from codewire.client.link import Detached, Ended, Gap, Link, Output
+from codewire.client.statusbar import StatusBar
+from codewire.client.terminal import (
+    FATAL_SIGNALS,
+    STDIN,
+    STDOUT,
+    RawTerminal,
+    Signals,
+    require_terminal,
+    signal,
+    terminal_size,
+    write_some,
+)
+from codewire.errors import CodewireError, ConnectionLost, ProtocolError, UsageError
+from codewire.term.chord import DETACH, DetachChord
+from codewire.term.restore import CLEAR
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+
+# A lone ESC may begin the chord's kitty form; a person does not type this fast.
+CHORD_SECONDS = 0.05
+# How long the node may take to confirm a detachment; it frees the session without that too.
+DETACH_SECONDS = 2.0
+# Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped.
+TYPED_BYTES = 64 * 1024
+READ_BYTES = 16 * 1024
+
+BAR_IDLE_SECONDS = 0.75
+BAR_PERIOD_SECONDS = 10.0
+# A replayed history flips in and out of the alternate screen; the session need not follow each.
+SIZE_SETTLE_SECONDS = 0.1
+
+
+class Ending(NamedTuple):
+    """What is said on stderr in the end ("" for nothing), and the exit status."""
+
+    text: str
+    exit_code: int
+
+
+def pick_session(client: Client) -> int:
+    """Return the session to attach to when none is named. Raises RequestError if there is none."""
+    require_terminal()
+    return addressing.oldest_unattached(client.list_sessions())
+
+
+def run(
+    client: Client,
+    session_id: int,
+    *,
+    include_history: bool = True,
+    history_lines: int | None = None,
+) -> int:
+    """Attach this process's terminal to a session until it ends or the user detaches.
+
+    Returns the exit status after saying on stderr how it ended. The terminal is as before on every
+    way out. Raises UsageError without a terminal or from inside the session, RequestError when the
+    node refuses. Main thread only.
+    """
+    require_terminal()
+    _refuse_own_session(client, session_id)
+    link = Link(client, session_id, include_history, history_lines)
+    link.open()
+    try:
+        print_notice(f"[cw] attached to session {session_id}")
+        with Signals() as signals, RawTerminal() as terminal:
+            ending = _Attachment(session_id, link, terminal, signals).run()
+    finally:
+        link.close()
+    if ending.text:
+        _say_last(f"\n{ending.text}")
+    return ending.exit_code
+
+
+def _refuse_own_session(client: Client, session_id: int) -> None:
+    if client.target.is_local and os.environ.get("CW_SESSION_ID") == str(session_id):
+        raise UsageError(
+            f"this is session {session_id}: attaching it to itself would repeat its output for ever"
+        )
+
+
+def _say_last(text: str) -> None:
+    try:
+        print_notice(text)
+    except OSError:
+        # The window was closed: nobody is left to tell.
+        pass
+
+
+class _Attachment:
+    """The loop's state: what is on its way to the terminal, and what is due when."""
+
+    def __init__(
+        self, session_id: int, link: Link, terminal: RawTerminal, signals: Signals
+    ) -> None:
+        self._session_id = session_id
+        self._link = link
+        self._terminal = terminal
+        self._signals = signals
+        self._bar = StatusBar()
+        self._chord = DetachChord()
+        self._out = b""
+        self._lost_bytes = 0
+        self._started = self._last_output = self._last_draw = time.monotonic()
+        self._was_up = True
+        self._chord_due: float | None = None
+        self._size_due: float | None = None
+        self._detach_due: float | None = None
+
+    def run(self) -> Ending:
+        """Pump until something ends it; never raises CodewireError."""
+        try:
+            self._take_size()
+            if self._bar.is_shown:
+                self._out = CLEAR + self._out
+            while True:
+                ending = self._take_items() or self._wait() or self._run_timers()
+                if ending is not None:
+                    return self._with_gap(ending)
+        except ConnectionLost:
+            return Ending("[cw] connection lost", 1)
+        except ProtocolError as error:
+            return Ending(f"[cw] connection error: {error}", 1)
+        except CodewireError as error:
+            return Ending(f"[cw] {error}", error.exit_code)
+        except OSError:
+            # Only the terminal's own descriptors raise here: it is gone.
+            return Ending("", 128 + signal.SIGHUP)
+
+    # From the node
+
+    def _take_items(self) -> Ending | None:
+        """Take what the node sent, as long as the terminal has room for it."""
+        while not self._out:
+            item = self._link.next_item()
+            if item is None:
+                return None
+            if isinstance(item, Output):
+                self._out = self._bar.feed(item.data)
+                self._note_size_change()
+            elif isinstance(item, Gap):
+                self._take_gap(item.size)
+            elif isinstance(item, Ended):
+                return Ending(f"[cw] {item.text}", 0)
+            elif isinstance(item, Detached):
+                return self._detached()
+        return None
+
+    def _take_gap(self, size: int) -> None:
+        """Tell of lost bytes where they are missing, unless a full-screen program is on display."""
+        if self._bar.is_alternate:
+            self._lost_bytes += size
+        else:
+            self._out = b"\r\n[cw] %s\r\n" % gap_text(size).encode()
+
+    def _with_gap(self, ending: Ending) -> Ending:
+        if not self._lost_bytes:
+            return ending
+        return Ending(f"[cw] {gap_text(self._lost_bytes)}\n{ending.text}", ending.exit_code)
+
+    def _detached(self, exit_code: int = 0) -> Ending:
+        return Ending(f"[cw] detached from session {self._session_id}", exit_code)
+
+    # The poll
+
+    def _wait(self) -> Ending | None:
+        """Wait for the first thing to happen and handle all that has."""
+        poller = select.poll()
+        poller.register(self._signals, select.POLLIN)
+        if self._out:
+            poller.register(STDOUT, select.POLLOUT)
+        if len(self._link.typed) < TYPED_BYTES and self._detach_due is None:
+            poller.register(STDIN, select.POLLIN)
+        link_fd = self._link.fileno()
+        # Without a wish of ours the link is not polled: its POLLHUP would come again and again.
+        wishes = (0 if self._out else select.POLLIN) | (
+            select.POLLOUT if self._link.wants_to_write() else 0
+        )
+        if link_fd >= 0 and wishes:
+            poller.register(link_fd, wishes)
+        ending = None
+        for fd, events in poller.poll(self._timeout_ms()):
+            if fd == link_fd:
+                self._serve_link(events, wishes)
+            elif fd == STDOUT:
+                self._out = self._out[write_some(self._out) :]
+                self._last_output = time.monotonic()
+            elif fd == STDIN:
+                ending = ending or self._read_keys()
+            else:
+                ending = self._take_signals()
+        return ending
+
+    def _serve_link(self, events: int, wishes: int) -> None:
+        gone = events & (select.POLLHUP | select.POLLERR)
+        if wishes & select.POLLOUT and events & select.POLLOUT | gone:
+            self._link.write()
+        if wishes & select.POLLIN and events & select.POLLIN | gone:
+            self._link.read()
+
+    def _read_keys(self) -> Ending | None:
+        data = os.read(STDIN, READ_BYTES)
+        if not data:
+            # In raw mode only a terminal that has gone away reads as ended.
+            return Ending("", 128 + signal.SIGHUP)
+        for event in self._chord.feed(data):
+            if event is DETACH:
+                return self._begin_detach()
+            self._link.typed += event
+        self._chord_due = time.monotonic() + CHORD_SECONDS if self._chord.holding else None
+        return None
+
+    def _begin_detach(self) -> Ending | None:
+        if not self._link.is_up:
+            return self._detached()
+        self._link.detach()
+        self._detach_due = time.monotonic() + DETACH_SECONDS
+        return None
+
+    def _take_signals(self) -> Ending | None:
+        numbers = self._signals.take()
+        fatal = sorted(numbers & FATAL_SIGNALS)
+        if fatal:
+            return self._detached(128 + fatal[0])
+        if signal.SIGCONT in numbers:
+            self._terminal.enter_raw_mode()
+        if numbers & {signal.SIGWINCH, signal.SIGCONT}:
+            self._take_size()
+        return None
+
+    # What is due when
+
+    def _timeout_ms(self) -> float | None:
+        """Return how long poll may sleep; None when nothing is due."""
+        times = [self._chord_due, self._size_due, self._detach_due, self._link.next_dial]
+        due = [t for t in (*times, self._bar_due()) if t is not None]
+        if not due:
+            return None
+        # Rounded up: poll counts whole milliseconds, and waking early would spin.
+        return max(0.0, min(due) - time.monotonic()) * 1000 + 1
+
+    def _run_timers(self) -> Ending | None:
+        now = time.monotonic()
+        if self._chord_due is not None and now >= self._chord_due:
+            self._chord_due = None
+            self._link.typed += self._chord.flush()
+        if self._size_due is not None and now >= self._size_due:
+            self._size_due = None
+            self._link.resize(*self._bar.session_size)
+        if self._detach_due is not None and now >= self._detach_due:
+            return self._detached()
+        if self._link.next_dial is not None and now >= self._link.next_dial:
+            if self._detach_due is not None:
+                return self._detached()
+            self._link.dial()
+        bar_due = self._bar_due()
+        if bar_due is not None and now >= bar_due and not self._out:
+            self._out = self._draw_bar()
+        return None
+
+    # Size and bar
+
+    def _take_size(self) -> None:
+        """Take the terminal's size: lay out the bar, tell the session, prepare the way out."""
+        rows, cols = terminal_size()
+        self._out += self._bar.resize(rows, cols)
+        if self._bar.may_draw:
+            self._out += self._draw_bar()
+        self._link.resize(*self._bar.session_size)
+        # The end message lands below everything that was on the screen.
+        self._terminal.epilogue = self._bar.remove() + b"\x1b[%d;1H" % max(rows, 1)
+
+    def _note_size_change(self) -> None:
+        """The session gets the bar's row while it uses the alternate screen."""
+        if self._size_due is None and self._bar.session_size != self._link.size:
+            self._size_due = time.monotonic() + SIZE_SETTLE_SECONDS
+
+    def _bar_due(self) -> float | None:
+        """Return when the bar is to be drawn next, None while it may not be."""
+        if not self._bar.may_draw or self._out:
+            return None
+        if self._bar.is_dirty or self._was_up != self._link.is_up:
+            return self._last_output + BAR_IDLE_SECONDS
+        return self._last_draw + BAR_PERIOD_SECONDS
+
+    def _draw_bar(self) -> bytes:
+        self._last_draw = time.monotonic()
+        self._was_up = self._link.is_up
+        state = "running" if self._was_up else "reconnecting..."
+        age = short_age(self._last_draw - self._started)
+        return self._bar.draw(f" [cw] session {self._session_id} | {state} | {age} | Ctrl+B d")
+
+
+def gap_text(size: int) -> str:
+    """Return the words for bytes of output that no log has any more."""
+    return f"{size} bytes of output are gone (log budget or full disk)"
+
+
+def short_age(seconds: float) -> str:
+    """Return a duration as the bar shows it.
+
+    >>> short_age(42), short_age(430), short_age(3800)
+    ('42s', '7m', '1h3m')
+    """
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    return f"{whole // 3600}h{whole % 3600 // 60}m"

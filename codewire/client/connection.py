@@ -1,0 +1,114 @@
+"""One connection to a node, and how it is made again when the node's worker was replaced.
+
+The listening socket outlives workers (the keeper holds it), so after a lost connection the next
+connect waits in the backlog for the new worker; only a refusal means that the node itself is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from codewire.errors import ConnectionLost, NodeUnreachable, ProtocolError, RequestError
+from codewire.io.streams import FrameStream
+from codewire.io.unix import connect_unix
+from codewire.wire.control import decode_control
+from codewire.wire.frames import CONTROL
+
+if TYPE_CHECKING:
+    from codewire.client.target import Target
+
+# A keeper that is itself being replaced is back within this time, or nobody will be.
+PATIENCE = 3.0
+PAUSE = 0.05
+# Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
+FRUITLESS_LIMIT = 60
+
+Value = TypeVar("Value")
+
+
+def open_stream(target: Target) -> FrameStream:
+    """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
+    if not target.is_local:
+        raise NodeUnreachable(
+            f"connecting to remote server: {target.url}: this version of cw reaches the local node only"
+        )
+    return FrameStream(connect_unix(target.data_dir.real_socket()))
+
+
+def receive_message(stream: FrameStream) -> dict[str, Any] | None:
+    """Return the next control message; None when the peer has gone. Blocks; skips data frames.
+
+    An end in the middle of a frame is an end like any other: the worker was killed while writing.
+    Raises ProtocolError on bytes the format does not allow.
+    """
+    while True:
+        frame = stream.next_frame()
+        if frame is None:
+            if not stream.fill():
+                return None
+        elif frame[0] == CONTROL:
+            return decode_control(frame[1])
+
+
+def check_answer(message: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that is none of the node's errors. Raises RequestError with its text."""
+    if message.get("type") == "Error":
+        raise RequestError(str(message.get("message") or "the node reported an unnamed error"))
+    return message
+
+
+def field(message: dict[str, Any], key: str, default: Value) -> Value:
+    """Return a field of an answer; absent or null means `default`, which also says the type.
+
+    Raises ProtocolError when the node sent another type.
+    """
+    value = message.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, type(default)) or (isinstance(value, bool) and default is not False):
+        kind = message.get("type")
+        raise ProtocolError(f"bad {kind} answer: {key} must be {type(default).__name__}")
+    return value
+
+
+class Redial:
+    """Reaches a node again, with bounded patience; one for the lifetime of a stream."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._refused_since: float | None = None
+        self._fruitless = 0
+
+    def try_open(self) -> FrameStream | None:
+        """Return a new connection, None when it is to be tried again in PAUSE seconds.
+
+        Raises ConnectionLost once the node has not been there for PATIENCE seconds, or has closed
+        FRUITLESS_LIMIT connections without an answer.
+        """
+        if self._fruitless >= FRUITLESS_LIMIT:
+            raise ConnectionLost("connection closed before response")
+        try:
+            stream = open_stream(self._target)
+        except NodeUnreachable as error:
+            now = time.monotonic()
+            if self._refused_since is None:
+                self._refused_since = now
+            if now - self._refused_since >= PATIENCE:
+                raise ConnectionLost(f"node is gone: {error}") from error
+            return None
+        self._refused_since = None
+        self._fruitless += 1
+        return stream
+
+    def open(self) -> FrameStream:
+        """Return a new connection as soon as there is one. Blocks; raises as try_open does."""
+        if self._fruitless:
+            time.sleep(PAUSE)
+        while (stream := self.try_open()) is None:
+            time.sleep(PAUSE)
+        return stream
+
+    def succeeded(self) -> None:
+        """Note that the node answered: the next loss starts with full patience."""
+        self._fruitless = 0

@@ -1,0 +1,232 @@
+"""The connection of an attachment: frames both ways, and back at the same byte after a loss.
+
+Never blocks on the node once attached: it reads and writes only what poll(2) has promised, so the
+user can detach from a session that reads nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from codewire.client.api import whole_number
+from codewire.client.connection import PAUSE, Redial, check_answer, field, receive_message
+from codewire.errors import ConnectionLost, ProtocolError
+from codewire.wire.control import decode_control
+from codewire.wire.frames import DATA
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.io.streams import FrameStream
+
+# A Unix socket that polls writable has at least three quarters of its buffer (208 KiB) free.
+SEND_BYTES = 16 * 1024
+
+
+class Output(NamedTuple):
+    """Bytes the session printed."""
+
+    data: bytes
+
+
+class Gap(NamedTuple):
+    """So many bytes of output are gone from the log before the next Output."""
+
+    size: int
+
+
+class Ended(NamedTuple):
+    """The session has ended; all of its output came before. `text` is the node's."""
+
+    text: str
+
+
+class Detached(NamedTuple):
+    """The node has confirmed the detachment."""
+
+
+class Link:
+    """An attachment's connection. `typed` holds what the user typed and the node has not got yet.
+
+    Bytes that a worker had received but not yet handed to the session when it was killed are the
+    one thing a reconnect cannot bring back: the protocol confirms no input.
+    """
+
+    def __init__(
+        self, client: Client, session_id: int, include_history: bool, history_lines: int | None
+    ) -> None:
+        self._client = client
+        self._session_id = session_id
+        self._request = {
+            "type": "Attach",
+            "id": session_id,
+            "include_history": include_history,
+            "history_lines": whole_number("history_lines", history_lines),
+        }
+        self._redial = Redial(client.target)
+        self._stream: FrameStream | None = None
+        self._offset: int | None = None
+        self._is_attached = False
+        self._wanted_size = self._sent_size = (0, 0)
+        self._is_detaching = self._detach_sent = False
+        self._can_write = True
+        self.typed = bytearray()
+        self.next_dial: float | None = None
+
+    def open(self) -> None:
+        """Connect and attach. Blocks. Raises RequestError when the node refuses."""
+        stream = self._client.connect()
+        while True:
+            self._stream = stream
+            try:
+                stream.send_control(self._request)
+                message = receive_message(stream)
+            except ConnectionLost:
+                message = None
+            if message is not None:
+                break
+            stream.close()
+            stream = self._redial.open()
+        if check_answer(message).get("type") != "Attached":
+            raise ProtocolError(f"bad answer to Attach: {message.get('type')}")
+        self._take_attached(message)
+
+    @property
+    def is_up(self) -> bool:
+        """Say whether the node is there and knows this attachment."""
+        return self._is_attached
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the (rows, cols) last asked for."""
+        return self._wanted_size
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll, -1 between two connections."""
+        return -1 if self._stream is None else self._stream.fileno()
+
+    def wants_to_write(self) -> bool:
+        """Say whether `write` has something to send."""
+        return (self._is_attached and self._can_write) and bool(
+            self.typed
+            or self._wanted_size != self._sent_size
+            or (self._is_detaching and not self._detach_sent)
+        )
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Ask for a size of the session's terminal."""
+        if rows > 0 and cols > 0:
+            self._wanted_size = (rows, cols)
+
+    def detach(self) -> None:
+        """Ask the node to let go, after everything typed; it answers with Detached."""
+        self._is_detaching = True
+
+    def write(self) -> None:
+        """Send one frame of what is waiting; call when the descriptor is writable."""
+        stream = self._stream
+        if stream is None or not self.wants_to_write():
+            return
+        try:
+            if self._wanted_size != self._sent_size:
+                rows, cols = self._wanted_size
+                stream.send_control({"type": "Resize", "cols": cols, "rows": rows})
+                self._sent_size = self._wanted_size
+            elif self.typed:
+                # Taken off only when it is out: a frame cut short is never read by the node.
+                stream.send_data(bytes(self.typed[:SEND_BYTES]))
+                del self.typed[:SEND_BYTES]
+            else:
+                stream.send_control({"type": "Detach", "id": self._session_id})
+                self._detach_sent = True
+        except ConnectionLost:
+            # The peer has closed, but what it said before, perhaps the end notice, is still to be
+            # read; the end of that is where the loss is noticed.
+            self._can_write = False
+
+    def read(self) -> None:
+        """Take in what has arrived; call when the descriptor is readable."""
+        if self._stream is not None and not self._stream.fill():
+            self._lose()
+
+    def next_item(self) -> Output | Gap | Ended | Detached | None:
+        """Return what has arrived, in order; None when nothing more has arrived whole.
+
+        Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
+        """
+        while self._stream is not None:
+            frame = self._stream.next_frame()
+            if frame is None:
+                return None
+            kind, payload = frame
+            if kind == DATA:
+                if self._offset is not None:
+                    self._offset += len(payload)
+                return Output(payload)
+            item = self._take_control(_decode(payload))
+            if item is not None:
+                return item
+        return None
+
+    def dial(self) -> None:
+        """Try to get the attachment back; call when `next_dial` is due.
+
+        Raises ConnectionLost when the node is gone for good.
+        """
+        self.next_dial = time.monotonic() + PAUSE
+        stream = self._redial.try_open()
+        if stream is None:
+            return
+        self.next_dial = None
+        self._stream = stream
+        try:
+            request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
+            stream.send_control(request)
+        except ConnectionLost:
+            self._lose()
+
+    def close(self) -> None:
+        """Close the connection; the session runs on. Idempotent."""
+        self._is_attached = False
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _lose(self) -> None:
+        """Note that the connection is gone; raises ConnectionLost if it cannot be taken up again."""
+        was_attached = self._is_attached
+        self.close()
+        if self._offset is None:
+            raise ConnectionLost("connection lost")
+        self.next_dial = time.monotonic() + (0 if was_attached else PAUSE)
+
+    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | None:
+        kind = message.get("type")
+        if kind == "Attached":
+            self._take_attached(message)
+        elif kind == "Gap":
+            self._offset = field(message, "offset", self._offset or 0)
+            return Gap(field(message, "gap", 0))
+        elif kind == "Detached":
+            return Detached()
+        elif kind == "Error":
+            if not self._is_attached:
+                check_answer(message)
+            return Ended(field(message, "message", ""))
+        return None
+
+    def _take_attached(self, message: dict[str, Any]) -> None:
+        self._is_attached = True
+        self._redial.succeeded()
+        # A node of another make names no offset: then a lost connection is lost.
+        self._offset = None if message.get("offset") is None else field(message, "offset", 0)
+        self._sent_size = (0, 0)
+        self._detach_sent = False
+        self._can_write = True
+
+
+def _decode(payload: bytes) -> dict[str, Any]:
+    try:
+        return decode_control(payload)
+    except ProtocolError as error:
+        raise ProtocolError(f"bad control frame: {error}") from error

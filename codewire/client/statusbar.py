@@ -1,0 +1,120 @@
+"""The status bar of an attached terminal: one row below a scroll region, kept out of the way.
+
+Pure: takes the session's output and sizes, returns bytes for the terminal. The bar is never drawn
+inside an escape sequence, and the session has all rows while it uses the alternate screen.
+"""
+
+from __future__ import annotations
+
+import re
+
+from codewire.term.restore import bar_draw, bar_remove, bar_setup
+
+MIN_ROWS = 5
+
+# An escape sequence that has begun but not ended: it is held back until it has, so that what
+# the terminal gets always ends between two sequences.
+UNFINISHED = re.compile(rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*)?\Z")
+UNFINISHED_BYTES = 64
+
+# What matters here: private modes, a scroll region reset to the whole screen, resets.
+SPECIAL = re.compile(rb"\x1b(?:\[\?([0-9;]*)([hl])|\[[0;]*r|\[!p|c)")
+ALTERNATE_SCREEN_MODES = frozenset((b"47", b"1047", b"1049"))
+
+# DCS, SOS, OSC, PM, APC: text up to a terminator.
+STRING_STARTS = frozenset(b"PX]^_")
+PARTIAL_CHARACTER = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+
+
+class StatusBar:
+    """Knows the terminal's size and, from the output, whether the bar may be on it.
+
+    `is_dirty` says that output has passed since the bar was drawn.
+    """
+
+    def __init__(self) -> None:
+        self._rows = self._cols = 0
+        self._alternate = False
+        self._in_string = False
+        self._held = b""
+        self._end = b""
+        self.is_dirty = False
+
+    @property
+    def is_shown(self) -> bool:
+        return self._rows >= MIN_ROWS and not self._alternate
+
+    @property
+    def is_alternate(self) -> bool:
+        """Say whether the session uses the alternate screen."""
+        return self._alternate
+
+    @property
+    def session_size(self) -> tuple[int, int]:
+        """Return (rows, cols) the session has."""
+        return self._rows - 1 if self.is_shown else self._rows, self._cols
+
+    @property
+    def may_draw(self) -> bool:
+        """Say whether drawing now would fall between two sequences and two characters."""
+        return self.is_shown and not self._in_string and not PARTIAL_CHARACTER.search(self._end)
+
+    def resize(self, rows: int, cols: int) -> bytes:
+        """Take the terminal's size and return what sets the scroll region for it."""
+        was_shown = self.is_shown
+        self._rows, self._cols = rows, cols
+        self.is_dirty = True
+        if self.is_shown:
+            return bar_setup(rows)
+        return bar_remove(rows) if was_shown else b""
+
+    def draw(self, text: str) -> bytes:
+        """Return what paints the bar; the cursor stays where it is."""
+        self.is_dirty = False
+        return bar_draw(self._rows, self._cols, text)
+
+    def remove(self) -> bytes:
+        """Return what gives the whole screen back; nothing when the bar is not on it."""
+        return bar_remove(self._rows) if self._rows >= MIN_ROWS else b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take output of the session and return it for the terminal, the bar's needs added."""
+        data = self._held + data
+        self._held = b""
+        if b"\x1b" in data:
+            unfinished = UNFINISHED.search(data, max(0, len(data) - UNFINISHED_BYTES))
+            if unfinished:
+                self._held, data = unfinished[0], data[: unfinished.start()]
+            self._note_string(data)
+            data = SPECIAL.sub(self._answer, data)
+        elif self._in_string:
+            self._in_string = b"\x07" not in data
+        if data:
+            self._end = data[-3:]
+            self.is_dirty = True
+        return data
+
+    def _note_string(self, data: bytes) -> None:
+        """Find out whether the data ends inside a string sequence (a title, say)."""
+        start = data.rfind(b"\x1b")
+        if start >= 0 and start + 1 < len(data):
+            self._in_string = data[start + 1] in STRING_STARTS
+        if self._in_string:
+            self._in_string = data.find(b"\x07", max(0, start)) < 0
+
+    def _answer(self, match: re.Match[bytes]) -> bytes:
+        """Return a sequence with what it makes necessary behind it."""
+        sequence = match[0]
+        if match[1] is not None:
+            return sequence + self._switch_screen(match[1].split(b";"), match[2] == b"h")
+        if sequence == b"\x1bc":
+            self._alternate = False
+        return sequence + bar_setup(self._rows) if self.is_shown else sequence
+
+    def _switch_screen(self, modes: list[bytes], on: bool) -> bytes:
+        if self._alternate == on or ALTERNATE_SCREEN_MODES.isdisjoint(modes):
+            return b""
+        self._alternate = on
+        if self._rows < MIN_ROWS:
+            return b""
+        return bar_remove(self._rows) if on else bar_setup(self._rows)

@@ -1,0 +1,136 @@
+"""The command table's caller: reads the command word, runs the command, words every failure.
+
+`main` never lets a traceback out unless CW_DEBUG=1. Exit codes: 0, an error's own (1), 130 after
+Ctrl-C, 141 when the reader of stdout went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from codewire.commands import output, table, usage
+from codewire.commands.context import Context
+from codewire.errors import CodewireError, UsageError
+
+if TYPE_CHECKING:
+    from codewire.commands.usage import Line
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+
+LIST_HINT = "\n\nUse 'cw list' to see active sessions"
+STATUS_HINT = "\n\nUse 'cw status <id>' to check session status"
+# Errors of these commands carry no hint upstream, except for a reference that names nothing.
+UNHINTED = frozenset(("wait", "subscribe"))
+
+
+def main(argv: list[str]) -> int:
+    """Run `cw` with these arguments and return its exit status."""
+    command = ""
+    try:
+        line = usage.scan(argv, usage.ROOT_OPTIONS, stop_at_word=True)
+        command = _command_name(line.words)
+        status = _run(command, line)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - every failure gets its words
+        if os.environ.get("CW_DEBUG") == "1" and not isinstance(error, KeyboardInterrupt):
+            _print_traceback()
+        return _report(error, command)
+
+
+def _run(command: str, line: Line) -> int:
+    if "--version" in line.values and not command:
+        from codewire import __version__
+
+        output.line(f"cw version {__version__}")
+        return 0
+    if not command:
+        output.write(table.root_help())
+        return 0
+    function, doc, module = table.load(table.TABLE[command])
+    words = line.words[len(command.split()) :]
+    options = usage.command_options(doc)
+    trailer = None
+    if " -- <command>" in doc:
+        words, trailer = module.split_command(command, words, options, doc)
+    scanned = usage.scan(words, options)
+    if line.values.get("--help") or scanned.values.get("--help"):
+        output.write(table.command_help(command))
+        return 0
+    args = usage.match(doc, scanned, trailer)
+    server = args["--server"] or line.values.get("--server")
+    return function(args, Context(server or None, args["--token"] or line.values.get("--token")))
+
+
+def _command_name(words: list[str]) -> str:
+    """Return the longest table name the words begin with, "" without words."""
+    if not words:
+        return ""
+    if " ".join(words[:2]) in table.TABLE and len(words) > 1:
+        return " ".join(words[:2])
+    if words[0] in table.TABLE:
+        return words[0]
+    raise UsageError(_unknown_command(words[0]))
+
+
+def _unknown_command(word: str) -> str:
+    from codewire.wire.texts import go_quote
+
+    text = f'unknown command {go_quote(word)} for "cw"'
+    names = [name for name, c in table.TABLE.items() if c.group and " " not in name]
+    suggestions = table.similar(word, names)
+    if suggestions:
+        listed = "".join(f"\t{name}\n" for name in suggestions)
+        text += f"\n\nDid you mean this?\n{listed}"
+    return f"{text}\nRun 'cw --help' for usage."
+
+
+def _report(error: BaseException, command: str) -> int:
+    """Say what went wrong in the user's words and return the exit status."""
+    if isinstance(error, BrokenPipeError):
+        output.silence_stdout()
+        return BROKEN_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, CodewireError):
+        text = f"{error}{_hint(str(error), command)}"
+        if isinstance(error, UsageError) and error.usage:
+            text += f"\n\n{error.usage}"
+        output.note(f"Error: {text}")
+        return error.exit_code
+    if isinstance(error, OSError):
+        return _report_os_error(error)
+    cause = f"{type(error).__name__}: {error}"
+    output.note(f"Error: internal error: {cause} (run with CW_DEBUG=1 for details)")
+    return 1
+
+
+def _report_os_error(error: OSError) -> int:
+    """A command's own files are worded where they are opened; what is left is mostly stdout."""
+    output.silence_stdout()
+    where = f"{error.filename}: " if error.filename else ""
+    output.note(f"Error: {where}{error.strerror or error}")
+    return 1
+
+
+def _hint(text: str, command: str) -> str:
+    """Return what to try next, or "" where the error is not about a session."""
+    if "\n\nUse '" in text:
+        return ""
+    if text.startswith(("no session or tag named", "no running unattached sessions")):
+        return LIST_HINT
+    if not text.startswith("session ") or command in UNHINTED:
+        return ""
+    if "not found" in text:
+        return LIST_HINT
+    return STATUS_HINT if "not running" in text else ""
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()

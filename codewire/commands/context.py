@@ -1,0 +1,77 @@
+"""What a command is run with: the target the global flags name, and clients for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+
+NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
+
+
+class Context:
+    """The global flags of one command line: --server and --token, None when absent."""
+
+    def __init__(self, server: str | None, token: str | None) -> None:
+        self.server = server
+        self.token = token
+
+    def client(self, *, autostart: bool = True) -> Client:
+        """Return a client of the target; without --server a node is started when none runs."""
+        from codewire.client.api import Client
+
+        return Client(self.server, self.token, autostart=autostart)
+
+    def refuse_server(self, command: str) -> None:
+        """Raise UsageError for a command that acts on this machine's node only."""
+        if self.server:
+            raise UsageError(f"--server cannot be used with '{command}': it acts on the local node")
+
+    def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
+        """Return the client a session reference belongs to, and the reference without its node.
+
+        `node:session` names a session of a saved server; the local node's own name means here.
+        With may_be_tag an unknown node is taken for the first half of a tag such as `group:a`.
+        Raises UsageError.
+        """
+        node, colon, session = ref.partition(":")
+        if not colon:
+            return self.client(), ref
+        known = self.knows(node) if node else None
+        if may_be_tag and not known:
+            return self.client(), ref
+        from codewire.wire.texts import go_quote
+
+        if not node or not session or ":" in session:
+            raise UsageError(f"invalid session locator {go_quote(ref)}")
+        if self.server:
+            raise UsageError(
+                f"remote session locators like {go_quote(ref)} cannot be combined with --server; "
+                "use one or the other"
+            )
+        return self.client_of(node), session
+
+    def client_of(self, node: str) -> Client:
+        """Return a client of a node by its name: the local one's or a saved server's."""
+        from codewire.client.api import Client
+
+        known = self.knows(node)
+        if not known:
+            raise UsageError(
+                f'unknown node "{node}": no saved server has that name, and {NO_RELAY}'
+            )
+        return self.client() if known == "local" else Client(node, self.token)
+
+    def knows(self, node: str) -> str:
+        """Say what a node name is: `local` for this machine's node, `saved`, or "" if unknown."""
+        from codewire.config import load_settings, read_toml
+        from codewire.paths import data_dir
+
+        directory = data_dir()
+        servers = read_toml(directory.servers).get("servers", {})
+        if isinstance(servers, dict) and node in servers:
+            return "saved"
+        return "local" if node == load_settings(directory.config).node_name else ""

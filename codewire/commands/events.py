@@ -1,0 +1,131 @@
+"""`cw subscribe` and `cw wait`: what happens to sessions, as it happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output
+from codewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.commands.context import Context
+
+EVENT_TYPES = (
+    "session.created",
+    "session.status",
+    "session.output_summary",
+    "session.input",
+    "session.attached",
+    "session.detached",
+    "direct.message",
+    "message.request",
+    "message.reply",
+)
+
+
+def subscribe(args: dict[str, Any], context: Context) -> int:
+    """Stream events of sessions, one a line, until Ctrl-C.
+
+    Without a session or tag: of all sessions. A session and tags must both fit.
+
+    Usage:
+      cw subscribe [options] [<session-or-tag>]
+
+    Options:
+          --session <session>    Only events of this session
+      -t, --tag <tag,...>        Only sessions with any of these tags; repeatable
+      -e, --event <type,...>     Only events of these types; repeatable
+
+    Event types:
+      session.created session.status session.output_summary session.input
+      session.attached session.detached direct.message message.request message.reply
+
+    Examples:
+      cw subscribe
+      cw subscribe --tag worker --event session.status
+      cw subscribe --session 3
+    """
+    client, session_id, tags = _selection(args, context)
+    for unknown in [name for name in args["--event"] if name not in EVENT_TYPES]:
+        output.notice(f"no event type is called {unknown}; there are: {' '.join(EVENT_TYPES)}")
+    is_subscribed = False
+    for frame in client.subscribe(session_id, tags, args["--event"]):
+        if frame.get("type") != "SubscribeAck":
+            _show_event(frame)
+        elif is_subscribed:
+            output.notice("the node's worker was replaced; events in between may be missing")
+        else:
+            is_subscribed = True
+            output.notice(f"subscribed (id={frame.get('subscription_id', 0)})")
+    return 0
+
+
+def wait(args: dict[str, Any], context: Context) -> int:
+    """Block until sessions have finished, then print how they ended and their last output.
+
+    The exit code is 0 however they ended; a timeout is an error.
+
+    Usage:
+      cw wait [options] [<session-or-tag>]
+
+    Options:
+      -t, --tag <tag,...>        Wait for the sessions with any of these tags; repeatable
+      -c, --condition <all|any>  With tags: wait for all of them, or for any one [default: all]
+          --timeout <seconds>    Give up after this time (0: never)
+      -j, --json                 Print the sessions as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw wait 3
+      cw wait --tag worker
+      cw wait --tag worker --condition any --timeout 60
+    """
+    client, session_id, tags = _selection(args, context)
+    if session_id is None and not tags:
+        raise UsageError("session id, name, or tag required (or use --tag)")
+    sessions = client.wait(session_id, tags, args["--condition"], args["--timeout"] or None)
+    if output.wants_json(args):
+        output.show_json(sessions)
+    else:
+        for session in sessions:
+            _show_result(session)
+    return 0
+
+
+def _selection(args: dict[str, Any], context: Context) -> tuple[Client, int | None, list[str]]:
+    """Return the client, the session and the tags a command line asks for."""
+    from codewire.client.addressing import resolve_session, resolve_session_or_tag
+
+    tags = list(args["--tag"])
+    word, session = args["<session-or-tag>"], args.get("--session")
+    if session:
+        client, ref = context.locate(session)
+        if word:
+            tags.append(word)
+        return client, resolve_session(client, ref), tags
+    if not word:
+        return context.client(), None, tags
+    client, ref = context.locate(word, may_be_tag=True)
+    _, found = resolve_session_or_tag(client, ref)
+    if isinstance(found, str):
+        return client, None, [*tags, found]
+    return client, found, tags
+
+
+def _show_event(frame: dict[str, Any]) -> None:
+    if frame.get("type") == "EventsLost":
+        output.notice(f"{frame.get('count', 0)} events lost: this reader was too slow")
+        return
+    event = dict(frame.get("event") or {})
+    # The token lets its holder answer in the recipient's name; a transcript must not show it.
+    event["data"] = {k: v for k, v in (event.get("data") or {}).items() if k != "reply_token"}
+    text = f"[session {frame.get('session_id', 0)}] {output.compact_json(event)}\n"
+    output.write(text, flush=True)
+
+
+def _show_result(session: dict[str, Any]) -> None:
+    name = session.get("name") or session["id"]
+    output.line(f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ===")
+    snippet = output.plain(session.get("last_output_snippet") or "")
+    output.write(f"{snippet}\n\n" if snippet else "\n")

@@ -1,0 +1,190 @@
+"""`cw launch`: start a session."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output, usage
+from codewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.commands.context import Context
+
+# The request is one control frame of at most 16 MiB, and base64 makes 4 bytes of 3.
+MAX_PROMPT = 12 * 1024 * 1024 - 256 * 1024
+
+# Terminal types that programs know everywhere; others are announced as the common one.
+KNOWN_TERMS = frozenset(
+    ("xterm", "xterm-color", "xterm-256color", "screen", "screen-256color", "vt100", "linux")
+)
+
+
+def launch(args: dict[str, Any], context: Context) -> int:
+    """Start a session: a command that runs on in its own terminal, whoever is connected.
+
+    Everything after -- is the command, exactly as it is run: no shell, no quoting. The name and
+    the tag before it are optional; names are unique among running sessions.
+
+    Usage:
+      cw launch [options] -- <command>...
+      cw launch [options] <name> -- <command>...
+      cw launch [options] <name> <tag> -- <command>...
+
+    Options:
+      -d, --dir <dir>            Working directory (default: the current one)
+          --name <name>          Name of the session: letters, digits and hyphens, at most 32
+      -t, --tag <tag,...>        Tag the session; repeatable
+      -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
+          --size <COLSxROWS>     Size of its terminal until someone attaches (default: 80x24)
+          --prompt-file <file>   Type the content of a file into the session once it has started
+          --auto-approve         Add --dangerously-skip-permissions to the agent's arguments
+          --group <group>        Put the named session into a messaging group
+      -j, --json                 Print {"id": …} of the session on stdout
+      -q, --quiet                Print only its id, on stdout
+
+    Examples:
+      cw launch -- claude -p "fix the auth bug"
+      cw launch planner -- claude -p "plan the refactor"
+      cw launch --dir ~/project --tag worker -- claude -p "add unit tests"
+      cw launch -- bash -c "npm test && npm run lint"
+      id=$(cw launch --quiet -- make all) && cw wait "$id"
+    """
+    command = args["<command>"]
+    if args["--auto-approve"]:
+        command = [command[0], "--dangerously-skip-permissions", *command[1:]]
+    client, name = _placement(args, context)
+    cols, rows = _size(args["--size"])
+    session_id = client.launch(
+        command,
+        working_dir=_working_dir(args["--dir"], context),
+        name=name,
+        tags=_tags(args, name),
+        env=[*_terminal_env(), *_env(args["--env"])],
+        stdin_data=_prompt(args["--prompt-file"]),
+        cols=cols,
+        rows=rows,
+    )
+    _announce(args, session_id, name, command)
+    return 0
+
+
+def split_command(
+    command: str, argv: list[str], options: tuple[usage.Option, ...], doc: str
+) -> tuple[list[str], list[str]]:
+    """Split at the first `--`: our own words, then the session's argv. Raises UsageError.
+
+    Before the split nothing may be read as a flag: it could belong to the session's command.
+    """
+    if "--" in argv:
+        at = argv.index("--")
+        own, trailer = argv[:at], argv[at + 1 :]
+        line = usage.scan(own, options)
+        if not line.values.get("--help"):
+            _check_words(line.words, trailer)
+        return own, trailer
+    line = usage.scan(argv, options, stop_at_word=True)
+    if line.values.get("--help"):
+        return ["--help"], []
+    if not line.words:
+        raise UsageError("command required", usage.usage_text(doc))
+    from shlex import join
+
+    raise UsageError(
+        f"missing '--' before command\n\nDid you mean: cw {command} -- {join(line.words)}",
+        usage.usage_text(doc),
+    )
+
+
+def _check_words(words: list[str], trailer: list[str]) -> None:
+    if len(words) > 2:
+        raise UsageError("expected at most two positional args (name, tag) before --")
+    if not trailer:
+        raise UsageError("command required after --")
+
+
+def _placement(args: dict[str, Any], context: Context) -> tuple[Client, str | None]:
+    """Return the node to launch on and the session's name, from `[node:]name` before `--`."""
+    word = args["<name>"]
+    name = args["--name"] or None
+    if word and ":" in word:
+        client, word = context.locate(word)
+        return client, name or word
+    if word and not context.server and context.knows(word) == "saved":
+        return context.client_of(word), name
+    return context.client(), name or word
+
+
+def _tags(args: dict[str, Any], name: str | None) -> list[str]:
+    tags = list(args["--tag"])
+    if args["<tag>"]:
+        tags.append(args["<tag>"])
+    if args["--group"]:
+        if not name:
+            raise UsageError("--group requires --name")
+        tags.append(f"group:{args['--group']}")
+    return tags
+
+
+def _working_dir(directory: str | None, context: Context) -> str | None:
+    """Return an absolute directory; a remote node is asked for its own default unless told."""
+    if directory is None and context.server:
+        return None
+    try:
+        return os.path.abspath(directory or ".")
+    except FileNotFoundError:
+        raise UsageError("the current directory no longer exists; use --dir") from None
+
+
+def _env(entries: list[str]) -> list[str]:
+    for entry in entries:
+        if "=" not in entry[1:]:
+            raise UsageError(f'invalid argument "{entry}" for "-e, --env" flag: must be KEY=VALUE')
+    return entries
+
+
+def _terminal_env() -> list[str]:
+    """Return what this terminal can do, in front of `--env` so that the user's word wins."""
+    term = os.environ.get("TERM", "")
+    return [
+        f"TERM={term if term in KNOWN_TERMS else 'xterm-256color'}",
+        f"COLORTERM={os.environ.get('COLORTERM') or 'truecolor'}",
+    ]
+
+
+def _size(text: str | None) -> tuple[int | None, int | None]:
+    """Return columns and rows of `--size 200x50`, None where the node is to choose."""
+    if text is None:
+        return None, None
+    cols, _, rows = text.partition("x")
+    if all(part.isascii() and part.isdigit() and 0 < int(part) <= 0xFFFF for part in (cols, rows)):
+        return int(cols), int(rows)
+    raise UsageError(
+        f'invalid argument "{text}" for "--size" flag: must be COLSxROWS, each from 1 to 65535'
+    )
+
+
+def _prompt(path: str | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_PROMPT + 1)
+    except OSError as error:
+        raise UsageError(f"reading prompt file: {output.go_cause(error)}") from error
+    if len(data) > MAX_PROMPT:
+        raise UsageError(f"reading prompt file: {path} is larger than {MAX_PROMPT} bytes")
+    return data
+
+
+def _announce(args: dict[str, Any], session_id: int, name: str | None, command: list[str]) -> None:
+    if args["--json"]:
+        named = {"name": name} if name else {}
+        output.line(output.compact_json({"id": session_id, **named}))
+    elif args["--quiet"]:
+        output.line(str(session_id))
+    else:
+        from codewire.term.width import printable
+
+        output.note(f"Session {session_id} launched: {printable(' '.join(command))}")

@@ -1,0 +1,158 @@
+"""The commands there are, and how help lists them. A new command is one line of TABLE.
+
+Each entry names the function that runs the command; its docstring is the command's help and
+docopt usage text. Only the module of the command at hand is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from codewire.commands import output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from codewire.commands.context import Context
+
+    Run = Callable[[dict[str, Any], Context], int]
+
+SESSIONS, SYSTEM = "Sessions", "System"
+
+# In the order help shows them; a group without commands is not shown.
+GROUPS = (
+    "Networking",
+    "Environments",
+    SESSIONS,
+    "Messaging",
+    "Agent Interactions",
+    "Platform",
+    SYSTEM,
+)
+
+
+class Command(NamedTuple):
+    """Where a command lives: module and function here, help group ("" hides it), help line."""
+
+    module: str
+    function: str
+    group: str
+    summary: str
+
+
+TABLE = {
+    "launch": Command(
+        "launch", "launch", SESSIONS, "Start a session: a command in its own terminal"
+    ),
+    "run": Command("launch", "launch", SESSIONS, "The same as launch"),
+    "list": Command("sessions", "list_sessions", SESSIONS, "List sessions"),
+    "attach": Command("attach", "attach", SESSIONS, "Take over the terminal of a session"),
+    "logs": Command("logs", "logs", SESSIONS, "Print what a session has printed"),
+    "watch": Command("watch", "watch", SESSIONS, "Follow a session, or all with a tag, read-only"),
+    "send": Command("attach", "send", SESSIONS, "Type into a session without attaching"),
+    "status": Command("sessions", "status", SESSIONS, "Show one session in detail"),
+    "wait": Command("events", "wait", SESSIONS, "Block until sessions have finished"),
+    "subscribe": Command("events", "subscribe", SESSIONS, "Stream events of sessions"),
+    "kill": Command("sessions", "kill", SESSIONS, "End sessions"),
+    "node": Command("node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
+    "node status": Command("node", "status", SYSTEM, "Show the running node"),
+    "node restart": Command(
+        "node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
+    ),
+    "node stop": Command("node", "stop", "", "The same as stop"),
+    "start": Command("node", "start", SYSTEM, "Start the node in the background"),
+    "stop": Command("node", "stop", SYSTEM, "Stop the node; its sessions end"),
+    "daemon": Command("node", "node", "", "The same as node"),
+    "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),
+}
+
+INTRO = """\
+Persistent process server for AI coding agents: sessions keep running when you disconnect.
+
+Usage:
+  cw [command]
+"""
+
+GLOBAL_FLAGS = """\
+Global options:
+  -s, --server <server>  Act on another node: a saved server's name, or its URL
+      --token <token>    Access token for --server
+  -h, --help             Show this help
+"""
+
+VERSION_FLAG = "  -v, --version          Print the version\n"
+OUTRO = '\nUse "cw [command] --help" for more information about a command.'
+
+
+def show_help(args: dict[str, Any], context: Context) -> int:
+    """Show help for cw, or for one command.
+
+    Usage:
+      cw help [options] [<command>...]
+
+    Examples:
+      cw help
+      cw help launch
+      cw help node restart
+    """
+    words = " ".join(args["<command>"])
+    if not words:
+        output.write(root_help())
+    elif words in TABLE:
+        output.write(command_help(words))
+    else:
+        output.note(f"Unknown help topic {words!r}\n\n{root_help()}".rstrip("\n"))
+    return 0
+
+
+def load(command: Command) -> tuple[Run, str, Any]:
+    """Import a command: its function, its help text, and its module."""
+    from importlib import import_module
+
+    module = import_module("codewire.commands." + command.module)
+    function = getattr(module, command.function)
+    return function, _dedent(function.__doc__), module
+
+
+def root_help() -> str:
+    """Return what `cw` alone prints."""
+    shown = [(name, command) for name, command in TABLE.items() if command.group]
+    width = max(len(name) for name, _ in shown) + 2
+    parts = [INTRO]
+    for group in GROUPS:
+        lines = [f"  {name:<{width}}{c.summary}\n" for name, c in shown if c.group == group]
+        if lines:
+            parts.append(f"{group}:\n{''.join(lines)}")
+    parts.append(GLOBAL_FLAGS + VERSION_FLAG)
+    return "\n".join(parts) + OUTRO + "\n"
+
+
+def command_help(name: str) -> str:
+    """Return a command's own help text and the flags every command has."""
+    _, doc, _ = load(TABLE[name])
+    return f"{doc.rstrip()}\n\n{GLOBAL_FLAGS}"
+
+
+def similar(word: str, names: list[str]) -> list[str]:
+    """Return the names a mistyped word may mean: at most two edits away, or begun by it."""
+    word = word.lower()
+    return [name for name in names if _edits(word, name) <= 2 or name.startswith(word)]
+
+
+def _edits(a: str, b: str) -> int:
+    """Return the Levenshtein distance, the measure upstream suggests by."""
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        previous, row[0] = row[0], i
+        for j, right in enumerate(b, 1):
+            cost = previous if left == right else 1 + min(previous, row[j], row[j - 1])
+            previous, row[j] = row[j], cost
+    return row[-1]
+
+
+def _dedent(doc: str) -> str:
+    """Remove the indentation Python before 3.13 leaves in a docstring."""
+    first, *rest = doc.strip().split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first, *(line[margin:].rstrip() for line in rest)]) + "\n"

@@ -1,0 +1,178 @@
+"""`cw watch`: follow a session, or every session with a tag, without attaching."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output
+from codewire.commands.logs import note_gap
+from codewire.errors import CodewireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from queue import Queue
+    from types import FrameType
+
+    from codewire.client.api import Client
+    from codewire.commands.context import Context
+
+    # What a follower hands to the printer: its number, then text, an error, or None for its end.
+    Report = tuple[int, str | CodewireError | None]
+
+# In upstream's order.
+COLOURS = (2, 3, 4, 5, 6, 1)
+# A line without an end that stands this long is shown on a terminal: it may be a question.
+IDLE_SECONDS = 1.0
+MAX_PENDING = 16 * 1024
+# Followers wait when the printer lags: nothing piles up in memory.
+QUEUE_LENGTH = 64
+
+
+class _TimeIsUp(BaseException):
+    """--timeout has passed. Not an Exception: nothing on the way may take it for a failure."""
+
+
+def watch(args: dict[str, Any], context: Context) -> int:
+    """Follow the output of a session until it ends, without attaching.
+
+    A word that is no session's id or name is taken for a tag: all sessions that carry it now are
+    followed, each line with the name of its session in front.
+
+    Usage:
+      cw watch [options] <session-or-tag>
+
+    Options:
+      -t, --tail <n>           Start with the last n lines instead of everything
+          --no-history         Only new output
+          --timeout <seconds>  Stop watching after this time (0: never)
+
+    Examples:
+      cw watch 1
+      cw watch planner --tail 50
+      cw watch worker --timeout 60
+    """
+    from codewire.client.addressing import resolve_session_or_tag
+
+    client, ref = context.locate(args["<session-or-tag>"], may_be_tag=True)
+    _, found = resolve_session_or_tag(client, ref)
+    options = {"include_history": not args["--no-history"], "history_lines": args["--tail"]}
+    try:
+        if args["--timeout"]:
+            _set_alarm(args["--timeout"])
+        if isinstance(found, str):
+            return _watch_tag(client, found, options)
+        return _watch_one(client, found, options)
+    except _TimeIsUp:
+        output.note("\n[cw] watch timeout reached")
+        return 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _set_alarm(seconds: int) -> None:
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        raise _TimeIsUp
+
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _watch_one(client: Client, session_id: int, options: dict[str, Any]) -> int:
+    for chunk in client.watch(session_id, **options):
+        note_gap(chunk.gap)
+        output.write(chunk.text, flush=True)
+    return 0
+
+
+def _watch_tag(client: Client, tag: str, options: dict[str, Any]) -> int:
+    """Follow the sessions that carry the tag now; 1 if following one of them failed."""
+    from queue import Queue
+    from threading import Thread
+
+    sessions = [s for s in client.list_sessions() if tag in (s.get("tags") or ())]
+    if not sessions:
+        raise CodewireError(f'no sessions found with tag "{tag}"')
+    reports: Queue[Report] = Queue(QUEUE_LENGTH)
+    labels = []
+    for number, session in enumerate(sessions):
+        labels.append(str(session.get("name") or session["id"]))
+        follow = _follower(client, session["id"], options, number, reports)
+        Thread(target=follow, daemon=True).start()
+    return _Printer(labels).run(reports)
+
+
+def _follower(
+    client: Client,
+    session_id: int,
+    options: dict[str, Any],
+    number: int,
+    reports: Queue[Report],
+) -> Callable[[], None]:
+    def follow() -> None:
+        try:
+            for chunk in client.watch(session_id, **options):
+                reports.put((number, chunk.text))
+        except CodewireError as error:
+            reports.put((number, error))
+        except Exception as error:  # noqa: BLE001 - a thread's top: the printer must learn of it
+            reports.put((number, CodewireError(f"{type(error).__name__}: {error}")))
+        finally:
+            reports.put((number, None))
+
+    return follow
+
+
+class _Printer:
+    """Prints the output of several sessions line by line, each line with its session's label."""
+
+    def __init__(self, labels: list[str]) -> None:
+        self._labels = labels
+        self._prefixes = [
+            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)]) + " "
+            for i, label in enumerate(labels)
+        ]
+        self._pending = [""] * len(labels)
+        self._status = 0
+
+    def run(self, reports: Queue[Report]) -> int:
+        """Print until every session's follower has reported its end."""
+        from queue import Empty
+
+        open_count = len(self._labels)
+        idle = IDLE_SECONDS if output.is_terminal() else None
+        while open_count:
+            try:
+                number, report = reports.get(timeout=idle)
+            except Empty:
+                self._flush_all()
+                continue
+            if report is None:
+                open_count -= 1
+                self._flush(number)
+            elif isinstance(report, CodewireError):
+                self._fail(number, report)
+            else:
+                self._add(number, report)
+        return self._status
+
+    def _add(self, number: int, text: str) -> None:
+        *lines, rest = (self._pending[number] + text).split("\n")
+        prefix = self._prefixes[number]
+        output.write("".join(f"{prefix}{line}\n" for line in lines), flush=True)
+        self._pending[number] = rest
+        if len(rest) > MAX_PENDING:
+            self._flush(number)
+
+    def _flush(self, number: int) -> None:
+        if self._pending[number]:
+            self._add(number, "\n")
+
+    def _flush_all(self) -> None:
+        for number in range(len(self._labels)):
+            self._flush(number)
+
+    def _fail(self, number: int, error: CodewireError) -> None:
+        self._flush(number)
+        output.note(f"[{self._labels[number]}] error: {error}")
+        self._status = error.exit_code

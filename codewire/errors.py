@@ -1,0 +1,65 @@
+"""The error tree. Every class owns its exit code; `str(error)` is the one line a user sees.
+
+CodewireError            1
+├── UsageError           1   the command line is wrong
+├── ConfigError          1   a configuration file or variable cannot be used
+├── ProtocolError        1   the peer sent what the wire format does not allow
+├── RequestError         1   the node refused a request
+├── NodeUnreachable      1   no node can be reached or started
+├── ConnectionLost       1   the node went away in the middle of an answer
+├── NodeRunning          1   another node owns the data directory
+├── LaunchError          1   a session cannot be started
+└── KeeperError          1   keeper and worker cannot work together
+
+Messages say what happened and, where there is something to do, what to do next.
+"""
+
+
+class CodewireError(Exception):
+    """Base of everything Codewire raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CodewireError):
+    """The command line is wrong; `usage`, when given, is printed after the message."""
+
+    def __init__(self, message: str, usage: str = "") -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+class ConfigError(CodewireError):
+    """A configuration file or variable cannot be used."""
+
+
+class ProtocolError(CodewireError):
+    """The peer sent what the wire format does not allow."""
+
+
+class RequestError(CodewireError):
+    """The request is refused; the message goes to the client as it is."""
+
+
+class NodeUnreachable(CodewireError):
+    """No node can be reached or started."""
+
+
+class ConnectionLost(CodewireError):
+    """The node went away in the middle of an answer."""
+
+
+class NodeRunning(CodewireError):
+    """Another node owns the data directory."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"node already running (pid {pid})")
+        self.pid = pid
+
+
+class LaunchError(RequestError):
+    """A session cannot be started; nothing was."""
+
+
+class KeeperError(CodewireError):
+    """Keeper and worker cannot work together."""

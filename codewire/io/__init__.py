@@ -1,0 +1,1 @@
+"""Descriptors: waiting, PTYs, Unix sockets, frame streams. The only blocking calls are here."""

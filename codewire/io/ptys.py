@@ -1,0 +1,36 @@
+"""Pseudo-terminals: open a pair, set and read the window size. See pty(7), ioctl_tty(2)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+
+
+def open_pty(rows: int, cols: int) -> tuple[int, int, str]:
+    """Return (master, slave, path of the slave) with the window size set; the caller closes both.
+
+    Both are CLOEXEC, the master is non-blocking.
+    """
+    master, slave = os.openpty()
+    try:
+        os.set_blocking(master, False)
+        set_window_size(master, rows, cols)
+        return master, slave, os.ttyname(slave)
+    except BaseException:
+        os.close(master)
+        os.close(slave)
+        raise
+
+
+def set_window_size(fd: int, rows: int, cols: int) -> None:
+    """Set the terminal's size (TIOCSWINSZ); its foreground processes get SIGWINCH if it changed."""
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+
+def window_size(fd: int) -> tuple[int, int]:
+    """Return (rows, cols) of the terminal. Raises OSError when `fd` is none."""
+    packed = fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8)
+    rows, cols, _, _ = struct.unpack("HHHH", packed)
+    return rows, cols

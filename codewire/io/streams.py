@@ -1,0 +1,101 @@
+"""Frames over a connected socket: the thin driver over wire.frames.
+
+Both ends use it. "The peer went away" is None from `receive`, ConnectionLost from a send.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from codewire.errors import ConnectionLost
+from codewire.wire.control import control_frame
+from codewire.wire.frames import DATA, FrameDecoder, encode_frame
+
+RECEIVE_BYTES = 65536
+
+
+class FrameStream:
+    """One connection, framed as spec/wire.md 2 says. Any one thread may read, any one may write."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._decoder = FrameDecoder()
+        self._closed = False
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for waiting on it."""
+        return self._sock.fileno()
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """Bound every later `receive` and send; past it they raise TimeoutError."""
+        self._sock.settimeout(seconds)
+
+    def next_frame(self) -> tuple[int, bytes] | None:
+        """Return a frame that has arrived whole already, else None; never blocks."""
+        return self._decoder.next_frame()
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Return the next (kind, payload); None when the peer has gone. Blocks.
+
+        Raises ProtocolError on a frame the format does not allow; the stream is then unusable.
+        """
+        while True:
+            frame = self._decoder.next_frame()
+            if frame is not None:
+                return frame
+            if not self.fill():
+                self._decoder.finish()
+                return None
+
+    def fill(self) -> bool:
+        """Read once from the socket, blocking; False when the peer has gone."""
+        try:
+            data = self._sock.recv(RECEIVE_BYTES)
+        except TimeoutError:
+            raise
+        except OSError:
+            # ECONNRESET: the peer closed with bytes of ours unread (spec/wire.md 2).
+            return False
+        self._decoder.feed(data)
+        return bool(data)
+
+    def send_control(self, message: dict[str, Any]) -> None:
+        """Send one control frame. Blocks until the kernel has it; raises ConnectionLost."""
+        self._send(control_frame(message))
+
+    def send_data(self, data: bytes) -> None:
+        """Send one data frame of at most MAX_PAYLOAD bytes. Raises ConnectionLost."""
+        self._send(encode_frame(DATA, data))
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._sock.sendall(frame)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
+
+    def is_half_open(self) -> bool:
+        """Say, after the peer's EOF, whether it only stopped writing and still listens.
+
+        Only a Unix socket tells: both directions shut is POLLHUP.
+        """
+        import select
+
+        poller = select.poll()
+        poller.register(self._sock.fileno(), 0)
+        return not poller.poll(0)
+
+    def shutdown(self) -> None:
+        """End the connection from any thread: a blocked `receive` returns None. Idempotent."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the socket; only the thread that reads it may. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._sock.close()

@@ -1,0 +1,97 @@
+"""Waiting for a descriptor under whichever runtime cw.py chose: gevent or threads.
+
+The one file below cw.py that names gevent. Everything else uses the standard library, which
+cw.py may have made cooperative; only descriptors that are no sockets need what is here.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import select
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def _is_patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+GEVENT = _is_patched()
+RUNTIME = "gevent" if GEVENT else "threads"
+
+if GEVENT:
+    import gevent
+
+    def wait_readable(fd: int, timeout: float | None = None) -> bool:
+        """Block this greenlet until `fd` is readable or hung up; False after `timeout` seconds."""
+        return _wait(fd, 1, timeout)
+
+    def wait_writable(fd: int, timeout: float | None = None) -> bool:
+        """Block this greenlet until `fd` takes bytes; False after `timeout` seconds."""
+        return _wait(fd, 2, timeout)
+
+    def _wait(fd: int, events: int, timeout: float | None) -> bool:
+        hub = gevent.get_hub()
+        watcher = hub.loop.io(fd, events)
+        try:
+            if timeout is None:
+                hub.wait(watcher)
+                return True
+            with gevent.Timeout(timeout, False):
+                hub.wait(watcher)
+                return True
+            return False
+        finally:
+            watcher.close()
+
+    def give_way() -> None:
+        """Let every other greenlet that is ready run once."""
+        gevent.sleep(0)
+
+    def run_blocking(function: Callable[..., T], *args: Any) -> T:
+        """Call what blocks in the kernel (fsync, a large read) without stopping the others."""
+        result: T = gevent.get_hub().threadpool.apply(function, args)
+        return result
+
+else:
+
+    def wait_readable(fd: int, timeout: float | None = None) -> bool:
+        """Block this thread until `fd` is readable or hung up; False after `timeout` seconds."""
+        return _poll(fd, select.POLLIN, timeout)
+
+    def wait_writable(fd: int, timeout: float | None = None) -> bool:
+        """Block this thread until `fd` takes bytes; False after `timeout` seconds."""
+        return _poll(fd, select.POLLOUT, timeout)
+
+    def _poll(fd: int, events: int, timeout: float | None) -> bool:
+        poller = select.poll()
+        poller.register(fd, events)
+        return bool(poller.poll(None if timeout is None else timeout * 1000))
+
+    def give_way() -> None:
+        """Nothing to do: threads are preempted."""
+
+    def run_blocking(function: Callable[..., T], *args: Any) -> T:
+        """Call `function`: a thread may block."""
+        return function(*args)
+
+
+def spawn(function: Callable[..., object], *args: Any) -> None:
+    """Run `function` in its own greenlet or thread; what it raises is logged, not lost."""
+    _thread.start_new_thread(_guarded, (function, args))
+
+
+def _guarded(function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    try:
+        function(*args)
+    except Exception:
+        log.exception("%s failed", getattr(function, "__qualname__", function))

@@ -1,0 +1,102 @@
+"""The keeper's records and the one way it starts a session's process. See posix_spawn(3), pty(7)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from codewire.io.fds import FileLimit
+from codewire.io.ptys import open_pty
+
+Exit = dict[str, Any]
+UNKNOWN_EXIT: Exit = {"unknown": True}
+
+# Children start with default dispositions: an ignored SIGPIPE or SIGHUP would be inherited.
+DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+class Child:
+    """One session's process: pid, our duplicate of its master, how it ended once it has."""
+
+    __slots__ = ("exit", "id", "master", "meta", "pid", "pidfd")
+
+    def __init__(self, session_id: int, pid: int, master: int, meta: Any) -> None:
+        self.id = session_id
+        self.pid = pid
+        self.master = master
+        self.meta = meta
+        self.exit: Exit | None = None
+        # Only for a process that is not our child: we took it over from a keeper that died.
+        self.pidfd = -1
+
+    def describe(self) -> dict[str, Any]:
+        """Return the record as a worker needs it."""
+        return {
+            "id": self.id,
+            "pid": self.pid,
+            "meta": self.meta,
+            "exit": self.exit,
+            "master": self.master >= 0,
+        }
+
+    def close_master(self) -> None:
+        """Close our duplicate of the master. Idempotent."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+    def close(self) -> None:
+        """Close every descriptor of the record. Idempotent."""
+        self.close_master()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process group, only while the pid is surely still this process."""
+        if self.exit is None:
+            try:
+                os.killpg(self.pid, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
+    """Start `order["path"]` on a new PTY as session leader with controlling terminal.
+
+    Raises OSError (chdir, PTY or exec failed); nothing is left behind then.
+    """
+    master, slave, slave_path = open_pty(order["rows"], order["cols"])
+    try:
+        # 1. posix_spawn has no working directory; this process has one thread, so borrow ours.
+        os.chdir(order["cwd"])
+        # 2. As session leader, opening the slave makes it the controlling terminal.
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, slave_path, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+        ]
+        with limit:
+            pid = os.posix_spawn(
+                order["path"],
+                order["argv"],
+                order["env"],
+                file_actions=actions,
+                setsid=True,
+                setsigmask=[],
+                setsigdef=DEFAULT_SIGNALS,
+            )
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.chdir("/")
+        os.close(slave)
+    return Child(order["id"], pid, master, order["meta"])
+
+
+def exit_of(status: int) -> Exit:
+    """Translate a wait(2) status."""
+    code = os.waitstatus_to_exitcode(status)
+    return {"code": code} if code >= 0 else {"signal": -code}

@@ -1,0 +1,61 @@
+"""What every handler gets: the node's parts and a few facts about it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from codewire import __version__
+from codewire.config import Settings
+from codewire.errors import RequestError
+from codewire.io.wait import RUNTIME
+from codewire.keeper import protocol
+from codewire.keeper.custody import Custody
+from codewire.paths import DataDir
+from codewire.session.lifecycle import Lifecycle
+from codewire.session.session import Session
+from codewire.wire.timestamps import format_nanos
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The worker's parts, built once by worker.py."""
+
+    paths: DataDir
+    settings: Settings
+    custody: Custody
+    sessions: Lifecycle
+    started_ns: int = field(default_factory=time.time_ns)
+    client_numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def session(self, request: Message) -> Session:
+        """Return the session a request names by `id`. Raises RequestError."""
+        session_id = request.get("id")
+        if session_id is None:
+            raise RequestError("missing session id")
+        return self.sessions.registry.get(session_id)
+
+    def status(self) -> Message:
+        """Return the facts `cw node status` shows. Times are RFC 3339."""
+        hello = self.custody.hello
+        everything = self.sessions.registry.all()
+        return {
+            "version": __version__,
+            "protocol": protocol.VERSION,
+            "runtime": RUNTIME,
+            "keeper_pid": hello.keeper_pid,
+            "worker_pid": os.getpid(),
+            "started_at": format_nanos(hello.started_ns),
+            "worker_started_at": format_nanos(self.started_ns),
+            "worker_restarts": hello.restarts,
+            "sessions_running": sum(1 for s in everything if s.is_running()),
+            "sessions_total": len(everything),
+            "data_dir": self.paths.root,
+            "socket": hello.socket_path,
+        }

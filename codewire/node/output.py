@@ -1,0 +1,169 @@
+"""Logs and WatchSession: a session's output as text (wire.md 9.2, 9.3).
+
+Offsets in answers say how far the text goes in raw bytes, so a client that lost its connection
+resumes exactly there; what a decoder still holds back is not counted as delivered.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from codewire.errors import RequestError
+from codewire.io.streams import FrameStream
+from codewire.node.attach import history_offset
+from codewire.node.context import Message, Node
+from codewire.node.peer import Peer
+from codewire.session.log import Cursor
+from codewire.session.session import Session
+from codewire.term.strip import AnsiStripper
+from codewire.wire.utf8 import Utf8Stream
+
+# One frame of a followed log; a log read once comes in larger pieces, most logs in one.
+FOLLOW_BYTES = 65536
+ONCE_BYTES = 1 << 20
+
+
+class TextReader:
+    """Turns a cursor into text pieces with the offset each one reaches."""
+
+    def __init__(self, cursor: Cursor, strip: bool) -> None:
+        self._cursor = cursor
+        self._stripper = AnsiStripper() if strip else None
+        self._decoder = Utf8Stream()
+
+    def read(self, limit: int, until: int | None = None) -> tuple[str, int, bool]:
+        """Return (text, gap, whether anything was read); nothing is read at or past `until`."""
+        if until is not None:
+            limit = min(limit, max(0, until - self._cursor.offset))
+        chunk = self._cursor.read(limit)
+        data = chunk.data
+        if self._stripper is not None:
+            data = self._stripper.feed(data)
+        return self._decoder.feed(data), chunk.gap, bool(chunk.data or chunk.gap)
+
+    def finish(self) -> str:
+        """Return what the decoder still holds: the text ends here."""
+        return self._decoder.feed(b"", final=True)
+
+    @property
+    def offset(self) -> int:
+        """How far the text handed out goes, in raw bytes."""
+        held = self._decoder.pending
+        if self._stripper is not None:
+            held += self._stripper.pending
+        return self._cursor.offset - held
+
+
+def logs(node: Node, stream: FrameStream, request: Message) -> None:
+    """Answer Logs, once or following. Raises RequestError."""
+    session = node.session(request)
+    peer = Peer(stream)
+    cursor = _open(session, peer.waker)
+    try:
+        cursor.offset = _tail_offset(cursor, request)
+        reader = TextReader(cursor, request.get("strip_ansi") is not False)
+        if not request.get("follow"):
+            _send_once(stream, cursor, reader)
+            return
+        session.watch(peer.waker)
+        peer.run(lambda: _follow(stream, session, peer, reader), outlives_half_close=True)
+    finally:
+        session.unwatch(peer.waker)
+        cursor.close()
+
+
+def _open(session: Session, waker: threading.Event) -> Cursor:
+    try:
+        return session.cursor(0, waker)
+    except OSError as error:
+        raise RequestError(f"failed to read session log: {error.strerror}") from error
+
+
+def _tail_offset(cursor: Cursor, request: Message) -> int:
+    if request.get("from_offset") is not None:
+        return min(int(request["from_offset"]), cursor.log.end)
+    tail = request.get("tail")
+    return cursor.log.first if tail is None else cursor.log.line_start(tail)
+
+
+def _send_once(stream: FrameStream, cursor: Cursor, reader: TextReader) -> None:
+    until = cursor.log.end
+    while True:
+        text, gap, _ = reader.read(ONCE_BYTES, until)
+        done = cursor.offset >= until
+        if done:
+            text += reader.finish()
+        stream.send_control(_log_data(text, reader.offset, gap, done))
+        if done:
+            return
+
+
+def _log_data(text: str, offset: int, gap: int, done: bool) -> Message:
+    return {
+        "type": "LogData",
+        "data": text or None,
+        "done": done,
+        "offset": offset,
+        "gap": gap or None,
+    }
+
+
+def _follow(stream: FrameStream, session: Session, peer: Peer, reader: TextReader) -> None:
+    is_first = True
+    while not peer.is_gone:
+        peer.waker.clear()
+        has_ended = session.ended.is_set()
+        text, gap, anything = reader.read(FOLLOW_BYTES)
+        if not anything and has_ended:
+            stream.send_control(_log_data(reader.finish(), reader.offset, 0, True))
+            return
+        if text or gap or is_first:
+            stream.send_control(_log_data(text, reader.offset, gap, False))
+            is_first = False
+        if not anything:
+            peer.wait()
+
+
+def watch(node: Node, stream: FrameStream, request: Message) -> None:
+    """Answer WatchSession: raw text until the session ends. Raises RequestError."""
+    session = node.session(request)
+    peer = Peer(stream)
+    cursor = _open(session, peer.waker)
+    session.watch(peer.waker)
+    try:
+        if request.get("history_lines") is None and request.get("tail") is not None:
+            request["history_lines"] = request["tail"]
+        cursor.offset = history_offset(session, cursor, request)
+        peer.run(lambda: _watch(stream, session, peer, TextReader(cursor, False)))
+    finally:
+        session.unwatch(peer.waker)
+        cursor.close()
+
+
+def _watch(stream: FrameStream, session: Session, peer: Peer, reader: TextReader) -> None:
+    while not peer.is_gone:
+        peer.waker.clear()
+        has_ended = session.ended.is_set()
+        text, gap, anything = reader.read(FOLLOW_BYTES)
+        if not anything and has_ended:
+            rest = reader.finish()
+            if rest:
+                stream.send_control(_update("running", rest, reader.offset, 0))
+            done = {"type": "WatchUpdate", "status": session.record.status_text(), "done": True}
+            stream.send_control({**done, "offset": reader.offset})
+            return
+        if text or gap:
+            stream.send_control(_update("running", text, reader.offset, gap))
+        if not anything:
+            peer.wait()
+
+
+def _update(status: str, text: str, offset: int, gap: int) -> Message:
+    return {
+        "type": "WatchUpdate",
+        "status": status,
+        "output": text,
+        "done": False,
+        "offset": offset,
+        "gap": gap or None,
+    }

@@ -1,0 +1,108 @@
+"""Accepts clients and hands each request to its handler. One bad client harms only itself."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+from codewire.errors import CodewireError, ConnectionLost, ProtocolError
+from codewire.io.streams import FrameStream
+from codewire.io.wait import spawn
+from codewire.node import attach, control, output, waiting
+from codewire.node.context import Message, Node
+from codewire.wire.control import decode_control
+from codewire.wire.frames import CONTROL
+from codewire.wire.requests import parse_request
+
+log = logging.getLogger(__name__)
+
+ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
+    "ListSessions": control.list_sessions,
+    "Launch": control.launch,
+    "Kill": control.kill,
+    "KillAll": control.kill_all,
+    "KillByTags": control.kill_by_tags,
+    "SendInput": control.send_input,
+    "GetStatus": control.get_status,
+    "Resize": control.resize_nothing,
+    "Detach": control.detach_nothing,
+    "NodeStatus": control.node_status,
+    "NodeRestart": control.node_restart,
+}
+
+STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
+    "Attach": attach.attach,
+    "Logs": output.logs,
+    "WatchSession": output.watch,
+    "Subscribe": waiting.subscribe,
+    "Wait": waiting.wait,
+}
+
+# A client that already has its answer may ask again this soon; then the node closes, as clients
+# that read to the end expect.
+LINGER_SECONDS = 0.5
+
+
+def accept_clients(node: Node, listener: socket.socket) -> None:
+    """Serve clients for ever, each in its own greenlet or thread."""
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError as error:
+            # Out of descriptors: those in use go on, the new ones wait in the backlog.
+            log.warning("accepting a client failed: %s", error)
+            time.sleep(0.1)
+            continue
+        spawn(serve, node, FrameStream(sock))
+
+
+def serve(node: Node, stream: FrameStream) -> None:
+    """Serve one client until it goes or its stream ends."""
+    try:
+        while _serve_one(node, stream):
+            stream.set_timeout(LINGER_SECONDS)
+    except (ConnectionLost, TimeoutError):
+        pass
+    finally:
+        stream.close()
+
+
+def _serve_one(node: Node, stream: FrameStream) -> bool:
+    """Answer one request; return whether another may follow on this connection."""
+    try:
+        frame = stream.receive()
+        if frame is None:
+            return False
+        stream.set_timeout(None)
+        return _dispatch(node, stream, *frame)
+    except CodewireError as error:
+        if isinstance(error, ConnectionLost):
+            raise
+        stream.send_control({"type": "Error", "message": str(error)})
+        return not isinstance(error, ProtocolError)
+    except TimeoutError:
+        raise
+    except Exception:
+        log.exception("request failed")
+        message = "internal error; the node's log has the details"
+        stream.send_control({"type": "Error", "message": message})
+        return False
+
+
+def _dispatch(node: Node, stream: FrameStream, kind: int, payload: bytes) -> bool:
+    if kind != CONTROL:
+        raise ProtocolError("expected control message")
+    request = parse_request(decode_control(payload))
+    name = request["type"]
+    log.debug("request %s", name)
+    handler = ONE_SHOT.get(name)
+    if handler is not None:
+        stream.send_control(handler(node, request))
+        return True
+    streamer = STREAMING.get(name)
+    if streamer is None:
+        raise CodewireError(f"unknown request type: {name}")
+    streamer(node, stream, request)
+    return False

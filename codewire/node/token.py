@@ -1,0 +1,30 @@
+"""The node's token for remote clients (spec/files.md 3): made once, re-read at each use, never logged."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+
+from codewire.session.store import write_atomically
+
+ALPHABET = string.ascii_letters + string.digits
+LENGTH = 32
+
+
+def read_token(path: str) -> str:
+    """Return the token, "" when there is none (then every remote login is refused)."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def ensure_token(path: str) -> None:
+    """Make sure there is a token: CODEWIRE_TOKEN wins, then the file, else a new random one."""
+    given = os.environ.get("CODEWIRE_TOKEN", "").strip()
+    current = read_token(path)
+    wanted = given or current or "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    if wanted != current:
+        write_atomically(path, wanted)

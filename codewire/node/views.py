@@ -1,0 +1,77 @@
+"""How a session looks on the wire: SessionInfo (spec/wire.md 7)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from codewire.node.context import Node
+from codewire.session.result import recent_output
+from codewire.session.session import Session
+from codewire.wire.timestamps import format_seconds
+
+
+def session_info(node: Node, session: Session, snippet: str | None = None) -> dict[str, Any]:
+    """Return SessionInfo with counters up to date; `snippet` replaces the captured result."""
+    if session.is_running():
+        node.sessions.observer.catch_up(session)
+    record = session.record
+    attached = session.attached_count
+    info: dict[str, Any] = {"id": record.id}
+    if record.name:
+        info["name"] = record.name
+    info |= {
+        "prompt": record.prompt,
+        "working_dir": record.working_dir,
+        "created_at": format_seconds(record.created_ns),
+        "status": record.status_text(),
+        "attached": attached > 0,
+        "pid": record.pid,
+    }
+    _add_log_facts(session, info)
+    text = record.result if snippet is None else snippet
+    if text.strip():
+        info["last_output_snippet"] = text
+    if record.tags:
+        info["tags"] = record.tags
+    if not session.is_running():
+        _add_end(session, info)
+    info |= {
+        "output_lines": record.lines,
+        "output_bytes": max(record.counted, info.get("output_size_bytes", 0)),
+        "attached_count": attached,
+    }
+    if not record.pid:
+        del info["pid"]
+    return info
+
+
+def _add_log_facts(session: Session, info: dict[str, Any]) -> None:
+    """Size and last change of the log, from the file: true after any restart."""
+    try:
+        found = os.stat(session.log_path)
+    except OSError:
+        return
+    live = session.live_log
+    size = max(found.st_size, live.end if live is not None else 0)
+    info["output_size_bytes"] = size
+    if size:
+        info["last_output_at"] = format_seconds(session.last_output_ns or found.st_mtime_ns)
+
+
+def _add_end(session: Session, info: dict[str, Any]) -> None:
+    record = session.record
+    if record.exit_code is not None:
+        info["exit_code"] = record.exit_code
+    if record.signal is not None:
+        info["signal"] = record.signal
+    if record.end_reason:
+        info["end_reason"] = record.end_reason
+    if record.completed_ns:
+        info["completed_at"] = format_seconds(record.completed_ns)
+        info["duration_ms"] = session.duration_ms()
+
+
+def session_status(node: Node, session: Session) -> dict[str, Any]:
+    """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do."""
+    return session_info(node, session, recent_output(session))

@@ -1,0 +1,142 @@
+"""Subscribe and Wait: what happens to sessions, as it happens (wire.md 9.4, 9.5)."""
+
+from __future__ import annotations
+
+import time
+
+from codewire.errors import ProtocolError, RequestError
+from codewire.io.streams import FrameStream
+from codewire.node.context import Message, Node
+from codewire.node.peer import Peer
+from codewire.node.views import session_info, session_status
+from codewire.session.events import Subscription
+from codewire.session.session import Session
+from codewire.wire.control import decode_control
+from codewire.wire.frames import CONTROL
+
+DEFAULT_WAIT_SECONDS = 24 * 3600
+# Longer is for ever; it keeps the arithmetic of every runtime in range.
+MAX_WAIT_SECONDS = 10 * 365 * 24 * 3600
+
+
+def subscribe(node: Node, stream: FrameStream, request: Message) -> None:
+    """Stream events until the client unsubscribes or goes."""
+    Subscriber(node, stream).run(request)
+
+
+class Subscriber:
+    """One client of the event bus."""
+
+    def __init__(self, node: Node, stream: FrameStream) -> None:
+        self._bus = node.sessions.bus
+        self._stream = stream
+        self._peer = Peer(stream)
+        self._unsubscribing = False
+
+    def run(self, request: Message) -> None:
+        """Serve the client. Blocks."""
+        subscription = self._bus.subscribe(
+            request.get("id"),
+            request.get("tags") or (),
+            request.get("event_types") or (),
+            self._peer.waker,
+        )
+        try:
+            ack = {"type": "SubscribeAck", "subscription_id": subscription.number}
+            self._stream.send_control(ack)
+            self._peer.run(lambda: self._pump(subscription), self._on_frame)
+        finally:
+            self._bus.unsubscribe(subscription)
+
+    def _on_frame(self, kind: int, payload: bytes) -> None:
+        try:
+            message = decode_control(payload) if kind == CONTROL else {}
+        except ProtocolError:
+            return
+        if message.get("type") == "Unsubscribe":
+            self._unsubscribing = True
+            self._peer.waker.set()
+
+    def _pump(self, subscription: Subscription) -> None:
+        while not self._peer.is_gone:
+            self._peer.waker.clear()
+            lost, events = subscription.take()
+            if lost:
+                self._stream.send_control({"type": "EventsLost", "count": lost})
+            for event in events:
+                self._stream.send_control(
+                    {
+                        "type": "Event",
+                        "subscription_id": subscription.number,
+                        "session_id": event.session_id,
+                        "event": event.envelope(),
+                    }
+                )
+            if self._unsubscribing:
+                self._stream.send_control({"type": "Unsubscribed"})
+                return
+            if not events:
+                self._peer.wait()
+
+
+def wait(node: Node, stream: FrameStream, request: Message) -> None:
+    """Answer Wait once its sessions have ended, or with `wait timed out`. Raises RequestError."""
+    Waiter(node, stream, request).run()
+
+
+class Waiter:
+    """One pending Wait."""
+
+    def __init__(self, node: Node, stream: FrameStream, request: Message) -> None:
+        self._node = node
+        self._stream = stream
+        self._peer = Peer(stream)
+        self._condition = request.get("condition") or "all"
+        if self._condition not in ("all", "any"):
+            raise RequestError(f'unknown condition "{self._condition}": use all or any')
+        self._tags = request.get("tags") or []
+        self._target = node.session(request) if request.get("id") is not None else None
+        if self._target is None and not self._tags:
+            raise RequestError("wait needs a session id or at least one tag")
+        seconds = request.get("timeout_seconds") or DEFAULT_WAIT_SECONDS
+        self._deadline = time.monotonic() + min(seconds, MAX_WAIT_SECONDS)
+
+    def run(self) -> None:
+        """Serve the client. Blocks."""
+        bus = self._node.sessions.bus
+        types = ("session.created", "session.status")
+        session_id = self._target.id if self._target is not None else None
+        tags = () if self._target is not None else self._tags
+        subscription = bus.subscribe(session_id, tags, types, self._peer.waker)
+        try:
+            self._peer.run(lambda: self._pump(subscription), outlives_half_close=True)
+        finally:
+            bus.unsubscribe(subscription)
+
+    def _pump(self, subscription: Subscription) -> None:
+        while not self._peer.is_gone:
+            self._peer.waker.clear()
+            subscription.take()
+            sessions = self._matching()
+            if self._is_satisfied(sessions):
+                self._stream.send_control({"type": "WaitResult", "sessions": self._infos(sessions)})
+                return
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                self._stream.send_control({"type": "Error", "message": "wait timed out"})
+                return
+            self._peer.wait(left)
+
+    def _matching(self) -> list[Session]:
+        if self._target is not None:
+            return [self._target]
+        return self._node.sessions.registry.tagged(self._tags)
+
+    def _is_satisfied(self, sessions: list[Session]) -> bool:
+        ended = [not session.is_running() for session in sessions]
+        return bool(ended) and (any(ended) if self._condition == "any" else all(ended))
+
+    def _infos(self, sessions: list[Session]) -> list[Message]:
+        if self._target is not None:
+            return [session_status(self._node, self._target)]
+        return [session_info(self._node, session) for session in sessions]

@@ -1,0 +1,90 @@
+"""Where things are: the data directory and the commands that start our own processes.
+
+Knows names, not contents. Layout: spec/files.md 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# sun_path is 108 bytes with the final NUL (unix(7)).
+MAX_SOCKET_PATH = 107
+
+
+class DataDir:
+    """The paths inside one data directory (`~/.codewire` unless CODEWIRE_DIR says otherwise)."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.socket = os.path.join(root, "codewire.sock")
+        self.pid = os.path.join(root, "codewire.pid")
+        self.lock = os.path.join(root, "codewire.lock")
+        self.start_lock = os.path.join(root, "codewire.start.lock")
+        self.token = os.path.join(root, "token")
+        self.config = os.path.join(root, "config.toml")
+        self.servers = os.path.join(root, "servers.toml")
+        self.environment = os.path.join(root, "environment.json")
+        self.node_log = os.path.join(root, "node.log")
+        self.sessions_json = os.path.join(root, "sessions.json")
+        self.sessions = os.path.join(root, "sessions")
+
+    def session(self, session_id: int) -> str:
+        """Return the directory of one session's files."""
+        return os.path.join(self.sessions, str(session_id))
+
+    def real_socket(self) -> str:
+        """Return the path to dial: a node with an over-long path leaves a symlink to a short one."""
+        if len(os.fsencode(self.socket)) <= MAX_SOCKET_PATH:
+            return self.socket
+        try:
+            return os.readlink(self.socket)
+        except OSError:
+            return self.socket
+
+
+def data_dir() -> DataDir:
+    """Return the data directory of this user; it need not exist yet.
+
+    CODEWIRE_DIR wins, then HOME, then the password database (an ssh command may run without HOME).
+    """
+    root = os.environ.get("CODEWIRE_DIR", "")
+    if not root:
+        root = os.path.join(home(), ".codewire")
+    return DataDir(os.path.abspath(root))
+
+
+def home() -> str:
+    """Return the user's home directory, also where HOME is unset, empty or relative."""
+    path = os.environ.get("HOME", "")
+    if os.path.isabs(path):
+        return path
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir or "/"
+    except KeyError:
+        return "/"
+
+
+def program() -> list[str]:
+    """Return the argv prefix that runs this very copy of cw: interpreter, then cw.py or cw.pyz."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    container = os.path.dirname(package)
+    entry = os.path.join(container, "cw.py") if os.path.isdir(container) else container
+    return [sys.executable or "python3", entry]
+
+
+def self_command() -> list[str]:
+    """Return the argv prefix for starting cw as a user would; the node adds `node`."""
+    return program()
+
+
+def keeper_command(foreground: bool = True) -> list[str]:
+    """Return the argv of a keeper; `foreground` logs to stderr, else to the node's log file."""
+    return [*program(), "keeper", "--foreground" if foreground else "--detached"]
+
+
+def worker_command() -> list[str]:
+    """Return the argv of a worker; its end of the keeper's link is appended by the keeper."""
+    return [*program(), "worker"]

@@ -1,0 +1,229 @@
+"""The drain: moves what PTYs print into their logs. The only reader of every master (design 4).
+
+One loop for all sessions: an edge-triggered epoll says which master has bytes, each ready one gets
+a bounded turn. Bytes go master → pipe → log with splice(2); the keeper holds the pipe, so what a
+killed worker had in flight is flushed by the next one, which finds the session in the note.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import mmap
+import os
+import select
+import struct
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from codewire.io.ptys import open_pty
+from codewire.io.wait import give_way, wait_readable
+from codewire.session.log import OutputLog
+
+log = logging.getLogger(__name__)
+
+# What one session may move before the others get their turn: the small cap is what a keystroke
+# waits under a flood (measured: 424 µs at 4 KiB, 1409 µs at 64 KiB).
+TYPING_CAP = 4096
+FLOOD_CAP = 65536
+TYPING_SECONDS = 1.0
+
+# The kernel holds at most 640 KiB of a dead child's output (TTYB_DEFAULT_MEM_LIMIT): once this
+# much has come since its exit, the rest is a grandchild's.
+AFTERMATH_BYTES = 1 << 20
+
+NOTE = struct.Struct("<Q")
+READ_EVENTS = select.EPOLLIN | select.EPOLLET
+BOTH_EVENTS = READ_EVENTS | select.EPOLLOUT
+
+
+class Source(Protocol):
+    """What the drain needs of a session."""
+
+    id: int
+    master: int
+    has_exited: bool
+
+    @property
+    def log(self) -> OutputLog:
+        """Where its output goes."""
+
+    def on_writable(self) -> None:
+        """The master may take input again."""
+
+    def on_drained(self) -> None:
+        """The child has exited and its last byte is in the log. Called once; must not block."""
+
+    def on_hangup(self) -> None:
+        """Nobody has the terminal open and the child has exited: close the master."""
+
+
+class Drain:
+    """The loop. `run` belongs to one greenlet or thread; the rest may be called from any."""
+
+    def __init__(self, pipe_read: int, pipe_write: int, note_fd: int) -> None:
+        self._pipe_read = pipe_read
+        self._pipe_write = pipe_write
+        self._note = mmap.mmap(note_fd, 16)
+        self._rounds = _pipe_slots(pipe_write) // 2
+        self._epoll = select.epoll()
+        self._nudge_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._nudge_fd, select.EPOLLIN)
+        self._nudged: deque[Source] = deque()
+        self._sources: dict[int, Source] = {}
+        self._ready: dict[int, Source] = {}
+        self._aftermath: dict[int, int] = {}
+        self._typed_at = -TYPING_SECONDS
+        self._splice = splice_works()
+        self._lock = threading.Lock()
+
+    @property
+    def uses_splice(self) -> bool:
+        """False where a tty cannot be spliced: a killed worker may then lose what it had read."""
+        return self._splice
+
+    def pending(self) -> tuple[int, int]:
+        """Return (session id, byte count) of what the last worker left in the pipe."""
+        (session_id,) = NOTE.unpack(self._note[: NOTE.size])
+        count = struct.unpack("i", fcntl.ioctl(self._pipe_read, FIONREAD, b"\0" * 4))[0]
+        return session_id, count
+
+    def flush_pending(self, output: OutputLog, count: int) -> None:
+        """Write what the last worker left in the pipe to the log it belongs to."""
+        output.take_pipe(self._pipe_read, count)
+
+    def add(self, source: Source) -> None:
+        """Start reading `source.master`."""
+        with self._lock:
+            self._sources[source.master] = source
+            self._epoll.register(source.master, READ_EVENTS)
+
+    def exited(self, source: Source) -> None:
+        """Note that the child is gone: once its output is read, `on_drained` is called."""
+        self._nudged.append(source)
+        os.eventfd_write(self._nudge_fd, 1)
+
+    def watch_writable(self, source: Source, wanted: bool) -> None:
+        """Call `source.on_writable` when its master takes input again."""
+        with self._lock:
+            if self._sources.get(source.master) is source:
+                self._epoll.modify(source.master, BOTH_EVENTS if wanted else READ_EVENTS)
+
+    def typed(self) -> None:
+        """Somebody is typing: keep turns short for a while."""
+        self._typed_at = time.monotonic()
+
+    def run(self) -> None:
+        """Move bytes for ever."""
+        epoll_fd = self._epoll.fileno()
+        while True:
+            if not self._ready:
+                wait_readable(epoll_fd)
+            for fd, events in self._epoll.poll(0):
+                self._collect(fd, events)
+            for fd, source in list(self._ready.items()):
+                if not self._turn_safely(fd, source):
+                    self._ready.pop(fd, None)
+            give_way()
+
+    def _collect(self, fd: int, events: int) -> None:
+        if fd == self._nudge_fd:
+            os.eventfd_read(fd)
+            while self._nudged:
+                source = self._nudged.popleft()
+                self._aftermath[source.id] = 0
+                self._ready[source.master] = source
+            return
+        source_or_none = self._sources.get(fd)
+        if source_or_none is not None:
+            self._ready[fd] = source_or_none
+            if events & select.EPOLLOUT:
+                source_or_none.on_writable()
+
+    def _turn_safely(self, fd: int, source: Source) -> bool:
+        try:
+            return self._turn(fd, source)
+        except Exception:
+            log.exception("session %d: drain failed", source.id)
+            return False
+
+    def _turn(self, fd: int, source: Source) -> bool:
+        """Move one turn's bytes; return whether more may be waiting."""
+        typing = time.monotonic() - self._typed_at < TYPING_SECONDS
+        cap = TYPING_CAP if typing else FLOOD_CAP
+        moved, end = self._move(fd, source, cap) if fd >= 0 else (0, errno.EIO)
+        if source.id in self._aftermath:
+            self._aftermath[source.id] += moved
+            if end or self._aftermath[source.id] >= AFTERMATH_BYTES:
+                del self._aftermath[source.id]
+                source.on_drained()
+        if end == errno.EIO and source.has_exited and source.id not in self._aftermath:
+            self._drop(fd, source)
+        return not end
+
+    def _move(self, fd: int, source: Source, cap: int) -> tuple[int, int]:
+        """Return (bytes moved, 0 or why the master has no more now: EAGAIN or EIO)."""
+        if not self._splice:
+            return self._copy(fd, source, cap)
+        self._note[: NOTE.size] = NOTE.pack(source.id)
+        moved, end = 0, 0
+        try:
+            for _ in range(self._rounds):
+                count = os.splice(fd, self._pipe_write, cap - moved)
+                moved += count
+                if not count or moved >= cap:
+                    end = 0 if count else errno.EIO
+                    break
+        except OSError as error:
+            end = errno.EAGAIN if error.errno == errno.EAGAIN else errno.EIO
+        if moved:
+            source.log.take_pipe(self._pipe_read, moved)
+        return moved, end
+
+    def _copy(self, fd: int, source: Source, cap: int) -> tuple[int, int]:
+        try:
+            data = os.read(fd, cap)
+        except OSError as error:
+            return 0, errno.EAGAIN if error.errno == errno.EAGAIN else errno.EIO
+        if not data:
+            return 0, errno.EIO
+        source.log.take_bytes(data)
+        return len(data), 0
+
+    def _drop(self, fd: int, source: Source) -> None:
+        with self._lock:
+            if self._sources.pop(fd, None) is not None:
+                self._epoll.unregister(fd)
+        source.on_hangup()
+
+
+FIONREAD = 0x541B
+
+
+def _pipe_slots(pipe: int) -> int:
+    """Enlarge the pipe if we may; return how many reads of a tty (a page each) it can hold."""
+    set_size, get_size = 1031, 1032
+    try:
+        fcntl.fcntl(pipe, set_size, 256 * 1024)
+    except OSError:
+        pass
+    return int(fcntl.fcntl(pipe, get_size)) // 4096
+
+
+def splice_works() -> bool:
+    """Try splice(2) from a PTY of our own to a pipe: old kernels and sandboxes refuse it."""
+    if not hasattr(os, "splice"):
+        return False
+    master, slave, _ = open_pty(24, 80)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.write(slave, b"x")
+        return os.splice(master, write_end, 64) == 1
+    except OSError:
+        return False
+    finally:
+        for fd in (master, slave, read_end, write_end):
+            os.close(fd)

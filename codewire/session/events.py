@@ -1,0 +1,148 @@
+"""Events: what happens to sessions, told to subscribers and kept in each session's events.jsonl.
+
+Types and data keys: spec/wire.md 13.1. A subscriber that is too slow loses the oldest events and
+is told how many; nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from codewire.wire.timestamps import format_nanos
+
+log = logging.getLogger(__name__)
+
+# About a minute of 50 busy sessions; some 3 MB for a subscriber that reads nothing at all.
+QUEUE_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `timestamp_ns` is nanoseconds since the epoch; `data` is JSON-ready."""
+
+    session_id: int
+    tags: tuple[str, ...]
+    type: str
+    data: dict[str, Any]
+    timestamp_ns: int
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the object that files and the wire carry."""
+        return {
+            "timestamp": format_nanos(self.timestamp_ns),
+            "type": self.type,
+            "data": self.data,
+        }
+
+
+class Subscription:
+    """One subscriber's filter and queue. `waker` is set when something arrives."""
+
+    def __init__(
+        self,
+        number: int,
+        session_id: int | None,
+        tags: Iterable[str],
+        types: Iterable[str],
+        waker: threading.Event,
+    ) -> None:
+        self.number = number
+        self.waker = waker
+        self._session_id = session_id
+        self._tags = frozenset(tags)
+        self._types = frozenset(types)
+        self._queue: deque[Event] = deque()
+        self._lost = 0
+
+    def wants(self, event: Event) -> bool:
+        """Say whether the event passes: session, any tag, any type; an empty filter passes all."""
+        return (
+            (self._session_id is None or event.session_id == self._session_id)
+            and (not self._tags or not self._tags.isdisjoint(event.tags))
+            and (not self._types or event.type in self._types)
+        )
+
+    def offer(self, event: Event) -> None:
+        """Queue an event, dropping the oldest when the queue is full."""
+        if len(self._queue) >= QUEUE_EVENTS:
+            self._queue.popleft()
+            self._lost += 1
+        self._queue.append(event)
+        self.waker.set()
+
+    def take(self) -> tuple[int, list[Event]]:
+        """Return (events lost since the last call, the events that waited)."""
+        lost, self._lost = self._lost, 0
+        events = []
+        while self._queue:
+            events.append(self._queue.popleft())
+        return lost, events
+
+
+class EventBus:
+    """Publishes events. Appending to a file may fail (a full disk): logged, never raised."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._next_number = 0
+
+    def subscribe(
+        self,
+        session_id: int | None = None,
+        tags: Iterable[str] = (),
+        types: Iterable[str] = (),
+        waker: threading.Event | None = None,
+    ) -> Subscription:
+        """Start a subscription; end it with `unsubscribe`."""
+        with self._lock:
+            number, self._next_number = self._next_number, self._next_number + 1
+            waker = waker or threading.Event()
+            subscription = Subscription(number, session_id, tags, types, waker)
+            self._subscriptions = (*self._subscriptions, subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription. Idempotent."""
+        with self._lock:
+            self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+
+    def publish(
+        self,
+        session_id: int,
+        tags: Iterable[str],
+        kind: str,
+        data: dict[str, Any],
+        path: str = "",
+    ) -> Event:
+        """Tell subscribers, and append to the JSON-lines file `path` if one is given."""
+        event = Event(session_id, tuple(tags), kind, data, time.time_ns())
+        if path:
+            append_line(path, event.envelope())
+        for subscription in self._subscriptions:
+            if subscription.wants(event):
+                subscription.offer(event)
+        return event
+
+
+def append_line(path: str, value: dict[str, Any]) -> bool:
+    """Append one JSON line, mode 0600; False (and a warning) when the disk refuses it."""
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, line.encode("utf-8", "replace"))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        log.warning("writing %s failed: %s", path, error.strerror)
+        return False
+    return True

@@ -1,0 +1,388 @@
+"""The life of sessions: launch, restore after a restart, end, kill. The only place that changes state.
+
+Launching reserves before it starts anything and undoes all of it on failure (design, P5). Ending
+waits for the last byte, then fixes result, counters, record and events, and only then says so (P4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from codewire.config import Settings
+from codewire.errors import KeeperError, LaunchError
+from codewire.io.wait import spawn
+from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
+from codewire.keeper.processes import Process
+from codewire.paths import DataDir
+from codewire.session.drain import Drain
+from codewire.session.events import EventBus
+from codewire.session.input import Input, InputClosed
+from codewire.session.ladder import Ladder
+from codewire.session.observer import Observer
+from codewire.session.program import (
+    LaunchRequest,
+    build_environment,
+    resolve_directory,
+    resolve_program,
+)
+from codewire.session.record import Record, Status, record_from_json
+from codewire.session.registry import Registry
+from codewire.session.result import capture_result
+from codewire.session.session import Session
+from codewire.session.store import Store, load_records
+
+log = logging.getLogger(__name__)
+
+DEFAULT_ROWS, DEFAULT_COLS = 24, 80
+
+# A program that reads its input late must not lose it to a flush at start: wait for its first
+# output, at most this long (upstream always waits it out).
+STDIN_DELAY_SECONDS = 0.2
+
+
+class Lifecycle:
+    """Owns every session of the node. Built before the keeper is known: see `attach_custody`."""
+
+    def __init__(self, paths: DataDir, settings: Settings) -> None:
+        self._paths = paths
+        self._settings = settings
+        self.registry = Registry(paths)
+        self.bus = EventBus()
+        self.observer = Observer(self.registry.all, self.bus)
+        self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
+        self.is_stopping = False
+        self._lock = threading.Lock()
+        self._early_exits: dict[int, dict[str, Any]] = {}
+
+    def use(self, custody: Custody, drain: Drain) -> None:
+        """Work with this keeper and this drain."""
+        self._custody = custody
+        self._drain = drain
+
+    # Restoring
+
+    def restore(self, kept: Sequence[Kept]) -> None:
+        """Bring back what was: records from disk, live processes from the keeper."""
+        os.makedirs(self._paths.sessions, mode=0o700, exist_ok=True)
+        alive = {entry.id for entry in kept}
+        on_disk = {record.id: record for record in load_records(self._paths.sessions_json)}
+        for record in on_disk.values():
+            if record.id not in alive:
+                self._restore_finished(record)
+        pending_id, pending_bytes = self._drain.pending()
+        for entry in kept:
+            session = self._restore_kept(entry, on_disk.get(entry.id))
+            if entry.id == pending_id and pending_bytes and entry.master >= 0:
+                self._drain.flush_pending(session.log, pending_bytes)
+        for entry in kept:
+            self._resume(self.registry.get(entry.id), entry)
+        self.registry.skip_existing_directories()
+
+    def _restore_finished(self, record: Record) -> None:
+        session = self._make(record)
+        if record.status is Status.RUNNING:
+            # It died with the node: how is unknown, unless the exit had been noted.
+            record.status = Status.COMPLETED
+            record.end_reason = record.end_reason or "lost"
+            record.completed_ns = record.completed_ns or time.time_ns()
+            self.store.changed(record.id)
+        session.has_exited = True
+        session.ended.set()
+        self.registry.add(session)
+
+    def _restore_kept(self, entry: Kept, on_disk: Record | None) -> Session:
+        """The keeper's copy is the newer one; only the counters may be on disk alone."""
+        record = record_from_json(entry.meta)
+        record.pid = entry.pid
+        if on_disk is not None and on_disk.counted > record.counted:
+            record.counted, record.lines = on_disk.counted, on_disk.lines
+        session = self._make(record)
+        session.master = entry.master
+        if record.status is not Status.RUNNING:
+            session.has_exited = True
+            session.ended.set()
+        if entry.master >= 0:
+            self._open_terminal(session)
+        self.registry.add(session)
+        return session
+
+    def _resume(self, session: Session, entry: Kept) -> None:
+        if session.master >= 0:
+            self._drain.add(session)
+        if not session.is_running():
+            self.store.changed(session.id)
+        elif entry.exit is not None:
+            self.on_exit(session.id, entry.exit)
+        elif session.record.kill_requested:
+            spawn(self.kill, [session])
+
+    def kept(self) -> list[Kept]:
+        """Return what a new keeper must take over (the old one died)."""
+        return [
+            Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
+            for s in self.registry.all()
+            if s.is_running() or s.master >= 0
+        ]
+
+    # Launching
+
+    def launch(self, request: LaunchRequest) -> Session:
+        """Start a session. Raises LaunchError; then nothing was started and nothing is left."""
+        earlier = self.registry.by_key(request.key)
+        if earlier is not None:
+            return earlier
+        if self.is_stopping:
+            raise LaunchError("the node is stopping")
+        cwd = resolve_directory(request.working_dir)
+        env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
+        program = resolve_program(request.command, cwd, env)
+        with self._reserved(request) as session:
+            env["CW_SESSION_ID"] = str(session.id)
+            session.record.working_dir = cwd
+            self._spawn(session, request, program, env, cwd)
+        self._announce(session)
+        if request.stdin_data:
+            spawn(self._type_first, session, request.stdin_data)
+        return session
+
+    @contextlib.contextmanager
+    def _reserved(self, request: LaunchRequest) -> Iterator[Session]:
+        """Hold id, name and files for a launch; give all of them back when it fails."""
+        session_id = self.registry.reserve(request.name)
+        record = Record(
+            id=session_id,
+            argv=list(request.command),
+            working_dir=request.working_dir,
+            created_ns=time.time_ns(),
+            name=request.name,
+            tags=list(request.tags),
+            launch_key=request.key,
+        )
+        session = self._make(record)
+        try:
+            self._make_files(session)
+            yield session
+        except BaseException:
+            session.close_log()
+            self._remove_files(session_id)
+            self.registry.unreserve(session_id, request.name)
+            raise
+
+    def _make_files(self, session: Session) -> None:
+        directory = self._paths.session(session.id)
+        try:
+            os.makedirs(directory, mode=0o700)
+            session.open_log(self._settings.log_max_bytes)
+            for name in ("events.jsonl", "messages.jsonl"):
+                path = os.path.join(directory, name)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            cause = (error.strerror or str(error)).lower()
+            raise LaunchError(f"creating {directory}: {cause}") from error
+
+    def _remove_files(self, session_id: int) -> None:
+        directory = self._paths.session(session_id)
+        for name in ("output.log", "events.jsonl", "messages.jsonl", ""):
+            path = os.path.join(directory, name) if name else directory
+            with contextlib.suppress(OSError):
+                os.unlink(path) if name else os.rmdir(path)
+
+    def _spawn(
+        self, session: Session, request: LaunchRequest, program: str, env: dict[str, str], cwd: str
+    ) -> None:
+        order = SpawnOrder(
+            id=session.id,
+            path=program,
+            argv=session.record.argv,
+            env=env,
+            cwd=cwd,
+            rows=request.rows or DEFAULT_ROWS,
+            cols=request.cols or DEFAULT_COLS,
+            meta=session.record.to_json(),
+        )
+        try:
+            session.record.pid, session.master = self._custody.spawn(order)
+        except SpawnFailed as error:
+            raise LaunchError(f"opening PTY: fork/exec {request.command[0]}: {error}") from error
+        except (KeeperError, OSError) as error:
+            raise LaunchError(f"cannot start the session: {error}") from error
+
+    def _announce(self, session: Session) -> None:
+        """From here on the session is there for everyone."""
+        self._open_terminal(session)
+        with self._lock:
+            self.registry.add(session)
+            early_exit = self._early_exits.pop(session.id, None)
+        record = session.record
+        data = {
+            "command": record.argv,
+            "working_dir": record.working_dir,
+            "tags": record.tags,
+        }
+        self._publish(session, "session.created", data)
+        self._drain.add(session)
+        if early_exit is not None:
+            self._begin_end(session, early_exit)
+        self.store.changed(session.id)
+        log.info("session %d launched pid=%d", session.id, record.pid)
+
+    def _open_terminal(self, session: Session) -> None:
+        output = session.open_log(self._settings.log_max_bytes)
+        output.watch(self.observer.waker)
+        output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
+        session.input = Input(
+            session.master, lambda wanted: self._drain.watch_writable(session, wanted)
+        )
+
+    def _make(self, record: Record) -> Session:
+        directory = self._paths.session(record.id)
+        session = Session(
+            record,
+            os.path.join(directory, "output.log"),
+            os.path.join(directory, "events.jsonl"),
+        )
+        session.on_drained_hook = lambda: spawn(self._complete, session)
+        session.on_hangup_hook = lambda: self._close_terminal(session)
+        return session
+
+    def _type_first(self, session: Session, data: bytes) -> None:
+        waker = threading.Event()
+        session.log.watch(waker)
+        waker.wait(STDIN_DELAY_SECONDS)
+        session.log.unwatch(waker)
+        with contextlib.suppress(InputClosed):
+            self.type_in(session, data, "stdin_data")
+
+    # Input
+
+    def type_in(self, session: Session, data: bytes, source: str) -> int:
+        """Type into the session; return the byte count. Blocks while the program reads nothing.
+
+        Raises InputClosed when it ends meanwhile.
+        """
+        if session.input is None or not session.is_running():
+            raise InputClosed(0)
+        self._drain.typed()
+        count = session.input.write(data)
+        self._publish(session, "session.input", {"source": source, "bytes_count": count})
+        return count
+
+    def key_in(self, session: Session, data: bytes) -> None:
+        """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
+        if session.input is not None:
+            self._drain.typed()
+            session.input.write(data)
+
+    def publish_input(self, session: Session, source: str, count: int) -> None:
+        """Report bytes typed through `key_in`."""
+        self._publish(session, "session.input", {"source": source, "bytes_count": count})
+
+    # Ending
+
+    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
+        """The keeper reaped the session's process."""
+        with self._lock:
+            session = self.registry.find(session_id)
+            if session is None:
+                # Reaped before the launch was announced: `_announce` looks here.
+                self._early_exits[session_id] = how
+                return
+        self._begin_end(session, how)
+
+    def _begin_end(self, session: Session, how: dict[str, Any]) -> None:
+        session.exit = how
+        session.has_exited = True
+        if session.master >= 0:
+            self._drain.exited(session)
+        else:
+            spawn(self._complete, session)
+
+    def _complete(self, session: Session) -> None:
+        """The child is gone and its last byte is logged: settle everything, then tell."""
+        self.observer.finish(session)
+        record = session.record
+        record.result = capture_result(session)
+        self._settle(record, session.exit)
+        if session.input is not None:
+            session.input.end()
+        self.registry.release_name(session)
+        session.ended.set()
+        data: dict[str, Any] = {"from": "running", "to": "completed"}
+        if record.exit_code is not None:
+            data["exit_code"] = record.exit_code
+        data["duration_ms"] = session.duration_ms()
+        self._publish(session, "session.status", data)
+        session.wake()
+        self._custody.note(session.id, record.to_json())
+        self.store.changed(session.id)
+        log.info("session %d %s", session.id, record.status_text())
+        for dropped in self.registry.drop_oldest_finished(self._settings.keep_finished):
+            self.store.changed(dropped)
+        if session.master < 0:
+            session.close_log()
+
+    def _settle(self, record: Record, how: dict[str, Any]) -> None:
+        record.completed_ns = time.time_ns()
+        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
+        if "code" in how:
+            record.exit_code, record.end_reason = how["code"], "exited"
+        elif "signal" in how:
+            record.exit_code, record.end_reason = -1, "signal"
+            record.signal = how["signal"]
+        else:
+            record.end_reason = "lost"
+        if record.kill_requested:
+            record.end_reason = "killed"
+
+    def _close_terminal(self, session: Session) -> None:
+        """Nobody has the terminal open any more. Called by the drain, the owner of the master."""
+        if session.input is not None:
+            session.input.close()
+        session.master = -1
+        self._custody.release(session.id)
+        if not session.is_running():
+            session.close_log()
+            self.store.changed(session.id)
+
+    def _on_saved(self, changed: set[int]) -> None:
+        """Records are on disk: the keeper need not remember ends any more."""
+        for session_id in changed:
+            session = self.registry.find(session_id)
+            if session is None or (not session.is_running() and session.master < 0):
+                self._custody.forget(session_id)
+
+    # Killing
+
+    def kill(self, sessions: Sequence[Session]) -> dict[int, list[Process]]:
+        """End running sessions; block until they are gone. Return survivors by session id.
+
+        A finished session is left alone: its pid may belong to somebody else.
+        """
+        running = [session for session in sessions if session.is_running()]
+        for session in running:
+            session.record.kill_requested = True
+            self._custody.note(session.id, session.record.to_json())
+        ladder = Ladder(running, self._custody.signal, self._settings.grace_seconds)
+        return ladder.climb() if running else {}
+
+    def stop(self) -> None:
+        """End every session and write everything down: the node is stopping."""
+        self.is_stopping = True
+        self.kill(self.registry.running())
+        self.store.save()
+
+    def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:
+        """Count a client in or out and say so."""
+        with session.lock:
+            session.attached_count += 1 if attached else -1
+        kind = "session.attached" if attached else "session.detached"
+        self._publish(session, kind, {"client_id": client_id})
+
+    def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
+        self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)

@@ -1,0 +1,102 @@
+"""Counts what sessions print, off the output path: one more reader of every log.
+
+Emits session.output_summary, at most one a second a session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from codewire.io.wait import give_way
+from codewire.session.events import EventBus
+from codewire.session.log import OutputLog
+from codewire.session.session import Session
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 18
+TURN_BYTES = 4 << 20
+SUMMARY_SECONDS = 1.0
+# Between two looks; a count asked for is caught up at once, so this only bounds the summaries.
+PAUSE_SECONDS = 0.2
+
+
+class Observer:
+    """Line counts and summaries of all running sessions."""
+
+    def __init__(self, sessions: Callable[[], Iterable[Session]], bus: EventBus) -> None:
+        self._sessions = sessions
+        self._bus = bus
+        self.waker = threading.Event()
+        self._summaries: dict[int, tuple[float, int, int]] = {}
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Follow the logs for ever; costs nothing while nobody prints."""
+        while True:
+            self.waker.wait()
+            time.sleep(PAUSE_SECONDS)
+            self.waker.clear()
+            now = time.monotonic()
+            for session in self._sessions():
+                if session.is_running() and session.grow_count() > session.record.counted:
+                    self.catch_up(session)
+                    self._summarise(session, now)
+
+    def catch_up(self, session: Session) -> None:
+        """Bring the session's counters to the end of its log. Blocks for what is new."""
+        output = session.live_log
+        if output is None or not output.retain():
+            # Closed: its last count was made before that.
+            return
+        try:
+            with self._lock:
+                count_lines(session, output)
+        finally:
+            output.release()
+        if output.grown_at_ns:
+            session.last_output_ns = output.grown_at_ns
+
+    def _summarise(self, session: Session, now: float) -> None:
+        record = session.record
+        last, total_bytes, total_lines = self._summaries.get(session.id, (0.0, 0, 0))
+        if now - last < SUMMARY_SECONDS:
+            self.waker.set()
+            return
+        if record.counted == total_bytes:
+            return
+        self._summaries[session.id] = (now, record.counted, record.lines)
+        data = {
+            "bytes_delta": record.counted - total_bytes,
+            "lines_delta": record.lines - total_lines,
+            "total_bytes": record.counted,
+            "total_lines": record.lines,
+        }
+        self._bus.publish(
+            session.id, record.tags, "session.output_summary", data, session.events_path
+        )
+
+    def finish(self, session: Session) -> None:
+        """Count and report the rest of an ended session, then forget it."""
+        self.catch_up(session)
+        self._summarise(session, time.monotonic() + SUMMARY_SECONDS)
+        self._summaries.pop(session.id, None)
+
+
+def count_lines(session: Session, output: OutputLog) -> None:
+    """Add the newlines between the counted offset and the end of the log."""
+    record = session.record
+    turn = 0
+    while record.counted < output.end:
+        chunk = output.read(record.counted, READ_BYTES)
+        if not chunk.data and not chunk.gap:
+            return
+        record.lines += chunk.data.count(b"\n")
+        record.counted = chunk.end
+        turn += len(chunk.data)
+        if turn >= TURN_BYTES:
+            turn = 0
+            give_way()

@@ -1,0 +1,132 @@
+"""One session: a process on a PTY, its log, its state. Whoever changes state is in lifecycle.py.
+
+    RUNNING ── child gone and master drained ──> COMPLETED (KILLED when a kill was asked for)
+    RUNNING ── the node lost the process ──────> COMPLETED, end_reason "lost"
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from codewire.io.ptys import set_window_size
+from codewire.session.log import Cursor, OutputLog
+from codewire.session.record import Record
+
+if TYPE_CHECKING:
+    from codewire.session.input import Input
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """A record with what is alive of it. Satisfies drain.Source."""
+
+    def __init__(self, record: Record, log_path: str, events_path: str) -> None:
+        self.record = record
+        self.id = record.id
+        self.log_path = log_path
+        self.events_path = events_path
+        self.master = -1
+        self.input: Input | None = None
+        self.has_exited = False
+        self.exit: dict[str, Any] = {}
+        self.ended = threading.Event()
+        self.attached_count = 0
+        self.last_output_ns = 0
+        self.lock = threading.Lock()
+        self._log: OutputLog | None = None
+        self._watchers: tuple[threading.Event, ...] = ()
+        self.on_drained_hook: Callable[[], None] = lambda: None
+        self.on_hangup_hook: Callable[[], None] = lambda: None
+
+    @property
+    def log(self) -> OutputLog:
+        """The log while the session has a terminal; the drain writes it."""
+        assert self._log is not None
+        return self._log
+
+    @property
+    def live_log(self) -> OutputLog | None:
+        """The log while the session has a terminal, else None."""
+        return self._log
+
+    def open_log(self, max_bytes: int) -> OutputLog:
+        """Open (or create) the log for a session that has a terminal. Raises OSError."""
+        if self._log is None:
+            self._log = OutputLog(self.log_path, max_bytes, self.record.gaps)
+        return self._log
+
+    def cursor(self, offset: int, waker: threading.Event) -> Cursor:
+        """Return a reader at `offset`; works in every state. Raises OSError when the log is gone."""
+        with self.lock:
+            if self._log is None or not self._log.retain():
+                output = OutputLog(self.log_path, 0, self.record.gaps)
+                # The reader is its only user: closing the cursor closes the file.
+                return Cursor(output, offset, waker)
+            return Cursor(self._log, offset, waker)
+
+    def close_log(self) -> None:
+        """Drop the session's own use of the log: nothing will be written any more."""
+        with self.lock:
+            if self._log is not None:
+                self._log.release()
+                self._log = None
+
+    def grow_count(self) -> int:
+        """Return bytes since the session began (what was lost or freed included)."""
+        current = self._log
+        if current is not None:
+            return current.end
+        return self.record.counted
+
+    def is_running(self) -> bool:
+        """Say whether the session has not ended; its last bytes may still be on their way."""
+        return not self.ended.is_set()
+
+    def wake(self) -> None:
+        """Wake everyone who looks at this session."""
+        current = self._log
+        if current is not None:
+            current.wake()
+        for waker in self._watchers:
+            waker.set()
+
+    def watch(self, waker: threading.Event) -> None:
+        """Set `waker` when the session ends."""
+        with self.lock:
+            self._watchers = (*self._watchers, waker)
+
+    def unwatch(self, waker: threading.Event) -> None:
+        """Undo `watch`. Idempotent."""
+        with self.lock:
+            self._watchers = tuple(w for w in self._watchers if w is not waker)
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Set the terminal's size; nothing once the terminal is closed."""
+        if self.input is not None:
+            self.input.use(lambda fd: set_window_size(fd, rows, cols))
+
+    def name_or_id(self) -> str:
+        """Return how people call it."""
+        return self.record.name or str(self.id)
+
+    def duration_ms(self) -> int:
+        """Return how long it has lived, in milliseconds."""
+        end = self.record.completed_ns or time.time_ns()
+        return max(0, (end - self.record.created_ns) // 1_000_000)
+
+    # drain.Source
+
+    def on_writable(self) -> None:
+        if self.input is not None:
+            self.input.on_writable()
+
+    def on_drained(self) -> None:
+        self.on_drained_hook()
+
+    def on_hangup(self) -> None:
+        self.on_hangup_hook()

@@ -1,0 +1,1 @@
+"""The wire format, pure: bytes in, messages out. See spec/wire.md."""

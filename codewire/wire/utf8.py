@@ -1,0 +1,21 @@
+"""Incremental UTF-8: a character cut by a read is held back, invalid bytes become U+FFFD."""
+
+from __future__ import annotations
+
+import codecs
+
+
+class Utf8Stream:
+    """Bytes in, text out."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes, final: bool = False) -> str:
+        """Return the text that is complete; `final` also gives what is held back, as U+FFFD."""
+        return self._decoder.decode(data, final)
+
+    @property
+    def pending(self) -> int:
+        """How many bytes are held back."""
+        return len(self._decoder.getstate()[0])

@@ -1,0 +1,50 @@
+"""The `cw` program: pick the process to be, and for a worker the runtime, before anything loads.
+
+A client command never imports gevent; a keeper imports almost nothing. Only a worker is patched.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run cw with `sys.argv` and return its exit status."""
+    role = sys.argv[1] if len(sys.argv) > 1 else ""
+    if role == "keeper":
+        from codewire.keeper.process import main as keeper_main
+
+        return keeper_main(sys.argv[2:])
+    if role == "worker":
+        patch_worker()
+        from codewire.node.worker import main as worker_main
+
+        return worker_main(sys.argv[2:])
+    from codewire.commands import main as command_main
+
+    return command_main(sys.argv[1:])
+
+
+def patch_worker() -> None:
+    """Make the standard library cooperative where gevent is installed and CW_RUNTIME allows it.
+
+    select stays as it is (the drain needs epoll), subprocess, signal and os too: a worker starts
+    no child, and waits for descriptors through codewire.io only. ssl is patched where it is used.
+    """
+    import os
+
+    if os.environ.get("CW_RUNTIME") == "threads":
+        return
+    try:
+        from gevent import monkey
+    except ImportError:
+        if os.environ.get("CW_RUNTIME") == "gevent":
+            raise
+        return
+    monkey.patch_all(
+        select=False, subprocess=False, signal=False, os=False, ssl=False, queue=False, sys=False
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Everything is in setup.cfg; older installers still ask for this file."""
+
+from setuptools import setup
+
+setup()

@@ -1,0 +1,176 @@
+"""Who may import whom: the floors of the architecture as rules over parsed sources.
+
+Pure: handed {module name: source text}, it returns the violations in words. Imports inside
+functions and under TYPE_CHECKING count like all others, except that a type-only import closes
+no circle (nothing runs it).
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# A room imports its own modules and rooms on lower floors. base is errors, config and paths.
+FLOORS = {
+    "base": 0,
+    "wire": 1,
+    "term": 2,
+    "io": 3,
+    "keeper": 4,
+    "session": 5,
+    "node": 6,
+    "client": 6,
+    "mcp": 6,
+    "commands": 7,
+    "entry": 8,
+}
+BASE_MODULES = {"codewire", "codewire.errors", "codewire.config", "codewire.paths"}
+ENTRY_MODULES = {"cw", "codewire.__main__"}
+
+# The MCP server is a user of the client; the table in the architecture puts them on one row.
+ALLOWED_SIDEWAYS = {("mcp", "client")}
+
+# Lower floors that a room must not know all the same: clients know no session's insides, and
+# commands talk to the node through client/ alone.
+FORBIDDEN_ROOMS = {
+    "client": {"session", "keeper"},
+    "mcp": {"session", "keeper"},
+    "commands": {"io", "session", "keeper"},
+}
+FORBIDDEN_MODULES = {
+    "wire": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
+    "term": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
+    "commands": {"socket", "select", "selectors"},
+}
+CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
+
+
+class Import(NamedTuple):
+    """One imported module as it is named in a source."""
+
+    importer: str
+    imported: str
+    line: int
+    type_only: bool
+
+
+def violations(sources: dict[str, str]) -> list[str]:
+    """Return every broken rule as `module:line: words`."""
+    imports = [found for name, text in sources.items() for found in _imports(name, text, sources)]
+    found = [f"{i.importer}:{i.line}: {words}" for i in imports if (words := _broken_rule(i))]
+    return found + _gevent_rule(imports) + _circles(imports)
+
+
+def room(module: str) -> str:
+    """Return the room a module of ours is in, "" for other people's modules."""
+    if module in BASE_MODULES:
+        return "base"
+    if module in ENTRY_MODULES:
+        return "entry"
+    parts = module.split(".")
+    return parts[1] if parts[0] == "codewire" else ""
+
+
+def _broken_rule(found: Import) -> str:
+    ours, theirs = room(found.importer), room(found.imported)
+    top = found.imported.split(".")[0]
+    if ours not in FLOORS:
+        return f"unknown room {ours!r}: give it a floor"
+    if not theirs:
+        if top in FORBIDDEN_MODULES.get(ours, ()):
+            return f"{ours} must not import {top}"
+        if top not in sys.stdlib_module_names and top not in CORE_REQUIREMENTS:
+            return f"{top} is no core requirement"
+        return ""
+    if theirs == ours:
+        return ""
+    if theirs in FORBIDDEN_ROOMS.get(ours, ()):
+        return f"{ours} must not import {theirs}"
+    if theirs not in FLOORS:
+        return f"unknown room {theirs!r}: give it a floor"
+    if FLOORS[theirs] > FLOORS[ours]:
+        return f"upward import: {ours} -> {theirs}"
+    if FLOORS[theirs] == FLOORS[ours] and (ours, theirs) not in ALLOWED_SIDEWAYS:
+        return f"sideways import: {ours} -> {theirs}"
+    return ""
+
+
+def _gevent_rule(imports: list[Import]) -> list[str]:
+    """Two files may name gevent: cw.py, which patches, and one in io/, which waits."""
+    users = sorted({i.importer for i in imports if i.imported.split(".")[0] == "gevent"})
+    strangers = [name for name in users if name != "cw" and room(name) != "io"]
+    waiters = [name for name in users if room(name) == "io"]
+    found = [f"{name}: gevent belongs to cw.py and one file in io/" for name in strangers]
+    if len(waiters) > 1:
+        found.append(f"gevent is named in more than one file of io/: {', '.join(waiters)}")
+    return found
+
+
+def _circles(imports: list[Import]) -> list[str]:
+    edges: dict[str, set[str]] = {}
+    for found in imports:
+        if not found.type_only and room(found.imported):
+            edges.setdefault(found.importer, set()).add(found.imported)
+    return [f"circle: {' -> '.join(path)}" for path in _cycles(edges)]
+
+
+def _cycles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Return one path for each back edge of a depth-first walk."""
+    cycles: list[list[str]] = []
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> None:
+        if module in path:
+            cycles.append([*path[path.index(module) :], module])
+        elif module not in done:
+            for imported in sorted(edges.get(module, ())):
+                walk(imported, [*path, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, [])
+    return cycles
+
+
+def _imports(importer: str, text: str, sources: dict[str, str]) -> Iterator[Import]:
+    tree = ast.parse(text, importer)
+    type_only = {id(node) for block in _type_checking_blocks(tree) for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        for name in _imported_names(node, importer, sources):
+            yield Import(importer, name, getattr(node, "lineno", 0), id(node) in type_only)
+
+
+def _imported_names(node: ast.AST, importer: str, sources: dict[str, str]) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = _absolute(node, importer, sources)
+        # `from package import module` imports the module, `from module import name` the module.
+        names = [f"{base}.{alias.name}" for alias in node.names]
+        return sorted({name if name in sources else base for name in names})
+    if isinstance(node, ast.Call) and _called_name(node) in ("import_module", "__import__"):
+        literals = [a.value for a in node.args[:1] if isinstance(a, ast.Constant)]
+        return [value for value in literals if isinstance(value, str)]
+    return []
+
+
+def _absolute(node: ast.ImportFrom, importer: str, sources: dict[str, str]) -> str:
+    if not node.level:
+        return node.module or ""
+    is_package = any(name.startswith(f"{importer}.") for name in sources)
+    parts = importer.split(".")[: None if is_package else -1]
+    parts = parts[: len(parts) - (node.level - 1)]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def _called_name(node: ast.Call) -> str:
+    function = node.func
+    return str(getattr(function, "attr", "") or getattr(function, "id", ""))
+
+
+def _type_checking_blocks(tree: ast.Module) -> Iterator[ast.stmt]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from node.body

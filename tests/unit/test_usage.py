@@ -1,0 +1,235 @@
+"""The strict flag scan and docopt behind it: every text of spec/cli.md 1, every command's usage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from codewire.commands import table, usage
+from codewire.errors import UsageError
+
+DOC = """\
+Print things.
+
+Usage:
+  cw thing [options] <session> [<input>]
+
+Options:
+  -f, --follow                 Follow
+  -t, --tail <n>               Lines [default: 7]
+      --timeout <seconds>      Seconds
+      --raw                    Raw
+  -l, --label <tag,...>        A list
+  -e, --env <KEY=VALUE>...     An array
+      --status <all|running>   A choice [default: all]
+  -o, --out <path>             A text
+
+Examples:
+  cw thing 1 --raw
+"""
+
+
+def parse(*argv: str, doc: str = DOC) -> dict[str, Any]:
+    return usage.match(doc, usage.scan(list(argv), usage.command_options(doc)))
+
+
+def failure(*argv: str, doc: str = DOC) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse(*argv, doc=doc)
+    return str(caught.value)
+
+
+# Flags
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--x", "1"], "unknown flag: --x"),
+        (["--x=1", "1"], "unknown flag: --x"),
+        (["1", "--foll"], "unknown flag: --foll"),  # docopt would take it for --follow
+        (["1", "--fallow"], "unknown flag: --fallow"),  # and correct this one
+        (["1", "-F"], "unknown shorthand flag: 'F' in -F"),
+        (["-c", "1"], "unknown shorthand flag: 'c' in -c"),
+        (["-fcx", "1"], "unknown shorthand flag: 'c' in -cx"),
+        (["-1"], "unknown shorthand flag: '1' in -1"),
+        (["1", "--tail"], "flag needs an argument: --tail"),
+        (["1", "-t"], "flag needs an argument: 't' in -t"),
+        (["1", "-ft"], "flag needs an argument: 't' in -t"),
+        (["1", "---x"], "bad flag syntax: ---x"),
+        (["1", "--=x"], "bad flag syntax: --=x"),
+        (
+            ["1", "-t", "x"],
+            'invalid argument "x" for "-t, --tail" flag: '
+            'strconv.ParseInt: parsing "x": invalid syntax',
+        ),
+        (
+            ["1", "--timeout="],
+            'invalid argument "" for "--timeout" flag: '
+            'strconv.ParseInt: parsing "": invalid syntax',
+        ),
+        (
+            ["1", "--tail", "99999999999999999999999"],
+            'invalid argument "99999999999999999999999" for "-t, --tail" flag: '
+            'strconv.ParseInt: parsing "99999999999999999999999": value out of range',
+        ),
+        (
+            ["1", "--tail", "4294967296"],
+            'invalid argument "4294967296" for "-t, --tail" flag: '
+            'strconv.ParseInt: parsing "4294967296": value out of range',
+        ),
+        (
+            ["1", "--tail=-1"],
+            'invalid argument "-1" for "-t, --tail" flag: '
+            "must be a whole number from 0 to 4294967295",
+        ),
+        (
+            ["1", "--follow=maybe"],
+            'invalid argument "maybe" for "-f, --follow" flag: '
+            'strconv.ParseBool: parsing "maybe": invalid syntax',
+        ),
+        (
+            ["1", "--status", "runing"],
+            'invalid argument "runing" for "--status" flag: must be one of all, running',
+        ),
+    ],
+)
+def test_a_wrong_flag_is_named(argv: list[str], message: str) -> None:
+    assert failure(*argv) == message
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag", "value"),
+    [
+        (["1"], "--tail", "7"),
+        (["1"], "--follow", False),
+        (["1"], "--label", []),
+        (["1"], "--env", []),
+        (["1"], "--out", None),
+        (["1"], "--status", "all"),
+        (["-f", "1"], "--follow", True),
+        (["1", "--follow"], "--follow", True),
+        (["1", "--follow=false"], "--follow", False),
+        (["1", "--follow=T"], "--follow", True),
+        (["1", "-ft5"], "--tail", 5),
+        (["1", "-t=5"], "--tail", 5),
+        (["1", "-t", "5"], "--tail", 5),
+        (["1", "--tail=+5"], "--tail", 5),
+        (["1", "--tail", "1", "--tail", "2"], "--tail", 2),
+        (["1", "--tail", "0"], "--tail", 0),
+        (["1", "-l", "a,b", "--label=c", "-l", ",,"], "--label", ["a", "b", "c"]),
+        (["1", "-e", "A=1,2", "--env=B=x=y"], "--env", ["A=1,2", "B=x=y"]),
+        (["1", "--out", "--raw"], "--out", "--raw"),  # what follows is the value, whatever it is
+        (["1", "--out="], "--out", ""),
+        (["1", "--out", "a=b"], "--out", "a=b"),
+    ],
+)
+def test_values_of_flags(argv: list[str], flag: str, value: object) -> None:
+    default_number = flag == "--tail" and value == "7"
+    assert parse(*argv)[flag] == (value if not default_number else "7")
+
+
+def test_global_flags_stand_anywhere() -> None:
+    args = parse("-s", "gpu", "1", "--token=secret")
+    assert (args["--server"], args["--token"]) == ("gpu", "secret")
+
+
+def test_a_command_may_have_a_global_flag_of_its_own() -> None:
+    doc = "Add.\n\nUsage:\n  cw add [options] <n>\n\nOptions:\n      --token <token>  Its token\n"
+    assert parse("x", "--token", "t", doc=doc)["--token"] == "t"
+    assert [o.long for o in usage.command_options(doc)].count("--token") == 1
+
+
+def test_scanning_may_stop_at_the_first_word() -> None:
+    line = usage.scan(["-s", "x", "list", "-f"], usage.ROOT_OPTIONS, stop_at_word=True)
+    assert line == ({"--server": "x"}, ["list", "-f"])
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("limits", "words", "message"),
+    [
+        ("<a>", [], "accepts 1 arg(s), received 0"),
+        ("<a>", ["1", "2"], "accepts 1 arg(s), received 2"),
+        ("<a> [<b>]", [], "accepts between 1 and 2 arg(s), received 0"),
+        ("<a> [<b>]", ["1", "2", "3"], "accepts between 1 and 2 arg(s), received 3"),
+        ("[<a>]", ["1", "2"], "accepts at most 1 arg(s), received 2"),
+        ("<a>...", [], "requires at least 1 arg(s), only received 0"),
+        ("", ["y"], 'unknown command "y" for "cw x"'),
+    ],
+)
+def test_a_wrong_number_of_words(limits: str, words: list[str], message: str) -> None:
+    doc = f"X.\n\nUsage:\n  cw x [options] {limits}\n"
+    assert failure(*words, doc=doc) == message
+
+
+def test_words_that_look_like_flags_follow_two_dashes() -> None:
+    args = parse("--raw", "1", "--", "--follow")
+    assert (args["<session>"], args["<input>"], args["--follow"]) == ("1", "--follow", False)
+    assert parse("1", "-")["<input>"] == "-"
+    assert parse("1", "")["<input>"] == ""
+
+
+def test_a_trailer_is_kept_as_it_is() -> None:
+    _, doc, _ = table.load(table.TABLE["launch"])
+    trailer = ["bash", "-c", "--", "-x", ""]
+    for words in ([], ["name"], ["name", "tag"]):
+        line = usage.scan([*words, "--dir", "/"], usage.command_options(doc))
+        args = usage.match(doc, line, trailer)
+        assert args["<command>"] == trailer
+        assert [args["<name>"], args["<tag>"]] == (words + [None, None])[:2]
+
+
+def test_a_long_command_takes_no_longer_to_read() -> None:
+    _, doc, _ = table.load(table.TABLE["launch"])
+    trailer = ["x"] * 100_000
+    line = usage.scan([], usage.command_options(doc))
+    assert usage.match(doc, line, trailer)["<command>"] is trailer
+
+
+# The commands there are
+
+
+@pytest.mark.parametrize("name", table.TABLE)
+def test_every_help_text_is_well_formed(name: str) -> None:
+    _, doc, _ = table.load(table.TABLE[name])
+    assert usage.usage_text(doc).startswith("Usage:\n  cw ")
+    documented = [line for line in doc.splitlines() if line.lstrip().startswith("-")]
+    assert len(usage.OPTION_LINE.findall(doc)) == len(documented), "an option line is not read"
+    assert max(map(len, table.command_help(name).splitlines())) <= 100
+    letters = [option.short for option in usage.command_options(doc) if option.short]
+    assert len(letters) == len(set(letters))
+    assert "Examples:\n  cw " in doc or "Examples:\n  " in doc
+
+
+@pytest.mark.parametrize("name", table.TABLE)
+def test_every_usage_is_read_by_docopt(name: str) -> None:
+    _, doc, _ = table.load(table.TABLE[name])
+    trailer = ["true"] if " -- <command>" in doc else None
+    words = ["word"] if "> " in usage.usage_text(doc) + " " and trailer is None else []
+    words = words if " [<" not in usage.usage_text(doc) or "<session> [" in doc else []
+    args = usage.match(doc, usage.scan(words, usage.command_options(doc)), trailer)
+    assert {option.long for option in usage.command_options(doc)} <= set(args)
+
+
+def test_help_lists_every_command_that_is_not_hidden() -> None:
+    text = table.root_help()
+    for name, command in table.TABLE.items():
+        assert (f"\n  {name} " in text) == bool(command.group)
+    assert "Sessions:" in text and "Networking:" not in text
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("lst", ["list"]), ("LIST", ["list"]), ("lo", ["logs"]), ("stat", ["status", "start"])],
+)
+def test_similar_names_are_suggested(word: str, expected: list[str]) -> None:
+    found = table.similar(word, list(table.TABLE))
+    assert set(expected) <= set(found)
+
+
+def test_nothing_is_suggested_for_something_else() -> None:
+    assert table.similar("frobnicate", list(table.TABLE)) == []
