@@ -41,9 +41,7 @@ def logs(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def note_gap(gap: int | None, who: str = "") -> None:
-    """Say that bytes of a log are missing here."""
+def note_gap(gap: int) -> None:
+    """Say that bytes of a log are missing here, if any are."""
     if gap:
-        output.notice(
-            f"{who}{gap} bytes of output are gone (older than the log keeps, or disk full)"
-        )
+        output.notice(f"{gap} bytes of output are gone (log budget or full disk)")

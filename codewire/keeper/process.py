@@ -26,9 +26,11 @@ from codewire.paths import DataDir, data_dir, worker_command
 
 # A worker that lived this long is no crash loop: start the next one at once.
 STEADY_SECONDS = 5.0
-# Quick deaths tolerated before the pause doubles from 50 ms up to MAX_PAUSE.
+# Quick deaths tolerated before the pause doubles from 50 ms up to a maximum: long for workers
+# that never got as far as serving clients, short for those that did.
 FREE_RESTARTS = 5
-MAX_PAUSE = 5.0
+MAX_PAUSE_UNREADY = 5.0
+MAX_PAUSE_READY = 0.5
 # The worker's own ladder takes the grace time (5 s unless set) twice at most.
 STOP_SECONDS = 30.0
 
@@ -48,6 +50,7 @@ class Keeper:
         self._restarts = 0
         self._worker_pid = 0
         self._worker_started = 0.0
+        self._worker_ready = False
         self._quick_deaths = 0
         self._start_worker_at: float | None = None
         self._link: Link | None = None
@@ -125,6 +128,7 @@ class Keeper:
         )
         theirs.close()
         self._worker_started = time.monotonic()
+        self._worker_ready = False
         self.use_link(ours)
 
     def use_link(self, sock: socket.socket) -> None:
@@ -158,7 +162,8 @@ class Keeper:
         self._quick_deaths = self._quick_deaths + 1 if lived < STEADY_SECONDS else 0
         pause = 0.0
         if self._quick_deaths > FREE_RESTARTS:
-            pause = min(MAX_PAUSE, 0.05 * 2 ** min(16, self._quick_deaths - FREE_RESTARTS))
+            longest = MAX_PAUSE_READY if self._worker_ready else MAX_PAUSE_UNREADY
+            pause = min(longest, 0.05 * 2 ** min(16, self._quick_deaths - FREE_RESTARTS))
         if self._stop_deadline is None:
             say("WARN", f"worker ended pid={self._worker_pid} restart_in={pause:.2f}s")
             self._start_worker_at = time.monotonic() + pause
@@ -178,6 +183,8 @@ class Keeper:
             self._greet(link, message)
         elif op == "spawn":
             self._spawn(link, message)
+        elif op == "ready":
+            self._worker_ready = True
         elif op == "restart":
             self._replace_worker()
         elif op == "stopped":

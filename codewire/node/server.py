@@ -40,9 +40,9 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
     "Wait": waiting.wait,
 }
 
-# A client that already has its answer may ask again this soon; then the node closes, as clients
-# that read to the end expect.
-LINGER_SECONDS = 0.5
+# A client may ask again on the same connection if it is this quick; then the node closes, since
+# upstream does and some clients read to the end.
+LINGER_SECONDS = 0.005
 
 
 def accept_clients(node: Node, listener: socket.socket) -> None:

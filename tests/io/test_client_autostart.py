@@ -1,0 +1,179 @@
+"""Starting a node: once, detached, and with its own words when it fails.
+
+The node is a small stand-in script; who starts it, when and how is the real thing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import end_processes, is_alive, wait_until
+from tests.support import REPOSITORY
+
+CLIENT = """
+import sys
+from codewire.client import Client, autostart
+from codewire.errors import CodewireError
+autostart.self_command = lambda: [sys.executable, sys.argv[1]]
+try:
+    print(Client().list_sessions())
+except CodewireError as error:
+    print("Error:", error, file=sys.stderr)
+    sys.exit(1)
+"""
+
+NODE = """
+import json, os, socket, sys, time
+root = os.environ["CODEWIRE_DIR"]
+with open(root + "/starts", "a") as file:
+    file.write(f"{os.getpid()}\\n")
+facts = {
+    "argv": sys.argv[1:], "cwd": os.getcwd(), "sid": os.getsid(0), "pid": os.getpid(),
+    "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd")),
+    "stdin": os.readlink("/proc/self/fd/0"), "autostart": os.environ.get("CODEWIRE_AUTOSTART"),
+}
+with open(root + "/facts", "w") as file:
+    json.dump(facts, file)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(root + "/codewire.sock")
+listener.listen(64)
+answer = b'{"type":"SessionList","sessions":[]}'
+while True:
+    connection, _ = listener.accept()
+    if connection.recv(4096):
+        connection.sendall(bytes(5)[:1] + len(answer).to_bytes(4, "big") + answer)
+    connection.close()
+"""
+
+
+class Stand:
+    """A data directory to be, and a script that stands in for `cw node`."""
+
+    def __init__(self) -> None:
+        self.home = tempfile.mkdtemp(prefix="cw-", dir="/tmp")
+        self.root = os.path.join(self.home, "data")
+        self.script = os.path.join(self.home, "node.py")
+        self.write_node(NODE)
+
+    def write_node(self, text: str) -> None:
+        Path(self.script).write_text(text)
+
+    def client(self, **options: object) -> subprocess.Popen[str]:
+        env = {**os.environ, "CODEWIRE_DIR": self.root, "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.Popen(
+            [sys.executable, "-c", CLIENT, self.script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+            **options,  # type: ignore[call-overload]
+        )
+
+    def run(self) -> tuple[int, str, str]:
+        client = self.client()
+        out, err = client.communicate(timeout=30)
+        return client.returncode, out, err
+
+    def read(self, name: str) -> str:
+        path = Path(self.root, name)
+        return path.read_text() if path.exists() else ""
+
+    def nodes(self) -> list[int]:
+        return [int(pid) for pid in self.read("starts").split()]
+
+    def close(self) -> None:
+        nodes = [pid for pid in self.nodes() if is_alive(pid)]
+        end_processes(nodes, signal.SIGTERM)
+        wait_until(lambda: not any(map(is_alive, nodes)))
+        shutil.rmtree(self.home)
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    stand = Stand()
+    yield stand
+    stand.close()
+
+
+def test_a_missing_node_is_started_and_said_so(stand: Stand) -> None:
+    code, out, err = stand.run()
+    assert (code, out) == (0, "[]\n")
+    assert err == f"[cw] node started (pid {stand.nodes()[0]})\n"
+    assert stand.run() == (0, "[]\n", "")
+    assert len(stand.nodes()) == 1
+
+
+def test_the_node_is_detached_from_its_client(stand: Stand) -> None:
+    import json
+
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    client = stand.client(pass_fds=[writer])
+    os.close(writer)
+    client.communicate(timeout=30)
+    facts = json.loads(stand.read("facts"))
+    assert facts["argv"] == ["node"]
+    assert facts["cwd"] == "/"
+    assert facts["stdin"] == "/dev/null"
+    assert facts["autostart"] == "1"
+    assert facts["sid"] not in (os.getsid(0), client.pid)
+    # 0, 1, 2, and the one that was reading /proc/self/fd.
+    assert len(facts["fds"]) == 4 and facts["fds"][:3] == [0, 1, 2]
+    # The pipe of the client's parent ends with the client, not with the node.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert os.stat(os.path.join(stand.root, "node.log")).st_mode & 0o777 == 0o600
+    assert os.stat(stand.root).st_mode & 0o777 == 0o700
+
+
+def test_twenty_clients_at_once_start_one_node(stand: Stand) -> None:
+    clients = [stand.client() for _ in range(20)]
+    results = [client.communicate(timeout=60) for client in clients]
+    assert [client.returncode for client in clients] == [0] * 20
+    assert [out for out, _ in results] == ["[]\n"] * 20
+    assert len(stand.nodes()) == 1
+    assert sorted(err for _, err in results)[-1].startswith("[cw] node started (pid ")
+    assert sum(bool(err) for _, err in results) == 1
+
+
+def test_a_node_that_ends_at_once_is_quoted(stand: Stand) -> None:
+    stand.write_node("import sys; print('INFO x'); sys.exit('Error: parsing config.toml: no\\n')")
+    code, _, err = stand.run()
+    assert code == 1
+    assert err == "Error: node failed to start: parsing config.toml: no\n"
+
+
+def test_only_the_words_of_this_start_are_quoted(stand: Stand) -> None:
+    os.mkdir(stand.root, 0o700)
+    Path(stand.root, "node.log").write_text("Error: of last week\n")
+    stand.write_node("")
+    assert stand.run()[2] == "Error: node failed to start: it said nothing\n"
+
+
+def test_a_node_that_never_listens_is_given_up(stand: Stand) -> None:
+    stand.write_node(
+        "import os, time\n"
+        "open(os.environ['CODEWIRE_DIR'] + '/starts', 'a').write(f'{os.getpid()}\\n')\n"
+        "print('thinking', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    expected = "Error: node failed to start (socket not available after 5s): thinking\n"
+    assert stand.run()[2] == expected
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line(stand: Stand) -> None:
+    Path(stand.root).write_text("a file where the directory should be")
+    code, _, err = stand.run()
+    assert code == 1
+    assert err.startswith("Error: ") and err.count("\n") == 1 and stand.root in err
+    os.unlink(stand.root)
