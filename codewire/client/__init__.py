@@ -10,7 +10,22 @@
 Plain blocking standard library code: no gevent, no threads. Knows requests, not sessions' insides.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from codewire.client.api import Client
-from codewire.client.readers import LogChunk, WatchChunk
+
+if TYPE_CHECKING:
+    from codewire.client.readers import LogChunk, WatchChunk
 
 __all__ = ["Client", "LogChunk", "WatchChunk"]
+
+
+def __getattr__(name: str) -> type:
+    """Load the streams' types on first use: most commands read no stream."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from codewire.client import readers
+
+    return {"LogChunk": readers.LogChunk, "WatchChunk": readers.WatchChunk}[name]

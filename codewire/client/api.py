@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.client.connection import Redial, check_answer, field, open_stream, receive_message
-from codewire.client.readers import read_events, read_log, read_watch
 from codewire.client.target import resolve_target
 from codewire.errors import ConnectionLost, NodeUnreachable, UsageError
 from codewire.wire.control import encode_bytes
@@ -63,8 +62,7 @@ class Client:
 
     def list_sessions(self) -> list[dict[str, Any]]:
         """Return SessionInfo of every session, finished ones included, by id (spec/wire.md 7)."""
-        answer = self._ask({"type": "ListSessions"})
-        return [s for s in field(answer, "sessions", []) if isinstance(s, dict)]
+        return _sessions(self._ask({"type": "ListSessions"}))
 
     def launch(
         self,
@@ -153,6 +151,8 @@ class Client:
             "strip_ansi": strip_ansi,
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
         }
+        from codewire.client.readers import read_log
+
         return read_log(self.connect, Redial(self.target), request)
 
     def watch(
@@ -174,6 +174,8 @@ class Client:
             "history_lines": whole_number("history_lines", history_lines, MAX_U32),
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
         }
+        from codewire.client.readers import read_watch
+
         return read_watch(self.connect, Redial(self.target), request)
 
     def subscribe(
@@ -193,6 +195,8 @@ class Client:
             "tags": list(tags) or None,
             "event_types": list(event_types) or None,
         }
+        from codewire.client.readers import read_events
+
         return read_events(self.connect, Redial(self.target), request)
 
     def wait(
@@ -218,7 +222,7 @@ class Client:
             "condition": condition,
             "timeout_seconds": whole_number("timeout_seconds", timeout_seconds, MAX_U64) or None,
         }
-        return [s for s in field(self._ask(request), "sessions", []) if isinstance(s, dict)]
+        return _sessions(self._ask(request))
 
     # The node
 
@@ -271,7 +275,7 @@ class Client:
 
 
 def _exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Send a request and return the first answer, None when the node went away. Closes the stream."""
+    """Return the first answer to a request, None when the node went away. Closes the stream."""
     try:
         stream.send_control(request)
         return receive_message(stream)
@@ -279,6 +283,11 @@ def _exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | 
         return None
     finally:
         stream.close()
+
+
+def _sessions(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    empty: list[Any] = []
+    return [session for session in field(answer, "sessions", empty) if isinstance(session, dict)]
 
 
 def _id(session_id: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +22,6 @@ from codewire.client.terminal import (
     RawTerminal,
     Signals,
     require_terminal,
-    signal,
     terminal_size,
     write_some,
 )
@@ -234,9 +234,9 @@ class _Attachment:
 
     def _take_signals(self) -> Ending | None:
         numbers = self._signals.take()
-        fatal = sorted(numbers & FATAL_SIGNALS)
+        fatal = numbers & FATAL_SIGNALS
         if fatal:
-            return self._detached(128 + fatal[0])
+            return self._detached(128 + min(fatal))
         if signal.SIGCONT in numbers:
             self._terminal.enter_raw_mode()
         if numbers & {signal.SIGWINCH, signal.SIGCONT}:

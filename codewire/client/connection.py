@@ -31,7 +31,7 @@ def open_stream(target: Target) -> FrameStream:
     """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
     if not target.is_local:
         raise NodeUnreachable(
-            f"connecting to remote server: {target.url}: this version of cw reaches the local node only"
+            f"connecting to remote server: {target.url}: this cw reaches the local node only"
         )
     return FrameStream(connect_unix(target.data_dir.real_socket()))
 

@@ -193,7 +193,7 @@ class Link:
             self._stream = None
 
     def _lose(self) -> None:
-        """Note that the connection is gone; raises ConnectionLost if it cannot be taken up again."""
+        """Note the loss of the connection. Raises ConnectionLost if it cannot be resumed."""
         was_attached = self._is_attached
         self.close()
         if self._offset is None:

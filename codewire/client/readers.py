@@ -112,7 +112,9 @@ def _resumed(
             stream.close()
         if is_answered:
             if offset is None:
-                raise ConnectionLost("connection lost: the node closed it in the middle of an answer")
+                raise ConnectionLost(
+                    "connection lost: the node closed it in the middle of an answer"
+                )
             kept = {key: value for key, value in request.items() if key not in BEGINNINGS}
             request = {**kept, "from_offset": offset}
         stream = redial.open()

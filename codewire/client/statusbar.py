@@ -23,7 +23,9 @@ ALTERNATE_SCREEN_MODES = frozenset((b"47", b"1047", b"1049"))
 
 # DCS, SOS, OSC, PM, APC: text up to a terminator.
 STRING_STARTS = frozenset(b"PX]^_")
-PARTIAL_CHARACTER = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+PARTIAL_CHARACTER = re.compile(
+    rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z"
+)
 
 
 class StatusBar:

@@ -5,7 +5,7 @@ Only names things; connection.py opens them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from codewire.errors import UsageError
 from codewire.paths import data_dir
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from codewire.paths import DataDir
 
 
-class Target(NamedTuple):
+class Target:
     """A node to talk to: `url` is "" for the local one, else ws:// or wss:// with its path."""
 
-    data_dir: DataDir
-    url: str = ""
-    token: str = ""
+    __slots__ = ("data_dir", "token", "url")
+
+    def __init__(self, data_dir: DataDir, url: str = "", token: str = "") -> None:
+        self.data_dir = data_dir
+        self.url = url
+        self.token = token
 
     @property
     def is_local(self) -> bool:

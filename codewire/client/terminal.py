@@ -119,7 +119,7 @@ def raw_attributes(attributes: list[Any]) -> list[Any]:
 
 
 def terminal_size() -> tuple[int, int]:
-    """Return (rows, cols) of stdout; (0, 0) from terminals that do not know. Raises CodewireError."""
+    """Return (rows, cols) of stdout, (0, 0) where it does not know. Raises CodewireError."""
     try:
         return window_size(STDOUT)
     except OSError as error:

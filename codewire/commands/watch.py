@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.logs import note_gap
-from codewire.errors import CodewireError
+from codewire.errors import CodewireError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.commands.jsonlines import JsonLines
 
     # What a follower hands to the printer: its number, then text, an error, or None for its end.
     Report = tuple[int, str | CodewireError | None]
@@ -43,16 +45,21 @@ def watch(args: dict[str, Any], context: Context) -> int:
       cw watch [options] <session-or-tag>
 
     Options:
-      -t, --tail <n>           Start with the last n lines instead of everything
-          --no-history         Only new output
-          --timeout <seconds>  Stop watching after this time (0: never)
+      -t, --tail <n>            Start with the last n lines instead of everything
+          --no-history          Only new output
+          --timeout <seconds>   Stop watching after this time (0: never)
+      -o, --output <text|json>  json: one JSON value a line, made of the lines that are none
+          --filter <path>       With --output json: only this part of each value, like .a.b[0]
 
     Examples:
       cw watch 1
       cw watch planner --tail 50
       cw watch worker --timeout 60
+      cw watch claude --output json --filter .message.content
     """
     from codewire.client.addressing import resolve_session_or_tag
+
+    convert = _converter(args)
 
     client, ref = context.locate(args["<session-or-tag>"], may_be_tag=True)
     _, found = resolve_session_or_tag(client, ref)
@@ -61,8 +68,10 @@ def watch(args: dict[str, Any], context: Context) -> int:
         if args["--timeout"]:
             _set_alarm(args["--timeout"])
         if isinstance(found, str):
+            if convert is not None:
+                raise UsageError("--output json follows a single session, not a tag")
             return _watch_tag(client, found, options)
-        return _watch_one(client, found, options)
+        return _watch_one(client, found, options, convert)
     except _TimeIsUp:
         output.note("\n[cw] watch timeout reached")
         return 0
@@ -78,11 +87,33 @@ def _set_alarm(seconds: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _watch_one(client: Client, session_id: int, options: dict[str, Any]) -> int:
+def _converter(args: dict[str, Any]) -> JsonLines | None:
+    """Return what --output json needs, None for text."""
+    if args["--output"] != "json":
+        if args["--filter"] is not None:
+            raise UsageError("--filter requires --output json")
+        return None
+    from codewire.commands.jsonlines import JsonLines
+
+    return JsonLines(args["--filter"])
+
+
+def _watch_one(
+    client: Client, session_id: int, options: dict[str, Any], convert: JsonLines | None
+) -> int:
     for chunk in client.watch(session_id, **options):
         note_gap(chunk.gap)
-        output.write(chunk.text, flush=True)
+        text = chunk.text if convert is None else convert.feed(chunk.text, _now())
+        output.write(text, flush=True)
+    if convert is not None:
+        output.write(convert.finish(_now()))
     return 0
+
+
+def _now() -> str:
+    from codewire.wire.timestamps import format_nanos
+
+    return format_nanos(time.time_ns())
 
 
 def _watch_tag(client: Client, tag: str, options: dict[str, Any]) -> int:
@@ -112,6 +143,7 @@ def _follower(
     def follow() -> None:
         try:
             for chunk in client.watch(session_id, **options):
+                note_gap(chunk.gap)
                 reports.put((number, chunk.text))
         except CodewireError as error:
             reports.put((number, error))

@@ -39,7 +39,7 @@ class ScriptedNode:
         os.mkdir(self.data_dir.root, 0o700)
         self.target = Target(self.data_dir)
         self._handlers = handlers
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.data_dir.socket)
         self._listener.listen(64)
@@ -78,7 +78,7 @@ class ScriptedNode:
                 sock, _ = self._listener.accept()
                 with NodeEnd(sock) as end:
                     handler(end)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised again by close()
             self._error = error
         finally:
             self._listener.close()

@@ -136,7 +136,9 @@ def test_watch_resumes_and_ends_with_the_final_status(client: Any) -> None:
 
     def first(end: NodeEnd) -> None:
         seen.append(end.receive_control())
-        end.send_raw(control(type="WatchUpdate", status="running", output="ab", done=False, offset=2))
+        end.send_raw(
+            control(type="WatchUpdate", status="running", output="ab", done=False, offset=2)
+        )
 
     def second(end: NodeEnd) -> None:
         seen.append(end.receive_control())

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from codewire.commands import output, sessions
+from codewire.commands.jsonlines import JsonLines
+from codewire.errors import UsageError
 
 SECOND = 1_000_000_000
 NOON = "2026-04-03T12:00:00Z"
@@ -149,3 +151,33 @@ def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_plain_text_of_a_snippet() -> None:
     assert output.plain("\x1b]0;t\x07a\x1b[1mb\r\nc\r\n\r\n") == "ab\nc"
+
+
+# watch --output json
+
+
+def convert(text: str, path: str | None = None, size: int = 0) -> list[str]:
+    lines = JsonLines(path)
+    pieces = [text[i : i + size] for i in range(0, len(text), size)] if size else [text]
+    return ("".join(lines.feed(piece, NOON) for piece in pieces) + lines.finish(NOON)).splitlines()
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_lines_become_json(size: int) -> None:
+    text = '{"a": {"b": [1, "é"]}}\r\n\x1b[1mplain\x1b[0m\r\n\r\n[2]\nend'
+    wrapped = '{"timestamp":"2026-04-03T12:00:00Z","stream":"stdout","text":"%s"}'
+    whole = ['{"a": {"b": [1, "é"]}}', wrapped % "plain", wrapped % "", "[2]", wrapped % "end"]
+    assert convert(text, size=size) == whole
+    assert convert(text, ".a.b[1]", size) == ['"é"']
+    assert convert(text, ".text", size) == ['"plain"', '""', '"end"']
+    assert convert(text, "[0]", size) == ["2"]
+    assert len(convert(text, ".", size)) == len(whole)
+
+
+@pytest.mark.parametrize("path", ["", "a", ".a.", ".a[x]", "..", "[0"])
+def test_a_filter_that_is_none(path: str) -> None:
+    if path:
+        with pytest.raises(UsageError):
+            JsonLines(path)
+    else:
+        assert convert("1\n", path) == ["1"]

@@ -1,0 +1,28 @@
+"""Byte sequences an attaching client writes to its own terminal (spec/cli.md 6). See ctlseqs(ms)."""
+
+from __future__ import annotations
+
+CLEAR = b"\x1b[H\x1b[2J"
+
+# Undo what a program may have switched on: alternate screen, hidden cursor, kitty keys, focus and
+# mouse reports, bracketed paste, colours.
+TEARDOWN = (
+    b"\x1b[?1049l\x1b[?25h\x1b[<u\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"
+    b"\x1b[?2004l\x1b[0m"
+)
+
+
+def bar_setup(rows: int) -> bytes:
+    """Keep the last row out of scrolling; the cursor goes home."""
+    return b"\x1b[1;%dr\x1b[H" % (rows - 1)
+
+
+def bar_draw(rows: int, cols: int, text: str) -> bytes:
+    """Draw the status bar on the last row, the cursor stays where it is."""
+    line = text[:cols].ljust(cols).encode()
+    return b"\x1b7\x1b[%d;1H\x1b[7m%b\x1b[0m\x1b8" % (rows, line)
+
+
+def bar_remove(rows: int) -> bytes:
+    """Give the last row back and clear it, the cursor stays where it is."""
+    return b"\x1b7\x1b[r\x1b[%d;1H\x1b[2K\x1b8" % rows
