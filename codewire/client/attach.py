@@ -26,7 +26,7 @@ from codewire.client.terminal import (
     write_some,
 )
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError, UsageError
-from codewire.term.chord import DETACH, DetachChord
+from codewire.term.chord import DetachChord
 from codewire.term.restore import CLEAR
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class _Attachment:
             # In raw mode only a terminal that has gone away reads as ended.
             return Ending("", 128 + signal.SIGHUP)
         for event in self._chord.feed(data):
-            if event is DETACH:
+            if not isinstance(event, bytes):
                 return self._begin_detach()
             self._link.typed += event
         self._chord_due = time.monotonic() + CHORD_SECONDS if self._chord.holding else None

@@ -67,7 +67,7 @@ class StatusBar:
         self._rows, self._cols = rows, cols
         self.is_dirty = True
         if self.is_shown:
-            return bar_setup(rows)
+            return _keep_cursor(bar_setup(rows))
         return bar_remove(rows) if was_shown else b""
 
     def draw(self, text: str) -> bytes:
@@ -111,7 +111,11 @@ class StatusBar:
             return sequence + self._switch_screen(match[1].split(b";"), match[2] == b"h")
         if sequence == b"\x1bc":
             self._alternate = False
-        return sequence + bar_setup(self._rows) if self.is_shown else sequence
+        if not self.is_shown:
+            return sequence
+        # All but the soft reset (DECSTR) send the cursor home, and so does the set-up.
+        setup = bar_setup(self._rows)
+        return sequence + (_keep_cursor(setup) if sequence == b"\x1b[!p" else setup)
 
     def _switch_screen(self, modes: list[bytes], on: bool) -> bytes:
         if self._alternate == on or ALTERNATE_SCREEN_MODES.isdisjoint(modes):
@@ -119,4 +123,9 @@ class StatusBar:
         self._alternate = on
         if self._rows < MIN_ROWS:
             return b""
-        return bar_remove(self._rows) if on else bar_setup(self._rows)
+        return bar_remove(self._rows) if on else _keep_cursor(bar_setup(self._rows))
+
+
+def _keep_cursor(sequence: bytes) -> bytes:
+    """Return a sequence that leaves the cursor where it is (DECSC, DECRC)."""
+    return b"\x1b7" + sequence + b"\x1b8"

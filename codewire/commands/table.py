@@ -6,7 +6,7 @@ docopt usage text. Only the module of the command at hand is imported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from codewire.commands import output
 
@@ -32,13 +32,14 @@ GROUPS = (
 )
 
 
-class Command(NamedTuple):
+class Command:
     """Where a command lives: module and function here, help group ("" hides it), help line."""
 
-    module: str
-    function: str
-    group: str
-    summary: str
+    def __init__(self, module: str, function: str, group: str, summary: str) -> None:
+        self.module = module
+        self.function = function
+        self.group = group
+        self.summary = summary
 
 
 TABLE = {

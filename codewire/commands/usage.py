@@ -10,14 +10,12 @@ sees exact long forms only. How a value is read is said by its placeholder in th
 
 from __future__ import annotations
 
-import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from codewire.errors import UsageError
 
-OPTION_LINE = re.compile(r"^ +(?:(-\w), |    )?(--[\w-]+)(?: (<\S+))?(?:  .*)?$", re.M)
-USAGE_BODY = re.compile(r"^Usage:((?:.*\n?)(?:[ \t]+.*\n?)*)", re.M)
-ARGUMENT = re.compile(r"(\[)?<[^>]+>\]?(\.\.\.)?")
+if TYPE_CHECKING:
+    from typing import Any
 
 # Every number a flag takes travels in a u32 or wider field of the wire format.
 MAX_NUMBER = (1 << 32) - 1
@@ -25,12 +23,16 @@ TRUE_WORDS = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 FALSE_WORDS = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
 
-class Option(NamedTuple):
+# Plain classes: a NamedTuple takes longer to define than a whole command line to read.
+
+
+class Option:
     """One flag: its long name, its short one or "", its placeholder or "" for a switch."""
 
-    long: str
-    short: str
-    placeholder: str
+    def __init__(self, long: str, short: str, placeholder: str) -> None:
+        self.long = long
+        self.short = short
+        self.placeholder = placeholder
 
     @property
     def label(self) -> str:
@@ -48,11 +50,12 @@ class Option(NamedTuple):
         return self.is_list or self.placeholder.endswith(">...")
 
 
-class Line(NamedTuple):
+class Line:
     """A scanned command line: values by long flag name, and the words between the flags."""
 
-    values: dict[str, Any]
-    words: list[str]
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.words: list[str] = []
 
 
 HELP = Option("--help", "-h", "")
@@ -62,7 +65,7 @@ ROOT_OPTIONS = (*GLOBAL_OPTIONS, Option("--version", "-v", ""))
 
 def command_options(doc: str) -> tuple[Option, ...]:
     """Return the flags a help text describes, and the global ones it does not redefine."""
-    own = [Option(long, short, value) for short, long, value in OPTION_LINE.findall(doc)]
+    own = [_option(line) for line in map(str.strip, doc.split("\n")) if line.startswith("-")]
     taken = {option.long for option in own} | {option.short for option in own if option.short}
     return (*own, *(o for o in GLOBAL_OPTIONS if o.long not in taken and o.short not in taken))
 
@@ -106,15 +109,15 @@ def match(doc: str, line: Line, trailer: list[str] | None = None) -> dict[str, A
 
 def usage_text(doc: str) -> str:
     """Return only the usage lines of a help text."""
-    found = USAGE_BODY.search(doc)
-    return found.group(0).rstrip() if found else ""
+    _, title, rest = doc.partition("Usage:\n")
+    return title + rest.partition("\n\n")[0].rstrip()
 
 
 class _Scanner:
     def __init__(self, argv: list[str], options: tuple[Option, ...]) -> None:
         self.rest = list(argv)
         self.by_name = {o.long: o for o in options} | {o.short: o for o in options if o.short}
-        self.line = Line({}, [])
+        self.line = Line()
 
     def run(self, stop_at_word: bool) -> Line:
         while self.rest:
@@ -212,15 +215,22 @@ def _invalid(option: Option, text: str, cause: str) -> UsageError:
     return UsageError(f'invalid argument {go_quote(text)} for "{option.label}" flag: {cause}')
 
 
+def _option(line: str) -> Option:
+    """Read the head of an option line: `-t, --tail <n>  Only the last n lines`."""
+    words = line.partition("  ")[0].replace(", ", " ").split()
+    short = words.pop(0) if not words[0].startswith("--") else ""
+    return Option(words[0], short, words[1] if len(words) > 1 else "")
+
+
 def _read_usage(doc: str) -> tuple[str, tuple[int, int | None]]:
     """Return the command as typed (`cw node stop`) and how few and how many words it takes."""
-    lines = [line for line in re.split(r"\s*\n\s*|Usage:\s*", usage_text(doc)) if line]
-    command = " ".join(re.split(r" [\[<(-]", lines[0], maxsplit=1)[0].split())
-    counts = [ARGUMENT.findall(line) for line in lines]
-    fewest = min(sum(not optional for optional, _ in found) for found in counts)
-    if any(many for found in counts for _, many in found):
+    lines = [line.split() for line in usage_text(doc).split("\n")[1:]]
+    command = " ".join(word for word in lines[0] if word[0] not in "[<(-" and "]" not in word)
+    counts = [[word for word in line if "<" in word] for line in lines]
+    fewest = min(sum(word.startswith("<") for word in words) for words in counts)
+    if any(word.endswith("...") or word.endswith("...]") for words in counts for word in words):
         return command, (fewest, None)
-    return command, (fewest, max(len(found) for found in counts))
+    return command, (fewest, max(map(len, counts)))
 
 
 def _check_count(

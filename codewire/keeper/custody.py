@@ -6,6 +6,7 @@ caller's to close.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -33,7 +34,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Hello:
-    """What the keeper hands a new worker."""
+    """What the keeper hands a new worker. `listeners` are the sockets given to `keep`, by name."""
 
     keeper_pid: int
     started_ns: int
@@ -45,6 +46,7 @@ class Hello:
     pipe_read: int
     pipe_write: int
     note: int
+    listeners: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -116,6 +118,7 @@ class Custody:
             message["socket"],
             message["detached"],
             *fds[: protocol.HELLO_FDS],
+            dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
         )
         while True:
             message, fds = self._expect()
@@ -214,6 +217,12 @@ class Custody:
         """Let the keeper drop the record: the exit is on disk."""
         self._tell({"op": "forget", "id": session_id})
 
+    def keep(self, name: str, fd: int) -> None:
+        """Have the keeper hold a listening socket, so that it outlives this worker."""
+        self.hello.listeners[name] = fd
+        with contextlib.suppress(OSError):
+            self._send({"op": "keep", "name": name}, [fd])
+
     def ready(self) -> None:
         """Tell the keeper that clients are served."""
         self._tell({"op": "ready"})
@@ -227,11 +236,9 @@ class Custody:
         self._tell({"op": "stopped"})
 
     def _tell(self, message: protocol.Message) -> None:
-        try:
+        # Without a keeper `run` notices, and tells its successor everything.
+        with contextlib.suppress(OSError):
             self._send(message)
-        except OSError:
-            # The keeper is gone: `run` notices and tells its successor everything.
-            pass
 
     def _send(self, message: protocol.Message, fds: list[int] | None = None) -> None:
         if fds:
@@ -272,9 +279,11 @@ class Custody:
                 "started_ns": hello.started_ns,
                 "restarts": hello.restarts,
                 "socket": hello.socket_path,
+                "detached": hello.detached,
                 "worker_pid": os.getpid(),
+                "kept": list(hello.listeners),
             },
-            shared,
+            [*shared, *hello.listeners.values()],
         )
         self._send_kept(self._on_lost())
         for reply in list(self._pending.values()):

@@ -45,6 +45,7 @@ class Keeper:
         self._children: dict[int, Child] = {}
         self._by_pid: dict[int, Child] = {}
         self._shared: list[int] = []
+        self._kept: dict[str, int] = {}
         self._socket_path = paths.socket
         self._started_ns = time.time_ns()
         self._restarts = 0
@@ -185,6 +186,8 @@ class Keeper:
             self._spawn(link, message)
         elif op == "ready":
             self._worker_ready = True
+        elif op == "keep":
+            self._kept[message["name"]] = fds[0]
         elif op == "restart":
             self._replace_worker()
         elif op == "stopped":
@@ -213,7 +216,7 @@ class Keeper:
         except KeeperError as error:
             link.send({"op": "refuse", "error": str(error)})
             return
-        link.send(self._hello(), list(self._shared))
+        link.send(self._hello(), [*self._shared, *self._kept.values()])
         link.send_sessions(list(self._children.values()))
         link.send({"op": "ready"})
         if self._stop_deadline is not None:
@@ -228,6 +231,7 @@ class Keeper:
             "restarts": self._restarts,
             "socket": self._socket_path,
             "detached": self._detached,
+            "kept": list(self._kept),
         }
 
     # Sessions
@@ -266,10 +270,13 @@ class Keeper:
 
     def _adopt(self, message: protocol.Message, fds: list[int]) -> None:
         protocol.check_version(message.get("version"))
-        self._shared = fds
+        count = protocol.HELLO_FDS
+        self._shared, kept = fds[:count], fds[count:]
+        self._kept = dict(zip(message["kept"], kept, strict=True))
         self._started_ns = message["started_ns"]
         self._restarts = message["restarts"]
         self._socket_path = message["socket"]
+        self._detached = message["detached"]
         self._worker_pid = message["worker_pid"]
         self._worker_started = time.monotonic()
         write_pid(self._paths.pid)

@@ -12,12 +12,15 @@ worker → keeper
   note     {id, meta}                              replaces what the keeper returns to a new worker
   release  {id}                                    the master is read out; close the duplicate
   forget   {id}                                    the exit is on disk
+  keep     {name} + fd                             a listening socket to give every next worker
   restart  {}                                      replace the worker (SIGHUP does the same)
   stopped  {}                                      every session has ended; the node may go
-  adopt    {version, …}                            a worker whose keeper died, to the new one
-  adopted  {}                                      no more sessions follow
+  adopt    {version, worker_pid, started_ns, restarts, socket, detached, kept} + the fds of hello
+                                                   a worker whose keeper died, to the new one
+  sessions as below                                after adopt
 keeper → worker
-  hello    {version, keeper_pid, started_ns, restarts, socket, detached} + 5 fds, see HELLO_FDS
+  hello    {version, keeper_pid, started_ns, restarts, socket, detached, kept: [name]}
+           + 5 fds, see HELLO_FDS, and one for each kept name
   sessions {sessions: [{id, pid, meta, exit, master}]} + one fd for each with `master`
   ready    {}                                      no more sessions follow
   refuse   {error}

@@ -60,6 +60,13 @@ def prints(home: Home, session_id: int, text: str) -> None:
     wait_until(lambda: text.encode() in home.log(session_id), 10, f"{text!r} is in the log")
 
 
+def the_rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Wait for the end; return what stdout and stderr hold that was not yet read."""
+    process.wait(20)
+    assert process.stdout is not None and process.stderr is not None
+    return process.stdout.read(), process.stderr.read()
+
+
 # Help and errors of the command line; none of these may start a node
 
 
@@ -338,7 +345,7 @@ def test_logs_follow_to_the_end(shared: Home) -> None:
     assert follower.stdout is not None
     assert follower.stdout.readline() == b"first\r\n"
     assert shared.cw("send", session_id, "go").returncode == 0
-    rest, errors = follower.communicate(timeout=20)
+    rest, errors = the_rest(follower)
     assert rest.endswith(b"got go\r\n") and errors == b"" and follower.returncode == 0
 
 
@@ -353,7 +360,7 @@ def test_watch(shared: Home) -> None:
     assert whole is not None and whole.readline() == b"a\r\n"
     assert tail is not None and tail.readline() == b"c\r\n"
     shared.cw("send", session_id, "1")
-    outputs = [process.communicate(timeout=20)[0] for process in watchers]
+    outputs = [the_rest(process)[0] for process in watchers]
     assert outputs[0].startswith(b"b\r\nc\r\n") and outputs[0].endswith(b"end 1\r\n")
     assert outputs[1].endswith(b"end 1\r\n")
     assert b"a\r\n" not in outputs[2]
@@ -595,7 +602,7 @@ def test_a_stream_whose_node_is_gone_ends_with_one_line(home: Home, argv: list[s
     os.kill(worker, signal.SIGSTOP)  # or it would start another keeper
     os.kill(keeper, signal.SIGKILL)
     os.kill(worker, signal.SIGKILL)
-    _, errors = process.communicate(timeout=20)
+    _, errors = the_rest(process)
     assert process.returncode == 1
     assert b"node is gone" in errors and errors.count(b"\n") == 1, errors
 

@@ -143,7 +143,7 @@ def test_a_command_may_have_a_global_flag_of_its_own() -> None:
 
 def test_scanning_may_stop_at_the_first_word() -> None:
     line = usage.scan(["-s", "x", "list", "-f"], usage.ROOT_OPTIONS, stop_at_word=True)
-    assert line == ({"--server": "x"}, ["list", "-f"])
+    assert (line.values, line.words) == ({"--server": "x"}, ["list", "-f"])
 
 
 # Words
@@ -197,8 +197,10 @@ def test_a_long_command_takes_no_longer_to_read() -> None:
 def test_every_help_text_is_well_formed(name: str) -> None:
     _, doc, _ = table.load(table.TABLE[name])
     assert usage.usage_text(doc).startswith("Usage:\n  cw ")
-    documented = [line for line in doc.splitlines() if line.lstrip().startswith("-")]
-    assert len(usage.OPTION_LINE.findall(doc)) == len(documented), "an option line is not read"
+    for option in usage.command_options(doc):
+        assert option.long.startswith("--") and option.long != "--", option.label
+        assert option.short == "" or len(option.short) == 2, option.label
+        assert option.placeholder == "" or option.placeholder.startswith("<"), option.label
     assert max(map(len, table.command_help(name).splitlines())) <= 100
     letters = [option.short for option in usage.command_options(doc) if option.short]
     assert len(letters) == len(set(letters))
