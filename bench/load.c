@@ -1,7 +1,8 @@
 /* The clients of the benchmark, in C so that they cost the measured server as little as possible.
  *
  *   load run EXPECT N WAY    N clients read a flood; EXPECT is a file with the exact bytes to come.
- *                            Prints "ready"; the line on stdin starts the flood (a typed newline).
+ *                            Prints "ready"; the line on stdin starts the flood, by a line into
+ *                            the FIFO EXPECT.go (nothing is typed: servers treat typing apart).
  *                            Prints one JSON line when every client has the end mark, or after
  *                            two seconds of silence; a second line on stdin ends it.
  *   load echo COUNT WAY      one client types COUNT letters into a raw `cat`, one at a time.
@@ -209,7 +210,16 @@ static void map_expected(const char *path) {
     if (expected == MAP_FAILED) fail("mmap");
 }
 
-static int run(int count, char **way) {
+static void release_flood(const char *expected_path) {
+    char fifo[4096];
+    snprintf(fifo, sizeof fifo, "%s.go", expected_path);
+    int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) fail(fifo);
+    write_all(fd, "\n", 1);
+    close(fd);
+}
+
+static int run(const char *expected_path, int count, char **way) {
     static struct client clients[MAX_CLIENTS];
     struct rusage usage;
     for (int i = 0; i < count; i++) open_client(&clients[i], way);
@@ -217,7 +227,7 @@ static int run(int count, char **way) {
     say_ready();
 
     double start = now(), last = start;
-    type_byte(&clients[0], '\n');
+    release_flood(expected_path);
     for (int left = count; left;) {
         if (poll_clients(clients, count, SILENCE_MS) == 0) break;
         last = now();
@@ -265,7 +275,7 @@ static int echo(int count, char **way) {
 int main(int argc, char **argv) {
     if (argc > 5 && !strcmp(argv[1], "run") && atoi(argv[3]) <= MAX_CLIENTS) {
         map_expected(argv[2]);
-        return run(atoi(argv[3]), argv + 4);
+        return run(argv[2], atoi(argv[3]), argv + 4);
     }
     if (argc > 4 && !strcmp(argv[1], "echo")) return echo(atoi(argv[2]), argv + 3);
     if (argc > 3 && !strcmp(argv[1], "sink")) {

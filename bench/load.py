@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ LINE = b"%08d the quick brown fox jumps over the lazy dog and looks for the next
 
 
 class Flood:
-    """A session that prints `size` bytes when a newline is typed, and the exact bytes to expect."""
+    """A session that prints `size` bytes when it is released, and the exact bytes to expect."""
 
     def __init__(self, directory: str, size: int) -> None:
         self.size = size
@@ -24,14 +25,17 @@ class Flood:
         self.expected = Path(directory, f"expected-{size}")
         lines = b"".join(LINE % number for number in range(size // len(LINE % 0)))
         self.source.write_bytes(lines)
-        # The typed newline's echo, the text with ONLCR, the mark.
-        self.expected.write_bytes(b"\r\n" + lines.replace(b"\n", b"\r\n") + b"\r\n" + MARK)
+        # The text with ONLCR, the mark.
+        self.expected.write_bytes(lines.replace(b"\n", b"\r\n") + b"\r\n" + MARK)
         self.expected_size = self.expected.stat().st_size
+        self._release = Path(f"{self.expected}.go")
+        if not self._release.exists():
+            os.mkfifo(self._release)
 
     def command(self) -> list[str]:
-        """Return the argv: wait for a line, print, wait for another so that nothing ends early."""
+        """Return the argv: wait for load.c's word, print, wait for input so as not to end early."""
         # The mark in two pieces: a screen that shows the command line must not show the mark.
-        script = f"read x; cat {self.source}; printf '\\n%s%s' '<<END-OF' '-BENCH>>'; read y"
+        script = f"read x <{self._release}; cat {self.source}; printf '\\n%s%s' '<<END-OF' '-BENCH>>'; read y"
         return ["/bin/sh", "-c", script]
 
     def endless_command(self) -> list[str]:

@@ -22,6 +22,7 @@ from codewire.client.terminal import (
     RawTerminal,
     Signals,
     require_terminal,
+    stderr_takes_text,
     terminal_size,
     write_some,
 )
@@ -82,8 +83,8 @@ def run(
             ending = _Attachment(session_id, link, terminal, signals).run()
     finally:
         link.close()
-    if ending.text:
-        _say_last(f"\n{ending.text}")
+    if ending.text and stderr_takes_text():
+        print_notice(f"\n{ending.text}")
     return ending.exit_code
 
 
@@ -92,14 +93,6 @@ def _refuse_own_session(client: Client, session_id: int) -> None:
         raise UsageError(
             f"this is session {session_id}: attaching it to itself would repeat its output for ever"
         )
-
-
-def _say_last(text: str) -> None:
-    try:
-        print_notice(text)
-    except OSError:
-        # The window was closed: nobody is left to tell.
-        pass
 
 
 class _Attachment:

@@ -19,7 +19,7 @@ from codewire.term.restore import TEARDOWN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STDIN, STDOUT = 0, 1
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 # What ends an attachment from outside; Ctrl+C typed at the terminal goes to the session instead.
 FATAL_SIGNALS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
@@ -144,6 +144,14 @@ def write_bounded(data: bytes) -> None:
         if not written:
             return
         data = data[written:]
+
+
+def stderr_takes_text() -> bool:
+    """Say whether a last line on stderr would go out: not to a closed or a blocked terminal."""
+    poller = select.poll()
+    poller.register(STDERR, select.POLLOUT)
+    events = poller.poll(FAREWELL_SECONDS * 1000)
+    return bool(events) and events[0][1] == select.POLLOUT
 
 
 def _hangup_proof(function: Callable[..., Any], *args: Any) -> Any:

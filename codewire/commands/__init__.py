@@ -7,7 +7,6 @@ Ctrl-C, 141 when the reader of stdout went away.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from codewire.commands import output, table, usage
@@ -33,8 +32,7 @@ def main(argv: list[str]) -> int:
         line = usage.scan(argv, usage.ROOT_OPTIONS, stop_at_word=True)
         command = _command_name(line.words)
         status = _run(command, line)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        output.flush_stdout()
         return status
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - every failure gets its words
         if os.environ.get("CW_DEBUG") == "1" and not isinstance(error, KeyboardInterrupt):

@@ -8,21 +8,48 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 NANOSECONDS = 1_000_000_000
+# Whoever shares our terminal or pipe may have made it non-blocking; this long until the next try.
+FULL_SECONDS = 0.01
 
 
 def write(text: str, *, flush: bool = False) -> None:
     """Write text to stdout as it is. Raises OSError; a closed stdout swallows it."""
     if sys.stdout is None:
         return
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    data = text.encode("utf-8", "replace")
+    while data:
+        data = data[_write_some(data) :]
     if flush:
-        sys.stdout.buffer.flush()
+        flush_stdout()
+
+
+def _write_some(data: bytes) -> int:
+    """Write what stdout takes: all of it, unless Python runs unbuffered (-u) or it is full."""
+    try:
+        written = sys.stdout.buffer.write(data)
+    except BlockingIOError as error:
+        written = error.characters_written
+    if not written:
+        time.sleep(FULL_SECONDS)
+    return written or 0
+
+
+def flush_stdout() -> None:
+    """Hand everything written so far to the system. Raises OSError."""
+    while sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except BlockingIOError:
+            time.sleep(FULL_SECONDS)
+        else:
+            return
 
 
 def line(text: str) -> None:

@@ -54,8 +54,13 @@ if GEVENT:
             watcher.close()
 
     def give_way() -> None:
-        """Let every other greenlet that is ready run once."""
-        gevent.sleep(0)
+        """Let every other greenlet that is ready run once, those with ready descriptors too.
+
+        Not gevent.sleep(0): the loop goes on with such callbacks for 5 ms (sys.getswitchinterval)
+        before it looks at descriptors again.
+        """
+        hub = gevent.get_hub()
+        hub.wait(hub.loop.timer(0))
 
     def run_blocking(function: Callable[..., T], *args: Any) -> T:
         """Call what blocks in the kernel (fsync, a large read) without stopping the others."""

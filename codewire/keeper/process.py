@@ -7,6 +7,7 @@ lock, the drain pipe and a duplicate of every PTY master; it starts and restarts
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -340,12 +341,16 @@ class Keeper:
         if self._link is not None:
             self._link.wait_closed(2.0)
             self._lose_worker()
-        for path in {self._paths.socket, self._socket_path, self._paths.pid}:
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                pass
+        self._remove_own_files()
         return 0
+
+    def _remove_own_files(self) -> None:
+        """Remove socket and pid file, unless another node's stand there by now."""
+        if read_pid(self._paths.pid) != os.getpid():
+            return
+        for path in {self._paths.socket, self._socket_path, self._paths.pid}:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 def main(argv: list[str]) -> int:

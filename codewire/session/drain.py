@@ -134,6 +134,8 @@ class Drain:
             os.eventfd_read(fd)
             while self._nudged:
                 source = self._nudged.popleft()
+                # Set here, not by the caller: until `on_drained` has run, a hangup is no end.
+                source.has_exited = True
                 self._aftermath[source.id] = 0
                 self._ready[source.master] = source
             return

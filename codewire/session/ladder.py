@@ -60,7 +60,7 @@ class Ladder:
         for session in self._sessions:
             known = self._members[session.id]
             leader = session.record.pid
-            self._members[session.id] = table.tree(leader, known, session.has_exited)
+            self._members[session.id] = table.tree(leader, known, bool(session.exit))
 
     def _signal_all(self, number: int, spare_handlers: bool = False) -> None:
         self._look()

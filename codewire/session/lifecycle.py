@@ -297,10 +297,10 @@ class Lifecycle:
 
     def _begin_end(self, session: Session, how: dict[str, Any]) -> None:
         session.exit = how
-        session.has_exited = True
         if session.master >= 0:
             self._drain.exited(session)
         else:
+            session.has_exited = True
             spawn(self._complete, session)
 
     def _complete(self, session: Session) -> None:

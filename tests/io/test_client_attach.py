@@ -5,12 +5,10 @@ The node is scripted, the terminal is the test: it reads what a screen would sho
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import signal
-import struct
 import subprocess
 import sys
 import termios
@@ -23,6 +21,7 @@ import pytest
 from codewire.term.restore import CLEAR, TEARDOWN
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 from tests.support import REPOSITORY
+from tests.terminal import Terminal
 
 CHILD = """
 import sys
@@ -40,75 +39,21 @@ CTRL_B = b"\x02"
 DETACHED = b"\r\n[cw] detached from session 1\r\n"
 
 
-class Screen:
-    """A PTY with an attached client on it. Every wait is bounded."""
+class Screen(Terminal):
+    """A terminal attached to session 1 of a scripted node; `prelude` runs in the client first."""
 
     def __init__(self, node: ScriptedNode, rows: int, cols: int, prelude: str, **env: str) -> None:
+        super().__init__(rows, cols)
         self.node = node
-        self.master, self.slave = os.openpty()
-        self.resize(rows, cols)
-        self.modes = termios.tcgetattr(self.slave)
-        self.seen = b""
-        self._read_up_to = 0
         drop = ("CW_", "CODEWIRE_")
         outer = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
         node_env = {"CODEWIRE_DIR": node.data_dir.root, "PYTHONPATH": str(REPOSITORY)}
-        # Not its controlling terminal: a session leader's end would hang up the test's end too.
         self.process = subprocess.Popen(
             [sys.executable, "-c", CHILD.format(prelude=prelude)],
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
             start_new_session=True,
             env={**outer, **node_env, **env},
+            **self.streams,
         )
-
-    def resize(self, rows: int, cols: int) -> None:
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-
-    def type(self, data: bytes) -> None:
-        """Press keys; at most a few thousand at once (n_tty takes 4095)."""
-        assert select.select([], [self.master], [], 10)[1], "the client reads no keys"
-        os.write(self.master, data)
-
-    def expect(self, wanted: bytes, timeout: float = 10.0) -> None:
-        """Read the screen until `wanted` comes, after everything expected before."""
-        deadline = time.monotonic() + timeout
-        while wanted not in self.seen[self._read_up_to :]:
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {wanted!r} in {self.seen[self._read_up_to :][-600:]!r}"
-            self._read(min(left, 0.2))
-        self._read_up_to = self.seen.index(wanted, self._read_up_to) + len(wanted)
-
-    def wait(self, timeout: float = 10.0) -> int:
-        """Return the client's exit status, reading the screen meanwhile and to its end."""
-        deadline = time.monotonic() + timeout
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"still runs: {self.seen[-600:]!r}"
-            self._read(0.05)
-        while self._read(0):
-            pass
-        return self.process.returncode
-
-    def check_restored(self) -> None:
-        """Assert that the terminal is as it was before."""
-        assert termios.tcgetattr(self.slave) == self.modes
-        assert TEARDOWN in self.seen
-        assert fcntl.fcntl(self.slave, fcntl.F_GETFL) & os.O_NONBLOCK == 0
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-        os.close(self.slave)
-        if self.master >= 0:
-            os.close(self.master)
-
-    def _read(self, timeout: float) -> bool:
-        if not select.select([self.master], [], [], timeout)[0]:
-            return False
-        self.seen += os.read(self.master, 65536)
-        return True
 
 
 Attach = Callable[..., Screen]
@@ -286,8 +231,7 @@ def test_an_error_in_our_own_code_restores_the_terminal(attach: Attach) -> None:
 def test_a_closed_window_ends_the_client(attach: Attach) -> None:
     screen = attach(serve)
     screen.expect(b"hello")
-    os.close(screen.master)
-    screen.master = -1
+    screen.hang_up()
     assert screen.process.wait(10) == 128 + signal.SIGHUP
 
 
