@@ -35,8 +35,8 @@ class Flood:
     def command(self) -> list[str]:
         """Return the argv: wait for load.c's word, print, wait for input so as not to end early."""
         # The mark in two pieces: a screen that shows the command line must not show the mark.
-        script = f"read x <{self._release}; cat {self.source}; printf '\\n%s%s' '<<END-OF' '-BENCH>>'; read y"
-        return ["/bin/sh", "-c", script]
+        mark = "printf '\\n%s%s' '<<END-OF' '-BENCH>>'"
+        return ["/bin/sh", "-c", f"read x <{self._release}; cat {self.source}; {mark}; read y"]
 
     def endless_command(self) -> list[str]:
         return ["/bin/sh", "-c", f"while :; do cat {self.source}; done"]

@@ -11,6 +11,7 @@ import termios
 import time
 
 from codewire.term.restore import TEARDOWN
+from tests.processes import wait_until
 
 
 class Terminal:
@@ -32,6 +33,11 @@ class Terminal:
 
     def resize(self, rows: int, cols: int) -> None:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def expect_raw(self) -> None:
+        """Wait until the process has taken the terminal: before, the kernel echoes what is typed."""
+        lflag = 3
+        wait_until(lambda: not termios.tcgetattr(self.slave)[lflag] & termios.ECHO)
 
     def type(self, data: bytes) -> None:
         """Press keys; at most a few thousand at once (n_tty takes 4095)."""

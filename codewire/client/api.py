@@ -34,7 +34,9 @@ INPUT_CHUNK_BYTES = 16 * 1024
 def print_notice(line: str) -> None:
     """Say one line on stderr, where there is one."""
     if sys.stderr is not None:
-        print(line, file=sys.stderr, flush=True)
+        # One write: print() would write the newline on its own, after what others say meanwhile.
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 class Client:

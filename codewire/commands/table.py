@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codewire.commands import output
+from codewire.errors import CodewireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,8 @@ def load(command: Command) -> tuple[Run, str, Any]:
 
     module = import_module("codewire.commands." + command.module)
     function = getattr(module, command.function)
+    if not function.__doc__:
+        raise CodewireError("cw is run without its help texts: unset PYTHONOPTIMIZE (python -OO)")
     return function, _dedent(function.__doc__), module
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
-import string
 
 from codewire.session.store import write_atomically
 
-ALPHABET = string.ascii_letters + string.digits
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LENGTH = 32
 
 
@@ -25,6 +23,12 @@ def ensure_token(path: str) -> None:
     """Make sure there is a token: CODEWIRE_TOKEN wins, then the file, else a new random one."""
     given = os.environ.get("CODEWIRE_TOKEN", "").strip()
     current = read_token(path)
-    wanted = given or current or "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    wanted = given or current or _random_token()
     if wanted != current:
         write_atomically(path, wanted)
+
+
+def _random_token() -> str:
+    import secrets
+
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterable
 
@@ -123,6 +122,10 @@ class Registry:
         finished = [s for s in self.all() if not s.is_running() and s.master < 0]
         finished.sort(key=lambda s: (s.record.completed_ns, s.id))
         dropped = finished[: max(0, len(finished) - keep)]
+        if not dropped:
+            return []
+        import shutil
+
         for session in dropped:
             with self._lock:
                 self._sessions.pop(session.id, None)

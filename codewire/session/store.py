@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -52,6 +51,8 @@ def _back_up(path: str, why: str) -> None:
     stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
     backup = f"{path}.corrupt.{stamp}"
     log.error("%s is damaged (%s); a copy is kept as %s", path, why, backup)
+    import shutil
+
     try:
         shutil.copyfile(path, backup)
     except OSError as error:
@@ -88,6 +89,8 @@ class Store:
         self._changed: set[int] = set()
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
+        # Held across a write: an older snapshot must not replace a newer one.
+        self._save_turn = threading.Lock()
         self._news = threading.Event()
         self._is_failing = False
 
@@ -109,6 +112,10 @@ class Store:
 
     def save(self) -> bool:
         """Write now; False when the disk refuses it (the changes stay due)."""
+        with self._save_turn:
+            return self._save()
+
+    def _save(self) -> bool:
         with self._lock:
             changed, self._changed = self._changed, set()
         try:

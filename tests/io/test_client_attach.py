@@ -20,6 +20,7 @@ import pytest
 
 from codewire.term.restore import CLEAR, TEARDOWN
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
+from tests.processes import cpu_seconds
 from tests.support import REPOSITORY
 from tests.terminal import Terminal
 
@@ -364,3 +365,31 @@ def test_without_a_terminal_nothing_is_attached() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith(b"Error: attach needs a terminal on stdin and stdout")
+
+
+def test_an_idle_attachment_uses_no_cpu(attach: Attach) -> None:
+    screen = attach(serve)
+    screen.expect(b"hello")
+    screen.expect(b"running | 0s |")
+    before = cpu_seconds(screen.process.pid)
+    time.sleep(1.5)
+    assert cpu_seconds(screen.process.pid) - before <= 0.05
+
+
+def test_waiting_for_a_slow_worker_uses_no_cpu(attach: Attach) -> None:
+    def replaced(end: NodeEnd) -> None:
+        attached(end)
+        end.send_data(b"gone")
+
+    def slow(end: NodeEnd) -> None:
+        time.sleep(1.5)  # the connection waits in the backlog meanwhile
+        attached(end, 4)
+        end.send_control({"type": "Error", "message": "session killed"})
+
+    screen = attach(replaced, slow)
+    screen.expect(b"gone")
+    before = cpu_seconds(screen.process.pid)
+    # Nothing was printed for a while: the bar says why.
+    screen.expect(b"| reconnecting... |", timeout=3)
+    assert cpu_seconds(screen.process.pid) - before <= 0.05
+    assert screen.wait() == 0

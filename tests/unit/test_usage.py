@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codewire.commands import table, usage
 from codewire.errors import UsageError
@@ -188,6 +190,32 @@ def test_a_long_command_takes_no_longer_to_read() -> None:
     trailer = ["x"] * 100_000
     line = usage.scan([], usage.command_options(doc))
     assert usage.match(doc, line, trailer)["<command>"] is trailer
+
+
+# Anything at all
+
+
+ARGUMENTS = st.lists(
+    st.one_of(
+        st.sampled_from(["--", "-", "-t", "-t5", "--tail", "--follow", "-f", "1", "cw", "thing"]),
+        st.text(st.characters(blacklist_characters="\0", blacklist_categories=()), max_size=6),
+        st.text("-=ft1", max_size=5),
+    ),
+    max_size=6,
+)
+
+
+@given(ARGUMENTS)
+def test_any_command_line_is_understood_or_refused(argv: list[str]) -> None:
+    line = None
+    try:
+        line = usage.scan(argv, usage.command_options(DOC))
+        args = usage.match(DOC, line)
+    except UsageError:
+        # Refused for its flags, or for the number of words: never because docopt differs.
+        assert line is None or not 1 <= len(line.words) <= 2
+    else:
+        assert [args["<session>"], args["<input>"]] == (line.words + [None])[:2]
 
 
 # The commands there are
