@@ -28,6 +28,8 @@ class DataDir:
         self.node_log = os.path.join(root, "node.log")
         self.sessions_json = os.path.join(root, "sessions.json")
         self.sessions = os.path.join(root, "sessions")
+        self.requests = os.path.join(root, "requests.jsonl")
+        self.kv = os.path.join(root, "kv.jsonl")
 
     def session(self, session_id: int) -> str:
         """Return the directory of one session's files."""

@@ -28,15 +28,26 @@ def wait_until(predicate: Callable[[], Answer], timeout: float = 10.0, what: str
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether the process runs; a zombie nobody has reaped yet does not."""
+    """Say whether any thread of the process runs; a zombie nobody has reaped yet does not.
+
+    A killed process may be half gone: its leader a zombie, another thread still taking a client.
+    """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read()
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return False
+    return any(_state(f"/proc/{pid}/task/{thread}/stat") not in "ZX" for thread in threads)
+
+
+def _state(path: str) -> str:
+    """Return the state letter in a stat file of proc(5), X when there is none."""
+    try:
+        with open(path, "rb") as file:
+            stat = file.read()
+    except OSError:
+        return "X"
     # The command name may hold blanks and brackets: the state comes after the last ')'.
-    state = stat[stat.rindex(b")") + 2 :][:1]
-    return state not in (b"Z", b"X")
+    return stat[stat.rindex(b")") + 2 :][:1].decode()
 
 
 def command_line(pid: int) -> str:

@@ -108,6 +108,7 @@ class _Attachment:
         self._bar = StatusBar()
         self._chord = DetachChord()
         self._out = b""
+        self._written = 0
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
         self._was_up = True
@@ -191,13 +192,18 @@ class _Attachment:
             if fd == link_fd:
                 self._serve_link(events, wishes)
             elif fd == STDOUT:
-                self._out = self._out[write_some(self._out) :]
-                self._last_output = time.monotonic()
+                self._write_screen()
             elif fd == STDIN:
                 ending = ending or self._read_keys()
             else:
                 ending = self._take_signals()
         return ending
+
+    def _write_screen(self) -> None:
+        self._last_output = time.monotonic()
+        self._written += write_some(self._out, self._written)
+        if self._written == len(self._out):
+            self._out, self._written = b"", 0
 
     def _serve_link(self, events: int, wishes: int) -> None:
         gone = events & (select.POLLHUP | select.POLLERR)

@@ -126,10 +126,10 @@ def terminal_size() -> tuple[int, int]:
         raise CodewireError(f"getting terminal size: {(error.strerror or '').lower()}") from error
 
 
-def write_some(data: bytes) -> int:
-    """Write the beginning of `data` to stdout after poll said it is writable; return how much."""
+def write_some(data: bytes, start: int = 0) -> int:
+    """Write some of `data` from `start` on to stdout, which polls writable; return how much."""
     try:
-        return os.write(STDOUT, data[:WRITE_BYTES])
+        return os.write(STDOUT, data[start : start + WRITE_BYTES])
     except BlockingIOError:
         # Another process that shares the terminal made it non-blocking.
         return 0

@@ -231,7 +231,8 @@ def _is_alive(pid: int) -> bool:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
     except OSError:
-        return os.path.exists(f"/proc/{os.getpid()}") is False
+        # Gone meanwhile; or a system without /proc, where the signal's word has to do.
+        return not os.path.isdir("/proc/self")
 
 
 def _is_node(pid: int) -> bool:

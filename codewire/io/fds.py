@@ -43,10 +43,10 @@ class FileLimit:
     """While entered, children inherit the soft limit the user had, not the raised one."""
 
     def __init__(self, soft: int, hard: int) -> None:
-        self._limits = (soft, hard)
+        self.limits = (soft, hard)
 
     def __enter__(self) -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
 
     def __exit__(self, *_: object) -> None:
         raise_file_limit()

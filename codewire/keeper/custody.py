@@ -41,6 +41,7 @@ class Hello:
     restarts: int
     socket_path: str
     detached: bool
+    file_limit: list[int]
     listener: int
     lock: int
     pipe_read: int
@@ -117,6 +118,7 @@ class Custody:
             message["restarts"],
             message["socket"],
             message["detached"],
+            message["file_limit"],
             *fds[: protocol.HELLO_FDS],
             dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
         )
@@ -280,6 +282,7 @@ class Custody:
                 "restarts": hello.restarts,
                 "socket": hello.socket_path,
                 "detached": hello.detached,
+                "file_limit": hello.file_limit,
                 "worker_pid": os.getpid(),
                 "kept": list(hello.listeners),
             },

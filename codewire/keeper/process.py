@@ -232,6 +232,7 @@ class Keeper:
             "restarts": self._restarts,
             "socket": self._socket_path,
             "detached": self._detached,
+            "file_limit": self._limit.limits,
             "kept": list(self._kept),
         }
 
@@ -278,6 +279,8 @@ class Keeper:
         self._restarts = message["restarts"]
         self._socket_path = message["socket"]
         self._detached = message["detached"]
+        # Ours is what the first keeper had raised it to.
+        self._limit = FileLimit(*message["file_limit"])
         self._worker_pid = message["worker_pid"]
         self._worker_started = time.monotonic()
         write_pid(self._paths.pid)

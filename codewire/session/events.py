@@ -6,13 +6,14 @@ is told how many; nobody waits for it.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,22 +128,43 @@ class EventBus:
         event = Event(session_id, tuple(tags), kind, data, time.time_ns())
         if path:
             append_line(path, event.envelope())
-        for subscription in self._subscriptions:
-            if subscription.wants(event):
-                subscription.offer(event)
+        self.tell([event])
         return event
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell subscribers one piece of news that concerns several sessions, to each only once.
+
+        The events are the same but for their session; a subscriber gets the first it wants.
+        """
+        for subscription in self._subscriptions:
+            wanted = next((event for event in events if subscription.wants(event)), None)
+            if wanted is not None:
+                subscription.offer(wanted)
 
 
 def append_line(path: str, value: dict[str, Any]) -> bool:
-    """Append one JSON line, mode 0600; False (and a warning) when the disk refuses it."""
+    """Append one JSON line, mode 0600; False (and a warning) when the disk refuses it.
+
+    What a writer left unfinished when it was killed, or the disk full, does not spoil the line.
+    """
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, line.encode("utf-8", "replace"))
+            _append(fd, line.encode("utf-8", "replace"))
         finally:
             os.close(fd)
     except OSError as error:
         log.warning("writing %s failed: %s", path, error.strerror)
         return False
     return True
+
+
+def _append(fd: int, data: bytes) -> None:
+    """Write all of `data` as a line of its own, or nothing. Raises OSError."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        data = b"\n" + data
+    if os.write(fd, data) < len(data):
+        os.ftruncate(fd, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

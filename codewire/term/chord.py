@@ -1,145 +1,123 @@
 """The detach chord, Ctrl+B then d, found in a stream of keystrokes (spec/cli.md 6).
 
-Terminals with the kitty keyboard protocol send both keys as CSI … u; both forms count. Bytes that
-may begin the chord are held; `flush` gives them back when nothing follows (a lone ESC key).
+Terminals in the kitty keyboard protocol send both keys as CSI … u; both forms count. Ctrl+B twice
+is one literal Ctrl+B. Whatever turns out not to be the chord is passed on as it was typed.
 """
 
 from __future__ import annotations
 
-PREFIX = b"\x02"
+import re
 
 DETACH = object()
 """The event that says the chord is complete."""
 
-NORMAL, ESC, SEQUENCE, PREFIXED, PREFIXED_ESC, PREFIXED_SEQUENCE = range(6)
-
 # No key report is longer; what goes on like this is no key.
 MAX_HELD = 64
 
+# One key, one report of the terminal, or a run of plain characters. An ESC always begins a token.
+# The class after the parameters also takes what is not a final byte: that sequence is malformed.
+TOKEN = re.compile(rb"\x1b\[[ -?]{0,%d}[^\x1b]?|\x1b[^\x1b\[]?|\x02|[^\x02\x1b]+" % (MAX_HELD - 3))
+UNFINISHED = re.compile(rb"\x1b(?:\[[ -?]{0,%d})?\Z" % (MAX_HELD - 3))
+
+# CSI code[:alternates][;modifiers[:event][;text]] u
+KITTY_KEY = re.compile(rb"\x1b\[(\d+)(?::[\d:]*)?(?:;(\d*)(?::(\d*))?(?:;[\d:;]*)?)?u")
+CSI = re.compile(rb"\x1b\[[ -?]*[@-~]")
+
+# In the kitty protocol modifiers are 1 + a bit mask. Locks are no part of a key.
+CTRL = 4
+LOCKS = 64 | 128
+RELEASE = 3
+# Shift, Ctrl and the like, which may be reported as keys of their own.
+MODIFIER_KEYS = range(57441, 57455)
+
+# What a token is to the chord. A BYSTANDER may come between its two keys.
+PREFIX, FINAL, OTHER, BYSTANDER = range(4)
+
 
 class DetachChord:
-    """Keystrokes in; bytes for the session, and DETACH, out."""
+    """Keystrokes in; bytes for the session, and DETACH, out.
+
+    Two things are held back. The first key of the chord waits for the next key, however long the
+    user takes. An unfinished sequence, perhaps just the ESC key, waits for `flush`.
+    """
 
     def __init__(self) -> None:
-        self._state = NORMAL
-        self._held = bytearray()
+        # Ctrl+B as it was typed, b"" when the chord has not begun.
+        self._prefix = b""
+        self._unfinished = b""
 
     @property
     def holding(self) -> bool:
-        """Say whether bytes are held back that a pause should release (the prefix itself is not)."""
-        return self._state not in (NORMAL, PREFIXED)
+        """Say whether an unfinished sequence is held back; after about 50 ms call `flush`."""
+        return bool(self._unfinished)
 
     def feed(self, data: bytes) -> list[bytes | object]:
         """Return what to forward, in order, and DETACH where the chord was completed."""
+        data = self._unfinished + data
+        unfinished = UNFINISHED.search(data, max(0, len(data) - MAX_HELD))
+        self._unfinished = unfinished[0] if unfinished else b""
         events: list[bytes | object] = []
         out = bytearray()
-        for byte in data:
-            if self._step(byte, out):
+        for token in TOKEN.findall(data, 0, len(data) - len(self._unfinished)):
+            rest = self._take(token, out)
+            if rest is not None:
                 if out:
                     events.append(bytes(out))
-                    out.clear()
                 events.append(DETACH)
+                out = bytearray(rest)
         if out:
             events.append(bytes(out))
         return events
 
     def flush(self) -> bytes:
-        """Return the held bytes: nothing followed in time. A held prefix stays held."""
-        if self._state in (NORMAL, PREFIXED):
+        """Return the unfinished sequence: nothing followed in time, so it was keys of its own.
+
+        They end a chord that had begun; a chord's first key alone stays held.
+        """
+        if not self._unfinished:
             return b""
-        held = bytes(self._held)
-        self._held.clear()
-        if self._state in (PREFIXED_ESC, PREFIXED_SEQUENCE):
-            held = PREFIX + held
-        self._state = NORMAL
-        return held
+        keys = self._prefix + self._unfinished
+        self._prefix = self._unfinished = b""
+        return keys
 
-    def _step(self, byte: int, out: bytearray) -> bool:
-        """Take one byte; return whether it completed the chord."""
-        state = self._state
-        if state == NORMAL:
-            return self._from_normal(byte, out)
-        if state == PREFIXED:
-            return self._from_prefix(byte, out)
-        self._held.append(byte)
-        if state in (ESC, PREFIXED_ESC):
-            self._from_escape(byte, out)
-            return False
-        return self._in_sequence(byte, out)
-
-    def _from_normal(self, byte: int, out: bytearray) -> bool:
-        if byte == 0x02:
-            self._state = PREFIXED
-        elif byte == 0x1B:
-            self._hold(byte, ESC)
-        else:
-            out.append(byte)
-        return False
-
-    def _from_prefix(self, byte: int, out: bytearray) -> bool:
-        if byte == 0x1B:
-            self._hold(byte, PREFIXED_ESC)
-            return False
-        self._state = NORMAL
-        if byte == ord("d"):
-            return True
-        # Ctrl+B twice is one literal Ctrl+B.
-        out += PREFIX if byte == 0x02 else PREFIX + bytes((byte,))
-        return False
-
-    def _hold(self, byte: int, state: int) -> None:
-        self._held[:] = bytes((byte,))
-        self._state = state
-
-    def _from_escape(self, byte: int, out: bytearray) -> None:
-        prefixed = self._state == PREFIXED_ESC
-        if byte == ord("["):
-            self._state = PREFIXED_SEQUENCE if prefixed else SEQUENCE
-        elif byte == 0x1B:
-            # An ESC key, then perhaps a sequence.
-            out.append(0x1B)
-            self._held[:] = b"\x1b"
-        else:
-            self._release(out, PREFIXED if prefixed else NORMAL)
-
-    def _in_sequence(self, byte: int, out: bytearray) -> bool:
-        prefixed = self._state == PREFIXED_SEQUENCE
-        if 0x20 <= byte <= 0x3F and len(self._held) < MAX_HELD:
-            return False
-        if byte != ord("u") or not 0x40 <= byte <= 0x7E:
-            is_report = 0x40 <= byte <= 0x7E
-            if prefixed and not is_report:
-                out += PREFIX
-            # Focus, cursor and mouse reports may come between the two keys.
-            self._release(out, PREFIXED if prefixed and is_report else NORMAL)
-            return False
-        key, modifiers = _key(bytes(self._held[2:-1]))
-        if prefixed and key == ord("d") and modifiers == 1:
-            self._held.clear()
-            self._state = NORMAL
-            return True
-        if key == ord("b") and modifiers == 5:
-            if prefixed:
-                self._release(out, NORMAL)
+    def _take(self, token: bytes, out: bytearray) -> bytes | None:
+        """Add what to forward to `out`. When the chord is complete, return what follows it."""
+        meaning = _meaning(token)
+        if not self._prefix:
+            if meaning == PREFIX:
+                self._prefix = token
             else:
-                self._held.clear()
-                self._state = PREFIXED
-            return False
-        if prefixed:
-            out += PREFIX
-        self._release(out, NORMAL)
-        return False
-
-    def _release(self, out: bytearray, state: int) -> None:
-        out += self._held
-        self._held.clear()
-        self._state = state
+                out += token
+            return None
+        if meaning == BYSTANDER:
+            out += token
+            return None
+        prefix, self._prefix = self._prefix, b""
+        if meaning == FINAL:
+            return b"" if token.startswith(b"\x1b") else token[1:]
+        out += token if meaning == PREFIX else prefix + token
+        return None
 
 
-def _key(parameters: bytes) -> tuple[int, int]:
-    """Return (key code, modifiers) of CSI parameters `code[:…][;modifiers[:…]]`, (0, 0) if none."""
-    fields = parameters.split(b";")
-    numbers = [field.split(b":")[0] for field in fields]
-    if not numbers[0].isdigit() or (len(numbers) > 1 and numbers[1] and not numbers[1].isdigit()):
-        return 0, 0
-    return int(numbers[0]), int(numbers[1]) if len(numbers) > 1 and numbers[1] else 1
+def _meaning(token: bytes) -> int:
+    if token == b"\x02":
+        return PREFIX
+    if not token.startswith(b"\x1b"):
+        return FINAL if token.startswith(b"d") else OTHER
+    if not token.startswith(b"\x1b["):
+        # Alt with a key, or an ESC key right before a sequence.
+        return BYSTANDER
+    key = KITTY_KEY.fullmatch(token)
+    if key:
+        return _key_meaning(int(key[1]), int(key[2] or 1), int(key[3] or 1))
+    # Focus, cursor and mouse reports; anything else is malformed.
+    return BYSTANDER if CSI.fullmatch(token) else OTHER
+
+
+def _key_meaning(code: int, modifiers: int, event: int) -> int:
+    if event == RELEASE or code in MODIFIER_KEYS:
+        return BYSTANDER
+    held = (modifiers - 1) & ~LOCKS
+    if code == ord("b") and held == CTRL:
+        return PREFIX
+    return FINAL if code == ord("d") and not held else OTHER

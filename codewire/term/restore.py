@@ -1,6 +1,11 @@
-"""Byte sequences an attaching client writes to its own terminal (spec/cli.md 6). See ctlseqs(ms)."""
+"""Byte sequences an attaching client writes to its own terminal (spec/cli.md 6), see ctlseqs(ms).
+
+Pure functions of the terminal's size; when to write them is the attach loop's business.
+"""
 
 from __future__ import annotations
+
+from codewire.term.width import clip, display_width, printable
 
 CLEAR = b"\x1b[H\x1b[2J"
 
@@ -13,16 +18,18 @@ TEARDOWN = (
 
 
 def bar_setup(rows: int) -> bytes:
-    """Keep the last row out of scrolling; the cursor goes home."""
+    """Keep the last of `rows` rows out of scrolling; the cursor goes home."""
     return b"\x1b[1;%dr\x1b[H" % (rows - 1)
 
 
 def bar_draw(rows: int, cols: int, text: str) -> bytes:
-    """Draw the status bar on the last row, the cursor stays where it is."""
-    line = text[:cols].ljust(cols).encode()
-    return b"\x1b7\x1b[%d;1H\x1b[7m%b\x1b[0m\x1b8" % (rows, line)
+    """Draw `text`, cut or padded to `cols` cells, on the last row; the cursor stays where it is."""
+    shown = clip(printable(text), cols, "")
+    line = shown + " " * (cols - display_width(shown))
+    return b"\x1b7\x1b[%d;1H\x1b[7m%b\x1b[0m\x1b8" % (rows, line.encode("utf-8", "replace"))
 
 
 def bar_remove(rows: int) -> bytes:
-    """Give the last row back and clear it, the cursor stays where it is."""
+    """Give the last row back to scrolling and clear it; the cursor stays where it is."""
+    # The reset moves the cursor home, so it comes after the save.
     return b"\x1b7\x1b[r\x1b[%d;1H\x1b[2K\x1b8" % rows

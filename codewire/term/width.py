@@ -1,39 +1,72 @@
-"""Text as a terminal shows it: how many cells it takes, cut to fit, made harmless."""
+"""Text as a terminal shows it: how many cells it takes, cut to fit, made harmless.
+
+Character properties come from unicodedata, which is loaded only when a text is not plain ASCII.
+"""
 
 from __future__ import annotations
 
+# Vowels and finals of decomposed Hangul: they join the cells of the syllable's first letter.
+HANGUL_JOINERS = range(0x1160, 0x1200)
+
+# Of category Cf, yet terminals draw it.
+SOFT_HYPHEN = "\xad"
+
+# Control characters, and the two line breaks that are not among them.
+HARMFUL_CATEGORIES = ("Cc", "Zl", "Zp")
+# These reorder everything behind them, other columns included.
+DIRECTION_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
 
 def display_width(text: str) -> int:
-    """Return the cells `text` takes: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(_cells(char) for char in text)
-
-
-def _cells(char: str) -> int:
-    import unicodedata
-
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    """Return the cells `text` takes: wide characters two, combining ones none, all others one."""
+    return len(text) if text.isascii() else sum(_cells(text))
 
 
 def clip(text: str, width: int, ellipsis: str = "...") -> str:
-    """Cut `text` to at most `width` cells, ending in `ellipsis` where something is missing."""
+    """Cut `text` to at most `width` cells, ending in `ellipsis` where something is missing.
+
+    The result may be a cell short where a wide character did not fit. An ellipsis that is wider
+    than `width` is left out.
+    """
     if display_width(text) <= width:
         return text
     room = width - display_width(ellipsis)
-    kept, used = [], 0
-    for char in text:
-        used += _cells(char) if not char.isascii() else 1
+    if room < 0:
+        room, ellipsis = width, ""
+    used = 0
+    for index, cells in enumerate(_cells(text)):
+        used += cells
         if used > room:
-            break
-        kept.append(char)
-    return "".join(kept) + ellipsis
+            return text[:index] + ellipsis
+    return text + ellipsis
 
 
 def printable(text: str) -> str:
-    """Return `text` with each control character as a space, so it cannot break a line or a screen."""
+    """Return `text` with each control character as a space, so it cannot break a line or a screen.
+
+    Control characters are those of C0, C1, line and paragraph breaks, and writing direction.
+    """
     if text.isprintable():
         return text
-    return "".join(" " if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text)
+    from unicodedata import bidirectional, category
+
+    return "".join(
+        " "
+        if category(char) in HARMFUL_CATEGORIES or bidirectional(char) in DIRECTION_CONTROLS
+        else char
+        for char in text
+    )
+
+
+def _cells(text: str) -> list[int]:
+    """Return the cells of each character."""
+    from unicodedata import category, east_asian_width
+
+    def cells(char: str) -> int:
+        if category(char) in ("Mn", "Me", "Cf") and char != SOFT_HYPHEN:
+            return 0
+        if ord(char) in HANGUL_JOINERS:
+            return 0
+        return 2 if east_asian_width(char) in ("W", "F") else 1
+
+    return [cells(char) for char in text]

@@ -1,18 +1,34 @@
-"""Requests from clients: every field checked against one table (spec/wire.md 5)."""
+"""Requests from clients: every field checked against one table (spec/wire.md 5).
+
+A field means the same type in every request, so the table goes by field. Which fields a request
+needs, and what they must add up to, is for its handler to say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ProtocolError
 from codewire.wire.control import decode_bytes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def _whole(limit: int) -> Callable[[Any], Any]:
+# The type goes into error texts and logs; no request type is anywhere near as long.
+MAX_TYPE_LENGTH = 100
+
+
+class _Refused(Exception):
+    """A field's value is not what the text says it must be."""
+
+
+def _whole(bits: int) -> Callable[[Any], Any]:
+    limit = (1 << bits) - 1
+
     def check(value: Any) -> Any:
+        # True is an int to Python, 1.0 and 1e0 are floats: neither is a whole number on the wire.
         if type(value) is not int or not 0 <= value <= limit:
-            raise ValueError(f"must be a whole number from 0 to {limit}")
+            raise _Refused(f"must be a whole number from 0 to {limit}")
         return value
 
     return check
@@ -20,58 +36,73 @@ def _whole(limit: int) -> Callable[[Any], Any]:
 
 def _text(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("must be a string")
+        raise _Refused("must be a string")
     return value
 
 
 def _texts(value: Any) -> Any:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError("must be a list of strings")
+        raise _Refused("must be a list of nothing but strings")
     return value
 
 
 def _flag(value: Any) -> Any:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")
+        raise _Refused("must be true or false")
     return value
 
 
-def _data(value: Any) -> Any:
-    try:
-        return decode_bytes(value)
-    except ValueError as error:
-        raise ValueError("must be standard base64") from error
-
-
-U16, U32, U64 = _whole(0xFFFF), _whole(0xFFFFFFFF), _whole(0xFFFFFFFFFFFFFFFF)
-
-FIELDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("id", "to_id", "tail", "history_lines"), U32),
-    **dict.fromkeys(("cols", "rows"), U16),
-    **dict.fromkeys(("subscription_id", "timeout_seconds", "from_offset"), U64),
-    **dict.fromkeys(("include_history", "follow", "strip_ansi", "full"), _flag),
-    **dict.fromkeys(("command", "env", "tags", "event_types"), _texts),
-    **dict.fromkeys(("stdin_data", "data", "value"), _data),
-    **dict.fromkeys(
-        "working_dir name condition namespace key ttl to_name body request_id reply_token delivery "
-        "verb audience_node sender_cap summary state launch_key".split(),
-        _text,
-    ),
-}
+CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
+    (_whole(16), "cols rows"),
+    (_whole(32), "id to_id tail history_lines"),
+    (_whole(64), "subscription_id timeout_seconds from_offset"),
+    (_flag, "include_history follow strip_ansi full force"),
+    (_texts, "command env tags event_types"),
+    (decode_bytes, "stdin_data data value"),
+    (_text, "working_dir name launch_key condition namespace key ttl to_name body request_id"),
+    (_text, "request_key reply_token delivery verb audience_node sender_cap summary state"),
+)
+FIELDS = {name: check for check, names in CHECKS for name in names.split()}
 
 
 def parse_request(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the known fields, checked; bytes decoded. null is absent. Raises ProtocolError."""
-    kind = message.get("type")
-    if kind is not None and not isinstance(kind, str):
-        raise ProtocolError("invalid request: type must be a string")
-    request: dict[str, Any] = {"type": kind or ""}
+    """Return `type` and the known fields that are there, checked, byte fields as bytes.
+
+    A missing type is "", null is absent, unknown keys are dropped. Raises ProtocolError with one
+    line that names the field, what it must be and what came.
+    """
+    request: dict[str, Any] = {"type": _request_type(message.get("type"))}
     for key, check in FIELDS.items():
         value = message.get(key)
         if value is None:
             continue
         try:
             request[key] = check(value)
-        except (ValueError, OverflowError) as error:
-            raise ProtocolError(f"invalid request: {key} {error}, got {repr(value)[:60]}") from error
+        except _Refused as refused:
+            raise ProtocolError(f"invalid request: {key} {refused}, got {_shown(value)}") from None
+        except ProtocolError as error:
+            raise ProtocolError(f"invalid request: {key}: {error}") from None
     return request
+
+
+def _request_type(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ProtocolError(f"invalid request: type must be a string, got {_shown(value)}")
+    if len(value) > MAX_TYPE_LENGTH:
+        raise ProtocolError("invalid request: type is too long")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value in a few words of JSON; what a string says may be private."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 1 << 64 else "a larger number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, list) else "an object"

@@ -1,4 +1,7 @@
-"""Incremental UTF-8: a character cut by a read is held back, invalid bytes become U+FFFD."""
+"""Incremental UTF-8: a character cut by a read is held back, invalid bytes become U+FFFD.
+
+Output of sessions is bytes, LogData and WatchUpdate carry text: each such stream has one of these.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import codecs
 
 
 class Utf8Stream:
-    """Bytes in, text out."""
+    """Bytes in, text out; the same text however the bytes are cut. Holds at most 3 bytes."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

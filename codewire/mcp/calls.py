@@ -1,0 +1,112 @@
+"""One tool call in progress: it can be cancelled, run out of time, and report progress.
+
+Every call has connections of its own, so ending a call is shutting them down.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from codewire.client.api import Client
+from codewire.client.connection import Redial
+from codewire.errors import CodewireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from codewire.client.target import Target
+    from codewire.io.streams import FrameStream
+
+
+class CallEnded(CodewireError):
+    """The call was cancelled or its time is up."""
+
+
+class Call:
+    """The life of one tools/call request."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream: FrameStream | None = None
+        self._timer: threading.Timer | None = None
+        self._over = threading.Event()
+        self.is_cancelled = False
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether the call may not wait any more."""
+        return self._over.is_set()
+
+    def wait_over(self, seconds: float) -> bool:
+        """Block until the call is over, at most `seconds`; say whether it is."""
+        return self._over.wait(seconds)
+
+    def hold(self, stream: FrameStream) -> FrameStream:
+        """Note the connection the call waits on. Raises CallEnded when the call is over."""
+        with self._lock:
+            self._stream = stream
+            if self.is_over:
+                stream.close()
+                raise CallEnded("the call has ended")
+        return stream
+
+    def expire_after(self, seconds: float) -> None:
+        """End the call's waiting after `seconds`."""
+        self._timer = threading.Timer(seconds, self.end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """End the call because the agent no longer wants it."""
+        self.is_cancelled = True
+        self.end()
+
+    def end(self) -> None:
+        """Stop waiting: whoever reads from the node gets CallEnded."""
+        with self._lock:
+            self._over.set()
+            if self._stream is not None:
+                self._stream.shutdown()
+
+    def close(self) -> None:
+        """Stop the timer. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class CallRedial(Redial):
+    """Reaches a replaced worker again, unless the call is over."""
+
+    def __init__(self, target: Target, call: Call) -> None:
+        super().__init__(target)
+        self._call = call
+
+    def try_open(self) -> FrameStream | None:
+        if self._call.is_over:
+            raise CallEnded("the call has ended")
+        stream = super().try_open()
+        return None if stream is None else self._call.hold(stream)
+
+
+class CallClient(Client):
+    """A Client whose connections belong to one call."""
+
+    def __init__(self, server: str | None, token: str | None, notify: Callable[[str], None]) -> None:
+        super().__init__(server, token, notify=notify)
+        self.call_in_progress = Call()
+
+    def connect(self) -> FrameStream:
+        return self.call_in_progress.hold(super().connect())
+
+    def redial(self) -> Redial:
+        return CallRedial(self.target, self.call_in_progress)
+
+    def bounded(self, stream: Iterator[Any], seconds: float) -> Iterator[Any]:
+        """Yield from a client stream for at most `seconds`; a cancelled call raises CallEnded."""
+        self.call_in_progress.expire_after(seconds)
+        try:
+            yield from stream
+        except CallEnded:
+            if self.call_in_progress.is_cancelled:
+                raise

@@ -1,0 +1,1 @@
+"""Mail between sessions: messages, requests, replies, and how they reach a terminal."""

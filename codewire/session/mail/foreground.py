@@ -1,0 +1,111 @@
+"""Is a shell reading this terminal? Text typed there would be run (tcgetpgrp(3), proc(5)).
+
+Judged by the command line of the terminal's foreground process. In doubt it is a shell: text that
+stays in the inbox harms nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+SHELLS = frozenset(
+    "sh bash dash zsh fish ksh ksh93 mksh lksh oksh pdksh rksh ash hush rbash csh tcsh yash posh "
+    "osh rc es elvish nu pwsh".split()
+)
+# Shells whose flags are like no other's: taken for interactive whatever they are.
+FOREIGN = frozenset(("elvish", "nu", "pwsh"))
+# Programs with many names in one: the shell is their first argument.
+MULTI_CALL = frozenset(("busybox", "toybox"))
+# What shows another terminal in this one, and a shell in that unless told otherwise.
+SHELL_RELAYS = frozenset(
+    "ssh mosh mosh-client telnet rlogin su login script tmux screen zellij dtach abduco".split()
+)
+# What shows another terminal or user, and a shell only when one is named.
+RELAYS = frozenset(
+    "sudo doas docker podman nerdctl kubectl lxc incus machinectl nsenter chroot unshare runuser "
+    "setpriv firejail bwrap proot systemd-run".split()
+)
+ROOT_SHELL_FLAGS = frozenset(("-i", "-s", "--login", "--shell"))
+# Flags of shells that take the next word.
+VALUE_FLAGS = frozenset(("--rcfile", "--init-file", "--init-command", "-C", "-o", "+o", "-O", "+O"))
+
+
+def foreground_shell(fd: int, leader: int) -> str:
+    """Return the name of the interactive shell in the foreground of a terminal, else "".
+
+    `fd` is the PTY master, `leader` the session's first process, which is looked at when the
+    foreground group has no process left.
+    """
+    try:
+        group = os.tcgetpgrp(fd)
+    except OSError:
+        group = leader
+    for pid in (group, leader):
+        argv = _argv(pid)
+        if argv:
+            return shell_name(argv, _program(pid))
+    return "unknown program"
+
+
+def shell_name(argv: Sequence[str], program: str = "") -> str:
+    """Return what to call the shell if this command line is one that reads its terminal, else "".
+
+    `program` is the file being run, where known: an argv can be anything.
+    """
+    name, args = _base(argv[0]).removeprefix("-"), list(argv[1:])
+    if name in MULTI_CALL and args:
+        name = args.pop(0)
+    if name in SHELLS or (_base(program) in SHELLS and name not in SHELL_RELAYS):
+        shell = name if name in SHELLS else _base(program)
+        return shell if shell in FOREIGN or _is_interactive(args) else ""
+    if name.partition(":")[0] in SHELL_RELAYS:
+        return name
+    if name in RELAYS:
+        is_root_shell = name in ("sudo", "doas") and not ROOT_SHELL_FLAGS.isdisjoint(args)
+        return name if is_root_shell or any(_base(arg) in SHELLS for arg in args) else ""
+    return ""
+
+
+def _is_interactive(args: list[str]) -> bool:
+    """Say whether a shell with these arguments reads commands from its terminal."""
+    words = iter(args)
+    for word in words:
+        if word in VALUE_FLAGS:
+            next(words, None)
+        elif word in ("-", "--"):
+            return next(words, None) is None
+        elif word.startswith("--"):
+            if word.partition("=")[0] == "--command":
+                return False
+        elif word[:1] in ("-", "+"):
+            if "c" in word:
+                return False
+            if "s" in word:
+                return True
+        else:
+            return False
+    return True
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _argv(pid: int) -> list[str]:
+    """Return the command line of a live process, [] when there is none."""
+    if pid <= 0:
+        return []
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(8192).split(b"\0")
+    except OSError:
+        return []
+    return [os.fsdecode(word) for word in words[:-1]]
+
+
+def _program(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    except OSError:
+        return ""

@@ -1,0 +1,204 @@
+"""Requests that wait for their answer, and the last answers: in memory and in requests.jsonl.
+
+    open ── a reply, from the recipient or with the token ──> answered
+    open ── withdrawn, recipient ended, or pushed out ──────> forgotten
+
+A request stays open when its caller goes or loses patience: the answer then goes to the inboxes
+only. An answer is kept a while for a caller that lost its connection to a killed worker. Every
+change is one journal line, written first. Not locked: the mailbox is its only user.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from codewire.errors import RequestError
+from codewire.session.journal import Journal
+
+# Bounds on what is kept in memory; the oldest request that nobody waits for makes room.
+MAX_OPEN = 10_000
+MAX_OPEN_BYTES = 64 << 20
+KEPT_ANSWERS = 1000
+KEPT_ANSWER_BYTES = 4 << 20
+OPEN_SECONDS = 7 * 24 * 3600
+SECOND = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Answer:
+    """A reply. `key` names the attempt it was made in, so that it is not refused when repeated."""
+
+    from_id: int
+    from_name: str
+    body: str
+    key: str
+    sent_ns: int
+
+
+@dataclass(slots=True)
+class Request:
+    """A question from one session (0: anonymous) to another. Times: nanoseconds since the epoch."""
+
+    id: str
+    token: str
+    from_id: int
+    from_name: str
+    to_id: int
+    to_name: str
+    body: str
+    sent_ns: int
+    timeout_seconds: int
+    answer: Answer | None = None
+    is_closed: bool = False
+    # Woken when the request is answered or closed; one for each connection that waits.
+    wakers: list[threading.Event] = field(default_factory=list)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When its callers stop waiting."""
+        return self.sent_ns + self.timeout_seconds * SECOND
+
+    def wake(self) -> None:
+        """Make everyone who waits look again."""
+        for waker in self.wakers:
+            waker.set()
+
+
+class Pending:
+    """The open requests of the node, by id, and the last answered ones."""
+
+    def __init__(self, path: str) -> None:
+        self._journal = Journal(path)
+        self._open: OrderedDict[str, Request] = OrderedDict()
+        self._answered: OrderedDict[str, Request] = OrderedDict()
+        self._open_bytes = 0
+        self._answer_bytes = 0
+
+    def load(self) -> Request | None:
+        """Bring back what was open; return what the last line was about, None if it is closed.
+
+        Whoever wrote that line may have been killed before it did the rest.
+        """
+        last: Request | None = None
+        for line in self._journal.load():
+            try:
+                last = self._replay(line)
+            except (KeyError, TypeError, AttributeError):
+                continue
+        oldest = time.time_ns() - OPEN_SECONDS * SECOND
+        for request in [r for r in self._open.values() if r.sent_ns < oldest]:
+            self._remove(request)
+        return last
+
+    def _replay(self, line: dict[str, Any]) -> Request | None:
+        if "open" in line:
+            request = Request(**line["open"])
+            self._add(request)
+            return request
+        answered = self._open.get(line.get("answered", ""))
+        if answered is not None:
+            self._settle(answered, Answer(**line["answer"]))
+            return answered
+        closed = self._open.get(line.get("closed", ""))
+        if closed is not None:
+            self._remove(closed)
+        return None
+
+    def find(self, request_id: str) -> Request | None:
+        """Return an open request."""
+        return self._open.get(request_id)
+
+    def recent(self, request_id: str) -> Request | None:
+        """Return a request that is open or was answered not long ago."""
+        return self._open.get(request_id) or self._answered.get(request_id)
+
+    def addressed_to(self, session_id: int) -> Iterator[Request]:
+        """Yield the open requests to a session, oldest first."""
+        return (r for r in list(self._open.values()) if r.to_id == session_id)
+
+    def open(self, request: Request) -> None:
+        """Register a request. Raises RequestError when there are too many or the disk is full."""
+        self._make_room(len(request.body))
+        if not self._journal.append(_opened(request)):
+            raise RequestError("the request could not be stored: see the node's log")
+        self._add(request)
+        self._shorten()
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        """Settle an open request. Raises RequestError when the disk is full."""
+        if not self._journal.append(_answered(request, answer)):
+            raise RequestError("the reply could not be stored: see the node's log")
+        self._settle(request, answer)
+        request.wake()
+        self._shorten()
+
+    def close(self, request: Request) -> None:
+        """Forget an open request without an answer. Idempotent."""
+        if self._open.get(request.id) is request:
+            self._remove(request)
+            self._journal.append({"closed": request.id})
+            request.wake()
+
+    def _make_room(self, size: int) -> None:
+        while len(self._open) >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
+            unheard = next((r for r in self._open.values() if not r.wakers), None)
+            if unheard is None:
+                raise RequestError("too many requests are waiting for an answer")
+            self.close(unheard)
+
+    def _add(self, request: Request) -> None:
+        self._open[request.id] = request
+        self._open_bytes += len(request.body)
+
+    def _remove(self, request: Request) -> None:
+        del self._open[request.id]
+        self._open_bytes -= len(request.body)
+        request.is_closed = True
+
+    def _settle(self, request: Request, answer: Answer) -> None:
+        self._remove(request)
+        request.answer = answer
+        self._answered[request.id] = request
+        self._answer_bytes += len(answer.body)
+        while len(self._answered) > KEPT_ANSWERS or self._answer_bytes > KEPT_ANSWER_BYTES:
+            _, oldest = self._answered.popitem(last=False)
+            self._answer_bytes -= len(oldest.answer.body) if oldest.answer else 0
+
+    def _shorten(self) -> None:
+        live = len(self._open) + 2 * len(self._answered)
+        if self._journal.is_long(live, self._open_bytes + self._answer_bytes):
+            self._journal.rewrite(self._lines())
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for request in self._answered.values():
+            if request.answer is not None:
+                # The question itself is in the inboxes; for a caller only the answer matters.
+                yield _opened(request, body="")
+                yield _answered(request, request.answer)
+        for request in self._open.values():
+            yield _opened(request)
+
+
+def _opened(request: Request, body: str | None = None) -> dict[str, Any]:
+    return {
+        "open": {
+            "id": request.id,
+            "token": request.token,
+            "from_id": request.from_id,
+            "from_name": request.from_name,
+            "to_id": request.to_id,
+            "to_name": request.to_name,
+            "body": request.body if body is None else body,
+            "sent_ns": request.sent_ns,
+            "timeout_seconds": request.timeout_seconds,
+        }
+    }
+
+
+def _answered(request: Request, answer: Answer) -> dict[str, Any]:
+    return {"answered": request.id, "answer": asdict(answer)}

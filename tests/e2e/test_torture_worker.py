@@ -1,0 +1,267 @@
+"""The worker and the keeper die by SIGKILL, again and again, while sessions print (design, P3)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests import printer
+from tests.follower import Follower
+from tests.support import Home, is_alive, wait_until
+
+SESSIONS = 50
+KILLS = 20
+
+
+def kill_worker(home: Home) -> int:
+    """SIGKILL the worker that answers now; return its pid once it is gone."""
+    pid = home.worker_pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), 10, "the worker is gone")
+    return pid
+
+
+def kill_keeper(home: Home) -> int:
+    """SIGKILL the keeper; return its pid once a successor holds every terminal."""
+    old = home.keeper_pid
+    running = home.node_status()["sessions_running"]
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: not is_alive(old), 10, "the keeper is gone")
+    pid_file = Path(home.data_dir, "codewire.pid")
+    wait_until(lambda: pid_file.read_text() != str(old), 10, "a new keeper wrote its pid")
+    new = int(pid_file.read_text())
+    wait_until(lambda: count_masters(new) >= running, 10, "the new keeper holds the masters")
+    assert home.keeper_pid == new
+    return old
+
+
+def count_masters(pid: int) -> int:
+    """Return how many PTY masters a process holds."""
+    directory = f"/proc/{pid}/fd"
+    links = []
+    for name in os.listdir(directory):
+        try:
+            links.append(os.readlink(f"{directory}/{name}"))
+        except FileNotFoundError:
+            continue
+    return sum("/ptmx" in link for link in links)
+
+
+class Flood:
+    """Fifty sessions that print; every third ends by itself while the kills go on."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.stop_file = os.path.join(home.path, "stop")
+        self.ids = {seed: self._launch(seed) for seed in range(1, SESSIONS + 1)}
+
+    def _launch(self, seed: int) -> int:
+        # Four print in large bursts, the others 2.5 KB at a time.
+        count = 600 if seed % 12 == 0 else 25
+        chunks = 10 + seed * 4 if seed % 3 == 0 else 100_000
+        argv = printer.command(
+            "flood", seed, self.exit_code(seed), count, chunks, self.stop_file, self._total(seed)
+        )
+        return self.home.launch(*argv, tags=["flood"])
+
+    def exit_code(self, seed: int) -> int:
+        return seed * 5 % 251
+
+    def _total(self, seed: int) -> str:
+        return os.path.join(self.home.path, f"total-{seed}")
+
+    def end(self) -> None:
+        """Have the rest of them end, and wait for all."""
+        Path(self.stop_file).touch()
+        with self.home.connect(timeout=60) as connection:
+            answer = connection.request({"type": "Wait", "tags": ["flood"], "condition": "all"})
+        assert len(answer["sessions"]) == SESSIONS, answer
+
+    def printed(self, seed: int) -> bytes:
+        """Return what the session printed, as it says itself."""
+        return printer.lines(seed, 0, int(Path(self._total(seed)).read_text()))
+
+
+def test_killed_workers_lose_nothing(node: Home) -> None:
+    flood = Flood(node)
+    followers = {seed: Follower(node.socket, flood.ids[seed]) for seed in (1, 12, 15, 24, 50)}
+    texts: dict[str, str] = {}
+    client = node.client()
+    readers = [
+        threading.Thread(target=lambda: texts.update(watch=_text(client.watch(flood.ids[2])))),
+        threading.Thread(
+            target=lambda: texts.update(
+                logs=_text(client.logs(flood.ids[3], follow=True, strip_ansi=False))
+            )
+        ),
+    ]
+    for reader in readers:
+        reader.start()
+    for _ in range(KILLS):
+        # Only a flood that flows again can be hit again.
+        size = os.path.getsize(node.log_path(flood.ids[1]))
+        wait_until(
+            lambda size=size: os.path.getsize(node.log_path(flood.ids[1])) > size + 5000,
+            20,
+            "the flood flows",
+        )
+        kill_worker(node)
+    flood.end()
+
+    damaged = [
+        seed for seed, number in flood.ids.items() if node.log(number) != flood.printed(seed)
+    ]
+    assert damaged == []
+    infos = {seed: node.session(number) for seed, number in flood.ids.items()}
+    codes = {seed: info.get("exit_code") for seed, info in infos.items()}
+    assert codes == {seed: flood.exit_code(seed) for seed in flood.ids}
+    assert {info["end_reason"] for info in infos.values()} == {"exited"}
+    for seed, follower in followers.items():
+        assert follower.join() == flood.printed(seed), f"attached client of {seed}"
+        assert follower.notice == f"session completed ({flood.exit_code(seed)})"
+        assert follower.gaps == []
+    assert followers[1].connections > KILLS / 2, "the kills did not reach the attached clients"
+    for reader in readers:
+        reader.join(30)
+    assert texts["watch"].encode() == flood.printed(2)
+    assert texts["logs"].encode() == flood.printed(3)
+    assert node.node_status()["worker_restarts"] >= KILLS
+
+
+def _text(chunks: object) -> str:
+    return "".join(chunk.text for chunk in chunks)  # type: ignore[attr-defined]
+
+
+def test_exits_while_no_worker_runs_are_known(node: Home) -> None:
+    """The keeper reaps, and notes the codes for the worker to come."""
+    waiting = "while [ ! -e stop ]; do sleep 0.02; done; echo last; "
+    ended = node.launch("/bin/sh", "-c", waiting + "exit 42")
+    signalled = node.launch("/bin/sh", "-c", waiting + "kill -SEGV $$")
+    pids = [node.session(number)["pid"] for number in (ended, signalled)]
+    worker = node.worker_pid
+    # Stopped, a worker is as good as none, for as long as we please.
+    os.kill(worker, signal.SIGSTOP)
+    Path(node.path, "stop").touch()
+    wait_until(lambda: not any(map(is_alive, pids)), 10, "the sessions' processes are gone")
+    os.kill(worker, signal.SIGKILL)
+    info = node.wait_finished(ended)
+    assert (info["status"], info["exit_code"]) == ("completed (42)", 42)
+    info = node.wait_finished(signalled)
+    assert (info["exit_code"], info["signal"], info["end_reason"]) == (-1, 11, "signal")
+    assert node.log(ended) == node.log(signalled) == b"last\r\n"
+
+
+def test_a_killed_keeper_loses_no_session(node: Home) -> None:
+    """Codes of what it had started are unknown from then on, and said to be."""
+    node.expects_leftovers = True  # `node` was the first keeper
+    finished = node.launch("/bin/sh", "-c", "exit 3")
+    node.wait_finished(finished)
+    ticking = node.launch(*printer.command("flood", 1, 9, 5, 100_000, "stop", "total"))
+    lost = node.launch("/bin/sh", "-c", "read line; exit 7")
+    killed = node.launch("cat")
+    follower = Follower(node.socket, ticking)
+
+    kill_keeper(node)
+
+    assert node.session(finished)["exit_code"] == 3
+    size = os.path.getsize(node.log_path(ticking))
+    wait_until(lambda: os.path.getsize(node.log_path(ticking)) > size, 10, "it prints on")
+    new = node.launch("/bin/sh", "-c", "exit 5")
+    assert node.wait_finished(new)["exit_code"] == 5
+    assert node.request({"type": "SendInput", "id": lost, "data": "Cg=="})["type"] == "InputSent"
+    info = node.wait_finished(lost)
+    assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")
+    assert "exit_code" not in info
+    pid = node.session(killed)["pid"]
+    assert node.request({"type": "Kill", "id": killed}) == {"type": "Killed", "id": killed}
+    assert not is_alive(pid)
+    assert node.session(killed)["status"] == "killed"
+    Path(node.path, "stop").touch()
+    total = int(wait_until(lambda: _read(node, "total"), 10, "the printer ends"))
+    assert follower.join() == printer.lines(1, 0, total)
+
+    survivor = node.launch("cat")
+    pid = node.session(survivor)["pid"]
+    keeper, worker = node.keeper_pid, node.worker_pid
+    stopped = node.cw("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    wait_until(lambda: not any(map(is_alive, (keeper, worker, pid))), 10, "everything has ended")
+    assert not os.path.lexists(node.socket)
+
+
+def _read(home: Home, name: str) -> str:
+    path = Path(home.path, name)
+    return path.read_text() if path.exists() else ""
+
+
+def test_keeper_and_worker_killed_in_turn(node: Home) -> None:
+    node.expects_leftovers = True
+    printing = node.launch(*printer.command("flood", 1, 9, 20, 100_000, "stop", "total"))
+    follower = Follower(node.socket, printing)
+    waiting: dict[int, int] = {}
+    for turn in range(3):
+        code = 20 + turn
+        waiting[node.launch("/bin/sh", "-c", f"read line; exit {code}")] = code
+        kill_keeper(node)
+        kill_worker(node)
+        code = 30 + turn
+        short = node.launch("/bin/sh", "-c", f"echo {code}; exit {code}")
+        assert node.wait_finished(short)["exit_code"] == code
+        assert node.log(short) == f"{code}\r\n".encode()
+    # Started by the keeper that lives now: known.
+    known = node.launch("/bin/sh", "-c", "read line; exit 40")
+    kill_worker(node)
+    for number in (*waiting, known):
+        node.request({"type": "SendInput", "id": number, "data": "Cg=="})
+    assert node.wait_finished(known)["exit_code"] == 40
+    for number in waiting:
+        info = node.wait_finished(number)
+        assert (info["end_reason"], info.get("exit_code")) == ("lost", None)
+    Path(node.path, "stop").touch()
+    total = int(wait_until(lambda: _read(node, "total"), 10, "the printer ends"))
+    assert follower.join() == node.log(printing) == printer.lines(1, 0, total)
+    assert len(node.request({"type": "ListSessions"})["sessions"]) == 8
+
+
+def test_a_successor_keeper_starts_sessions_as_the_first_did(home: Home, runtime: str) -> None:
+    """The limit of open files is the user's, not the one the node raised for itself."""
+    home.env["CW_RUNTIME"] = runtime
+    home.expects_leftovers = True
+    _start_with_file_limit(home, 333)
+    for _ in range(2):
+        number = home.launch("/bin/sh", "-c", "ulimit -Sn")
+        home.wait_finished(number)
+        assert home.log(number) == b"333\r\n"
+        kill_keeper(home)
+
+
+def _start_with_file_limit(home: Home, soft: int) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert before[1] > soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    try:
+        home.start_node()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("times", [3])
+def test_restart_on_request_disturbs_nobody(node: Home, times: int) -> None:
+    """`cw node restart`: the orderly way takes the same path."""
+    printing = node.launch(*printer.command("flood", 2, 0, 50, 100_000, "stop", "total"))
+    follower = Follower(node.socket, printing)
+    for _ in range(times):
+        before = node.worker_pid
+        done = node.cw("node", "restart")
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda before=before: node.worker_pid != before, 10, "another worker serves")
+    Path(node.path, "stop").touch()
+    total = int(wait_until(lambda: _read(node, "total"), 10, "the printer ends"))
+    assert follower.join() == printer.lines(2, 0, total)
+    assert follower.notice == "session completed (0)"
