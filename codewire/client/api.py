@@ -95,8 +95,11 @@ class Client:
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
             "rows": whole_number("rows", rows, MAX_U16),
             "cols": whole_number("cols", cols, MAX_U16),
+            # A worker killed before it could answer may have started the session: asked again
+            # with the same key, its successor names that one instead of starting another.
+            "launch_key": os.urandom(12).hex(),
         }
-        return field(self.call(request), "id", 0)
+        return field(self._ask(request), "id", 0)
 
     def status(self, session_id: int) -> dict[str, Any]:
         """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes."""
@@ -140,10 +143,12 @@ class Client:
         tail: int | None = None,
         strip_ansi: bool = True,
         from_offset: int | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[LogChunk]:
         """Yield a session's log: all of it, its last `tail` lines, or from a byte offset on.
 
-        With `follow` it goes on until the session ends. Survives the replacement of the worker.
+        With `follow` it goes on until the session ends; without, `max_bytes` bounds how much of
+        the raw log is read. Survives the replacement of the worker.
         """
         request = {
             "type": "Logs",
@@ -152,10 +157,11 @@ class Client:
             "tail": whole_number("tail", tail, MAX_U32),
             "strip_ansi": strip_ansi,
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
+            "max_bytes": whole_number("max_bytes", max_bytes, MAX_U64),
         }
         from codewire.client.readers import read_log
 
-        return read_log(self.connect, Redial(self.target), request)
+        return read_log(self.connect, self.redial(), request)
 
     def watch(
         self,
@@ -178,7 +184,7 @@ class Client:
         }
         from codewire.client.readers import read_watch
 
-        return read_watch(self.connect, Redial(self.target), request)
+        return read_watch(self.connect, self.redial(), request)
 
     def subscribe(
         self,
@@ -199,7 +205,7 @@ class Client:
         }
         from codewire.client.readers import read_events
 
-        return read_events(self.connect, Redial(self.target), request)
+        return read_events(self.connect, self.redial(), request)
 
     def wait(
         self,
@@ -248,6 +254,10 @@ class Client:
             raise ConnectionLost("connection closed before response")
         return check_answer(answer)
 
+    def redial(self) -> Redial:
+        """Return what reaches the node again for one stream."""
+        return Redial(self.target)
+
     def connect(self) -> FrameStream:
         """Return a new connection, after starting the node if need be; the caller closes it."""
         try:
@@ -261,11 +271,11 @@ class Client:
         return open_stream(self.target)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request that changes nothing: it is sent again when its worker goes away."""
+        """Send a request that may be repeated: it is sent again when its worker goes away."""
         started = time.monotonic()
         timeout = request.get("timeout_seconds")
         answer = _exchange(self.connect(), request)
-        redial = Redial(self.target)
+        redial = self.redial()
         while answer is None:
             stream = redial.open()
             if timeout is not None:

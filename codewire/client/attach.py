@@ -18,13 +18,11 @@ from codewire.client.statusbar import StatusBar
 from codewire.client.terminal import (
     FATAL_SIGNALS,
     STDIN,
-    STDOUT,
     RawTerminal,
     Signals,
     require_terminal,
-    stderr_takes_text,
+    say_last,
     terminal_size,
-    write_some,
 )
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError, UsageError
 from codewire.term.chord import DetachChord
@@ -83,8 +81,8 @@ def run(
             ending = _Attachment(session_id, link, terminal, signals).run()
     finally:
         link.close()
-    if ending.text and stderr_takes_text():
-        print_notice(f"\n{ending.text}")
+    if ending.text:
+        say_last(f"\n{ending.text}")
     return ending.exit_code
 
 
@@ -177,7 +175,7 @@ class _Attachment:
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
         if self._out:
-            poller.register(STDOUT, select.POLLOUT)
+            poller.register(self._terminal.output, select.POLLOUT)
         if len(self._link.typed) < TYPED_BYTES and self._detach_due is None:
             poller.register(STDIN, select.POLLIN)
         link_fd = self._link.fileno()
@@ -191,17 +189,17 @@ class _Attachment:
         for fd, events in poller.poll(self._timeout_ms()):
             if fd == link_fd:
                 self._serve_link(events, wishes)
-            elif fd == STDOUT:
-                self._write_screen()
             elif fd == STDIN:
                 ending = ending or self._read_keys()
-            else:
+            elif fd == self._signals.fileno():
                 ending = self._take_signals()
+            else:
+                self._write_screen()
         return ending
 
     def _write_screen(self) -> None:
         self._last_output = time.monotonic()
-        self._written += write_some(self._out, self._written)
+        self._written += self._terminal.output.write(self._out, self._written)
         if self._written == len(self._out):
             self._out, self._written = b"", 0
 

@@ -1,7 +1,7 @@
 """The user's terminal while attached: raw mode, its way back, its size, and signals as bytes.
 
-Descriptors 0 and 1 are shared with other processes, so they stay blocking: nothing is read or
-written here before poll(2) has said so.
+Descriptors 0, 1 and 2 are shared with other processes, so they stay blocking; what is written goes
+through an open file of our own, because even a terminal that polls writable may block a write.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import os
 import select
 import signal
 import termios
-from typing import TYPE_CHECKING, Any
+import time
+from typing import Any
 
+from codewire.client.api import print_notice
 from codewire.errors import CodewireError, UsageError
 from codewire.io.ptys import window_size
 from codewire.term.restore import TEARDOWN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -25,8 +24,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 FATAL_SIGNALS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
 WATCHED_SIGNALS = (*FATAL_SIGNALS, signal.SIGWINCH, signal.SIGCONT)
 
-# One write after POLLOUT blocks at most until the terminal has taken this much.
-WRITE_BYTES = 4096
+WRITE_BYTES = 16 * 1024
+SHARED_WRITE_BYTES = 1024
 # A terminal that takes nothing for this long while the client ends is left as it is.
 FAREWELL_SECONDS = 1.0
 
@@ -73,6 +72,55 @@ class Signals:
             return set()
 
 
+class TerminalOutput:
+    """Writes to the terminal of a descriptor without ever waiting for it; `close` ends it.
+
+    Where the terminal cannot be opened once more (it belongs to the user before `su`, say), the
+    descriptor itself is used, a little at a time.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._limit = 1
+        try:
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            self._fd = os.open(os.ttyname(fd), flags)
+            self._limit = WRITE_BYTES
+        except OSError:
+            pass
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: bytes, start: int = 0) -> int:
+        """Write some of `data` from `start` on and return how much; poll first."""
+        # A shared descriptor may block for all that does not fit, and one byte always fits. While
+        # all is well that would be slow, so there more is tried: signals still interrupt it.
+        limit = self._limit if self._limit > 1 else SHARED_WRITE_BYTES
+        try:
+            return os.write(self._fd, data[start : start + limit])
+        except BlockingIOError:
+            return 0
+
+    def write_bounded(self, data: bytes) -> None:
+        """Write `data` as far as the terminal takes it in FAREWELL_SECONDS; never raises."""
+        poller = select.poll()
+        poller.register(self._fd, select.POLLOUT)
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        while data and poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            try:
+                data = data[os.write(self._fd, data[: self._limit]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                # A closed window: nothing is left to write to.
+                return
+
+    def close(self) -> None:
+        if self._limit > 1:
+            os.close(self._fd)
+
+
 class RawTerminal:
     """stdin in raw mode while entered; on every way out the modes and the screen come back.
 
@@ -81,6 +129,7 @@ class RawTerminal:
 
     def __init__(self) -> None:
         self.epilogue = b""
+        self.output = TerminalOutput(STDOUT)
         try:
             self._saved = termios.tcgetattr(STDIN)
         except termios.error as error:
@@ -92,10 +141,18 @@ class RawTerminal:
 
     def __exit__(self, *_: object) -> None:
         try:
-            write_bounded(TEARDOWN + self.epilogue)
+            self.output.write_bounded(TEARDOWN + self.epilogue)
         finally:
+            self._restore_modes()
+            self.output.close()
+
+    def _restore_modes(self) -> None:
+        try:
             # TCSANOW: draining could wait for ever on a terminal nobody reads.
-            _hangup_proof(termios.tcsetattr, STDIN, termios.TCSANOW, self._saved)
+            termios.tcsetattr(STDIN, termios.TCSANOW, self._saved)
+        except termios.error:
+            # A closed window: there are no modes to restore.
+            pass
 
     def enter_raw_mode(self) -> None:
         """Make stdin raw; again after SIGCONT, because the shell set its own modes meanwhile."""
@@ -126,40 +183,16 @@ def terminal_size() -> tuple[int, int]:
         raise CodewireError(f"getting terminal size: {(error.strerror or '').lower()}") from error
 
 
-def write_some(data: bytes, start: int = 0) -> int:
-    """Write some of `data` from `start` on to stdout, which polls writable; return how much."""
+def say_last(text: str) -> None:
+    """Say a line on stderr, unless it is a terminal that is gone or takes nothing."""
+    if not os.isatty(STDERR):
+        print_notice(text)
+        return
+    output = TerminalOutput(STDERR)
     try:
-        return os.write(STDOUT, data[start : start + WRITE_BYTES])
-    except BlockingIOError:
-        # Another process that shares the terminal made it non-blocking.
-        return 0
-
-
-def write_bounded(data: bytes) -> None:
-    """Write `data` to stdout as far as the terminal takes it in FAREWELL_SECONDS; never raises."""
-    poller = select.poll()
-    poller.register(STDOUT, select.POLLOUT)
-    while data and poller.poll(FAREWELL_SECONDS * 1000):
-        written = _hangup_proof(write_some, data)
-        if not written:
-            return
-        data = data[written:]
-
-
-def stderr_takes_text() -> bool:
-    """Say whether a last line on stderr would go out: not to a closed or a blocked terminal."""
-    poller = select.poll()
-    poller.register(STDERR, select.POLLOUT)
-    events = poller.poll(FAREWELL_SECONDS * 1000)
-    return bool(events) and events[0][1] == select.POLLOUT
-
-
-def _hangup_proof(function: Callable[..., Any], *args: Any) -> Any:
-    """Call `function`; None if the terminal is gone (closed window): nothing is left to restore."""
-    try:
-        return function(*args)
-    except (OSError, termios.error):
-        return None
+        output.write_bounded(f"{text}\n".encode(errors="replace"))
+    finally:
+        output.close()
 
 
 def _ignore(_number: int, _frame: object) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Run = Callable[[dict[str, Any], Context], int]
 
-SESSIONS, SYSTEM = "Sessions", "System"
+SESSIONS, AGENTS, SYSTEM = "Sessions", "Agent Interactions", "System"
 
 # In the order help shows them; a group without commands is not shown.
 GROUPS = (
@@ -27,7 +27,7 @@ GROUPS = (
     "Environments",
     SESSIONS,
     "Messaging",
-    "Agent Interactions",
+    AGENTS,
     "Platform",
     SYSTEM,
 )
@@ -57,6 +57,7 @@ TABLE = {
     "wait": Command("events", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("events", "subscribe", SESSIONS, "Stream events of sessions"),
     "kill": Command("sessions", "kill", SESSIONS, "End sessions"),
+    "mcp-server": Command("mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"),
     "node": Command("node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(

@@ -46,10 +46,11 @@ if GEVENT:
             if timeout is None:
                 hub.wait(watcher)
                 return True
+            is_ready = False
             with gevent.Timeout(timeout, False):
                 hub.wait(watcher)
-                return True
-            return False
+                is_ready = True
+            return is_ready
         finally:
             watcher.close()
 

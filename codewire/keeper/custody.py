@@ -120,7 +120,7 @@ class Custody:
             message["detached"],
             message["file_limit"],
             *fds[: protocol.HELLO_FDS],
-            dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
+            listeners=dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
         )
         while True:
             message, fds = self._expect()
@@ -177,9 +177,9 @@ class Custody:
         reply = _Reply()
         self._sequence += 1
         sequence = self._sequence
-        self._pending[sequence] = reply
         try:
-            self._send(
+            self._order(
+                reply,
                 {
                     "op": "spawn",
                     "seq": sequence,
@@ -191,7 +191,7 @@ class Custody:
                     "rows": order.rows,
                     "cols": order.cols,
                     "meta": order.meta,
-                }
+                },
             )
             reply.arrived.wait()
         finally:
@@ -202,6 +202,12 @@ class Custody:
         if message["op"] == "failed":
             raise SpawnFailed(message["errno"], message["error"])
         return message["pid"], reply.fds[0]
+
+    def _order(self, reply: _Reply, message: protocol.Message) -> None:
+        """Send what will be answered; under the lock, so that it is sure which keeper got it."""
+        with self._send_lock:
+            self._pending[message["seq"]] = reply
+            self._send_locked(message)
 
     def signal(self, session_id: int, number: int) -> None:
         """Signal the session's process group, unless its leader has been reaped."""
@@ -243,13 +249,16 @@ class Custody:
             self._send(message)
 
     def _send(self, message: protocol.Message, fds: list[int] | None = None) -> None:
+        with self._send_lock:
+            self._send_locked(message, fds)
+
+    def _send_locked(self, message: protocol.Message, fds: list[int] | None = None) -> None:
         if fds:
             message = {**message, "fds": len(fds)}
         data = protocol.encode(message)
-        with self._send_lock:
-            sent = self._send_some(data, fds or [])
-            while sent < len(data):
-                sent += self._send_some(data[sent:], [])
+        sent = self._send_some(data, fds or [])
+        while sent < len(data):
+            sent += self._send_some(data[sent:], [])
 
     def _send_some(self, data: bytes, fds: list[int]) -> int:
         while True:
@@ -267,14 +276,21 @@ class Custody:
         command = [*program(), "keeper", "--adopt", str(theirs.fileno())]
         self._successor_pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
         theirs.close()
+        self._reader = protocol.MessageReader()
+        # Nothing else may reach the new keeper before it has been told everything.
         with self._send_lock:
             old, self._sock = self._sock, ours
-        self._reader = protocol.MessageReader()
-        old.close()
+            old.close()
+            lost, self._pending = self._pending, {}
+            self._hand_over()
+        for reply in lost.values():
+            reply.arrived.set()
+
+    def _hand_over(self) -> None:
         hello = self.hello
         hello.keeper_pid = self._successor_pid
         shared = [hello.listener, hello.lock, hello.pipe_read, hello.pipe_write, hello.note]
-        self._send(
+        self._send_locked(
             {
                 "op": "adopt",
                 "version": protocol.VERSION,
@@ -289,8 +305,6 @@ class Custody:
             [*shared, *hello.listeners.values()],
         )
         self._send_kept(self._on_lost())
-        for reply in list(self._pending.values()):
-            reply.arrived.set()
 
     def _send_kept(self, kept: list[Kept]) -> None:
         for start in range(0, len(kept), protocol.BATCH):
@@ -300,4 +314,4 @@ class Custody:
                 for k in batch
             ]
             masters = [k.master for k in batch if k.master >= 0]
-            self._send({"op": "sessions", "sessions": records}, masters)
+            self._send_locked({"op": "sessions", "sessions": records}, masters)

@@ -15,11 +15,11 @@ worker → keeper
   keep     {name} + fd                             a listening socket to give every next worker
   restart  {}                                      replace the worker (SIGHUP does the same)
   stopped  {}                                      every session has ended; the node may go
-  adopt    {version, worker_pid, started_ns, restarts, socket, detached, kept} + the fds of hello
-                                                   a worker whose keeper died, to the new one
+  adopt    {version, worker_pid, started_ns, restarts, socket, detached, file_limit, kept}
+           + the fds of hello                      a worker whose keeper died, to the new one
   sessions as below                                after adopt
 keeper → worker
-  hello    {version, keeper_pid, started_ns, restarts, socket, detached, kept: [name]}
+  hello    {version, keeper_pid, started_ns, restarts, socket, detached, file_limit, kept: [name]}
            + 5 fds, see HELLO_FDS, and one for each kept name
   sessions {sessions: [{id, pid, meta, exit, master}]} + one fd for each with `master`
   ready    {}                                      no more sessions follow

@@ -42,7 +42,8 @@ class TextReader:
         return self._decoder.feed(data), chunk.gap, bool(chunk.data or chunk.gap)
 
     def finish(self) -> str:
-        """Return what the decoder still holds: the text ends here."""
+        """Return what the decoder still holds: the text ends here, all of it is delivered."""
+        self._stripper = None
         return self._decoder.feed(b"", final=True)
 
     @property
@@ -63,7 +64,7 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
         cursor.offset = _tail_offset(cursor, request)
         reader = TextReader(cursor, request.get("strip_ansi") is not False)
         if not request.get("follow"):
-            _send_once(stream, cursor, reader)
+            _send_once(stream, session, cursor, reader, request.get("max_bytes"))
             return
         session.watch(peer.waker)
         peer.run(lambda: _follow(stream, session, peer, reader), outlives_half_close=True)
@@ -86,12 +87,25 @@ def _tail_offset(cursor: Cursor, request: Message) -> int:
     return cursor.log.first if tail is None else cursor.log.line_start(tail)
 
 
-def _send_once(stream: FrameStream, cursor: Cursor, reader: TextReader) -> None:
-    until = cursor.log.end
+def _send_once(
+    stream: FrameStream,
+    session: Session,
+    cursor: Cursor,
+    reader: TextReader,
+    max_bytes: int | None,
+) -> None:
+    """Send the log from the cursor to its end as it is now, or `max_bytes` of it.
+
+    A character or escape sequence that is not whole yet is left for the next read, unless nothing
+    more can come or it is all there was room for.
+    """
+    is_final = not session.is_running()
+    start, end = cursor.offset, cursor.log.end
+    until = end if max_bytes is None else min(end, start + max_bytes)
     while True:
         text, gap, _ = reader.read(ONCE_BYTES, until)
         done = cursor.offset >= until
-        if done:
+        if done and ((is_final and until == end) or reader.offset == start < until):
             text += reader.finish()
         stream.send_control(_log_data(text, reader.offset, gap, done))
         if done:

@@ -55,7 +55,7 @@ def _flag(value: Any) -> Any:
 CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
     (_whole(16), "cols rows"),
     (_whole(32), "id to_id tail history_lines"),
-    (_whole(64), "subscription_id timeout_seconds from_offset"),
+    (_whole(64), "subscription_id timeout_seconds from_offset max_bytes"),
     (_flag, "include_history follow strip_ansi full force"),
     (_texts, "command env tags event_types"),
     (decode_bytes, "stdin_data data value"),

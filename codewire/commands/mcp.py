@@ -1,0 +1,26 @@
+"""mcp-server: Codewire's tools for an AI agent, over stdin and stdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from codewire.commands.context import Context
+
+
+def mcp_server(args: dict[str, Any], context: Context) -> int:
+    """Serve the Model Context Protocol on stdin and stdout, for an AI agent to drive Codewire.
+
+    Register it with an agent once, for example:
+      claude mcp add --scope user codewire -- cw mcp-server
+
+    A local node is started when none runs. Ends when stdin does.
+
+    Usage:
+      cw mcp-server
+    """
+    from codewire.mcp.server import main
+
+    return main(context.server, context.token)

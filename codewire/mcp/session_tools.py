@@ -1,0 +1,321 @@
+"""Tools for sessions: launch, look, type, wait, end (spec/mcp.md 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewire.errors import RequestError
+from codewire.mcp.arguments import MAX_U64, Param
+from codewire.mcp.calls import CallClient, CallEnded
+from codewire.mcp.tool import MAX_CHARS, SESSION, Tool, session_number, to_json
+
+MAX_SECONDS = 24 * 3600
+HISTORY_LINES = 50
+
+
+def list_sessions(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_list_sessions."""
+    wanted = args["status_filter"]
+    sessions = client.list_sessions()
+    if wanted != "all":
+        sessions = [s for s in sessions if str(s.get("status", "")).startswith(wanted)]
+    return to_json(sessions)
+
+
+def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_read_session_output: the text, then where the next read goes on."""
+    session_id = session_number(client, args["session_id"])
+    limit = args["max_chars"]
+    chunks = client.logs(
+        session_id,
+        tail=args["tail"],
+        from_offset=args["from_offset"],
+        max_bytes=None if args["from_offset"] is None else limit,
+    )
+    text, gap, offset = "", 0, None
+    for chunk in chunks:
+        # Only the end is wanted: a log of gigabytes passes through, it is not collected.
+        text = (text + chunk.text)[-MAX_CHARS - 1 :]
+        gap += chunk.gap
+        offset = chunk.offset
+    facts: dict[str, Any] = {"next_offset": offset}
+    if gap:
+        facts["lost_bytes"] = gap
+    if len(text) > limit and args["from_offset"] is None:
+        text = text[len(text) - limit :] if limit else ""
+        facts["truncated"] = f"only the last {limit} characters are shown"
+        text += "... [truncated]"
+    facts["status"] = client.status(session_id).get("info", {}).get("status")
+    return [text, to_json(facts)]
+
+
+def send_input(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_send_input."""
+    session_id = session_number(client, args["session_id"])
+    text = args["input"]
+    if args["auto_newline"] and not text.endswith("\n"):
+        text += "\n"
+    count = client.send_input(session_id, text.encode("utf-8", "replace"))
+    return f"Sent {count} bytes to session {session_id}"
+
+
+def watch_session(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_watch_session."""
+    session_id = session_number(client, args["session_id"])
+    stream = client.watch(
+        session_id,
+        include_history=args["include_history"],
+        history_lines=args["history_lines"] if args["include_history"] else None,
+    )
+    pieces, size, status = [], 0, ""
+    for chunk in client.bounded(stream, args["max_duration_seconds"]):
+        pieces.append(chunk.text)
+        size += len(chunk.text)
+        if chunk.done:
+            status = chunk.status
+        if size > MAX_CHARS:
+            break
+    text = "".join(pieces)
+    if size > MAX_CHARS:
+        return text[:MAX_CHARS] + "\n... [output truncated to 500KB]"
+    return text + (f"\n[Session {status}]\n" if status else "\n[Watch timeout]\n")
+
+
+def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_get_session_status."""
+    answer = client.status(session_number(client, args["session_id"]))
+    info = {**answer.get("info", {}), "output_size": answer.get("output_size", 0)}
+    return to_json(dict(sorted(info.items())))
+
+
+def launch_session(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_launch_session."""
+    session_id = client.launch(
+        args["command"],
+        working_dir=args["working_dir"],
+        name=args["name"],
+        tags=args["tags"] or (),
+        env=[f"{key}={value}" for key, value in (args["env"] or {}).items()],
+        stdin_data=(args["stdin"] or "").encode("utf-8", "replace"),
+    )
+    return f"Launched session {session_id}"
+
+
+def kill_session(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_kill_session; tags win over an id."""
+    tags = args["tags"]
+    if tags:
+        return f"Killed {client.kill_by_tags(tags)} session(s) matching tags [{' '.join(tags)}]"
+    if args["session_id"] is None:
+        raise RequestError("either session_id or tags required")
+    session_id = session_number(client, args["session_id"])
+    answer = client.kill(session_id)
+    if answer.get("finished"):
+        return f"Session {session_id} had already finished; nothing was signalled"
+    survivors = answer.get("survivors") or []
+    names = ", ".join(f"{s.get('command')} (pid {s.get('pid')})" for s in survivors)
+    return f"Killed session {session_id}" + (f"; still alive: {names}" if names else "")
+
+
+def subscribe(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_subscribe."""
+    session_id = args["session_id"]
+    if session_id is not None:
+        session_id = session_number(client, session_id)
+    stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
+    events: list[dict[str, Any]] = []
+    for message in client.bounded(stream, args["max_duration_seconds"]):
+        if message.get("type") != "Event":
+            continue
+        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
+        if args["max_events"] and len(events) >= args["max_events"]:
+            break
+    return to_json(events)
+
+
+def wait_for(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_wait_for."""
+    session_id = args["session_id"]
+    if session_id is not None:
+        session_id = session_number(client, session_id)
+    elif not args["tags"]:
+        raise RequestError("wait needs a session_id or tags")
+    try:
+        sessions = client.wait(
+            session_id, args["tags"] or (), args["condition"], args["timeout_seconds"] or None
+        )
+    except CallEnded as error:
+        raise RequestError("cancelled") from error
+    return to_json(sessions)
+
+
+COMMAND = Param(
+    "command",
+    "strings",
+    'The program and its arguments, e.g. ["claude", "-p", "fix the tests"]. No shell is involved: '
+    'for shell syntax use ["bash", "-c", "…"].',
+    required=True,
+)
+TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
+DURATION = Param(
+    "max_duration_seconds",
+    "integer",
+    "How long to watch before returning (default 30)",
+    default=30,
+    maximum=MAX_SECONDS,
+)
+
+TOOLS = (
+    Tool(
+        "codewire_list_sessions",
+        "List all sessions of this node, running and finished, as a JSON array with id, name, "
+        "command (prompt), status (running, completed (exit code), killed), tags, sizes and times. "
+        "Use it to find a session's id or to see what is still running.",
+        (
+            Param(
+                "status_filter",
+                "string",
+                "Only sessions in this state (default all)",
+                default="all",
+                choices=("all", "running", "completed", "killed"),
+            ),
+        ),
+        list_sessions,
+    ),
+    Tool(
+        "codewire_read_session_output",
+        "Read what a session has printed so far, escape sequences removed; returns at once, works "
+        "for finished sessions too. Returns two texts: the output, and JSON with next_offset and "
+        "status. To read only what is new later, pass next_offset back as from_offset. Without "
+        "from_offset you get the last max_chars characters (or the last `tail` lines).",
+        (
+            SESSION,
+            Param("tail", "integer", "Only the last N lines (default: all)"),
+            Param(
+                "max_chars",
+                "integer",
+                "Most characters to return (default and most 500000)",
+                default=MAX_CHARS,
+                maximum=MAX_CHARS,
+            ),
+            Param(
+                "from_offset",
+                "integer",
+                "Read on from this byte offset: next_offset of an earlier read",
+                maximum=MAX_U64,
+            ),
+        ),
+        read_session_output,
+    ),
+    Tool(
+        "codewire_send_input",
+        "Type text into a running session's terminal, as a person at its keyboard would; a newline "
+        "is added unless auto_newline is false. For talking to another agent prefer codewire_msg. "
+        "Fails when the session has finished.",
+        (
+            SESSION,
+            Param("input", "string", "The text to type", required=True),
+            Param(
+                "auto_newline",
+                "boolean",
+                "End the text with Enter if it does not end in a newline (default true)",
+                default=True,
+            ),
+        ),
+        send_input,
+    ),
+    Tool(
+        "codewire_watch_session",
+        "Follow a session's output live for a limited time: recent lines first, then what it "
+        "prints until it ends or max_duration_seconds is over. Returns raw terminal output, ending "
+        "in [Session <status>] or [Watch timeout]. To just wait for the end use codewire_wait_for.",
+        (
+            SESSION,
+            Param(
+                "include_history", "boolean", "Start with recent lines (default true)", default=True
+            ),
+            Param(
+                "history_lines",
+                "integer",
+                f"How many recent lines (default {HISTORY_LINES})",
+                default=HISTORY_LINES,
+            ),
+            DURATION,
+        ),
+        watch_session,
+    ),
+    Tool(
+        "codewire_get_session_status",
+        "Get one session's details as JSON: status, exit_code, end_reason, pid, duration, output "
+        "size and its last lines (last_output_snippet).",
+        (SESSION,),
+        get_session_status,
+    ),
+    Tool(
+        "codewire_launch_session",
+        "Start a program in a new session that keeps running on its own; returns its id at once "
+        "(`Launched session N`). Give it a name if it should receive messages, tags to wait for "
+        "or end several together.",
+        (
+            COMMAND,
+            Param(
+                "working_dir",
+                "string",
+                "Directory to start in (default: where this server was started)",
+            ),
+            Param("name", "string", "Unique name: 1-32 letters, digits or hyphens"),
+            Param("tags", "strings", "Labels for waiting, watching and killing in groups"),
+            Param("env", "strings_map", "Environment variables to add"),
+            Param("stdin", "string", "Text typed into the program once it runs, unchanged"),
+        ),
+        launch_session,
+    ),
+    Tool(
+        "codewire_kill_session",
+        "End a session and every process it started (SIGTERM, then SIGKILL); returns when they are "
+        "gone. Give session_id, or tags to end all running sessions with any of them.",
+        (Param("session_id", "session", "Session: its id, or its name"), TAGS),
+        kill_session,
+    ),
+    Tool(
+        "codewire_subscribe",
+        "Collect events for a limited time: session.created, session.status (a session ended), "
+        "session.output_summary, session.input, session.attached, session.detached, "
+        "direct.message, message.request, message.reply. Returns a JSON array. Set max_events to 1 "
+        "to return at the first one. Only events from now on are seen.",
+        (
+            Param("session_id", "session", "Only events of this session"),
+            TAGS,
+            Param("event_types", "strings", "Only these event types"),
+            DURATION,
+            Param("max_events", "integer", "Return after this many events (default: no limit)"),
+        ),
+        subscribe,
+    ),
+    Tool(
+        "codewire_wait_for",
+        "Block until a session has finished, or all (or any) of the sessions with some tags. "
+        "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
+        "`Error: wait timed out` when it takes longer.",
+        (
+            Param("session_id", "session", "Session: its id, or its name"),
+            TAGS,
+            Param(
+                "condition",
+                "string",
+                "With tags: wait for all of them or any (default all)",
+                default="all",
+                choices=("all", "any"),
+            ),
+            Param(
+                "timeout_seconds",
+                "integer",
+                "Give up after this long (default 300; 0: never)",
+                default=300,
+                maximum=MAX_SECONDS * 365,
+            ),
+        ),
+        wait_for,
+    ),
+)
+

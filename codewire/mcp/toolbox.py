@@ -1,0 +1,18 @@
+"""The tools by name: what an agent is shown, what it may pass, what runs."""
+
+from __future__ import annotations
+
+from codewire.mcp import environment_tools, message_tools, session_tools, shared_tools
+from codewire.mcp.tool import Tool
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        *session_tools.TOOLS,
+        *message_tools.TOOLS,
+        *shared_tools.TOOLS,
+        *environment_tools.TOOLS,
+    )
+}
+
+__all__ = ["TOOLS", "Tool"]

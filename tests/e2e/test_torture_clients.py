@@ -1,0 +1,360 @@
+"""Clients that misbehave harm nobody but themselves (design, P2 and P10)."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import struct
+import threading
+import time
+
+from tests.follower import Probe
+from tests.processes import cpu_seconds, open_descriptors, resident_kilobytes, thread_count
+from tests.rawwire import RawConnection
+from tests.support import Home, wait_until
+
+# What any other client may wait meanwhile, on a machine that does other things too.
+PATIENCE = 1.0
+
+MAX_PAYLOAD = 16 << 20
+
+ODD_VALUES = [
+    "-1",
+    "1e30",
+    "1e999",
+    "NaN",
+    "1.5",
+    "1.0",
+    "null",
+    "[]",
+    "[1]",
+    "{}",
+    '"x"',
+    "true",
+    "4294967296",
+    "18446744073709551616",
+    "9" * 400,
+]
+
+NUMERIC_FIELDS = [
+    ("Attach", ["id", "history_lines", "from_offset"]),
+    ("Logs", ["id", "tail", "from_offset"]),
+    ("WatchSession", ["id", "history_lines", "tail", "from_offset"]),
+    ("GetStatus", ["id"]),
+    ("SendInput", ["id"]),
+    ("Kill", ["id"]),
+    ("Resize", ["id", "cols", "rows"]),
+    ("Wait", ["id", "timeout_seconds"]),
+    ("Subscribe", ["id", "subscription_id"]),
+    ("Launch", ["cols", "rows"]),
+]
+
+
+def control(text: str | bytes) -> bytes:
+    """Return a control frame with any text at all in it."""
+    payload = text.encode() if isinstance(text, str) else text
+    return struct.pack(">BI", 0, len(payload)) + payload
+
+
+def answers_then_closes(home: Home, data: bytes) -> str:
+    """Send bytes; return the Error that the node answers with, at most, before it closes."""
+    with home.connect() as connection:
+        try:
+            connection.send_raw(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it had seen enough
+        frames = connection.read_rest()
+    assert len(frames) <= 1, frames
+    message = json.loads(frames[0][1]) if frames else {"type": "Error", "message": ""}
+    assert message["type"] == "Error", message
+    return str(message["message"])
+
+
+BAD_FRAMES = [
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "frame payload too large"),
+    (b"\0\xff\xff\xff\xff", "frame payload too large: 4294967295 bytes"),
+    (b"\1\xff\xff\xff\xff", "frame payload too large: 4294967295 bytes"),
+    (struct.pack(">BI", 0, MAX_PAYLOAD + 1), "frame payload too large: 16777217 bytes"),
+    (struct.pack(">BI", 7, 3) + b"abc", "unknown frame type: 0x07"),
+    (struct.pack(">BI", 1, 3) + b"abc", "expected control message"),
+    (control(""), "invalid JSON"),
+    (control('{"type":'), "invalid JSON"),
+    (control("[" * 100_000), "invalid JSON"),
+    (control('{"type":"ListSessions"} x'), "invalid JSON"),
+    (control("[1]"), "not a JSON object"),
+    (control('"ListSessions"'), "not a JSON object"),
+    (control("{}"), "unknown request type: "),
+    (control("null"), "unknown request type: "),
+    (control('{"type":5}'), "type must be a string"),
+    (control('{"type":"Nope"}'), "unknown request type: Nope"),
+    (control(b'\xff\xfe{"type":"ListSessions"}'), "invalid JSON"),
+    (control('{"type":"Launch","command":"ls"}'), "command must be a list of strings"),
+    (control('{"type":"Launch","command":[]}'), "command must not be empty"),
+    (control('{"type":"SendInput","id":1,"data":"***"}'), "data must be standard base64"),
+]
+
+
+def test_bad_frames(node: Home) -> None:
+    """Each is answered in words, then closed, while another client is served."""
+    probe = Probe(node.socket)
+    for data, words in BAD_FRAMES:
+        answer = answers_then_closes(node, data)
+        assert words in answer, (data[:60], answer)
+    assert probe.stop() < PATIENCE
+
+
+def test_the_largest_frame_is_read(node: Home) -> None:
+    padding = "x" * (MAX_PAYLOAD - 40)
+    frame = control(json.dumps({"type": "ListSessions", "pad": padding}))
+    assert MAX_PAYLOAD - 10 < len(frame) - 5 <= MAX_PAYLOAD
+    with node.connect() as connection:
+        connection.send_raw(frame)
+        assert connection.receive_control()["type"] == "SessionList"
+
+
+def test_unfinished_frames_wait_and_cost_nothing(node: Home) -> None:
+    probe = Probe(node.socket)
+    idle = cpu_seconds(node.worker_pid)
+    connections = []
+    for data in [b"", b"\0", b"\0\0\0", struct.pack(">BI", 0, 100), b"\0\0\xff\xff\xff" + b" " * 999]:
+        for _ in range(20):
+            connection = node.connect()
+            connection.send_raw(data)
+            connections.append(connection)
+    assert probe.stop() < PATIENCE
+    before = cpu_seconds(node.worker_pid)
+    time.sleep(1)
+    assert cpu_seconds(node.worker_pid) - before < 0.2, "waiting for the rest burns CPU"
+    assert idle <= before
+    # The rest may come late.
+    late = node.connect()
+    frame = control('{"type":"ListSessions"}')
+    for byte in frame:
+        late.send_raw(bytes([byte]))
+    assert late.receive_control()["type"] == "SessionList"
+    for connection in [*connections, late]:
+        connection.close()
+    wait_until(lambda: open_descriptors(node.worker_pid) < 60, 10, "their descriptors are closed")
+
+
+def test_clients_that_never_read(node: Home) -> None:
+    """Big answers and endless streams to clients that take nothing."""
+    number = node.launch("/bin/sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' y; exec cat")
+    wait_until(lambda: node.session(number)["output_bytes"] >= 3_000_000, 20, "it has printed")
+    connections = []
+    for kind in ("Attach", "Logs", "WatchSession", "Attach", "Logs", "WatchSession"):
+        connection = node.connect()
+        connection.send_control({"type": kind, "id": number, "follow": True})
+        connections.append(connection)
+    once = node.connect()
+    once.send_control({"type": "Logs", "id": number})
+    probe = Probe(node.socket)
+    wait_until(lambda: probe.answers > 50, 20, "others are served")
+    assert probe.stop() < PATIENCE
+    assert node.request({"type": "Kill", "id": number})["type"] == "Killed"
+    for connection in [*connections, once]:
+        connection.close()
+    wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "they are let go")
+
+
+def test_random_frames(node: Home) -> None:
+    """10,000 of them, seeded, over 300 connections; the worker lives and others are served."""
+    node.launch("cat")
+    worker = node.worker_pid
+    probe = Probe(node.socket)
+    dice = random.Random(20260401)
+    for number in range(300):
+        with node.connect(timeout=0.05) as connection:
+            try:
+                connection.send_raw(b"".join(random_frame(dice) for _ in range(34)))
+                if number % 2:
+                    connection.read_rest()
+            except (BrokenPipeError, ConnectionResetError, TimeoutError):
+                pass
+    assert probe.stop() < PATIENCE
+    assert node.worker_pid == worker, "the worker was replaced"
+    wait_until(lambda: open_descriptors(worker) < 60, 10, "their descriptors are closed")
+
+
+REQUEST_TYPES = (
+    "ListSessions Attach Kill KillByTags Resize Detach Logs SendInput GetStatus WatchSession "
+    "Subscribe Unsubscribe Wait MsgSend MsgRead KVSet KVGet NodeStatus Launch Nope"
+).split()
+FIELD_NAMES = (
+    "id tail history_lines from_offset cols rows timeout_seconds follow strip_ansi data tags "
+    "command name event_types condition working_dir env include_history stdin_data key"
+).split()
+
+
+def random_frame(dice: random.Random) -> bytes:
+    """Return a frame: noise, JSON of any shape, or a request with odd fields."""
+    choice = dice.random()
+    if choice < 0.15:
+        return dice.randbytes(dice.randrange(1, 60))
+    if choice < 0.3:
+        kind = dice.choice([0, 1, 1, dice.randrange(256)])
+        payload = dice.randbytes(dice.choice([0, 1, 20, 3000]))
+        return struct.pack(">BI", kind, len(payload)) + payload
+    values = [-1, 0, 1, 2, 1e30, None, [], {}, "x", "", True, ["x"], [1], 2**32, "AA==", 0.5]
+    fields = {name: dice.choice(values) for name in dice.sample(FIELD_NAMES, dice.randrange(8))}
+    # A command that cannot be found: launching is not what is tested here.
+    fields.pop("command", None)
+    text = json.dumps({"type": dice.choice(REQUEST_TYPES), **fields})
+    if choice < 0.4:
+        text = text[: dice.randrange(len(text))]
+    return control(text)
+
+
+def test_odd_numbers_in_every_numeric_field(node: Home) -> None:
+    number = node.launch("cat")
+    worker = node.worker_pid
+    probe = Probe(node.socket)
+    refused = 0
+    for kind, fields in NUMERIC_FIELDS:
+        for field in fields:
+            for value in ODD_VALUES:
+                rest = "" if field == "id" else f'"id":{number},'
+                if kind == "Launch":
+                    rest = '"command":["no-such-program"],"working_dir":"/",'
+                if kind == "Kill":
+                    rest = ""
+                if kind == "Wait" and field != "id":
+                    rest = '"id":999,'
+                answer = first_answer(node, f'{{"type":"{kind}",{rest}"{field}":{value}}}')
+                if value == "null":
+                    continue  # as good as absent
+                if field == "from_offset" and value == "4294967296":
+                    assert answer["type"] != "Error", "a u64 may be that large"
+                    continue
+                if field in ("timeout_seconds", "subscription_id") and value == "4294967296":
+                    continue
+                assert answer["type"] == "Error", (kind, field, value, answer)
+                refused += 1
+    assert refused > 250
+    assert probe.stop() < PATIENCE
+    assert node.worker_pid == worker
+    assert node.session(number)["status"] == "running"
+
+
+def first_answer(home: Home, text: str) -> dict[str, object]:
+    with home.connect() as connection:
+        connection.send_raw(control(text))
+        return connection.receive_control()
+
+
+def test_odd_sizes_inside_an_attachment_are_ignored(node: Home) -> None:
+    number = node.launch("/bin/sh", "-c", "while read line; do stty size; done")
+    with node.connect() as connection:
+        assert connection.request({"type": "Attach", "id": number})["type"] == "Attached"
+        for value in ODD_VALUES:
+            connection.send_raw(control(f'{{"type":"Resize","cols":{value},"rows":{value}}}'))
+            connection.send_raw(control(f'{{"type":"Resize","cols":100,"rows":{value}}}'))
+        connection.send_raw(control('{"type":"Resize","cols":0,"rows":0}'))
+        connection.send_raw(control('{"type":"Resize","cols":100}'))
+        connection.send_raw(control("no JSON"))
+        connection.send_data(b"\n")
+        assert b"24 80\r\n" in connection.read_output_until(b"80\r\n")
+        connection.send_control({"type": "Resize", "cols": 101, "rows": 33})
+        connection.send_data(b"\n")
+        assert b"33 101\r\n" in connection.read_output_until(b"101\r\n")
+
+
+ATTACHMENTS = {"gevent": 10_000, "threads": 3_000}  # threads: a third, for the time they take
+WARM_UP = 500
+
+
+def test_attaching_and_detaching_for_ever_costs_nothing(node: Home, runtime: str) -> None:
+    number = node.launch("/bin/sh", "-c", "echo hello; exec cat")
+    wait_until(lambda: node.session(number).get("output_bytes"), 10, "it has printed")
+    attach_and_detach(node, number, WARM_UP)
+    worker = node.worker_pid
+    wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "all are detached")
+    descriptors, threads = settled(worker)
+    memory = resident_kilobytes(worker)
+    attach_and_detach(node, number, ATTACHMENTS[runtime])
+    wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "all are detached")
+    wait_until(lambda: open_descriptors(worker) <= descriptors, 10, "descriptors flat")
+    wait_until(lambda: thread_count(worker) <= threads, 10, "threads flat")
+    assert resident_kilobytes(worker) - memory < 2048
+    assert open_descriptors(node.keeper_pid) < 40
+
+
+def settled(pid: int) -> tuple[int, int]:
+    """Return (descriptors, threads) once two looks 100 ms apart agree."""
+    previous = (-1, -1)
+
+    def is_steady() -> bool:
+        nonlocal previous
+        time.sleep(0.1)
+        now = (open_descriptors(pid), thread_count(pid))
+        steady, previous = now == previous, now
+        return steady
+
+    wait_until(is_steady, 10, "a steady worker")
+    return previous
+
+
+def attach_and_detach(home: Home, number: int, times: int) -> None:
+    """Attach and detach from four threads at once, each round in one write."""
+    attach = json.dumps({"type": "Attach", "id": number, "include_history": True})
+    both = control(attach) + control('{"type":"Detach"}')
+    errors: list[object] = []
+
+    def run() -> None:
+        for _ in range(times // 4):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.settimeout(20)
+            sock.connect(home.socket)
+            sock.sendall(both)
+            received = bytearray()
+            while data := sock.recv(4096):
+                received += data
+            sock.close()
+            if b'"Detached"' not in received:
+                errors.append(bytes(received))
+
+    runners = [threading.Thread(target=run) for _ in range(4)]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    assert not errors, (len(errors), errors[:3])
+
+
+def test_ends_of_files_never_spin(node: Home) -> None:
+    """Half-closed clients of every stream, and a terminal that nobody has open any more."""
+    number = node.launch("cat")
+    deaf = node.launch("/bin/sh", "-c", "exec <&- >&- 2>&-; exec sleep 1000")
+    requests = [
+        {"type": "Attach", "id": number},
+        {"type": "Logs", "id": number, "follow": True},
+        {"type": "WatchSession", "id": number},
+        {"type": "Subscribe"},
+        {"type": "Wait", "id": number},
+        {"type": "Wait", "tags": ["none"]},
+        {"type": "Attach", "id": deaf},
+    ]
+    connections: list[RawConnection] = []
+    for request in requests:
+        connection = node.connect()
+        connection.send_control(request)
+        if request["type"] not in ("Wait", "WatchSession"):
+            connection.receive()
+        connection.sock.shutdown(socket.SHUT_WR)
+        connections.append(connection)
+    for connection in (node.connect(), node.connect()):
+        connection.sock.shutdown(socket.SHUT_WR)
+        connections.append(connection)
+    node.request({"type": "ListSessions"})
+    before = cpu_seconds(node.worker_pid), cpu_seconds(node.keeper_pid)
+    time.sleep(1)
+    after = cpu_seconds(node.worker_pid), cpu_seconds(node.keeper_pid)
+    assert after[0] - before[0] < 0.1
+    assert after[1] - before[1] < 0.05
+    # Those that outlive a half-close still answer: spec/wire.md 2.
+    node.request({"type": "Kill", "id": number})
+    assert json.loads(connections[4].read_rest()[-1][1])["type"] == "WaitResult"
+    assert json.loads(connections[1].read_rest()[-1][1])["done"] is True
+    for connection in connections:
+        connection.close()
