@@ -211,7 +211,11 @@ class _Attachment:
             self._link.read()
 
     def _read_keys(self) -> Ending | None:
-        data = os.read(STDIN, READ_BYTES)
+        try:
+            data = os.read(STDIN, READ_BYTES)
+        except BlockingIOError:
+            # Another process made the terminal non-blocking and took the keys.
+            return None
         if not data:
             # In raw mode only a terminal that has gone away reads as ended.
             return Ending("", 128 + signal.SIGHUP)

@@ -24,7 +24,9 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 FATAL_SIGNALS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
 WATCHED_SIGNALS = (*FATAL_SIGNALS, signal.SIGWINCH, signal.SIGCONT)
 
+OWN_FLAGS = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 WRITE_BYTES = 16 * 1024
+# What a shared, blocking descriptor is given at once: signals interrupt a write that waits.
 SHARED_WRITE_BYTES = 1024
 # A terminal that takes nothing for this long while the client ends is left as it is.
 FAREWELL_SECONDS = 1.0
@@ -81,11 +83,10 @@ class TerminalOutput:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._limit = 1
+        self._is_own = False
         try:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            self._fd = os.open(os.ttyname(fd), flags)
-            self._limit = WRITE_BYTES
+            self._fd = os.open(os.ttyname(fd), OWN_FLAGS)
+            self._is_own = True
         except OSError:
             pass
 
@@ -94,9 +95,7 @@ class TerminalOutput:
 
     def write(self, data: bytes, start: int = 0) -> int:
         """Write some of `data` from `start` on and return how much; poll first."""
-        # A shared descriptor may block for all that does not fit, and one byte always fits. While
-        # all is well that would be slow, so there more is tried: signals still interrupt it.
-        limit = self._limit if self._limit > 1 else SHARED_WRITE_BYTES
+        limit = WRITE_BYTES if self._is_own else SHARED_WRITE_BYTES
         try:
             return os.write(self._fd, data[start : start + limit])
         except BlockingIOError:
@@ -104,12 +103,14 @@ class TerminalOutput:
 
     def write_bounded(self, data: bytes) -> None:
         """Write `data` as far as the terminal takes it in FAREWELL_SECONDS; never raises."""
+        # A blocking write waits for all that does not fit; a single byte always fits.
+        limit = WRITE_BYTES if self._is_own else 1
         poller = select.poll()
         poller.register(self._fd, select.POLLOUT)
         deadline = time.monotonic() + FAREWELL_SECONDS
         while data and poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
             try:
-                data = data[os.write(self._fd, data[: self._limit]) :]
+                data = data[os.write(self._fd, data[:limit]) :]
             except BlockingIOError:
                 continue
             except OSError:
@@ -117,7 +118,9 @@ class TerminalOutput:
                 return
 
     def close(self) -> None:
-        if self._limit > 1:
+        """Close the file if it is ours. Idempotent."""
+        if self._is_own:
+            self._is_own = False
             os.close(self._fd)
 
 
@@ -129,11 +132,11 @@ class RawTerminal:
 
     def __init__(self) -> None:
         self.epilogue = b""
-        self.output = TerminalOutput(STDOUT)
         try:
             self._saved = termios.tcgetattr(STDIN)
         except termios.error as error:
             raise CodewireError(f"enabling raw mode: {error.args[-1]}") from error
+        self.output = TerminalOutput(STDOUT)
 
     def __enter__(self) -> RawTerminal:
         self.enter_raw_mode()

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from codewire.config import Settings
@@ -261,15 +261,21 @@ class Lifecycle:
 
     # Input
 
-    def type_in(self, session: Session, data: bytes, source: str) -> int:
+    def type_in(
+        self,
+        session: Session,
+        data: bytes,
+        source: str,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Type into the session; return the byte count. Blocks while the program reads nothing.
 
-        Raises InputClosed when it ends meanwhile.
+        Raises InputClosed when it ends, or `is_cancelled` says so, meanwhile.
         """
         if session.input is None or not session.is_running():
             raise InputClosed(0)
         self._drain.typed()
-        count = session.input.write(data)
+        count = session.input.write(data, is_cancelled)
         self._publish(session, "session.input", {"source": source, "bytes_count": count})
         return count
 

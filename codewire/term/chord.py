@@ -14,14 +14,21 @@ DETACH = object()
 # No key report is longer; what goes on like this is no key.
 MAX_HELD = 64
 
-# One key, one report of the terminal, or a run of plain characters. An ESC always begins a token.
-# The class after the parameters also takes what is not a final byte: that sequence is malformed.
-TOKEN = re.compile(rb"\x1b\[[ -?]{0,%d}[^\x1b]?|\x1b[^\x1b\[]?|\x02|[^\x02\x1b]+" % (MAX_HELD - 3))
-UNFINISHED = re.compile(rb"\x1b(?:\[[ -?]{0,%d})?\Z" % (MAX_HELD - 3))
+# An old mouse report: CSI M and three bytes, which are no keys of their own. xterm's ctlseqs, X10.
+MOUSE = rb"\[M[ -\xff]"
+
+# One key, one report of the terminal, or a run of plain characters. An ESC always begins a token,
+# and so does Ctrl+B, but for Alt+Ctrl+B. The class after the parameters also takes what is not a
+# final byte: that sequence is malformed. ESC O is SS3, a function key.
+TOKEN = re.compile(
+    rb"\x1b%b{3}|\x1b\[[ -?]{0,%d}[^\x02\x1b]?|\x1bO[^\x02\x1b]?|\x1b[^\x1b\[]?|\x02|[^\x02\x1b]+"
+    % (MOUSE, MAX_HELD - 3)
+)
+UNFINISHED = re.compile(rb"\x1b(?:%b{0,2}|\[[ -?]{0,%d}|O)?\Z" % (MOUSE, MAX_HELD - 3))
 
 # CSI code[:alternates][;modifiers[:event][;text]] u
 KITTY_KEY = re.compile(rb"\x1b\[(\d+)(?::[\d:]*)?(?:;(\d*)(?::(\d*))?(?:;[\d:;]*)?)?u")
-CSI = re.compile(rb"\x1b\[[ -?]*[@-~]")
+REPORT = re.compile(rb"\x1b(?:%b{3}|\[[ -?]*[@-~])" % MOUSE)
 
 # In the kitty protocol modifiers are 1 + a bit mask. Locks are no part of a key.
 CTRL = 4
@@ -105,13 +112,13 @@ def _meaning(token: bytes) -> int:
     if not token.startswith(b"\x1b"):
         return FINAL if token.startswith(b"d") else OTHER
     if not token.startswith(b"\x1b["):
-        # Alt with a key, or an ESC key right before a sequence.
+        # A function key, Alt with a key, or an ESC key right before a sequence.
         return BYSTANDER
     key = KITTY_KEY.fullmatch(token)
     if key:
         return _key_meaning(int(key[1]), int(key[2] or 1), int(key[3] or 1))
     # Focus, cursor and mouse reports; anything else is malformed.
-    return BYSTANDER if CSI.fullmatch(token) else OTHER
+    return BYSTANDER if REPORT.fullmatch(token) else OTHER
 
 
 def _key_meaning(code: int, modifiers: int, event: int) -> int:

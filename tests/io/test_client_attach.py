@@ -119,6 +119,21 @@ def test_a_session_is_seen_typed_into_and_left(attach: Attach) -> None:
     assert screen.seen.index(TEARDOWN) < screen.seen.index(DETACHED)
 
 
+def test_a_terminal_that_cannot_be_opened_again_works_too(attach: Attach) -> None:
+    # As after `su`: the terminal is open, but its path is not ours to open.
+    prelude = (
+        "import os; from codewire.client import terminal; terminal.OWN_FLAGS |= os.O_DIRECTORY"
+    )
+    screen = attach(serve, prelude=prelude)
+    screen.expect(b"hello\r\n")
+    screen.type(b"x" * 3000)
+    screen.expect(b"x>")
+    screen.type(CTRL_B + b"d")
+    assert screen.wait() == 0
+    screen.check_restored()
+    assert screen.seen.endswith(b"\x1b[24;1H" + DETACHED)
+
+
 def test_keys_before_the_chord_are_not_lost(attach: Attach) -> None:
     typed: list[Any] = []
 

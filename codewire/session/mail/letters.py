@@ -103,13 +103,13 @@ def read_letter(line: bytes) -> Letter | None:
     return letter
 
 
-def mentions(path: str, message_id: str) -> bool:
-    """Say whether one of the last messages has this id. Blocks for the disk."""
-    wanted = json.dumps(message_id).encode()
+def mentions(path: str, kind: str, message_id: str) -> bool:
+    """Say whether a message of this kind and id is among the last. Blocks for the disk."""
+    wanted, kind_wanted = json.dumps(message_id).encode(), json.dumps(kind).encode()
     read = 0
     try:
         for line in lines_backward(path):
-            if wanted in line:
+            if wanted in line and kind_wanted in line:
                 return True
             read += len(line)
             if read > MAX_READ_BYTES:

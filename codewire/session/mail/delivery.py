@@ -1,0 +1,184 @@
+"""Typing mail into a terminal (spec/wire.md 14.3), but not into a shell, which would run it.
+
+One text at a time goes into a terminal, whole. A program that reads nothing holds up nobody: its
+mail waits in line, and the sender is told.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from weakref import WeakKeyDictionary
+
+from codewire.errors import RequestError
+from codewire.io.wait import give_way, spawn
+from codewire.session.input import InputClosed
+from codewire.session.lifecycle import Lifecycle
+from codewire.session.mail.foreground import foreground_shell
+from codewire.session.session import Session
+from codewire.term.paste import PasteMode, bracketed, plain
+
+# How long a sender waits to hear that its text was typed.
+PATIENCE_SECONDS = 5.0
+# Texts that may wait for one terminal.
+MAX_WAITING = 100
+# Between a paste and Enter: some programs take keys that come in one read with it for its text.
+ENTER_DELAY_SECONDS = 0.05
+# Whether bracketed paste is on is looked up in this much of the output at most.
+SCAN_BYTES = 64 << 20
+READ_BYTES = 1 << 20
+
+
+class ShellInForeground(RequestError):
+    """Typing was refused: a shell would run the text."""
+
+    def __init__(self, session: Session, shell: str) -> None:
+        super().__init__(
+            f"a shell ({shell}) is in the foreground of session {session.id} and would run the text"
+        )
+
+
+class DeliveryFailed(RequestError):
+    """The text could not be typed; the message says why."""
+
+
+def message_text(sender: str, body: str) -> str:
+    """Return what the recipient's terminal shows for a message."""
+    return f"[Codewire message from {sender}]\n{body}"
+
+
+def request_text(request_id: str, sender: str, body: str) -> str:
+    """Return what the recipient's terminal shows for a request."""
+    hint = f'Reply with: cw reply {request_id} "<response>"'
+    return f"[Codewire request {request_id} from {sender}]\n{body}\n\n{hint}"
+
+
+class _Job:
+    def __init__(self, text: str, force: bool) -> None:
+        self.text = text
+        self.force = force
+        self.done = threading.Event()
+        self.failure: RequestError | None = None
+
+
+class Typist:
+    """Types texts into sessions. Methods may be called from any greenlet or thread."""
+
+    def __init__(self, sessions: Lifecycle) -> None:
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._lines: dict[int, deque[_Job]] = {}
+        self._modes: WeakKeyDictionary[Session, tuple[PasteMode, int]] = WeakKeyDictionary()
+
+    def check(self, session: Session) -> None:
+        """Raise ShellInForeground if the session's terminal is read by a shell."""
+        shell = self._shell(session)
+        if shell:
+            raise ShellInForeground(session, shell)
+
+    def type(self, session: Session, text: str, force: bool) -> str:
+        """Type a text and press Enter; return "" or, when that is still to come, why.
+
+        `force` types into a shell as well, without Enter where that shell knows pastes. Blocks for
+        some seconds at most. Raises ShellInForeground and DeliveryFailed; then nothing more of the
+        text will be typed.
+        """
+        job = _Job(text, force)
+        self._line_up(session, job)
+        if not job.done.wait(PATIENCE_SECONDS):
+            return f"session {session.id} is not reading its terminal; the text is typed when it does"
+        if job.failure is not None:
+            raise job.failure
+        return ""
+
+    def _line_up(self, session: Session, job: _Job) -> None:
+        with self._lock:
+            line = self._lines.get(session.id)
+            if line is not None:
+                if len(line) >= MAX_WAITING:
+                    raise DeliveryFailed(f"session {session.id} is not reading its terminal")
+                line.append(job)
+                return
+            line = self._lines[session.id] = deque([job])
+        spawn(self._work_off, session, line)
+
+    def _work_off(self, session: Session, line: deque[_Job]) -> None:
+        """Type the texts in a line until it is empty."""
+        while True:
+            job = line[0]
+            try:
+                self._perform(session, job)
+            except ShellInForeground as error:
+                job.failure = error
+            except InputClosed:
+                job.failure = DeliveryFailed(f"session {session.id} is not running")
+            finally:
+                job.done.set()
+                with self._lock:
+                    line.popleft()
+                    is_empty = not line
+                    if is_empty:
+                        del self._lines[session.id]
+            if is_empty:
+                return
+
+    def _perform(self, session: Session, job: _Job) -> None:
+        shell = self._shell(session)
+        if shell and not job.force:
+            raise ShellInForeground(session, shell)
+        if not self._takes_pastes(session):
+            self._keys(session, b"\n" + plain(job.text) + b"\n\n", job)
+            return
+        self._keys(session, bracketed(job.text), job)
+        if not shell:
+            time.sleep(ENTER_DELAY_SECONDS)
+            self._keys(session, b"\r", job)
+
+    def _keys(self, session: Session, data: bytes, job: _Job) -> None:
+        """Type bytes, but stop as soon as a shell comes to the foreground."""
+        found = ""
+
+        def is_taken_over() -> bool:
+            # Called while the master cannot be closed.
+            nonlocal found
+            found = "" if job.force else foreground_shell(session.master, session.record.pid)
+            return bool(found)
+
+        try:
+            self._sessions.type_in(session, data, "message", is_taken_over)
+        except InputClosed:
+            if found:
+                raise ShellInForeground(session, found) from None
+            raise
+
+    def _shell(self, session: Session) -> str:
+        found: list[str] = []
+        if session.input is not None:
+            session.input.use(lambda fd: found.append(foreground_shell(fd, session.record.pid)))
+        return found[0] if found else ""
+
+    def _takes_pastes(self, session: Session) -> bool:
+        """Say whether bracketed paste is on; reads what was printed since the last time."""
+        mode, offset = self._modes.get(session) or (PasteMode(), 0)
+        try:
+            cursor = session.cursor(offset, threading.Event())
+        except OSError:
+            return False
+        try:
+            end = cursor.log.end
+            if end - offset > SCAN_BYTES:
+                cursor.offset = end - SCAN_BYTES
+                mode.skip()
+            while cursor.offset < end:
+                chunk = cursor.read(READ_BYTES)
+                if chunk.gap:
+                    mode.skip()
+                if not chunk.data:
+                    break
+                mode.feed(chunk.data)
+                give_way()
+            self._modes[session] = (mode, cursor.offset)
+        finally:
+            cursor.close()
+        return mode.is_on

@@ -1,0 +1,141 @@
+"""Escape sequences leave, text stays, however the stream is cut."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codewire.term.strip import AnsiStripper, strip_ansi
+
+CASES = [
+    # (what it is, output of a program, the text in it)
+    ("plain", b"text\r\nmore\t\x07\x08", b"text\r\nmore\t\x07\x08"),
+    ("empty", b"", b""),
+    ("colour", b"a\x1b[1;31mred\x1b[0mb", b"aredb"),
+    ("colon parameters", b"a\x1b[38:2::1:2:3mb", b"ab"),
+    ("private mode", b"\x1b[?25l\x1b[?1049hx", b"x"),
+    ("csi intermediate", b"a\x1b[2 qb\x1b[!pc\x1b[>0qd", b"abcd"),
+    ("csi finals", b"a\x1b[@b\x1b[~c", b"abc"),
+    ("csi over a line", b"a\x1b[3\n1mb", b"ab"),
+    ("title with BEL", b"a\x1b]0;title\x07b", b"ab"),
+    ("title with ST", b"a\x1b]0;title\x1b\\b", b"ab"),
+    ("hyperlink", b"\x1b]8;;http://x/\x1b\\link\x1b]8;;\x1b\\", b"link"),
+    ("title over a line", b"a\x1b]0;ti\ntle\x07b", b"ab"),
+    ("title in UTF-8", "a\x1b]0;日本\x07b".encode(), b"ab"),
+    ("dcs", b"a\x1bPq#0;2;0\x07still\x1b\\b", b"ab"),
+    ("apc", b"a\x1b_Gf=100;AAAA\x1b\\b", b"ab"),
+    ("pm", b"a\x1b^secret\x1b\\b", b"ab"),
+    ("sos", b"a\x1bXstring\x1b\\b", b"ab"),
+    ("through tmux", b"a\x1bPtmux;\x1b\x1b]0;t\x07\x1b\\b", b"ab"),
+    ("through tmux twice", b"a\x1bPtmux;\x1b\x1b_Gx\x1b\x1b\\\x1b\\b", b"ab"),
+    ("charset", b"a\x1b(Bb\x1b)0c", b"abc"),
+    ("two intermediates", b"a\x1b$(Cb", b"ab"),
+    ("line size", b"a\x1b#8b", b"ab"),
+    ("two bytes", b"a\x1b7b\x1b8c\x1b=d\x1b>e\x1bMf\x1bcg\x1b\\h", b"abcdefgh"),
+    ("control after esc", b"a\x1b\nb", b"ab"),
+    ("8-bit codes are text", "a\u009b31mb é".encode(), "a\u009b31mb é".encode()),
+    ("raw 8-bit bytes too", b"a\x9b31mb\x90\x9d", b"a\x9b31mb\x90\x9d"),
+    ("a character after esc", "a\x1béb\x1b(ßc".encode(), "aébßc".encode()),
+    ("esc esc", b"a\x1b\x1b[31mb", b"ab"),
+    ("csi cut by csi", b"a\x1b[31\x1b[0mb", b"ab"),
+    ("csi cut by esc", b"a\x1b[3\x1b7b", b"ab"),
+    ("title cut by colour", b"a\x1b]0;never ended\x1b[31mred\x07", b"ared\x07"),
+    ("dcs cut by colour", b"a\x1bPnever\x1b[mb", b"ab"),
+    ("lone esc at the end", b"a\x1b", b"a"),
+    ("unfinished csi", b"a\x1b[31;4", b"a"),
+    ("unfinished osc", b"a\x1b]0;title", b"a"),
+    ("unfinished dcs", b"a\x1bPq", b"a"),
+    ("unfinished charset", b"a\x1b(", b"a"),
+    ("unfinished st", b"a\x1b]0;t\x1b", b"a"),
+]
+ALL = b"".join(data + b"\x1b[m|" for _, data, _ in CASES)
+
+# Bytes that mean something, so that random streams do too.
+TERMINAL_BYTES = st.lists(
+    st.sampled_from([b"\x1b", b"[", b"]", b"P", b"_", b"\\", b"\x07", b"(", b" ", b"3", b";", b"m"])
+    | st.sampled_from([b"u", b"B", b"\n", b"x", b"\x80", b"\xc3\xa9", b"\x9b"]),
+    max_size=30,
+).map(b"".join)
+
+
+def stripped(*chunks: bytes) -> bytes:
+    stripper = AnsiStripper()
+    return b"".join(stripper.feed(chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize(("data", "text"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+def test_sequences(data: bytes, text: bytes) -> None:
+    assert strip_ansi(data) == text
+    assert stripped(data) == text
+    assert stripped(*(data[i : i + 1] for i in range(len(data)))) == text
+    for split in range(len(data) + 1):
+        assert stripped(data[:split], b"", data[split:]) == text
+
+
+def test_a_long_stream_at_every_split() -> None:
+    whole = strip_ansi(ALL)
+    assert b"\x1b" not in whole and whole.count(b"|") == len(CASES)
+    for split in range(len(ALL) + 1):
+        assert stripped(ALL[:split], ALL[split:]) == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(TERMINAL_BYTES, st.lists(st.integers(0, 40), max_size=5))
+def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    chunks = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    assert stripped(*chunks) == strip_ansi(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TERMINAL_BYTES)
+def test_no_escape_is_left_and_no_text_is_made(data: bytes) -> None:
+    text = strip_ansi(data)
+    assert b"\x1b" not in text
+    rest = iter(data)
+    assert all(byte in rest for byte in text), "not a subsequence of the input"
+    head = data.partition(b"\x1b")[0]
+    assert text.startswith(head)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TERMINAL_BYTES, TERMINAL_BYTES, TERMINAL_BYTES)
+def test_a_reader_resumes_before_what_is_pending(first: bytes, second: bytes, third: bytes) -> None:
+    stripper = AnsiStripper()
+    before = stripper.feed(first) + stripper.feed(second)
+    seen = first + second
+    assert 0 <= stripper.pending <= len(seen)
+    resumed = AnsiStripper().feed(seen[len(seen) - stripper.pending :] + third)
+    assert before + resumed == strip_ansi(seen + third)
+    # No more is pending than the unfinished sequence: what is before it is text or done.
+    assert stripper.pending == 0 or seen[len(seen) - stripper.pending] == 0x1B
+    assert b"\x1b" not in seen[len(seen) - stripper.pending + 1 :] or stripper.pending == 0
+
+
+def test_pending_counts_raw_bytes() -> None:
+    stripper = AnsiStripper()
+    counts = []
+    for byte in b"a\x1b[31mb\x1b]0;t\x07c":
+        stripper.feed(bytes([byte]))
+        counts.append(stripper.pending)
+    assert counts == [0, 1, 2, 3, 4, 0, 0, 1, 2, 3, 4, 5, 0, 0]
+
+
+@pytest.mark.parametrize("start", [b"\x1b]52;c;", b"\x1bP", b"\x1b_", b"\x1b[", b"\x1b("])
+def test_a_sequence_without_an_end_takes_no_memory(start: bytes) -> None:
+    stripper = AnsiStripper()
+    stripper.feed(start)
+    chunk = b" " * 65536
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            assert stripper.feed(chunk) == b""
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 10_000
+    assert stripper.pending == len(start) + 64 * 65536
+    assert stripper.feed(b"\x1b\\text") == b"text"
