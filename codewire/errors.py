@@ -5,6 +5,7 @@ CodewireError            1
 ├── ConfigError          1   a configuration file or variable cannot be used
 ├── ProtocolError        1   the peer sent what the wire format does not allow
 ├── RequestError         1   the node refused a request
+│   └── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
 ├── NodeUnreachable      1   no node can be reached or started
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
@@ -39,6 +40,15 @@ class ProtocolError(CodewireError):
 
 class RequestError(CodewireError):
     """The request is refused; the message goes to the client as it is."""
+
+
+class RequestTimedOut(RequestError):
+    """Nobody replied to a request in time; `note` says if it was delivered otherwise than asked."""
+
+    def __init__(self, message: str, request_id: str = "", note: str = "") -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.note = note
 
 
 class NodeUnreachable(CodewireError):

@@ -11,7 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.connection import Redial, check_answer, field, open_stream, receive_message
+from codewire.client.connection import Redial, check_answer, exchange, field, open_stream
+from codewire.client.messaging import Messaging
+from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
 from codewire.client.target import resolve_target
 from codewire.errors import ConnectionLost, NodeUnreachable, UsageError
 from codewire.wire.control import encode_bytes
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
     from codewire.client.readers import LogChunk, WatchChunk
     from codewire.client.target import Target
     from codewire.io.streams import FrameStream
-
-MAX_U16 = 0xFFFF
-MAX_U32 = 0xFFFFFFFF
-MAX_U64 = 0xFFFFFFFFFFFFFFFF
 
 # Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
 INPUT_CHUNK_BYTES = 16 * 1024
@@ -39,7 +37,7 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-class Client:
+class Client(Messaging):
     """Talks to one node; any number of threads may share it.
 
     `server` is None for the local node, a name in servers.toml, or a URL. A local node that does
@@ -103,7 +101,7 @@ class Client:
 
     def status(self, session_id: int) -> dict[str, Any]:
         """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes."""
-        return self._ask({"type": "GetStatus", "id": _id(session_id)})
+        return self._ask({"type": "GetStatus", "id": checked_id(session_id)})
 
     def kill(self, session_id: int) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
@@ -111,7 +109,7 @@ class Client:
         `finished` is true in it when the session had ended before; `survivors` lists what even
         SIGKILL could not end, each with `pid` and `command`.
         """
-        return self.call({"type": "Kill", "id": _id(session_id)})
+        return self.call({"type": "Kill", "id": checked_id(session_id)})
 
     def kill_all(self) -> int:
         """End every running session and return how many there were."""
@@ -126,7 +124,7 @@ class Client:
 
         Blocks while the session's terminal is full. After an error some of it may have been typed.
         """
-        request = {"type": "SendInput", "id": _id(session_id)}
+        request = {"type": "SendInput", "id": checked_id(session_id)}
         sent = 0
         for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
             chunk = encode_bytes(data[start : start + INPUT_CHUNK_BYTES])
@@ -152,7 +150,7 @@ class Client:
         """
         request = {
             "type": "Logs",
-            "id": _id(session_id),
+            "id": checked_id(session_id),
             "follow": follow,
             "tail": whole_number("tail", tail, MAX_U32),
             "strip_ansi": strip_ansi,
@@ -177,7 +175,7 @@ class Client:
         """
         request = {
             "type": "WatchSession",
-            "id": _id(session_id),
+            "id": checked_id(session_id),
             "include_history": include_history,
             "history_lines": whole_number("history_lines", history_lines, MAX_U32),
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
@@ -199,7 +197,7 @@ class Client:
         """
         request = {
             "type": "Subscribe",
-            "id": None if session_id is None else _id(session_id),
+            "id": None if session_id is None else checked_id(session_id),
             "tags": list(tags) or None,
             "event_types": list(event_types) or None,
         }
@@ -225,7 +223,7 @@ class Client:
             raise UsageError(f"condition must be all or any, got {condition!r}")
         request = {
             "type": "Wait",
-            "id": None if session_id is None else _id(session_id),
+            "id": None if session_id is None else checked_id(session_id),
             "tags": wanted or None,
             "condition": condition,
             "timeout_seconds": whole_number("timeout_seconds", timeout_seconds, MAX_U64) or None,
@@ -249,7 +247,7 @@ class Client:
 
         Keys whose value is None are left out. Raises RequestError when the answer is an Error.
         """
-        answer = _exchange(self.connect(), request)
+        answer = exchange(self.connect(), request)
         if answer is None:
             raise ConnectionLost("connection closed before response")
         return check_answer(answer)
@@ -274,7 +272,7 @@ class Client:
         """Send a request that may be repeated: it is sent again when its worker goes away."""
         started = time.monotonic()
         timeout = request.get("timeout_seconds")
-        answer = _exchange(self.connect(), request)
+        answer = exchange(self.connect(), request)
         redial = self.redial()
         while answer is None:
             stream = redial.open()
@@ -282,40 +280,13 @@ class Client:
                 left = timeout - int(time.monotonic() - started)
                 # 0 would mean for ever; the node words the time-out itself.
                 request = {**request, "timeout_seconds": max(1, left)}
-            answer = _exchange(stream, request)
+            answer = exchange(stream, request)
         return check_answer(answer)
-
-
-def _exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the first answer to a request, None when the node went away. Closes the stream."""
-    try:
-        stream.send_control(request)
-        return receive_message(stream)
-    except ConnectionLost:
-        return None
-    finally:
-        stream.close()
 
 
 def _sessions(answer: dict[str, Any]) -> list[dict[str, Any]]:
     empty: list[Any] = []
     return [session for session in field(answer, "sessions", empty) if isinstance(session, dict)]
-
-
-def _id(session_id: int) -> int:
-    checked = whole_number("session id", session_id, MAX_U32)
-    if checked is None:
-        raise UsageError("session id must be a whole number, got None")
-    return checked
-
-
-def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | None:
-    """Return `value` if it is None or a whole number from 0 to `maximum`. Raises UsageError."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise UsageError(f"{name} must be a whole number from 0 to {maximum}, got {value!r}")
-    return value
 
 
 def _environment(entries: Iterable[str]) -> list[str]:

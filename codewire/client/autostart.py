@@ -134,11 +134,17 @@ def _become(argv: list[str], output: int) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that a slow init has not reaped yet does not."""
     try:
         os.kill(pid, 0)
     except OSError:
         return False
-    return True
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
+    except OSError:
+        # Reaped just now, or a system without /proc: the next look, or the deadline, will tell.
+        return True
 
 
 def _last_line(path: str, start: int) -> str:

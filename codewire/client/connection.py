@@ -51,6 +51,17 @@ def receive_message(stream: FrameStream) -> dict[str, Any] | None:
             return decode_control(frame[1])
 
 
+def exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first answer to a request, None when the node went away. Closes the stream."""
+    try:
+        stream.send_control(request)
+        return receive_message(stream)
+    except ConnectionLost:
+        return None
+    finally:
+        stream.close()
+
+
 def check_answer(message: dict[str, Any]) -> dict[str, Any]:
     """Return an answer that is none of the node's errors. Raises RequestError with its text."""
     if message.get("type") == "Error":

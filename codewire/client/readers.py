@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Where to begin is said by the offset once there is one.
 BEGINNINGS = ("tail", "history_lines", "include_history")
+EVENT_MESSAGES = frozenset(("SubscribeAck", "MsgListenAck", "Event", "EventsLost"))
 
 
 class LogChunk(NamedTuple):
@@ -63,9 +64,9 @@ def read_watch(connect: Connect, redial: Redial, request: dict[str, Any]) -> Ite
 def read_events(
     connect: Connect, redial: Redial, request: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a SubscribeAck, then Event and EventsLost messages as they come.
+    """Yield a SubscribeAck or MsgListenAck, then Event and EventsLost messages as they come.
 
-    Another SubscribeAck says that the worker was replaced: events in between may be missing.
+    Another acknowledgement says that the worker was replaced: events in between may be missing.
     """
     stream = connect()
     while True:
@@ -73,7 +74,7 @@ def read_events(
             stream.send_control(request)
             while (message := receive_message(stream)) is not None:
                 redial.succeeded()
-                if check_answer(message).get("type") in ("SubscribeAck", "Event", "EventsLost"):
+                if check_answer(message).get("type") in EVENT_MESSAGES:
                     yield message
         except ConnectionLost:
             pass

@@ -42,12 +42,12 @@ class Hello:
     socket_path: str
     detached: bool
     file_limit: list[int]
+    listeners: dict[str, int]
     listener: int
     lock: int
     pipe_read: int
     pipe_write: int
     note: int
-    listeners: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -119,8 +119,8 @@ class Custody:
             message["socket"],
             message["detached"],
             message["file_limit"],
+            dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
             *fds[: protocol.HELLO_FDS],
-            listeners=dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
         )
         while True:
             message, fds = self._expect()

@@ -373,4 +373,3 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"Error: starting the node: {error}\n")
         return 1
     return keeper.run()
-

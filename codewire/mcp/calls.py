@@ -92,7 +92,9 @@ class CallRedial(Redial):
 class CallClient(Client):
     """A Client whose connections belong to one call."""
 
-    def __init__(self, server: str | None, token: str | None, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, server: str | None, token: str | None, notify: Callable[[str], None]
+    ) -> None:
         super().__init__(server, token, notify=notify)
         self.call_in_progress = Call()
 

@@ -185,9 +185,7 @@ class Server:
                 ended.call_in_progress.close()
             self._slots.release()
 
-    def _run_tool(
-        self, client: CallClient, tool: Tool, arguments: dict[str, Any]
-    ) -> rpc.Message:
+    def _run_tool(self, client: CallClient, tool: Tool, arguments: dict[str, Any]) -> rpc.Message:
         try:
             texts = tool.run(client, arguments)
         except CallEnded:

@@ -318,4 +318,3 @@ TOOLS = (
         wait_for,
     ),
 )
-

@@ -16,7 +16,9 @@ from codewire.io.wait import RUNTIME
 from codewire.keeper import protocol
 from codewire.keeper.custody import Custody
 from codewire.paths import DataDir
+from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
+from codewire.session.mail.mailbox import Mailbox
 from codewire.session.session import Session
 from codewire.wire.timestamps import format_nanos
 
@@ -31,6 +33,8 @@ class Node:
     settings: Settings
     custody: Custody
     sessions: Lifecycle
+    mailbox: Mailbox
+    kv: KeyValues
     started_ns: int = field(default_factory=time.time_ns)
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
 

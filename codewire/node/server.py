@@ -10,7 +10,7 @@ from collections.abc import Callable
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
-from codewire.node import attach, control, output, waiting
+from codewire.node import attach, control, kv, messages, output, waiting
 from codewire.node.context import Message, Node
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
@@ -30,6 +30,13 @@ ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "Detach": control.detach_nothing,
     "NodeStatus": control.node_status,
     "NodeRestart": control.node_restart,
+    "MsgSend": messages.send,
+    "MsgRead": messages.read,
+    "MsgReply": messages.reply,
+    "KVSet": kv.set_key,
+    "KVGet": kv.get_key,
+    "KVDelete": kv.delete_key,
+    "KVList": kv.list_keys,
 }
 
 STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
@@ -38,6 +45,8 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
     "WatchSession": output.watch,
     "Subscribe": waiting.subscribe,
     "Wait": waiting.wait,
+    "MsgRequest": messages.ask,
+    "MsgListen": messages.listen,
 }
 
 # A client may ask again on the same connection if it is this quick; then the node closes, since

@@ -20,7 +20,9 @@ from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
 from codewire.paths import data_dir
 from codewire.session.drain import Drain
+from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
+from codewire.session.mail.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,14 @@ class Worker:
         set_up_logging(self._paths.node_log if hello.detached else "")
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
         self._sessions.use(self._custody, self._drain)
-        self._node = Node(self._paths, self._settings, self._custody, self._sessions)
+        self._node = Node(
+            self._paths,
+            self._settings,
+            self._custody,
+            self._sessions,
+            Mailbox(self._paths, self._sessions),
+            KeyValues(self._paths.kv),
+        )
 
     def _kept(self) -> list[Kept]:
         return self._sessions.kept()
@@ -51,6 +60,8 @@ class Worker:
         if not self._drain.uses_splice:
             log.warning("splice does not work here: a killed worker may lose a few KB of output")
         self._sessions.restore(self._custody.kept)
+        self._node.mailbox.restore()
+        self._node.kv.load()
         try:
             ensure_token(self._paths.token)
         except OSError as error:

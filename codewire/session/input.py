@@ -48,9 +48,7 @@ class Input:
                 view = view[self._write_some(view, len(data) - len(view), is_cancelled) :]
         return len(data)
 
-    def _write_some(
-        self, view: memoryview, written: int, is_cancelled: Callable[[], bool]
-    ) -> int:
+    def _write_some(self, view: memoryview, written: int, is_cancelled: Callable[[], bool]) -> int:
         blocked = False
         try:
             while True:

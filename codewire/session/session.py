@@ -1,7 +1,7 @@
 """One session: a process on a PTY, its log, its state. Whoever changes state is in lifecycle.py.
 
-    RUNNING ── child gone and master drained ──> COMPLETED (KILLED when a kill was asked for)
-    RUNNING ── the node lost the process ──────> COMPLETED, end_reason "lost"
+RUNNING ── child gone and master drained ──> COMPLETED (KILLED when a kill was asked for)
+RUNNING ── the node lost the process ──────> COMPLETED, end_reason "lost"
 """
 
 from __future__ import annotations

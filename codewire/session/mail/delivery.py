@@ -87,7 +87,9 @@ class Typist:
         job = _Job(text, force)
         self._line_up(session, job)
         if not job.done.wait(PATIENCE_SECONDS):
-            return f"session {session.id} is not reading its terminal; the text is typed when it does"
+            return (
+                f"session {session.id} is not reading its terminal; the text is typed when it does"
+            )
         if job.failure is not None:
             raise job.failure
         return ""

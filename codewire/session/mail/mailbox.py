@@ -188,7 +188,9 @@ class Mailbox:
                 request.wakers.append(waker)
         return request
 
-    def ask(self, draft: Draft, timeout_seconds: int, waker: threading.Event) -> tuple[Request, str]:
+    def ask(
+        self, draft: Draft, timeout_seconds: int, waker: threading.Event
+    ) -> tuple[Request, str]:
         """Deliver a request; `waker` is set on news of it until `leave`.
 
         Return it with a note on how it was delivered, "" if as wanted. Blocks for a terminal for
@@ -254,8 +256,11 @@ class Mailbox:
 
     # Replies
 
-    def reply(self, request_id: str, body: str, sender_id: int, token: str, key: str) -> Request:
-        """Answer an open request; return it, settled. Raises RequestError (spec/wire.md 14.4)."""
+    def reply(self, request_id: str, body: str, sender_id: int, token: str, key: str) -> bool:
+        """Answer an open request; say whether anyone was waiting. Raises RequestError.
+
+        Who may answer: spec/wire.md 14.4.
+        """
         if not request_id:
             raise RequestError("missing request_id")
         if not sender_id and not token.strip():
@@ -263,20 +268,22 @@ class Mailbox:
         with self._lock:
             request = self._pending.find(request_id)
             if request is None:
-                return self._replied_earlier(request_id, key)
+                self._check_replied_earlier(request_id, key)
+                return True
             _check_replier(request, sender_id, token)
             answer = Answer(request.to_id, request.to_name, body, key, time.time_ns())
+            is_awaited = bool(request.wakers)
             self._pending.answer(request, answer)
             find = self._sessions.registry.find
             places = (find(request.to_id), find(request.from_id))
             self._post(REPLY, _reply_data(request, answer), answer.sent_ns, places, is_kept=True)
-        return request
+        return is_awaited
 
-    def _replied_earlier(self, request_id: str, key: str) -> Request:
+    def _check_replied_earlier(self, request_id: str, key: str) -> None:
+        """Raise RequestError unless this very reply was accepted before."""
         request = self._pending.recent(request_id)
         if request is None or request.answer is None or not key or request.answer.key != key:
             raise RequestError(f"no pending request with ID {go_quote(request_id)}")
-        return request
 
     # Reading
 

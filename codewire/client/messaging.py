@@ -1,0 +1,186 @@
+"""The part of Client that sessions talk through: mail and shared keys (spec/wire.md 14 and 15).
+
+Whatever is sent carries a key of its own, so that it can be sent again when the worker is replaced
+before it has answered, and still arrives once.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from codewire.client.connection import Redial, check_answer, exchange, field
+from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, whole_number
+from codewire.errors import ConnectionLost, RequestTimedOut, UsageError
+from codewire.wire.control import decode_bytes, encode_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codewire.client.target import Target
+    from codewire.io.streams import FrameStream
+
+DELIVERIES = ("auto", "inbox", "pty", "both")
+
+
+class Messaging:
+    """What Client adds to its own requests. Sessions are named by id or by name."""
+
+    if TYPE_CHECKING:
+        target: Target
+
+        def connect(self) -> FrameStream: ...
+        def call(self, request: dict[str, Any]) -> dict[str, Any]: ...
+        def _ask(self, request: dict[str, Any]) -> dict[str, Any]: ...
+
+    # Messages
+
+    def msg(
+        self,
+        to: int | str,
+        body: str,
+        *,
+        sender: int | None = None,
+        delivery: str = "auto",
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Send a message of at most 64 KiB and return the MsgSent answer.
+
+        `delivery` is inbox, pty (typed into its terminal, not kept), both, or auto: both if there
+        is a sender, else inbox. In the answer `delivered` says where it went and `note`, if there,
+        why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
+        """
+        request = self._letter("MsgSend", to, body, sender, delivery, force)
+        return self._send_once(request) if request["delivery"] != "pty" else self.call(request)
+
+    def read_messages(self, session: int | str, *, tail: int | None = None) -> dict[str, Any]:
+        """Return the MsgReadResult of a session: its last `tail` messages (None: 50, 0: all).
+
+        `messages` are oldest first, sent ones included (spec/wire.md 6). `open_requests`, if there,
+        are all requests that still wait for this session's reply.
+        """
+        request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
+        return self._ask({**request, **_named(session, "id")})
+
+    def request(
+        self,
+        to: int | str,
+        body: str,
+        *,
+        sender: int | None = None,
+        timeout_seconds: int | None = None,
+        delivery: str = "auto",
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Ask a session and block for its reply: `reply_body`, `from_id`, `from_name` in a dict.
+
+        Raises RequestTimedOut after `timeout_seconds` (None: 60); a reply that comes later is in
+        both inboxes. For `delivery` and `force` see `msg`.
+        """
+        request = self._letter("MsgRequest", to, body, sender, delivery, force)
+        seconds = whole_number("timeout_seconds", timeout_seconds, MAX_U64)
+        answer = self._send_once({**request, "timeout_seconds": seconds}, is_checked=False)
+        text = answer.get("message")
+        if answer.get("type") == "Error" and isinstance(text, str) and " timed out after " in text:
+            raise RequestTimedOut(text, field(answer, "request_id", ""), field(answer, "note", ""))
+        return check_answer(answer)
+
+    def reply(
+        self, request_id: str, body: str, *, sender: int | None = None, reply_token: str = ""
+    ) -> dict[str, Any]:
+        """Answer a request, as its recipient or with its token; return the MsgReplySent answer.
+
+        `note`, if there, says that nobody waits for the reply any more.
+        """
+        request = {
+            "type": "MsgReply",
+            "request_id": request_id,
+            "body": body,
+            "id": None if sender is None else checked_id(sender),
+            "reply_token": reply_token or None,
+        }
+        return self._send_once(request)
+
+    def listen(self, session_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield a MsgListenAck, then messages, requests and replies as they are sent, for ever.
+
+        With a session: those it sends and gets. Each comes once. `EventsLost` items say how many
+        this reader was too slow for; a second MsgListenAck that the worker was replaced.
+        """
+        from codewire.client.readers import read_events
+
+        wanted = None if session_id is None else checked_id(session_id)
+        return read_events(self.connect, Redial(self.target), {"type": "MsgListen", "id": wanted})
+
+    # Keys and values
+
+    def kv_set(self, key: str, value: bytes, *, namespace: str = "", ttl: str = "") -> None:
+        """Set a key of the node to at most 1 MiB; `ttl` is a Go duration such as 90s or 1h30m.
+
+        Without one the key stays until it is deleted, and an earlier ttl ends.
+        """
+        request = {"type": "KVSet", **_place(key, namespace), "ttl": ttl or None}
+        self._send_once({**request, "value": encode_bytes(value)})
+
+    def kv_get(self, key: str, *, namespace: str = "") -> bytes | None:
+        """Return the value of a key, None when there is none."""
+        value = self._ask({"type": "KVGet", **_place(key, namespace)}).get("value")
+        return None if value is None else decode_bytes(value)
+
+    def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[dict[str, Any]]:
+        """Return the keys that begin with `prefix`: `key`, `value` (bytes), `expires_at` if any."""
+        empty: list[Any] = []
+        answer = self._ask({"type": "KVList", **_place(prefix, namespace)})
+        entries = [dict(entry) for entry in field(answer, "entries", empty)]
+        for entry in entries:
+            entry["value"] = decode_bytes(entry.get("value") or "")
+        return entries
+
+    def kv_delete(self, key: str, *, namespace: str = "") -> None:
+        """Remove a key; one that is not there is no error."""
+        self._send_once({"type": "KVDelete", **_place(key, namespace)})
+
+    # Sending
+
+    def _letter(
+        self, kind: str, to: int | str, body: str, sender: int | None, delivery: str, force: bool
+    ) -> dict[str, Any]:
+        if delivery not in DELIVERIES:
+            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
+        if delivery == "auto":
+            # Resolved here: nodes know no auto (spec/wire.md 5).
+            delivery = "both" if sender else "inbox"
+        return {
+            "type": kind,
+            **_named(to, "to_id"),
+            "body": body,
+            "id": None if sender is None else checked_id(sender),
+            "delivery": delivery,
+            "force": force or None,
+        }
+
+    def _send_once(self, request: dict[str, Any], is_checked: bool = True) -> dict[str, Any]:
+        """Send a request and return its answer, over as many workers as it takes.
+
+        The node does a request with the same key once. Raises RequestError unless not `is_checked`.
+        """
+        request = {**request, "request_key": os.urandom(16).hex()}
+        answer = exchange(self.connect(), request)
+        if answer is None and not self.target.is_local:
+            # Another node may not know keys: it must not get the request twice.
+            raise ConnectionLost("connection closed before response")
+        redial = Redial(self.target)
+        while answer is None:
+            answer = exchange(redial.open(), request)
+        return check_answer(answer) if is_checked else answer
+
+
+def _named(session: int | str, id_key: str) -> dict[str, Any]:
+    """Return the field that names a session: its id, or `to_name`."""
+    if isinstance(session, str):
+        return {"to_name": session}
+    return {id_key: checked_id(session)}
+
+
+def _place(key: str, namespace: str) -> dict[str, Any]:
+    return {"key": key, "namespace": namespace or None}

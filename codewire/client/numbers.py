@@ -1,0 +1,26 @@
+"""Numbers of the wire format, checked before anything is sent."""
+
+from __future__ import annotations
+
+from codewire.errors import UsageError
+
+MAX_U16 = 0xFFFF
+MAX_U32 = 0xFFFFFFFF
+MAX_U64 = 0xFFFFFFFFFFFFFFFF
+
+
+def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | None:
+    """Return `value` if it is None or a whole number from 0 to `maximum`. Raises UsageError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
+        raise UsageError(f"{name} must be a whole number from 0 to {maximum}, got {value!r}")
+    return value
+
+
+def checked_id(session_id: int) -> int:
+    """Return a session id. Raises UsageError unless it is a whole number."""
+    checked = whole_number("session id", session_id)
+    if checked is None:
+        raise UsageError("session id must be a whole number, got None")
+    return checked

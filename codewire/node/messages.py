@@ -1,0 +1,219 @@
+"""Mail between sessions: MsgSend, MsgRead, MsgRequest, MsgReply, MsgListen (wire.md 9.6, 9.7, 14)."""
+
+from __future__ import annotations
+
+import time
+
+from codewire.errors import RequestError
+from codewire.io.streams import FrameStream
+from codewire.node.context import Message, Node
+from codewire.node.peer import Peer
+from codewire.session.events import Subscription
+from codewire.session.mail.groups import may_reach
+from codewire.session.mail.letters import KINDS, check_body
+from codewire.session.mail.mailbox import DELIVERIES, Draft
+from codewire.session.mail.pending import SECOND, Request
+from codewire.session.session import Session
+from codewire.wire.texts import go_quote
+from codewire.wire.timestamps import format_nanos
+
+DEFAULT_TIMEOUT_SECONDS = 60
+# Longer is for ever; it keeps the arithmetic of every runtime in range.
+MAX_TIMEOUT_SECONDS = 10 * 365 * 24 * 3600
+DEFAULT_TAIL = 50
+MAX_KEY_LENGTH = 200
+
+
+def send(node: Node, request: Message) -> Message:
+    """Deliver a message; `status` of the answer is when (wire.md 6)."""
+    receipt = node.mailbox.send(_draft(node, request, "msg"))
+    return {
+        "type": "MsgSent",
+        "message_id": receipt.id,
+        "status": format_nanos(receipt.sent_ns),
+        "delivered": receipt.delivered,
+        "note": receipt.note or None,
+    }
+
+
+def read(node: Node, request: Message) -> Message:
+    """The last messages of an inbox, oldest first, and every open request in it."""
+    registry = node.sessions.registry
+    if request.get("id") is not None:
+        session = registry.get(request["id"])
+    elif request.get("to_name"):
+        session = registry.by_name(request["to_name"].removeprefix("@"))
+    else:
+        raise RequestError("session id or name required")
+    tail = request.get("tail")
+    inbox = node.mailbox.read(session, DEFAULT_TAIL if tail is None else tail)
+    return {
+        "type": "MsgReadResult",
+        "messages": inbox.messages,
+        "open_requests": inbox.open_requests or None,
+        "cut": inbox.is_cut or None,
+    }
+
+
+def reply(node: Node, request: Message) -> Message:
+    """Answer a request; the answer also stands where nobody waits for it any more."""
+    request_id = request.get("request_id") or ""
+    is_awaited = node.mailbox.reply(
+        request_id,
+        check_body(request.get("body") or ""),
+        request.get("id") or 0,
+        request.get("reply_token") or "",
+        _key(request),
+    )
+    note = None if is_awaited else "nobody waits for it any more; it is in the inbox"
+    return {"type": "MsgReplySent", "request_id": request_id, "note": note}
+
+
+def _draft(node: Node, request: Message, what: str) -> Draft:
+    """Return what is to be sent, checked; `what` names it in the words of group policy."""
+    recipient = _recipient(node, request)
+    delivery = request.get("delivery") or "inbox"
+    if delivery not in DELIVERIES:
+        raise RequestError(
+            f"unknown delivery mode {go_quote(delivery)}: use {', '.join(DELIVERIES[:-1])} or both"
+        )
+    body = check_body(request.get("body") or "")
+    sender_id = request.get("id") or 0
+    sender = node.sessions.registry.find(sender_id)
+    if not may_reach(recipient, sender):
+        raise RequestError(f"group policy forbids {what} delivery to this session")
+    if sender_id and sender is None:
+        raise RequestError(f"sender session {sender_id} not found")
+    return Draft(sender, recipient, body, delivery, bool(request.get("force")), _key(request))
+
+
+def _recipient(node: Node, request: Message) -> Session:
+    session_id = request.get("to_id")
+    if session_id is None:
+        name = (request.get("to_name") or "").removeprefix("@")
+        if not name:
+            raise RequestError("either to_id or to_name required")
+        return node.sessions.registry.by_name(name)
+    session = node.sessions.registry.find(session_id)
+    if session is None:
+        raise RequestError(f"recipient session {session_id} not found")
+    return session
+
+
+def _key(request: Message) -> str:
+    key = request.get("request_key") or ""
+    if len(key) > MAX_KEY_LENGTH:
+        raise RequestError(f"request_key too long (at most {MAX_KEY_LENGTH} characters)")
+    return str(key)
+
+
+def ask(node: Node, stream: FrameStream, request: Message) -> None:
+    """Deliver a request and answer with its reply. Raises RequestError when there is no request."""
+    peer = Peer(stream)
+    note = ""
+    pending = node.mailbox.resume(_key(request), peer.waker)
+    try:
+        if pending is None:
+            seconds = request.get("timeout_seconds") or DEFAULT_TIMEOUT_SECONDS
+            draft = _draft(node, request, "request")
+            timeout = min(seconds, MAX_TIMEOUT_SECONDS)
+            pending, note = node.mailbox.ask(draft, timeout, peer.waker)
+        Caller(node, peer, pending, note).run()
+    finally:
+        if pending is not None:
+            node.mailbox.leave(pending, peer.waker)
+
+
+class Caller:
+    """One client that waits for the reply to a request."""
+
+    def __init__(self, node: Node, peer: Peer, request: Request, note: str) -> None:
+        self._node = node
+        self._peer = peer
+        self._request = request
+        self._note = note
+        self._recipient = node.sessions.registry.find(request.to_id)
+
+    def run(self) -> None:
+        """Serve the client. Blocks."""
+        if self._recipient is not None:
+            self._recipient.watch(self._peer.waker)
+        try:
+            self._peer.run(self._pump)
+        finally:
+            if self._recipient is not None:
+                self._recipient.unwatch(self._peer.waker)
+
+    def _pump(self) -> None:
+        request, peer = self._request, self._peer
+        while not peer.is_gone:
+            peer.waker.clear()
+            answer = request.answer
+            if answer is not None:
+                result = {
+                    "type": "MsgRequestResult",
+                    "request_id": request.id,
+                    "reply_body": answer.body,
+                    "from_id": answer.from_id,
+                    "from_name": answer.from_name or None,
+                    "note": self._note or None,
+                }
+                peer.stream.send_control(result)
+                return
+            failure = self._failure()
+            if failure:
+                self._refuse(failure)
+                return
+            peer.wait(max(0.0, (request.deadline_ns - time.time_ns()) / SECOND))
+
+    def _failure(self) -> str:
+        """Return why no answer will come for this caller, "" while one may."""
+        request = self._request
+        if self._recipient is None or not self._recipient.is_running():
+            if not self._node.mailbox.withdraw(request):
+                return ""
+            return (
+                f"session {request.to_id} is not running: it ended before it replied to request "
+                f"{request.id}"
+            )
+        if request.is_closed and request.answer is None:
+            return f"request {request.id} was withdrawn"
+        if time.time_ns() >= request.deadline_ns:
+            return f"request {request.id} timed out after {request.timeout_seconds}s"
+        return ""
+
+    def _refuse(self, text: str) -> None:
+        self._peer.stream.send_control(
+            {
+                "type": "Error",
+                "message": text,
+                "request_id": self._request.id,
+                "note": self._note or None,
+            }
+        )
+
+
+def listen(node: Node, stream: FrameStream, request: Message) -> None:
+    """Stream every message, request and reply, or those that concern one session, each once."""
+    if request.get("id") is not None:
+        node.session(request)
+    peer = Peer(stream)
+    subscription = node.sessions.bus.subscribe(request.get("id"), (), KINDS, peer.waker)
+    try:
+        stream.send_control({"type": "MsgListenAck"})
+        peer.run(lambda: _pump_events(peer, subscription))
+    finally:
+        node.sessions.bus.unsubscribe(subscription)
+
+
+def _pump_events(peer: Peer, subscription: Subscription) -> None:
+    while not peer.is_gone:
+        peer.waker.clear()
+        lost, events = subscription.take()
+        if lost:
+            peer.stream.send_control({"type": "EventsLost", "count": lost})
+        for event in events:
+            found = {"session_id": event.session_id, "event": event.envelope()}
+            peer.stream.send_control({"type": "Event", **found})
+        if not events:
+            peer.wait()
