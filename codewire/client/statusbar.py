@@ -22,7 +22,7 @@ SPECIAL = re.compile(rb"\x1b(?:\[\?([0-9;]*)([hl])|\[[0;]*r|\[!p|c)")
 ALTERNATE_SCREEN_MODES = frozenset((b"47", b"1047", b"1049"))
 
 # DCS, SOS, OSC, PM, APC: text up to a terminator.
-STRING_STARTS = frozenset(b"PX]^_")
+STRING_STARTS = frozenset((b"P", b"X", b"]", b"^", b"_"))
 PARTIAL_CHARACTER = re.compile(
     rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z"
 )
@@ -99,8 +99,9 @@ class StatusBar:
     def _note_string(self, data: bytes) -> None:
         """Find out whether the data ends inside a string sequence (a title, say)."""
         start = data.rfind(b"\x1b")
-        if start >= 0 and start + 1 < len(data):
-            self._in_string = data[start + 1] in STRING_STARTS
+        if start >= 0:
+            # Any ESC ends a string, also one that another ESC follows (held back, so it is last).
+            self._in_string = data[start + 1 : start + 2] in STRING_STARTS
         if self._in_string:
             self._in_string = data.find(b"\x07", max(0, start)) < 0
 

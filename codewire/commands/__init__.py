@@ -22,7 +22,7 @@ BROKEN_PIPE = 128 + 13
 LIST_HINT = "\n\nUse 'cw list' to see active sessions"
 STATUS_HINT = "\n\nUse 'cw status <id>' to check session status"
 # Errors of these commands carry no hint upstream, except for a reference that names nothing.
-UNHINTED = frozenset(("wait", "subscribe"))
+UNHINTED = frozenset(("wait", "subscribe", "request", "listen"))
 
 
 def main(argv: list[str]) -> int:
@@ -121,7 +121,8 @@ def _hint(text: str, command: str) -> str:
         return ""
     if text.startswith(("no session or tag named", "no running unattached sessions")):
         return LIST_HINT
-    if not text.startswith("session ") or command in UNHINTED:
+    about_session = text.startswith(("session ", "recipient session ", "sender session "))
+    if not about_session or command in UNHINTED:
         return ""
     if "not found" in text:
         return LIST_HINT

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
     Run = Callable[[dict[str, Any], Context], int]
 
-SESSIONS, AGENTS, SYSTEM = "Sessions", "Agent Interactions", "System"
+SESSIONS, MESSAGING = "Sessions", "Messaging"
+AGENTS, SYSTEM = "Agent Interactions", "System"
 
 # In the order help shows them; a group without commands is not shown.
 GROUPS = (
     "Networking",
     "Environments",
     SESSIONS,
-    "Messaging",
+    MESSAGING,
     AGENTS,
     "Platform",
     SYSTEM,
@@ -57,6 +58,16 @@ TABLE = {
     "wait": Command("events", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("events", "subscribe", SESSIONS, "Stream events of sessions"),
     "kill": Command("sessions", "kill", SESSIONS, "End sessions"),
+    "msg": Command("messages", "msg", MESSAGING, "Send a message to a session"),
+    "inbox": Command("messages", "inbox", MESSAGING, "Show the messages of a session"),
+    "request": Command("messages", "request", MESSAGING, "Ask a session and wait for its reply"),
+    "reply": Command("messages", "reply", MESSAGING, "Answer a request"),
+    "listen": Command("messages", "listen", MESSAGING, "Stream messages as they are sent"),
+    "kv": Command("kv", "kv", MESSAGING, "Share keys and values: kv set, get, list, delete"),
+    "kv set": Command("kv", "set_key", "", "Set a key"),
+    "kv get": Command("kv", "get_key", "", "Print the value of a key"),
+    "kv list": Command("kv", "list_keys", "", "Print keys and values"),
+    "kv delete": Command("kv", "delete_key", "", "Remove a key"),
     "mcp-server": Command("mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"),
     "node": Command("node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("node", "status", SYSTEM, "Show the running node"),

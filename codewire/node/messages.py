@@ -1,4 +1,4 @@
-"""Mail between sessions: MsgSend, MsgRead, MsgRequest, MsgReply, MsgListen (wire.md 9.6, 9.7, 14)."""
+"""Mail between sessions: MsgSend, MsgRead, MsgRequest, MsgReply, MsgListen (wire.md 9 and 14)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(node: Node, request: Message) -> Message:
     return {
         "type": "MsgReadResult",
         "messages": inbox.messages,
-        "open_requests": inbox.open_requests or None,
+        "open_requests": inbox.open_requests,
         "cut": inbox.is_cut or None,
     }
 

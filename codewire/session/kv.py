@@ -70,9 +70,8 @@ class KeyValues:
             if added > 0 and self._bytes + added > MAX_TOTAL_BYTES:
                 self._drop_expired()
                 if self._bytes + added > MAX_TOTAL_BYTES:
-                    raise RequestError(
-                        f"the key-value store is full ({MAX_TOTAL_BYTES >> 20} MiB): delete some keys"
-                    )
+                    size = MAX_TOTAL_BYTES >> 20
+                    raise RequestError(f"the key-value store is full ({size} MiB): delete some keys")
             self._write(place, entry)
 
     def get(self, namespace: str, key: str) -> bytes | None:

@@ -58,6 +58,8 @@ class Lifecycle:
         self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
         self.is_stopping = False
         self._lock = threading.Lock()
+        # Launched but not yet told to everyone, and how those among them ended meanwhile.
+        self._unannounced: set[int] = set()
         self._early_exits: dict[int, dict[str, Any]] = {}
 
     def use(self, custody: Custody, drain: Drain) -> None:
@@ -216,9 +218,8 @@ class Lifecycle:
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
         self._open_terminal(session)
-        with self._lock:
-            self.registry.add(session)
-            early_exit = self._early_exits.pop(session.id, None)
+        self._unannounced.add(session.id)
+        self.registry.add(session)
         record = session.record
         data = {
             "command": record.argv,
@@ -227,10 +228,13 @@ class Lifecycle:
         }
         self._publish(session, "session.created", data)
         self._drain.add(session)
-        if early_exit is not None:
-            self._begin_end(session, early_exit)
         self.store.changed(session.id)
         log.info("session %d launched pid=%d", session.id, record.pid)
+        with self._lock:
+            self._unannounced.discard(session.id)
+            early_exit = self._early_exits.pop(session.id, None)
+        if early_exit is not None:
+            self._begin_end(session, early_exit)
 
     def _open_terminal(self, session: Session) -> None:
         output = session.open_log(self._settings.log_max_bytes)
@@ -295,7 +299,7 @@ class Lifecycle:
         """The keeper reaped the session's process."""
         with self._lock:
             session = self.registry.find(session_id)
-            if session is None:
+            if session is None or session_id in self._unannounced:
                 # Reaped before the launch was announced: `_announce` looks here.
                 self._early_exits[session_id] = how
                 return

@@ -10,10 +10,10 @@ from codewire.term.width import clip, display_width, printable
 CLEAR = b"\x1b[H\x1b[2J"
 
 # Undo what a program may have switched on: alternate screen, hidden cursor, kitty keys, focus and
-# mouse reports, bracketed paste, application cursor keys and keypad, colours.
+# mouse reports, bracketed paste, colours.
 TEARDOWN = (
     b"\x1b[?1049l\x1b[?25h\x1b[<u\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"
-    b"\x1b[?2004l\x1b[?1l\x1b>\x1b[0m"
+    b"\x1b[?2004l\x1b[0m"
 )
 
 

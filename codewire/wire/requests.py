@@ -102,7 +102,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, int):
-        return str(value) if abs(value) < 1 << 64 else "a larger number"
+        return str(value) if abs(value) <= 1 << 64 else "a larger number"
     if isinstance(value, str):
         return "a string"
     return "a list" if isinstance(value, list) else "an object"

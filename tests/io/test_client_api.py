@@ -110,6 +110,7 @@ def test_launch_sends_only_what_was_given(scripted: Scripted) -> None:
     seen: list[dict[str, Any]] = []
     client = scripted(answers({"type": "Launched", "id": 7}, seen))
     assert client.launch(["echo", "hi"], name="bob", tags=["t"], stdin_data=b"\xff\x00") == 7
+    assert len(seen[0].pop("launch_key")) == 24
     assert seen == [
         {
             "type": "Launch",
@@ -162,7 +163,19 @@ def test_questions_are_asked_again_when_the_worker_dies(scripted: Scripted) -> N
 def test_actions_are_not_repeated(scripted: Scripted) -> None:
     client = scripted(drops)
     with pytest.raises(ConnectionLost, match="^connection closed before response$"):
-        client.launch(["true"])
+        client.send_input(1, b"y")
+
+
+def test_a_repeated_launch_carries_the_same_key(scripted: Scripted) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def note_and_drop(end: NodeEnd) -> None:
+        seen.append(end.receive_control())
+
+    client = scripted(note_and_drop, answers({"type": "Launched", "id": 4}, seen))
+    assert client.launch(["true"]) == 4
+    assert seen[0] == seen[1]
+    assert seen[0]["launch_key"]
 
 
 def test_a_repeated_wait_asks_for_the_time_that_is_left(scripted: Scripted) -> None:

@@ -111,6 +111,13 @@ def test_the_bar_never_splits_what_belongs_together(output: bytes, may_draw: boo
     assert screen.may_draw is may_draw
 
 
+def test_a_string_that_was_cut_is_ended_by_any_escape() -> None:
+    screen = bar()
+    for part in (b"\x1b]", b"0;title\x07\x1b\x1b"):
+        screen.feed(part)
+    assert screen.may_draw
+
+
 def test_a_title_may_come_in_many_parts() -> None:
     screen = bar()
     for part in (b"\x1b]0;a", b"bc", b"d\x1b"):

@@ -9,26 +9,30 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-SHELLS = frozenset(
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SHELLS = _words(
     "sh bash dash zsh fish ksh ksh93 mksh lksh oksh pdksh rksh ash hush rbash csh tcsh yash posh "
-    "osh rc es elvish nu pwsh".split()
+    "osh rc es elvish nu pwsh"
 )
 # Shells whose flags are like no other's: taken for interactive whatever they are.
-FOREIGN = frozenset(("elvish", "nu", "pwsh"))
+FOREIGN = _words("elvish nu pwsh")
 # Programs with many names in one: the shell is their first argument.
-MULTI_CALL = frozenset(("busybox", "toybox"))
+MULTI_CALL = _words("busybox toybox")
 # What shows another terminal in this one, and a shell in that unless told otherwise.
-SHELL_RELAYS = frozenset(
-    "ssh mosh mosh-client telnet rlogin su login script tmux screen zellij dtach abduco".split()
+SHELL_RELAYS = _words(
+    "ssh mosh mosh-client telnet rlogin su login script tmux screen zellij dtach abduco"
 )
 # What shows another terminal or user, and a shell only when one is named.
-RELAYS = frozenset(
+RELAYS = _words(
     "sudo doas docker podman nerdctl kubectl lxc incus machinectl nsenter chroot unshare runuser "
-    "setpriv firejail bwrap proot systemd-run".split()
+    "setpriv firejail bwrap proot systemd-run"
 )
-ROOT_SHELL_FLAGS = frozenset(("-i", "-s", "--login", "--shell"))
+ROOT_SHELL_FLAGS = _words("-i -s --login --shell")
 # Flags of shells that take the next word.
-VALUE_FLAGS = frozenset(("--rcfile", "--init-file", "--init-command", "-C", "-o", "+o", "-O", "+O"))
+VALUE_FLAGS = _words("--rcfile --init-file --init-command -C -o +o -O +O")
 
 
 def foreground_shell(fd: int, leader: int) -> str:

@@ -119,7 +119,10 @@ class Mailbox:
     # Messages
 
     def send(self, draft: Draft) -> Receipt:
-        """Deliver a message. Blocks for a terminal for some seconds at most. Raises RequestError."""
+        """Deliver a message. Raises RequestError.
+
+        Blocks for a terminal that takes no input, but some seconds at most.
+        """
         _check_running(draft.recipient)
         text = message_text(draft.sender_label(), draft.body)
         if draft.delivery == "pty":

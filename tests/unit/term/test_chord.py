@@ -61,6 +61,9 @@ CASES: list[tuple[str, bytes, Events]] = [
     ("cursor key between", b"\x02\x1b[Ad", [b"\x1b[A", DETACH]),
     ("focus report between", b"\x02\x1b[I\x1b[Od", [b"\x1b[I\x1b[O", DETACH]),
     ("mouse report between", b"\x02\x1b[<0;12;7Md", [b"\x1b[<0;12;7M", DETACH]),
+    ("old mouse report between", b"\x02\x1b[M dxd", [b"\x1b[M dx", DETACH]),
+    ("old mouse report far right", b"\x02\x1b[M#\xff\xfed", [b"\x1b[M#\xff\xfe", DETACH]),
+    ("ss3 cursor key between", b"\x02\x1bOAd", [b"\x1bOA", DETACH]),
     ("function key between", b"\x02\x1b[15~d", [b"\x1b[15~", DETACH]),
     ("kitty flags between", b"\x02\x1b[?1ud", [b"\x1b[?1u", DETACH]),
     ("malformed between", b"\x02\x1b[1\x01d", [b"\x02\x1b[1\x01d"]),
@@ -93,6 +96,11 @@ CASES: list[tuple[str, bytes, Events]] = [
     ("alt ctrl b", b"\x1b\x02d", [b"\x1b\x02d"]),
     ("esc, then the chord", b"\x1b\x1b[98;5ud", [b"\x1b", DETACH]),
     ("csi cut by a chord", b"\x1b[1\x1b[98;5ud", [b"\x1b[1", DETACH]),
+    ("csi cut by ctrl b", b"\x1b[1\x02d", [b"\x1b[1", DETACH]),
+    ("prefixed csi cut by ctrl b", b"\x02\x1b[1\x02d", [b"\x02\x1b[1", DETACH]),
+    ("ss3 cut by ctrl b", b"\x1bO\x02d", [b"\x1bO", DETACH]),
+    ("old mouse report cut by ctrl b", b"\x1b[M\x02d", [b"\x1b[M", DETACH]),
+    ("ss3 keys", b"\x1bOA\x1bOPd", [b"\x1bOA\x1bOPd"]),
     ("malformed csi", b"\x1b[1\x01d", [b"\x1b[1\x01d"]),
     ("no modifier number", b"\x1b[98;xud", [b"\x1b[98;xud"]),
     ("paste", b"\x1b[200~d\r\n\x1b[201~", [b"\x1b[200~d\r\n\x1b[201~"]),
@@ -101,7 +109,9 @@ CASES: list[tuple[str, bytes, Events]] = [
 
 KEYS = st.lists(
     st.sampled_from([b"\x02", b"d", b"x", b"\x1b", b"[", b"98;5u", b"100u", KITTY_B, KITTY_D])
-    | st.sampled_from([b"\x1b[A", b"\x1b[98;5:3u", b"1", b";", b"\x01", b"\xc3\xa9", b"u", b"~"]),
+    | st.sampled_from(
+        [b"\x1b[A", b"\x1b[98;5:3u", b"1", b";", b"\x01", b"\xc3\xa9", b"u", b"~", b"O", b"M"]
+    ),
     max_size=12,
 ).map(b"".join)
 
@@ -149,7 +159,9 @@ def test_a_lone_escape_key() -> None:
     assert chord.feed(b"[98;5ud") == [b"[98;5ud"]
 
 
-@pytest.mark.parametrize("keys", [b"\x1b[", b"\x1b[98", b"\x1b[98;5"])
+@pytest.mark.parametrize(
+    "keys", [b"\x1b[", b"\x1b[98", b"\x1b[98;5", b"\x1bO", b"\x1b[M", b"\x1b[M !"]
+)
 def test_an_unfinished_sequence(keys: bytes) -> None:
     chord = DetachChord()
     assert chord.feed(b"a" + keys) == [b"a"]

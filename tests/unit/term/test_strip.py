@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewire.term.strip import AnsiStripper, strip_ansi
+from codewire.term.strip import MAX_SEQUENCE, AnsiStripper, strip_ansi
 
 CASES = [
     # (what it is, output of a program, the text in it)
@@ -44,6 +44,11 @@ CASES = [
     ("csi cut by esc", b"a\x1b[3\x1b7b", b"ab"),
     ("title cut by colour", b"a\x1b]0;never ended\x1b[31mred\x07", b"ared\x07"),
     ("dcs cut by colour", b"a\x1bPnever\x1b[mb", b"ab"),
+    ("title cut by title", b"a\x1b]0;t\x1b\x1b\\b", b"ab"),
+    ("csi cancelled", b"a\x1b[3\x18b\x1b[3\x1ac", b"abc"),
+    ("strings cancelled", b"a\x1b]0;t\x18b\x1bPq\x1ac\x1b_\x18d", b"abcd"),
+    ("pairs cancelled", b"a\x1b\x18b\x1b(\x1ac", b"abc"),
+    ("nothing to cancel", b"a\x18b\x1ac", b"a\x18b\x1ac"),
     ("lone esc at the end", b"a\x1b", b"a"),
     ("unfinished csi", b"a\x1b[31;4", b"a"),
     ("unfinished osc", b"a\x1b]0;title", b"a"),
@@ -55,7 +60,9 @@ ALL = b"".join(data + b"\x1b[m|" for _, data, _ in CASES)
 
 # Bytes that mean something, so that random streams do too.
 TERMINAL_BYTES = st.lists(
-    st.sampled_from([b"\x1b", b"[", b"]", b"P", b"_", b"\\", b"\x07", b"(", b" ", b"3", b";", b"m"])
+    st.sampled_from(
+        [b"\x1b", b"[", b"]", b"P", b"_", b"\\", b"\x07", b"(", b" ", b"3", b"\x18", b"m"]
+    )
     | st.sampled_from([b"u", b"B", b"\n", b"x", b"\x80", b"\xc3\xa9", b"\x9b"]),
     max_size=30,
 ).map(b"".join)
@@ -124,18 +131,49 @@ def test_pending_counts_raw_bytes() -> None:
     assert counts == [0, 1, 2, 3, 4, 0, 0, 1, 2, 3, 4, 5, 0, 0]
 
 
-@pytest.mark.parametrize("start", [b"\x1b]52;c;", b"\x1bP", b"\x1b_", b"\x1b[", b"\x1b("])
-def test_a_sequence_without_an_end_takes_no_memory(start: bytes) -> None:
+LONG = [
+    # (beginning, a byte of its body, a byte that ends it)
+    (b"\x1b]", b"x", b"\x07"),
+    (b"\x1bP", b"x", b"\x18"),
+    (b"\x1b_", b" ", b"\x1a"),
+    (b"\x1b[", b"0", b"m"),
+    (b"\x1b(", b" ", b"B"),
+]
+CUTS_AT_THE_LIMIT = (65536, 99_991, MAX_SEQUENCE - 1, MAX_SEQUENCE, MAX_SEQUENCE + 1)
+
+
+@pytest.mark.parametrize(("start", "body", "end"), LONG)
+def test_a_sequence_takes_no_memory(start: bytes, body: bytes, end: bytes) -> None:
     stripper = AnsiStripper()
     stripper.feed(start)
-    chunk = b" " * 65536
+    chunk = body * 65536
     tracemalloc.start()
     try:
-        for _ in range(64):
+        for _ in range(15):
             assert stripper.feed(chunk) == b""
         kept = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert kept < 10_000
-    assert stripper.pending == len(start) + 64 * 65536
-    assert stripper.feed(b"\x1b\\text") == b"text"
+    assert stripper.pending == len(start) + 15 * 65536
+    assert stripper.feed(end + b"text") == b"text"
+    assert stripper.pending == 0
+
+
+@pytest.mark.parametrize(("start", "body", "end"), LONG)
+def test_a_sequence_without_an_end_ends_at_the_limit(start: bytes, body: bytes, end: bytes) -> None:
+    longest = start + body * (MAX_SEQUENCE - 1 - len(start))
+    # The last byte the limit allows may still be the one that ends it.
+    for data, text in ((longest + end + b"text", b"text"), (longest + body + b"text", None)):
+        expected = body + b"text" if text is None else text
+        assert strip_ansi(data) == expected
+        for size in CUTS_AT_THE_LIMIT:
+            assert stripped(*(data[i : i + size] for i in range(0, len(data), size))) == expected
+
+
+def test_at_the_limit_one_byte_at_a_time() -> None:
+    stripper = AnsiStripper()
+    stripper.feed(b"\x1b]" + b"x" * (MAX_SEQUENCE - 5))
+    shown = [stripper.feed(bytes((byte,))) for byte in b"12345\x1b[mz"]
+    assert b"".join(shown) == b"345z"
+    assert stripper.pending == 0

@@ -16,13 +16,13 @@ from codewire.wire.requests import FIELDS, parse_request
 # A second writing of spec/wire.md 5, and the optional fields of ours.
 U16 = "cols rows"
 U32 = "id to_id tail history_lines"
-U64 = "subscription_id timeout_seconds from_offset"
-FLAGS = "include_history follow strip_ansi full"
+U64 = "subscription_id timeout_seconds from_offset max_bytes"
+FLAGS = "include_history follow strip_ansi full force"
 LISTS = "command env tags event_types"
 BYTES = "stdin_data data value"
 TEXTS = (
-    "working_dir name launch_key condition namespace key ttl to_name body request_id reply_token "
-    "delivery verb audience_node sender_cap summary state"
+    "working_dir name launch_key condition namespace key ttl to_name body request_id "
+    "request_key reply_token delivery verb audience_node sender_cap summary state"
 )
 LIMITS = {
     **dict.fromkeys(U16.split(), 2**16 - 1),
@@ -80,8 +80,7 @@ def test_whole_numbers(name: str, limit: int) -> None:
     for value in (0, 1, limit):
         assert parse_request({"type": "X", name: value}) == {"type": "X", name: value}
     expected = f"invalid request: {name} must be a whole number from 0 to {limit}, got {limit + 1}"
-    too_large = refusal({name: limit + 1})
-    assert too_large.replace("a larger number", str(limit + 1)) == expected
+    assert refusal({name: limit + 1}) == expected
 
 
 @pytest.mark.parametrize(("name", "value"), pairs(" ".join(LIMITS), WRONG_NUMBERS), ids=kind)

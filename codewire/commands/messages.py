@@ -1,0 +1,338 @@
+"""`cw msg`, `cw inbox`, `cw request`, `cw reply`, `cw listen`: sessions that talk to each other.
+
+What others wrote is printed with its control characters spelt out, and reply tokens never: whoever
+has one can answer in the recipient's name.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output
+from codewire.errors import RequestTimedOut, UsageError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.commands.context import Context
+
+# As -t of this command only: zero and less mean all.
+ALL = 0
+MAX_TAIL = (1 << 32) - 1
+
+
+def msg(args: dict[str, Any], context: Context) -> int:
+    """Send a message to a session: into its inbox, its terminal, or both.
+
+    The sender is --from, else the session this command runs in, else nobody. Text is typed only
+    where a program takes it as text: at a shell's prompt it goes to the inbox alone.
+
+    Usage:
+      cw msg [options] <session> <body>
+
+    Options:
+      -f, --from <session>                  Send as this session
+          --delivery <auto|inbox|pty|both>  inbox: kept until read with 'cw inbox'; pty: typed into
+                                            its terminal, not kept; both; auto: both when there is
+                                            a sender, else inbox [default: auto]
+          --force                           Type it even if a shell will read it
+
+    Examples:
+      cw msg coder "start with the auth module"
+      cw msg -f planner coder "start with the auth module"
+      cw msg --delivery pty 3 "check this out"
+    """
+    client, ref = context.locate(args["<session>"])
+    answer = client.msg(
+        _resolve(client, ref),
+        args["<body>"],
+        sender=_sender(args, client),
+        delivery=args["--delivery"],
+        force=bool(args["--force"]),
+    )
+    output.note(f"Message sent: {answer.get('message_id', '')}")
+    _show_note(answer)
+    return 0
+
+
+def request(args: dict[str, Any], context: Context) -> int:
+    """Ask a session something and wait for its reply.
+
+    The session sees the question in its inbox, and in its terminal as 'msg' would type it; it
+    answers with 'cw reply'. Without an answer in time this fails, but the question stays open.
+
+    Usage:
+      cw request [options] <session> <body>
+
+    Options:
+      -f, --from <session>                  Ask as this session
+          --timeout <seconds>               Wait this long (0: 60) [default: 60]
+          --raw                             Print the reply alone, as it came
+          --delivery <auto|inbox|pty|both>  How it reaches the session, as in 'msg'; it is always
+                                            kept in the inbox [default: auto]
+          --force                           Type it even if a shell will read it
+
+    Examples:
+      cw request coder "ready for review?"
+      cw request -f planner coder "status?" --timeout 30
+      answer=$(cw request --raw coder "which branch?")
+    """
+    client, ref = context.locate(args["<session>"])
+    recipient, sender = _resolve(client, ref), _sender(args, client)
+    try:
+        answer = client.request(
+            recipient,
+            args["<body>"],
+            sender=sender,
+            timeout_seconds=int(args["--timeout"]),
+            delivery=args["--delivery"],
+            force=bool(args["--force"]),
+        )
+    except RequestTimedOut as error:
+        if error.note:
+            output.notice(error.note)
+        shown = args["--from"] or sender or args["<session>"]
+        later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
+        raise RequestTimedOut(later, error.request_id) from error
+    _show_note(answer)
+    body = answer.get("reply_body") or ""
+    if args["--raw"]:
+        output.line(body)
+    else:
+        replier = answer.get("from_name") or answer.get("from_id") or 0
+        output.line(f"[reply from {replier}] {_shown(body)}")
+    return 0
+
+
+def reply(args: dict[str, Any], context: Context) -> int:
+    """Answer a request, which 'cw inbox' shows with its id.
+
+    Only the session that was asked may answer: --from, else the session this command runs in.
+
+    Usage:
+      cw reply [options] <request-id> <body>
+
+    Options:
+      -f, --from <session>       Answer as this session
+          --reply-token <token>  Answer with the request's token instead (events carry it)
+
+    Examples:
+      cw reply req_x7y8z9 "yes, PR #42 is up"
+      cw reply -f coder req_x7y8z9 "yes, PR #42 is up"
+    """
+    sender: int | None
+    if args["--from"]:
+        client, ref = context.locate(args["--from"])
+        sender = _resolve(client, ref)
+    else:
+        client = context.client()
+        sender = _own_session(client)
+    token = args["--reply-token"] or ""
+    answer = client.reply(args["<request-id>"], args["<body>"], sender=sender, reply_token=token)
+    output.note(f"Reply sent for request {answer.get('request_id', '')}")
+    _show_note(answer)
+    return 0
+
+
+def inbox(args: dict[str, Any], context: Context) -> int:
+    """Show what a session was sent and has sent; requests it has not answered come first.
+
+    A reply stands below its request. Nothing is marked as read.
+
+    Usage:
+      cw inbox [options] <session>
+
+    Options:
+      -t, --tail <count>         Only the last ones; 0 is all [default: 50]
+          --grant <token>        Access to a session of another node (relay only)
+      -j, --json                 Print the messages as JSON, in the same order
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw inbox coder
+      cw inbox planner -t 10
+      cw inbox coder --json
+    """
+    client, ref = _local(args, args["<session>"], context)
+    session_id = _resolve(client, ref)
+    answer = client.read_messages(session_id, tail=_tail(args["--tail"]))
+    letters = arrange(answer, session_id)
+    if answer.get("cut"):
+        output.notice("older messages are left out: they are too much for one answer")
+    if output.wants_json(args):
+        output.show_json(letters)
+    elif letters:
+        for letter in letters:
+            output.line(f"[{letter.get('timestamp', '')}] {_inbox_line(letter)}")
+    else:
+        output.line("No messages")
+    return 0
+
+
+def listen(args: dict[str, Any], context: Context) -> int:
+    """Stream messages, requests and replies of all sessions as they are sent, until Ctrl-C.
+
+    Usage:
+      cw listen [options]
+
+    Options:
+          --session <session>    Only what this session sends and gets
+          --grant <token>        Access to a session of another node (relay only)
+      -j, --json                 Print each as one line of JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw listen
+      cw listen --session planner
+      cw listen --json
+    """
+    client, ref = _local(args, args["--session"] or "", context)
+    session_id = _resolve(client, ref) if ref else None
+    is_listening = False
+    for frame in client.listen(session_id):
+        if frame.get("type") == "EventsLost":
+            output.notice(f"{frame.get('count', 0)} messages lost: this reader was too slow")
+        elif frame.get("type") == "Event":
+            _show_event(frame, output.wants_json(args))
+        elif is_listening:
+            output.notice("the node's worker was replaced; messages in between may be missing")
+        else:
+            is_listening = True
+            output.notice("listening for messages...")
+    return 0
+
+
+def arrange(answer: dict[str, Any], session_id: int) -> list[dict[str, Any]]:
+    """Return an inbox in the order to show it: what waits for this session, then all else by time.
+
+    A reply follows its request. Requests get a `state`: open, answered, or closed when no reply
+    will come; tokens are taken out. `answer` is a MsgReadResult.
+    """
+    letters = [_without_token(letter) for letter in answer.get("messages") or []]
+    replies = {x.get("request_id"): x for x in letters if x.get("type") == "message.reply"}
+    listed = answer.get("open_requests")
+    waiting = [_without_token(letter) for letter in listed or []]
+    for letter in letters:
+        if listed is None and _is_unanswered(letter, session_id, replies):
+            # A node of another make: what has no reply is open.
+            waiting.append(letter)
+    waiting_ids = {letter.get("request_id") for letter in waiting}
+    arranged = [{**letter, "state": "open"} for letter in waiting]
+    asked = {x.get("request_id") for x in letters if x.get("type") == "message.request"}
+    for letter in letters:
+        request_id = letter.get("request_id")
+        if letter.get("type") == "message.request":
+            if request_id in waiting_ids:
+                continue
+            found = replies.get(request_id)
+            state = "answered" if found else "open" if letter.get("open") else "closed"
+            arranged += [{**letter, "state": state}, *([found] if found else [])]
+        elif letter.get("type") != "message.reply" or request_id not in asked:
+            arranged.append(letter)
+    for letter in arranged:
+        letter.pop("open", None)
+    return arranged
+
+
+def _is_unanswered(letter: dict[str, Any], session_id: int, replies: dict[Any, Any]) -> bool:
+    return (
+        letter.get("type") == "message.request"
+        and letter.get("to") == session_id
+        and letter.get("request_id") not in replies
+    )
+
+
+def _without_token(letter: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in letter.items() if key != "reply_token"}
+
+
+def _inbox_line(letter: dict[str, Any]) -> str:
+    kind, body = letter.get("type"), _shown(letter.get("body") or "")
+    sender, recipient = _label(letter, "from"), _label(letter, "to")
+    if kind == "message.reply":
+        return f"REPLY {sender} (req={letter.get('request_id', '')}): {body}"
+    if kind != "message.request":
+        return f"{sender} → {recipient}: {body}"
+    word = "REQUEST"
+    if letter.get("state") == "open":
+        word = "OPEN REQUEST (caller gone)" if letter.get("caller_gone") else "OPEN REQUEST"
+    return f"{word} {sender} → {recipient} (req={letter.get('request_id', '')}): {body}"
+
+
+def _show_event(frame: dict[str, Any], as_json: bool) -> None:
+    event = dict(frame.get("event") or {})
+    event["data"] = data = _without_token(event.get("data") or {})
+    if as_json:
+        shown = output.compact_json({"session_id": frame.get("session_id", 0), **event})
+        output.write(shown + "\n", flush=True)
+        return
+    sender, recipient, body = _label(data, "from"), _label(data, "to"), _shown(data.get("body", ""))
+    request_id = data.get("request_id", "")
+    if event.get("type") == "message.request":
+        text = f"[{sender} → {recipient}] REQUEST ({request_id}): {body}"
+    elif event.get("type") == "message.reply":
+        text = f"[{sender}] REPLY ({request_id}): {body}"
+    else:
+        text = f"[{sender} → {recipient}] {body}"
+    output.write(text + "\n", flush=True)
+
+
+def _label(letter: dict[str, Any], kind: str) -> str:
+    """Return the name of the sender or recipient, else its id; 0 is nobody."""
+    return str(letter.get(f"{kind}_name") or letter.get(kind) or 0)
+
+
+def _shown(body: str) -> str:
+    """Return a body that can do nothing to a terminal."""
+    if body.isprintable():
+        return body
+    from codewire.term.paste import harmless
+
+    return harmless(body)
+
+
+def _show_note(answer: dict[str, Any]) -> None:
+    if answer.get("note"):
+        output.notice(str(answer["note"]))
+
+
+def _resolve(client: Client, ref: str) -> int:
+    from codewire.client.addressing import resolve_session
+
+    return resolve_session(client, ref)
+
+
+def _sender(args: dict[str, Any], client: Client) -> int | None:
+    return _resolve(client, args["--from"]) if args["--from"] else _own_session(client)
+
+
+def _own_session(client: Client) -> int | None:
+    """Return the session this command runs in; its id means nothing to another node."""
+    text = os.environ.get("CW_SESSION_ID", "")
+    if not client.target.is_local or not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return None
+    return int(text) or None
+
+
+def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
+    """Return client and reference for a session whose messages are to be read."""
+    client, found = context.locate(ref) if ref else (context.client(), "")
+    if args["--grant"] and ":" not in ref:
+        raise UsageError(
+            "--grant is only valid with a remote session locator like <node>:<session>"
+        )
+    return client, found
+
+
+def _tail(text: str) -> int:
+    """Return how many messages to show, 0 for all."""
+    try:
+        count = int(text) if len(text) <= 11 else MAX_TAIL + 1
+    except ValueError:
+        count = MAX_TAIL + 1
+    if count > MAX_TAIL:
+        from codewire.wire.texts import go_quote
+
+        where = f'invalid argument {go_quote(text)} for "-t, --tail" flag'
+        raise UsageError(f"{where}: must be a whole number up to {MAX_TAIL}")
+    return max(count, ALL)
