@@ -130,10 +130,10 @@ def _text(value: bytes) -> str:
 
 def _json(entry: dict[str, Any]) -> dict[str, Any]:
     """Return an entry with its value as text, or as `value_base64` when it is none."""
-    shown = {key: value for key, value in entry.items() if key != "value"}
     try:
-        return {**shown, "value": entry["value"].decode()}
+        return {**entry, "value": entry["value"].decode()}
     except UnicodeDecodeError:
         from codewire.wire.control import encode_bytes
 
+        shown = {key: value for key, value in entry.items() if key != "value"}
         return {**shown, "value_base64": encode_bytes(entry["value"])}

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 def mcp_server(args: dict[str, Any], context: Context) -> int:
     """Serve the Model Context Protocol on stdin and stdout, for an AI agent to drive Codewire.
 
-    Register it with an agent once, for example:
-      claude mcp add --scope user codewire -- cw mcp-server
-
     A local node is started when none runs. Ends when stdin does.
 
     Usage:
-      cw mcp-server
+      cw mcp-server [options]
+
+    Examples:
+      claude mcp add --scope user codewire -- cw mcp-server
+      claude mcp add codewire -- cw mcp-server
     """
     from codewire.mcp.server import main
 

@@ -37,6 +37,10 @@ class TextReader:
             limit = min(limit, max(0, until - self._cursor.offset))
         chunk = self._cursor.read(limit)
         data = chunk.data
+        if chunk.gap:
+            # What a sequence or a character began before the gap does not go on after it.
+            self._decoder = Utf8Stream()
+            self._stripper = AnsiStripper() if self._stripper is not None else None
         if self._stripper is not None:
             data = self._stripper.feed(data)
         return self._decoder.feed(data), chunk.gap, bool(chunk.data or chunk.gap)

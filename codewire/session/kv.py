@@ -70,8 +70,8 @@ class KeyValues:
             if added > 0 and self._bytes + added > MAX_TOTAL_BYTES:
                 self._drop_expired()
                 if self._bytes + added > MAX_TOTAL_BYTES:
-                    size = MAX_TOTAL_BYTES >> 20
-                    raise RequestError(f"the key-value store is full ({size} MiB): delete some keys")
+                    limit = f"{MAX_TOTAL_BYTES >> 20} MiB"
+                    raise RequestError(f"the key-value store is full ({limit}): delete some keys")
             self._write(place, entry)
 
     def get(self, namespace: str, key: str) -> bytes | None:

@@ -239,8 +239,8 @@ def test_every_help_text_is_well_formed(name: str) -> None:
 def test_every_usage_is_read_by_docopt(name: str) -> None:
     _, doc, _ = table.load(table.TABLE[name])
     trailer = ["true"] if " -- <command>" in doc else None
-    words = ["word"] if "> " in usage.usage_text(doc) + " " and trailer is None else []
-    words = words if " [<" not in usage.usage_text(doc) or "<session> [" in doc else []
+    needed = [word for word in usage.usage_text(doc).split("\n")[1].split() if word[0] == "<"]
+    words = [] if trailer else ["word"] * len(needed)
     args = usage.match(doc, usage.scan(words, usage.command_options(doc)), trailer)
     assert {option.long for option in usage.command_options(doc)} <= set(args)
 

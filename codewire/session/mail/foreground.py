@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
