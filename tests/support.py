@@ -113,6 +113,16 @@ class Home:
         self.node.send_signal(signal.SIGTERM)
         return self.node.wait(STOP_TIMEOUT)
 
+    def kill_worker(self) -> int:
+        """SIGKILL the worker that answers now; return its pid once all of it is gone.
+
+        Until then one of its threads may still accept a client, whom it will never answer.
+        """
+        pid = self.worker_pid
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid), 10, "the worker is gone")
+        return pid
+
     def node_output(self) -> str:
         """Return what nodes of this home have said on stderr and in node.log."""
         texts = []

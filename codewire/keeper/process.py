@@ -169,6 +169,8 @@ class Keeper:
         if self._stop_deadline is None:
             say("WARN", f"worker ended pid={self._worker_pid} restart_in={pause:.2f}s")
             self._start_worker_at = time.monotonic() + pause
+        elif self._stop_deadline > time.monotonic():
+            self._stop_without_worker()
 
     def _replace_worker(self) -> None:
         """End the worker (SIGHUP, `cw node restart`); losing its link starts the next one."""
@@ -283,6 +285,7 @@ class Keeper:
         self._limit = FileLimit(*message["file_limit"])
         self._worker_pid = message["worker_pid"]
         self._worker_started = time.monotonic()
+        self._worker_ready = True
         write_pid(self._paths.pid)
         say("WARN", f"keeper replaced pid={os.getpid()} worker_pid={self._worker_pid}")
 
@@ -323,8 +326,15 @@ class Keeper:
         self._stop_deadline = time.monotonic() + STOP_SECONDS
         if self._link is not None:
             self._link.send({"op": "stop"})
+        else:
+            self._stop_without_worker()
+
+    def _stop_without_worker(self) -> None:
+        """Leave it to the next worker, which writes it down too; unless workers do not even start."""
+        if self._worker_ready:
+            self._start_worker_at = time.monotonic()
             return
-        # Without a worker there is nobody to climb the ladder: one polite signal, then the end.
+        # Nobody to climb the ladder: one polite signal, then the end.
         self._start_worker_at = None
         self._stop_deadline = time.monotonic() + 2.0
         self._signal_all(signal.SIGTERM)
@@ -332,7 +342,8 @@ class Keeper:
 
     def _may_stop(self, now: float) -> bool:
         assert self._stop_deadline is not None
-        idle = self._link is None and all(c.exit for c in self._children.values())
+        is_alone = self._link is None and self._start_worker_at is None
+        idle = is_alone and all(child.exit for child in self._children.values())
         return idle or now >= self._stop_deadline
 
     def _signal_all(self, number: int) -> None:

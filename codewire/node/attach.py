@@ -28,7 +28,8 @@ def history_offset(session: Session, cursor: Cursor, request: Message) -> int:
     if request.get("include_history") is False:
         return cursor.log.end
     lines = request.get("history_lines")
-    return cursor.log.first if lines is None else cursor.log.line_start(lines)
+    # From 0, so that a reader of everything is told when its beginning is gone.
+    return 0 if lines is None else cursor.log.line_start(lines)
 
 
 def attach(node: Node, stream: FrameStream, request: Message) -> None:

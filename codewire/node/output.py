@@ -88,7 +88,7 @@ def _tail_offset(cursor: Cursor, request: Message) -> int:
     if request.get("from_offset") is not None:
         return min(int(request["from_offset"]), cursor.log.end)
     tail = request.get("tail")
-    return cursor.log.first if tail is None else cursor.log.line_start(tail)
+    return 0 if tail is None else cursor.log.line_start(tail)
 
 
 def _send_once(

@@ -68,7 +68,8 @@ def pieces(home: Home, number: int, offset: int = 0) -> tuple[list[tuple[int, by
     found: list[tuple[int, bytes]] = []
     with home.connect() as connection:
         connection.send_control({"type": "Attach", "id": number, "from_offset": offset})
-        at = connection.receive_control()["offset"]
+        assert connection.receive_control()["type"] == "Attached"
+        at = offset
         found.append((at, b""))
         while at < end:
             kind, payload = connection.receive() or (0, b"{}")
@@ -114,7 +115,7 @@ def test_a_full_disk_costs_output_but_no_session(small_disk: Home) -> None:
     assert refused["type"] in ("Launched", "Error")
 
     # The worker dies on the full disk: offsets stay what they are.
-    os.kill(home.worker_pid, signal.SIGKILL)
+    home.kill_worker()
     printed_to(home, number, full)
     ask(home, number, 500)
     printed_to(home, number, full + 500 * LINE)
@@ -144,7 +145,7 @@ def test_a_full_disk_costs_output_but_no_session(small_disk: Home) -> None:
     assert home.session(number)["output_lines"] >= 1000
 
     # And so it stays once it is over, also for the next worker.
-    os.kill(home.worker_pid, signal.SIGKILL)
+    home.kill_worker()
     assert pieces(home, number) == (found, total)
 
 
@@ -161,7 +162,7 @@ def test_a_worker_killed_when_space_comes_back(small_disk: Home) -> None:
     number = start_printer(home)
     ask(home, number, 15_000)
     printed_to(home, number, len(printer.READY) + 15_000 * LINE)
-    os.kill(home.worker_pid, signal.SIGKILL)
+    home.kill_worker()
     ballast(home).unlink()
     ask(home, number, 2000)
     total = len(printer.READY) + 17_000 * LINE
@@ -203,7 +204,7 @@ def test_a_log_stays_within_its_budget(home: Home, runtime: str) -> None:
     tail = home.request({"type": "Logs", "id": number, "tail": 2})
     assert str(tail["data"]).encode() == printer.lines(1, 39_998, 2)
 
-    os.kill(home.worker_pid, signal.SIGKILL)
+    home.kill_worker()
     assert pieces(home, number) == (found, total)
     ask(home, number, 4000)
     total += 4000 * LINE
@@ -221,10 +222,12 @@ def test_a_log_stays_within_its_budget(home: Home, runtime: str) -> None:
 
 def finished_sessions(home: Home, count: int) -> dict[int, bytes]:
     """Run some sessions to their end; return their logs by id."""
-    numbers = [home.launch("/bin/sh", "-c", f"echo session {n}; exit {n}") for n in range(count)]
-    for number in numbers:
+    logs = {}
+    for n in range(count):
+        number = home.launch("/bin/sh", "-c", f"echo session {n}; exit {n}")
         home.wait_finished(number)
-    return {number: home.log(number) for number in numbers}
+        logs[number] = home.log(number)
+    return logs
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "one bad entry", "null", "deep"])
@@ -287,7 +290,7 @@ def test_sessions_lost_with_the_whole_node(home: Home, runtime: str) -> None:
     lost = home.launch("/bin/sh", "-c", "echo before; exec cat")
     wait_until(lambda: home.log(lost) == b"before\r\n", 10, "it has printed")
     path = Path(home.data_dir, "sessions.json")
-    wait_until(lambda: "running" in path.read_text() and "(4)" in path.read_text(), 10, "is saved")
+    wait_until(lambda: path.exists() and len(json.loads(path.read_text())) == 2, 10, "it is saved")
     keeper, worker, pid = home.keeper_pid, home.worker_pid, home.session(lost)["pid"]
     # Stopped first: else the worker would start a keeper, or the keeper a worker.
     for target, number in [(worker, signal.SIGSTOP), (keeper, signal.SIGKILL)]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +64,7 @@ def test_a_grandchild_may_keep_the_terminal(node: Home) -> None:
     assert node.log(number) == b"early\r\n"
     Path(node.path, "go").touch()
     wait_until(lambda: node.log(number) == b"early\r\nlate\r\n", 10, "the late line is logged")
-    os.kill(node.worker_pid, signal.SIGKILL)
+    node.kill_worker()
     Path(node.path, "on").touch()
     wait_until(lambda: node.log(number).endswith(b"late\r\nlast\r\n"), 10, "the last one is too")
     wait_until(lambda: not is_alive(grandchild), 10, "the grandchild ends")

@@ -17,14 +17,6 @@ SESSIONS = 50
 KILLS = 20
 
 
-def kill_worker(home: Home) -> int:
-    """SIGKILL the worker that answers now; return its pid once it is gone."""
-    pid = home.worker_pid
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), 10, "the worker is gone")
-    return pid
-
-
 def kill_keeper(home: Home) -> int:
     """SIGKILL the keeper; return its pid once a successor holds every terminal."""
     old = home.keeper_pid
@@ -109,7 +101,7 @@ def test_killed_workers_lose_nothing(node: Home) -> None:
             20,
             "the flood flows",
         )
-        kill_worker(node)
+        node.kill_worker()
     flood.end()
 
     damaged = [
@@ -207,14 +199,14 @@ def test_keeper_and_worker_killed_in_turn(node: Home) -> None:
         code = 20 + turn
         waiting[node.launch("/bin/sh", "-c", f"read line; exit {code}")] = code
         kill_keeper(node)
-        kill_worker(node)
+        node.kill_worker()
         code = 30 + turn
         short = node.launch("/bin/sh", "-c", f"echo {code}; exit {code}")
         assert node.wait_finished(short)["exit_code"] == code
         assert node.log(short) == f"{code}\r\n".encode()
     # Started by the keeper that lives now: known.
     known = node.launch("/bin/sh", "-c", "read line; exit 40")
-    kill_worker(node)
+    node.kill_worker()
     for number in (*waiting, known):
         node.request({"type": "SendInput", "id": number, "data": "Cg=="})
     assert node.wait_finished(known)["exit_code"] == 40
@@ -265,3 +257,20 @@ def test_restart_on_request_disturbs_nobody(node: Home, times: int) -> None:
     total = int(wait_until(lambda: _read(node, "total"), 10, "the printer ends"))
     assert follower.join() == printer.lines(2, 0, total)
     assert follower.notice == "session completed (0)"
+
+
+def test_a_stop_survives_the_death_of_the_worker(node: Home) -> None:
+    """The next worker ends the sessions, and writes it down."""
+    number = node.launch("cat")
+    pid, worker = node.session(number)["pid"], node.worker_pid
+    # Stopped, it gets the order to end everything and does nothing about it.
+    os.kill(worker, signal.SIGSTOP)
+    assert node.node is not None
+    node.node.send_signal(signal.SIGTERM)
+    wait_until(lambda: "shutting down" in node.node_output(), 10, "the keeper has the signal")
+    os.kill(worker, signal.SIGKILL)
+    assert node.node.wait(10) == 0
+    assert not is_alive(pid)
+    node.start_node()
+    info = node.session(number)
+    assert (info["status"], info["end_reason"]) == ("killed", "killed")

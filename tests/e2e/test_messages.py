@@ -1,0 +1,561 @@
+"""Messages, requests and replies between sessions: nothing lost, nothing twice, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewire.client import Client
+from codewire.errors import RequestError, RequestTimedOut
+from tests.support import Home, wait_until
+
+
+def mail_file(home: Home, session_id: int) -> Path:
+    return Path(home.data_dir, "sessions", str(session_id), "messages.jsonl")
+
+
+def lines(home: Home, session_id: int, kind: str = "") -> list[dict[str, Any]]:
+    """Return the events in a session's messages.jsonl."""
+    events = [json.loads(line) for line in mail_file(home, session_id).read_text().splitlines()]
+    return [event for event in events if kind in ("", event["type"])]
+
+
+def sleeper(home: Home, name: str, **fields: Any) -> int:
+    return home.launch("sleep", "600", name=name, **fields)
+
+
+def open_requests(client: Client, session: int) -> list[dict[str, Any]]:
+    found = client.read_messages(session)["open_requests"]
+    assert isinstance(found, list)
+    return found
+
+
+def wait_for_request(client: Client, session: int) -> dict[str, Any]:
+    """Return the first request that is open in an inbox, once there is one."""
+    wait_until(lambda: bool(open_requests(client, session)), 10, "a request is there")
+    return open_requests(client, session)[0]
+
+
+def kill_worker(home: Home) -> None:
+    """SIGKILL the worker and wait until the next one answers."""
+    old = home.worker_pid
+    os.kill(old, signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        try:
+            return home.worker_pid != old
+        except (AssertionError, ConnectionError):
+            return False
+
+    wait_until(is_replaced, 20, "another worker answers")
+
+
+class Asking(threading.Thread):
+    """A request in a thread of its own: `answer` or `error` once it has ended."""
+
+    def __init__(self, client: Client, *args: Any, **options: Any) -> None:
+        super().__init__(daemon=True)
+        self.answer: dict[str, Any] = {}
+        self.error: Exception | None = None
+        self._call = lambda: client.request(*args, **options)
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.answer = self._call()
+        except RequestError as error:
+            self.error = error
+
+    def result(self) -> dict[str, Any]:
+        self.join(20)
+        assert not self.is_alive() and self.error is None, self.error
+        return self.answer
+
+    def failure(self) -> str:
+        self.join(20)
+        assert not self.is_alive() and self.error is not None, self.answer
+        return str(self.error)
+
+
+# Messages
+
+
+def test_a_message_is_in_both_inboxes_and_told_once(node: Home) -> None:
+    a, b = sleeper(node, "planner"), sleeper(node, "coder")
+    with node.connect() as everyone, node.connect() as one, node.connect() as subscriber:
+        assert everyone.request({"type": "MsgListen"}) == {"type": "MsgListenAck"}
+        assert one.request({"type": "MsgListen", "id": a}) == {"type": "MsgListenAck"}
+        subscriber.request({"type": "Subscribe", "event_types": ["direct.message"]})
+        sent = node.request({"type": "MsgSend", "id": a, "to_name": "@coder", "body": "hé <&>"})
+        assert sent["type"] == "MsgSent" and sent["message_id"].startswith("msg_")
+        last = node.request({"type": "MsgSend", "id": b, "to_id": a, "body": "last"})
+        for connection in (everyone, one, subscriber):
+            frames = [connection.receive_control(), connection.receive_control()]
+            ids = [frame["event"]["data"]["message_id"] for frame in frames]
+            assert ids == [sent["message_id"], last["message_id"]]
+            assert ("subscription_id" in frames[0]) == (connection is subscriber)
+    expected = {
+        "message_id": sent["message_id"],
+        "timestamp": sent["status"],
+        "from": a,
+        "from_name": "planner",
+        "to": b,
+        "to_name": "coder",
+        "body": "hé <&>",
+        "type": "direct.message",
+    }
+    for request in ({"id": a}, {"id": b}, {"to_name": "coder"}):
+        answer = node.request({"type": "MsgRead", **request})
+        assert answer["messages"][0] == expected
+    assert lines(node, a) == lines(node, b)
+
+
+def test_a_message_to_oneself_is_kept_once(node: Home) -> None:
+    a = sleeper(node, "a")
+    node.request({"type": "MsgSend", "id": a, "to_id": a, "body": "note"})
+    assert len(lines(node, a)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "either to_id or to_name required"),
+        ({"to_name": "@"}, "either to_id or to_name required"),
+        ({"to_id": 77}, "recipient session 77 not found"),
+        ({"to_name": "ghost"}, 'no session named "ghost"'),
+        ({"to_id": 1, "id": 99}, "sender session 99 not found"),
+        ({"to_id": 1, "delivery": "auto"}, 'unknown delivery mode "auto": use inbox, pty or both'),
+        ({"to_id": 1, "body": "x" * 65537}, "message body too large: 65537 bytes (at most 65536)"),
+        ({"to_id": 1, "body": "é" * 32769}, "message body too large: 65538 bytes (at most 65536)"),
+        ({"to_id": 2}, "session 2 is not running"),
+        ({"to_id": 2, "delivery": "pty"}, "session 2 is not running"),
+        ({"to_id": 3}, "group policy forbids {} delivery to this session"),
+        ({"to_id": 3, "id": 1}, "group policy forbids {} delivery to this session"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["MsgSend", "MsgRequest"])
+def test_refused_at_once(crowd: Home, kind: str, fields: dict[str, Any], text: str) -> None:
+    answer = crowd.request({"type": kind, "body": "x", **fields})
+    expected = text.format("msg" if kind == "MsgSend" else "request")
+    assert answer["type"] == "Error" and answer["message"].startswith(expected), answer
+    assert not lines(crowd, 1)
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Any:
+    """A node with session 1 running, 2 finished, 3 and 4 in a group, and 5 in it without a name."""
+    home = Home()
+    try:
+        home.start_node()
+        sleeper(home, "one")
+        home.wait_finished(home.launch("true"))
+        sleeper(home, "three", tags=["x", " group: mesh "])
+        sleeper(home, "four", tags=["group:other", "group:mesh"])
+        home.launch("sleep", "600", tags=["group:mesh"])
+        yield home
+    finally:
+        home.close()
+
+
+@pytest.mark.parametrize(("sender", "recipient"), [(4, 3), (5, 3), (0, 5), (3, 1)])
+def test_groups_let_members_talk(crowd: Home, sender: int, recipient: int) -> None:
+    answer = crowd.request(
+        {"type": "MsgSend", "id": sender, "to_id": recipient, "body": "x", "delivery": "inbox"}
+    )
+    assert answer["type"] == "MsgSent", answer
+    mail_file(crowd, 1).write_text("")
+
+
+def test_a_body_of_64_kib_and_foreign_lines_of_any_length(node: Home) -> None:
+    a = sleeper(node, "a")
+    body = "\x01" * 65536
+    node.request({"type": "MsgSend", "to_id": a, "body": body})
+    with mail_file(node, a).open("a") as file:
+        huge = {"message_id": "m", "from": 0, "to": a, "body": "y" * (6 << 20)}
+        file.write(json.dumps({"timestamp": "t", "type": "direct.message", "data": huge}) + "\n")
+        file.write('{"type":"direct.message","data":7}\nnot json\n\n{"timestamp":"torn')
+    node.request({"type": "MsgSend", "to_id": a, "body": "after"})
+    messages = node.request({"type": "MsgRead", "id": a, "tail": 0})["messages"]
+    assert [message["body"] for message in messages] == [body, "after"]
+
+
+def test_tail_and_what_is_too_much_for_one_answer(node: Home) -> None:
+    a = sleeper(node, "a")
+    for number in range(60):
+        node.request({"type": "MsgSend", "to_id": a, "body": f"{number:02} " + "z" * 50})
+    bodies = [m["body"][:2] for m in node.request({"type": "MsgRead", "id": a})["messages"]]
+    assert bodies == [f"{number:02}" for number in range(10, 60)]
+    answer = node.request({"type": "MsgRead", "id": a, "tail": 3})
+    assert [m["body"][:2] for m in answer["messages"]] == ["57", "58", "59"]
+    assert len(node.request({"type": "MsgRead", "id": a, "tail": 0})["messages"]) == 60
+    for number in range(80):
+        node.request({"type": "MsgSend", "to_id": a, "body": f"{number:02}" + "w" * 65000})
+    answer = node.request({"type": "MsgRead", "id": a, "tail": 0})
+    assert answer["cut"] is True and answer["messages"][-1]["body"].startswith("79")
+
+
+def test_a_finished_session_can_still_be_read(node: Home) -> None:
+    a = sleeper(node, "a")
+    node.request({"type": "MsgSend", "to_id": a, "body": "kept"})
+    node.request({"type": "Kill", "id": a})
+    assert node.stop_node() == 0
+    node.start_node()
+    answer = node.request({"type": "MsgRead", "to_name": "a"})
+    assert [message["body"] for message in answer["messages"]] == ["kept"]
+    assert node.request({"type": "MsgRead"})["message"] == "session id or name required"
+    assert node.request({"type": "MsgRead", "id": 9})["message"] == "session 9 not found"
+
+
+def test_the_same_message_sent_twice_arrives_once(node: Home) -> None:
+    a = sleeper(node, "a")
+    request = {"type": "MsgSend", "to_id": a, "body": "x", "request_key": "k1"}
+    first = node.request(request)["message_id"]
+    assert node.request(request)["message_id"] == first
+    kill_worker(node)
+    assert node.request(request)["message_id"] == first
+    assert node.request({**request, "request_key": "k2"})["message_id"] != first
+    assert len(lines(node, a)) == 2
+
+
+def test_a_full_disk_is_an_error_not_a_loss(node: Home) -> None:
+    a = sleeper(node, "a")
+    mail_file(node, a).unlink()
+    mail_file(node, a).mkdir()
+    for kind in ("MsgSend", "MsgRequest"):
+        answer = node.request({"type": kind, "to_id": a, "body": "x"})
+        assert "could not be stored" in answer["message"], answer
+
+
+# Requests and replies
+
+
+def test_request_and_reply(node: Home) -> None:
+    a, b = sleeper(node, "planner"), sleeper(node, "coder")
+    client = node.client()
+    with node.connect() as listener:
+        listener.request({"type": "MsgListen", "id": a})
+        asking = Asking(client, b, "ready?", sender=a, delivery="inbox")
+        seen = listener.receive_control()["event"]
+        assert seen["type"] == "message.request" and seen["data"]["reply_token"].startswith("rpl_")
+        request_id = seen["data"]["request_id"]
+        for fields, text in (
+            ({}, "missing sender identity or reply_token"),
+            ({"id": 0, "reply_token": " "}, "missing sender identity or reply_token"),
+            ({"id": a}, f'request "{request_id}" may only be replied to by session {b}'),
+            ({"reply_token": "rpl_x"}, f'invalid reply token for request "{request_id}"'),
+            ({"request_id": "", "id": b}, "missing request_id"),
+            ({"request_id": "req_x", "id": b}, 'no pending request with ID "req_x"'),
+        ):
+            reply = {"type": "MsgReply", "request_id": request_id, "body": "no", **fields}
+            assert node.request(reply)["message"] == text
+        accepted = node.request(
+            {
+                "type": "MsgReply",
+                "request_id": request_id,
+                "body": "yes",
+                "reply_token": seen["data"]["reply_token"],
+            }
+        )
+        assert accepted == {"type": "MsgReplySent", "request_id": request_id}
+        answer = asking.result()
+        assert answer["reply_body"] == "yes" and answer["request_id"] == request_id
+        assert (answer["from_id"], answer["from_name"]) == (b, "coder")
+        told = listener.receive_control()["event"]
+        assert told["type"] == "message.reply"
+        assert told["data"] == {
+            "request_id": request_id,
+            "from": b,
+            "from_name": "coder",
+            "body": "yes",
+        }
+    again = {"type": "MsgReply", "request_id": request_id, "body": "again", "id": b}
+    assert node.request(again)["message"] == f'no pending request with ID "{request_id}"'
+    for session in (a, b):
+        kinds = [m["type"] for m in client.read_messages(session)["messages"]]
+        assert kinds == ["message.request", "message.reply"]
+    assert not open_requests(client, b)
+
+
+def test_a_request_nobody_waits_for_stays_open(node: Home) -> None:
+    a, b = sleeper(node, "a"), sleeper(node, "b")
+    client = node.client()
+    with pytest.raises(RequestTimedOut, match=r"^request req_\S+ timed out after 1s$") as caught:
+        client.request(b, "slow?", sender=a, timeout_seconds=1, delivery="inbox")
+    (waiting,) = open_requests(client, b)
+    assert waiting["request_id"] == caught.value.request_id and waiting["caller_gone"]
+    assert client.reply(waiting["request_id"], "at last", sender=b)["note"]
+    assert client.read_messages(a)["messages"][-1]["body"] == "at last"
+
+
+def test_a_caller_that_hangs_up_is_marked_gone(node: Home) -> None:
+    b = sleeper(node, "b")
+    client = node.client()
+    with node.connect() as caller:
+        caller.send_control({"type": "MsgRequest", "to_id": b, "body": "?"})
+        assert "caller_gone" not in wait_for_request(client, b)
+    wait_until(lambda: "caller_gone" in open_requests(client, b)[0], 10, "the caller is gone")
+
+
+def test_a_recipient_that_ends_fails_its_requests(node: Home) -> None:
+    b = sleeper(node, "b")
+    client = node.client()
+    asking = Asking(client, b, "?")
+    request_id = wait_for_request(client, b)["request_id"]
+    client.kill(b)
+    assert asking.failure().startswith(f"session {b} is not running: it ended before it replied")
+    assert client.read_messages(b)["open_requests"] == []
+    with pytest.raises(RequestError, match="no pending request"):
+        client.reply(request_id, "late", sender=b)
+
+
+def test_a_request_outlives_worker_and_node(node: Home) -> None:
+    a, b = sleeper(node, "a"), sleeper(node, "b")
+    client = node.client()
+    asking = Asking(client, b, "?", sender=a, delivery="inbox", timeout_seconds=60)
+    request_id = wait_for_request(client, b)["request_id"]
+    os.kill(node.worker_pid, signal.SIGKILL)
+    wait_until(lambda: "caller_gone" not in open_requests(client, b)[0], 10, "the caller is back")
+    os.kill(node.worker_pid, signal.SIGKILL)
+    client.reply(request_id, "still here", sender=b)
+    assert asking.result()["reply_body"] == "still here"
+    assert len(lines(node, b)) == len(lines(node, a)) == 2
+
+
+def test_a_reply_is_kept_for_a_caller_that_lost_its_worker(node: Home) -> None:
+    b = sleeper(node, "b")
+    question = {"type": "MsgRequest", "to_id": b, "body": "?", "request_key": "key"}
+    client = node.client()
+    with node.connect() as caller:
+        caller.send_control(question)
+        request_id = wait_for_request(client, b)["request_id"]
+    reply = {
+        "type": "MsgReply",
+        "request_id": request_id,
+        "id": b,
+        "body": "yes",
+        "request_key": "r",
+    }
+    for _ in range(2):
+        assert node.request(reply)["type"] == "MsgReplySent"
+        kill_worker(node)
+        answer = node.request(question)
+        assert (answer["type"], answer["reply_body"]) == ("MsgRequestResult", "yes")
+    assert len(lines(node, b)) == 2
+
+
+def test_what_was_journalled_last_is_finished_after_a_kill(node: Home) -> None:
+    a, b = sleeper(node, "a"), sleeper(node, "b")
+    client = node.client()
+    asking = Asking(client, b, "?", sender=a, delivery="inbox")
+    request_id = wait_for_request(client, b)["request_id"]
+    client.reply(request_id, "yes", sender=b)
+    asking.result()
+    # As if the worker had been killed after the journal line, before the inboxes.
+    for session in (a, b):
+        text = mail_file(node, session).read_text().splitlines(keepends=True)
+        mail_file(node, session).write_text(text[0])
+    os.kill(node.worker_pid, signal.SIGKILL)
+    for session in (a, b):
+        kinds = [m["type"] for m in client.read_messages(session)["messages"]]
+        assert kinds == ["message.request", "message.reply"]
+
+
+def test_200_requests_among_50_sessions_while_the_worker_is_killed_twice(node: Home) -> None:
+    sessions = [sleeper(node, f"s{number}") for number in range(50)]
+    client = node.client()
+    answered: list[str] = []
+
+    def answer_all() -> None:
+        def look(session: int) -> None:
+            for request in open_requests(client, session):
+                client.reply(request["request_id"], f"re {request['body']}", sender=session)
+                answered.append(request["request_id"])
+
+        with ThreadPoolExecutor(4) as pool:
+            while len(answered) < 200:
+                list(pool.map(look, sessions))
+
+    asking = [
+        Asking(
+            client,
+            sessions[number % 50],
+            f"question {number}",
+            sender=sessions[(number * 7 + 1) % 50],
+            timeout_seconds=90,
+            delivery="inbox",
+        )
+        for number in range(200)
+    ]
+    answering = threading.Thread(target=answer_all, daemon=True)
+    answering.start()
+    for limit in (40, 120):
+        wait_until(lambda limit=limit: len(answered) >= limit, 60, f"{limit} are answered")
+        os.kill(node.worker_pid, signal.SIGKILL)
+    for number, thread in enumerate(asking):
+        thread.join(90)
+        assert thread.answer.get("reply_body") == f"re question {number}", thread.error
+    answering.join(20)
+    assert node.node_status()["worker_restarts"] == 2
+    requests, replies = Counter[str](), Counter[str]()
+    for session in sessions:
+        for event in lines(node, session):
+            data = event["data"]
+            if event["type"] == "message.request" and data["to"] == session:
+                requests[data["request_id"]] += 1
+            elif event["type"] == "message.reply" and data["from"] == session:
+                replies[data["request_id"]] += 1
+    assert len(requests) == 200 and set(requests.values()) == {1}
+    assert replies == requests
+
+
+def test_listener_inbox_and_file_agree_on_1000_messages(node: Home) -> None:
+    sessions = [sleeper(node, f"s{number}") for number in range(4)]
+    client = node.client()
+    heard: list[dict[str, Any]] = []
+    is_listening = threading.Event()
+
+    def listen() -> None:
+        for frame in client.listen():
+            if frame["type"] == "Event":
+                heard.append(frame["event"]["data"])
+            is_listening.set()
+            if len(heard) == 1000:
+                return
+
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
+    assert is_listening.wait(10)
+
+    def send(number: int) -> None:
+        sender, recipient = sessions[number % 4], sessions[(number // 4) % 4]
+        client.msg(recipient, f"message {number}", sender=sender, delivery="inbox")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, range(1000)))
+    listening.join(20)
+    assert sorted(int(data["body"].split()[1]) for data in heard) == list(range(1000))
+    for session in sessions:
+        involved = [data["message_id"] for data in heard if session in (data["from"], data["to"])]
+        messages = client.read_messages(session, tail=0)["messages"]
+        assert [message["message_id"] for message in messages] == involved
+        assert [event["data"]["message_id"] for event in lines(node, session)] == involved
+
+
+def test_a_flood_of_mail_does_not_block_the_node(node: Home) -> None:
+    """While inboxes of 4 MiB are read over and over, small requests are answered soon."""
+    a = sleeper(node, "a")
+    client = node.client()
+    for _ in range(70):
+        client.msg(a, "x" * 60000)
+    is_over = threading.Event()
+
+    def read_on() -> None:
+        while not is_over.is_set():
+            client.read_messages(a, tail=0)
+
+    reading = threading.Thread(target=read_on, daemon=True)
+    reading.start()
+    slowest = 0.0
+    for _ in range(50):
+        started = time.monotonic()
+        node.request({"type": "ListSessions"})
+        slowest = max(slowest, time.monotonic() - started)
+    is_over.set()
+    reading.join(20)
+    assert slowest < 1.0
+
+
+# The command line
+
+
+def test_the_commands(home: Home) -> None:
+    for name in ("planner", "coder"):
+        home.cw("launch", name, "--", "sleep", "600")
+    done = home.cw("inbox", "coder")
+    assert (done.returncode, done.stdout) == (0, "No messages\n")
+    done = home.cw("msg", "coder", "hello\x1b[2Jthere")
+    assert done.returncode == 0 and done.stdout == ""
+    assert done.stderr.startswith("Message sent: msg_")
+    done = home.cw("msg", "-f", "planner", "--delivery=inbox", "@coder", "")
+    assert done.returncode == 0
+    asking = home.popen("request", "-f", "1", "coder", "ready?", "--delivery", "inbox")
+    client = home.client()
+    request_id = wait_for_request(client, 2)["request_id"]
+    text = home.cw("inbox", "coder").stdout.splitlines()
+    assert text[0].endswith(f"] OPEN REQUEST planner → coder (req={request_id}): ready?")
+    assert text[1].endswith("] 0 → coder: hello^[[2Jthere")
+    assert text[2].endswith("] planner → coder: ") and len(text) == 3
+    done = home.cw("reply", request_id, "yes, it is", env={"CW_SESSION_ID": "2"})
+    assert (done.returncode, done.stderr) == (0, f"Reply sent for request {request_id}\n")
+    out, err = asking.communicate(timeout=20)
+    assert (asking.returncode, out) == (0, b"[reply from coder] yes, it is\n"), err
+    for name in ("planner", "coder"):
+        text = home.cw("inbox", name, "-t", "2").stdout.splitlines()
+        assert text[0].endswith(f"] REQUEST planner → coder (req={request_id}): ready?")
+        assert text[1].endswith(f"] REPLY coder (req={request_id}): yes, it is")
+    shown = home.cw("inbox", "coder", "--json").stdout
+    assert "rpl_" not in shown
+    assert [letter.get("state") for letter in json.loads(shown)] == [None, None, "answered", None]
+
+
+def test_request_timeout_says_how_to_go_on(home: Home) -> None:
+    home.cw("launch", "coder", "--", "sleep", "600")
+    done = home.cw("request", "coder", "?", "--timeout", "1", "--raw")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, _, hint = done.stderr.splitlines()
+    assert first.startswith("Error: request req_") and first.endswith(" timed out after 1s")
+    assert hint == "Use 'cw inbox coder' to see the reply if it comes later"
+
+
+def test_listen_prints_every_kind(home: Home) -> None:
+    for name in ("planner", "coder"):
+        home.cw("launch", name, "--", "sleep", "600")
+    text = home.popen("listen")
+    lines_of_json = home.popen("listen", "--session", "planner", "--json")
+    for process in (text, lines_of_json):
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"[cw] listening for messages...\n"
+    client = home.client()
+    client.msg("coder", "nobody\nhere")
+    asking = Asking(client, "coder", "ready?", sender=1, delivery="inbox")
+    request_id = wait_for_request(client, 2)["request_id"]
+    client.reply(request_id, "yes", sender=2)
+    asking.result()
+    assert text.stdout is not None and lines_of_json.stdout is not None
+    expected = (
+        "[0 → coder] nobody\nhere\n"
+        f"[planner → coder] REQUEST ({request_id}): ready?\n"
+        f"[coder] REPLY ({request_id}): yes\n"
+    )
+    assert [text.stdout.readline().decode() for _ in range(4)] == expected.splitlines(True)
+    events = [json.loads(lines_of_json.stdout.readline()) for _ in range(2)]
+    assert [event["type"] for event in events] == ["message.request", "message.reply"]
+    assert "reply_token" not in events[0]["data"]
+
+
+def test_commands_that_cannot_work(home: Home) -> None:
+    home.cw("launch", "coder", "--", "sleep", "600")
+    for argv, text in (
+        (("msg", "ghost", "x"), 'no session named "ghost"'),
+        (("msg", "coder", "x", "-f", "ghost"), 'no session named "ghost"'),
+        (("msg", "coder"), "accepts 2 arg(s), received 1"),
+        (("msg", "coder", "x" * 65537), "message body too large: 65537 bytes (at most 65536)"),
+        (("msg", "coder", "x", "--delivery", "fax"), 'invalid argument "fax" for "--delivery"'),
+        (("reply", "req_x", "y"), "missing sender identity or reply_token"),
+        (("request", "7", "x"), "recipient session 7 not found"),
+        (("inbox", "coder", "-t", "many"), 'invalid argument "many" for "-t, --tail" flag'),
+        (("inbox", "coder", "--grant", "g"), "--grant is only valid with a remote session"),
+        (("inbox", "n:s"), 'unknown node "n"'),
+    ):
+        done = home.cw(*argv)
+        assert (done.returncode, done.stdout) == (1, ""), done
+        assert done.stderr.startswith(f"Error: {text}"), done.stderr

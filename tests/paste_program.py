@@ -1,0 +1,45 @@
+"""A full-screen program for tests: curses, raw keys, bracketed paste on.
+
+Appends what is submitted, one JSON string a line, to the file named on its command line: text from
+pastes and typed printable characters, submitted by Enter outside a paste.
+"""
+
+from __future__ import annotations
+
+import curses
+import json
+import os
+import sys
+
+START, END = b"\x1b[200~", b"\x1b[201~"
+
+
+def main(screen: curses.window) -> None:
+    curses.raw()
+    os.write(1, b"\x1b[?1;2004h")
+    screen.addstr(0, 0, "ready")
+    screen.refresh()
+    unread = bytearray()
+    text = bytearray()
+    while True:
+        unread += os.read(0, 65536)
+        while unread:
+            if unread.startswith(START):
+                end = unread.find(END)
+                if end < 0:
+                    break
+                text += unread[len(START) : end]
+                del unread[: end + len(END)]
+            elif START.startswith(unread[:6]) and len(unread) < 6:
+                break
+            elif unread[:1] in (b"\r", b"\n"):
+                del unread[:1]
+                with open(sys.argv[1], "a") as file:
+                    file.write(json.dumps(text.decode()) + "\n")
+                text.clear()
+            else:
+                text += unread[:1]
+                del unread[:1]
+
+
+curses.wrapper(main)
