@@ -28,6 +28,8 @@ class Settings(NamedTuple):
     node_name: str
     listen: str
     external_url: str
+    tls_cert: str
+    tls_key: str
     log_max_bytes: int
     keep_finished: int
     grace_seconds: float
@@ -68,6 +70,8 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         node_name=name,
         listen=_text(node, "listen", path) or env.get("CODEWIRE_LISTEN", ""),
         external_url=_text(node, "external_url", path) or env.get("CODEWIRE_EXTERNAL_URL", ""),
+        tls_cert=_text(node, "tls_cert", path),
+        tls_key=_text(node, "tls_key", path),
         log_max_bytes=_whole(node, "log_max_bytes", DEFAULT_LOG_MAX_BYTES, path),
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),

@@ -7,6 +7,7 @@ CodewireError            1
 ├── RequestError         1   the node refused a request
 │   └── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
 ├── NodeUnreachable      1   no node can be reached or started
+│   └── NodeSilent       1   a node lets clients in but does not answer
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
 ├── LaunchError          1   a session cannot be started
@@ -53,6 +54,10 @@ class RequestTimedOut(RequestError):
 
 class NodeUnreachable(CodewireError):
     """No node can be reached or started."""
+
+
+class NodeSilent(NodeUnreachable):
+    """A node lets clients in but does not answer."""
 
 
 class ConnectionLost(CodewireError):

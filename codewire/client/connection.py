@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codewire.errors import ConnectionLost, NodeUnreachable, ProtocolError, RequestError
+from codewire.errors import ConnectionLost, NodeSilent, NodeUnreachable, ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
@@ -23,6 +23,11 @@ PATIENCE = 3.0
 PAUSE = 0.05
 # Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
 FRUITLESS_LIMIT = 60
+
+# What a node answers at once unless its worker cannot start or is stuck; a worker being replaced,
+# with 1000 sessions on a busy machine, takes a second or two.
+PROMPT_REQUESTS = frozenset(("ListSessions", "GetStatus", "NodeStatus", "KVGet", "KVList"))
+PROMPT_SECONDS = 30.0
 
 Value = TypeVar("Value")
 
@@ -52,10 +57,20 @@ def receive_message(stream: FrameStream) -> dict[str, Any] | None:
 
 
 def exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the first answer to a request, None when the node went away. Closes the stream."""
+    """Return the first answer to a request, None when the node went away. Closes the stream.
+
+    Raises NodeSilent when a node that lets us in gives no answer it could give at once.
+    """
     try:
+        if request.get("type") in PROMPT_REQUESTS:
+            stream.set_timeout(PROMPT_SECONDS)
         stream.send_control(request)
         return receive_message(stream)
+    except TimeoutError as error:
+        raise NodeSilent(
+            f"the node does not answer (for {PROMPT_SECONDS:g}s); its log may say why: node.log in "
+            "its data directory; 'cw node restart' replaces its worker"
+        ) from error
     except ConnectionLost:
         return None
     finally:

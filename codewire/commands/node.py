@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from codewire import config, paths
 from codewire.commands import output
-from codewire.errors import CodewireError, ConfigError, NodeUnreachable
+from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreachable
+from codewire.wire.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 35.0
 RESTART_SECONDS = 15.0
 POLL_SECONDS = 0.02
+
+NO_NODE = "no node is running (start one with 'cw start')"
 
 
 def node(args: dict[str, Any], context: Context) -> int:
@@ -134,6 +137,7 @@ def status(args: dict[str, Any], context: Context) -> int:
         ("Sessions", f"{found['sessions_running']} running, {found['sessions_total']} in all"),
         ("Data Dir", found.get("data_dir")),
         ("Socket", found.get("socket")),
+        ("Listening", found.get("listen")),
     ]
     output.fields(pairs, width=17)
     return 0
@@ -150,15 +154,29 @@ def restart(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw node restart
     """
-    before = _ask_node(context)["worker_pid"]
-    context.client(autostart=False).node_restart()
+    if context.server:
+        context.client().node_restart()
+        output.notice("the node is being restarted")
+        return 0
+    # The keeper is asked, not the worker: a stuck worker can be replaced, too.
+    pid = _running_node()
+    moment = time.time_ns()
+    os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + RESTART_SECONDS
-    while (now := _ask_node(context)["worker_pid"]) == before:
+    while parse_timestamp((found := _ask_node(context))["worker_started_at"]) < moment:
         if time.monotonic() > deadline:
-            raise CodewireError(f"the node's worker (pid {before}) was not replaced")
+            raise CodewireError(f"the node's worker (pid {found['worker_pid']}) was not replaced")
         time.sleep(POLL_SECONDS)
-    output.notice(f"node restarted (worker pid {now})")
+    output.notice(f"node restarted (worker pid {found['worker_pid']})")
     return 0
+
+
+def _running_node() -> int:
+    """Return the keeper's pid. Raises NodeUnreachable."""
+    pid = _pid_or_zero()
+    if not pid or not _is_alive(pid) or not _is_node(pid):
+        raise NodeUnreachable(NO_NODE)
+    return pid
 
 
 def _check_config() -> None:
@@ -198,10 +216,12 @@ def _pid_or_zero() -> int:
 def _ask_node(context: Context) -> dict[str, Any]:
     try:
         return context.client(autostart=False).node_status()
+    except NodeSilent:
+        raise
     except NodeUnreachable:
         if context.server:
             raise
-        raise NodeUnreachable("no node is running (start one with 'cw start')") from None
+        raise NodeUnreachable(NO_NODE) from None
 
 
 def _read_pid_file(path: str) -> int:

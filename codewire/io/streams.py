@@ -6,11 +6,14 @@ Both ends use it. "The peer went away" is None from `receive`, ConnectionLost fr
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
 from codewire.wire.control import control_frame
 from codewire.wire.frames import DATA, FrameDecoder, encode_frame
+
+if TYPE_CHECKING:
+    from codewire.io.tls import TlsSocket
 
 RECEIVE_BYTES = 65536
 
@@ -18,7 +21,11 @@ RECEIVE_BYTES = 65536
 class FrameStream:
     """One connection, framed as spec/wire.md 2 says. Any one thread may read, any one may write."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    # A client may ask again on the same connection if it is this quick; then the node closes,
+    # since upstream does and some clients read to the end.
+    linger_seconds = 0.005
+
+    def __init__(self, sock: socket.socket | TlsSocket) -> None:
         self._sock = sock
         self._decoder = FrameDecoder()
         self._closed = False
@@ -45,7 +52,7 @@ class FrameStream:
             if frame is not None:
                 return frame
             if not self.fill():
-                self._decoder.finish()
+                self.finish()
                 return None
 
     def fill(self) -> bool:
@@ -59,6 +66,10 @@ class FrameStream:
             return False
         self._decoder.feed(data)
         return bool(data)
+
+    def finish(self) -> None:
+        """Say, after `fill` was False, that nothing more comes. Raises ProtocolError mid-frame."""
+        self._decoder.finish()
 
     def send_control(self, message: dict[str, Any]) -> None:
         """Send one control frame. Blocks until the kernel has it; raises ConnectionLost."""

@@ -190,6 +190,8 @@ class Keeper:
         elif op == "ready":
             self._worker_ready = True
         elif op == "keep":
+            if message["name"] in self._kept:
+                os.close(self._kept[message["name"]])
             self._kept[message["name"]] = fds[0]
         elif op == "restart":
             self._replace_worker()

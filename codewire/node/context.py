@@ -37,6 +37,8 @@ class Node:
     kv: KeyValues
     started_ns: int = field(default_factory=time.time_ns)
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
+    # Addresses other machines can reach this node at, as host:port; filled in by web.py.
+    listening: list[str] = field(default_factory=list)
 
     def session(self, request: Message) -> Session:
         """Return the session a request names by `id`. Raises RequestError."""
@@ -62,4 +64,5 @@ class Node:
             "sessions_total": len(everything),
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
+            "listen": ", ".join(self.listening) or None,
         }

@@ -49,10 +49,6 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
     "MsgListen": messages.listen,
 }
 
-# A client may ask again on the same connection if it is this quick; then the node closes, since
-# upstream does and some clients read to the end.
-LINGER_SECONDS = 0.005
-
 
 def accept_clients(node: Node, listener: socket.socket) -> None:
     """Serve clients for ever, each in its own greenlet or thread."""
@@ -71,7 +67,7 @@ def serve(node: Node, stream: FrameStream) -> None:
     """Serve one client until it goes or its stream ends."""
     try:
         while _serve_one(node, stream):
-            stream.set_timeout(LINGER_SECONDS)
+            stream.set_timeout(stream.linger_seconds)
     except (ConnectionLost, TimeoutError):
         pass
     finally:

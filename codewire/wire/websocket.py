@@ -242,7 +242,8 @@ class Receiver:
             self._parts += piece
             return None
         if self._parts:
-            piece = bytes(self._parts + piece)
+            self._parts += piece
+            piece = bytes(self._parts)
             self._parts = bytearray()
         message = Message(self._kind, piece)
         self._kind = 0

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from codewire.errors import RequestError
 from codewire.io.wait import give_way, spawn
 from codewire.session.input import InputClosed
 from codewire.session.lifecycle import Lifecycle
-from codewire.session.mail.foreground import foreground_shell
+from codewire.session.mail.foreground import UNKNOWN, foreground_shell
 from codewire.session.session import Session
 from codewire.term.paste import PasteMode, bracketed, plain
 
@@ -25,6 +26,9 @@ PATIENCE_SECONDS = 5.0
 MAX_WAITING = 100
 # Between a paste and Enter: some programs take keys that come in one read with it for its text.
 ENTER_DELAY_SECONDS = 0.05
+# A process that is being started has no command line for a moment.
+START_SECONDS = 0.5
+START_PAUSE_SECONDS = 0.01
 # Whether bracketed paste is on is looked up in this much of the output at most.
 SCAN_BYTES = 64 << 20
 READ_BYTES = 1 << 20
@@ -155,10 +159,16 @@ class Typist:
             raise
 
     def _shell(self, session: Session) -> str:
-        found: list[str] = []
-        if session.input is not None:
-            session.input.use(lambda fd: found.append(foreground_shell(fd, session.record.pid)))
-        return found[0] if found else ""
+        """Return the shell that reads the terminal, "" if none does. Blocks while one may start."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            found: list[str] = []
+            if session.input is not None:
+                session.input.use(partial(_look, session, found))
+            shell = found[0] if found else ""
+            if shell != UNKNOWN or time.monotonic() > deadline:
+                return shell
+            time.sleep(START_PAUSE_SECONDS)
 
     def _takes_pastes(self, session: Session) -> bool:
         """Say whether bracketed paste is on; reads what was printed since the last time."""
@@ -184,3 +194,7 @@ class Typist:
         finally:
             cursor.close()
         return mode.is_on
+
+
+def _look(session: Session, found: list[str], fd: int) -> None:
+    found.append(foreground_shell(fd, session.record.pid))

@@ -36,11 +36,15 @@ ROOT_SHELL_FLAGS = _words("-i -s --login --shell")
 VALUE_FLAGS = _words("--rcfile --init-file --init-command -C -o +o -O +O")
 
 
+# What is said of a process that has no command line, as for a moment while it is being started.
+UNKNOWN = "unknown program"
+
+
 def foreground_shell(fd: int, leader: int) -> str:
     """Return the name of the interactive shell in the foreground of a terminal, else "".
 
     `fd` is the PTY master, `leader` the session's first process, which is looked at when the
-    foreground group has no process left.
+    foreground group has no process left. UNKNOWN counts as a shell.
     """
     try:
         group = os.tcgetpgrp(fd)
@@ -50,7 +54,7 @@ def foreground_shell(fd: int, leader: int) -> str:
         argv = _argv(pid)
         if argv:
             return shell_name(argv, _program(pid))
-    return "unknown program"
+    return UNKNOWN
 
 
 def shell_name(argv: Sequence[str], program: str = "") -> str:

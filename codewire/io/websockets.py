@@ -1,0 +1,256 @@
+"""Frames over a WebSocket: a text message is a control frame, a binary one is data (wire.md 1).
+
+The driver of wire/websocket.py on both ends, with the interface of FrameStream, so that handlers
+and clients need not know which they have. Also keeps the connection's liveness in view; what is
+done about a dead peer is its owner's decision.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from codewire.errors import ConnectionLost, ProtocolError
+from codewire.io.streams import RECEIVE_BYTES, FrameStream
+from codewire.wire import websocket
+from codewire.wire.control import encode_control
+from codewire.wire.frames import CONTROL, DATA
+
+if TYPE_CHECKING:
+    from codewire.io.tls import TlsSocket
+
+# How long a server waits for the peer's half of the closing handshake.
+CLOSE_SECONDS = 2.0
+# Answers to pings that wait for a blocked writer; a peer that asks for more gets the newest.
+MAX_URGENT = 32
+
+
+class WebSocketStream(FrameStream):
+    """One connection after its handshake. Any one thread may read, any one may write.
+
+    `peer_limit` is the largest message the peer takes (bytes, 0: any). `received` is what came
+    with the handshake's last bytes.
+    """
+
+    # A remote client may need a round trip to ask again, say attach after resolving a name.
+    linger_seconds = 2.0
+
+    def __init__(
+        self,
+        sock: socket.socket | TlsSocket,
+        *,
+        is_server: bool,
+        peer_limit: int = 0,
+        received: bytes = b"",
+    ) -> None:
+        super().__init__(sock)
+        self._is_server = is_server
+        self._peer_limit = peer_limit
+        self._receiver = websocket.Receiver(is_server=is_server)
+        self._receiver.feed(received)
+        # Held across a send: the bytes of two frames must not mix. Only a writer waits for it;
+        # a reader leaves its pong in `_urgent`, and whoever holds the lock sends that too.
+        self._lock = threading.Lock()
+        self._urgent: deque[bytes] = deque(maxlen=MAX_URGENT)
+        self._said_close = False
+        # Nothing more comes: the peer has closed, is gone, or broke the protocol.
+        self._is_over = self._has_violated = False
+        self._is_reading = False
+        self._heard = time.monotonic()
+        self.closing_since: float | None = None
+
+    # Receiving
+
+    def next_frame(self) -> tuple[int, bytes] | None:
+        """Return a frame that has arrived whole already, else None; answers pings on the way.
+
+        Raises ProtocolError after telling the peer what it did wrong.
+        """
+        while True:
+            try:
+                event = self._receiver.next_event()
+            except websocket.Violation as violation:
+                self._is_over = self._has_violated = True
+                self._say_close(violation.code, str(violation))
+                raise
+            if event is None:
+                return None
+            if isinstance(event, websocket.Message):
+                # After our goodbye the rest is no longer wanted.
+                if not self._said_close:
+                    kind = CONTROL if event.opcode == websocket.TEXT else DATA
+                    return kind, event.data
+            elif isinstance(event, websocket.Ping):
+                self._send_urgent(websocket.encode(websocket.PONG, event.data, self._mask()))
+            elif isinstance(event, websocket.Closed):
+                self._is_over = True
+                self._say_close(event.code)
+
+    def fill(self) -> bool:
+        """Read once from the socket, blocking; False when the peer has closed or gone.
+
+        Over TLS one read may complete no record: then it is True, and there is no new frame.
+        """
+        if self._is_over:
+            return False
+        self._heard = time.monotonic()
+        self._is_reading = True
+        try:
+            data = self._sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return True
+        except TimeoutError:
+            raise
+        except OSError:
+            data = b""
+        finally:
+            self._is_reading = False
+        if not data:
+            self._is_over = True
+            return False
+        self._receiver.feed(data)
+        return True
+
+    def finish(self) -> None:
+        """Nothing to check: an end without a close frame is an end all the same."""
+
+    def is_half_open(self) -> bool:
+        """Return False: a peer that has closed wants nothing more."""
+        return False
+
+    # Sending
+
+    def send_control(self, message: dict[str, Any]) -> None:
+        """Send one control frame. Raises ConnectionLost, and ProtocolError for one too large."""
+        self.send_frame(CONTROL, encode_control(message))
+
+    def send_data(self, data: bytes) -> None:
+        """Send one data frame. Raises ConnectionLost, and ProtocolError for one too large."""
+        self.send_frame(DATA, data)
+
+    def send_frame(self, kind: int, payload: bytes) -> None:
+        """Send one message whose payload is ready. Blocks until the kernel has it."""
+        if 0 < self._peer_limit < len(payload):
+            raise ProtocolError(
+                f"request of {len(payload)} bytes is too large: "
+                f"this node takes {self._peer_limit} bytes in one message"
+            )
+        opcode = websocket.TEXT if kind == CONTROL else websocket.BINARY
+        frame = websocket.encode(opcode, payload, self._mask())
+        with self._lock:
+            if self._said_close:
+                raise ConnectionLost("connection closed")
+            self._send(frame)
+        self._flush_urgent()
+
+    def ping(self) -> None:
+        """Ask for a sign of life. Never blocks: where the socket is full, the peer reads nothing."""
+        if not self._said_close and self._is_writable():
+            self._send_urgent(websocket.encode(websocket.PING, b"", self._mask()))
+
+    def quiet_seconds(self, now: float) -> float:
+        """Return for how long a reader has waited in vain while nothing was being sent.
+
+        Bytes that are not taken off the socket, because a session does not read its input, do not
+        count against the peer; nor does a blocked send, whose peer the kernel watches.
+        """
+        return now - self._heard if self._is_reading and not self._lock.locked() else 0.0
+
+    def _mask(self) -> bytes | None:
+        return None if self._is_server else os.urandom(4)
+
+    def _send_urgent(self, frame: bytes) -> None:
+        self._urgent.append(frame)
+        self._flush_urgent()
+
+    def _flush_urgent(self) -> None:
+        """Send what is urgent unless a writer is at it: that one looks again when it is done."""
+        while self._urgent and self._lock.acquire(blocking=False):
+            try:
+                while self._urgent and not self._said_close:
+                    self._send(self._urgent.popleft())
+            except (ConnectionLost, TimeoutError):
+                self._urgent.clear()
+            finally:
+                self._lock.release()
+            if self._said_close:
+                return
+
+    def _is_writable(self) -> bool:
+        poller = select.poll()
+        try:
+            poller.register(self._sock.fileno(), select.POLLOUT)
+        except (ValueError, OSError):
+            return False
+        return any(events & select.POLLOUT for _, events in poller.poll(0))
+
+    # The end
+
+    def _say_close(self, code: int, reason: str = "") -> bool:
+        """Send a close frame if that does not block; say whether one has been sent by now."""
+        if self._said_close:
+            return True
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._is_writable():
+                frame = websocket.encode_close(code, reason, self._mask())
+                self._said_close = True
+                self._send(frame)
+        except (ConnectionLost, TimeoutError):
+            pass
+        finally:
+            self._lock.release()
+        return self._said_close
+
+    def shutdown(self) -> None:
+        """End the connection from any thread; a blocked `receive` returns None. Idempotent.
+
+        With a goodbye where one gets through: the reader then waits for the peer's, and the
+        node's watchdog for no longer than CLOSE_SECONDS.
+        """
+        if self._is_over or not self._say_close(websocket.NORMAL):
+            super().shutdown()
+        elif self.closing_since is None:
+            self.closing_since = time.monotonic()
+
+    def abort(self) -> None:
+        """End the connection at once: a blocked `receive` returns None, a blocked send raises."""
+        super().shutdown()
+
+    def close(self) -> None:
+        """Close with a goodbye; a server waits shortly for the peer's. Idempotent."""
+        if self._closed:
+            return
+        said_close = self._say_close(websocket.NORMAL)
+        if self._is_server and said_close and (self._has_violated or not self._is_over):
+            self._await_close()
+        super().close()
+
+    def _await_close(self) -> None:
+        """Read until the peer has closed, for at most CLOSE_SECONDS.
+
+        To close with bytes unread would reset the connection, and what was sent last could be lost
+        on its way. A peer that broke the rules is past understanding: it is shown the end at once.
+        """
+        deadline = time.monotonic() + CLOSE_SECONDS
+        try:
+            if self._has_violated:
+                self._sock.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self._sock.settimeout(left)
+                if self._has_violated:
+                    if not self._sock.recv(RECEIVE_BYTES):
+                        return
+                    continue
+                while self.next_frame() is not None:
+                    pass
+                if not self.fill():
+                    return
+        except (OSError, ProtocolError):
+            return

@@ -1,0 +1,52 @@
+"""Keeps remote connections honest: pings the quiet ones, ends the dead and those that will not."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from codewire.io.websockets import CLOSE_SECONDS, WebSocketStream
+
+TICK_SECONDS = 1.0
+# Often enough for the proxies and NATs on the way, which forget a quiet connection after a minute.
+PING_SECONDS = 30.0
+DEAD_SECONDS = 75.0
+
+
+class Watchdog:
+    """Looks after every remote connection of a node; asleep while there is none."""
+
+    def __init__(self) -> None:
+        self._pinged: dict[WebSocketStream, float] = {}
+        self._has_any = threading.Event()
+
+    def add(self, stream: WebSocketStream) -> None:
+        """Look after a connection."""
+        self._pinged[stream] = time.monotonic()
+        self._has_any.set()
+
+    def remove(self, stream: WebSocketStream) -> None:
+        """Forget a connection; before it is closed."""
+        self._pinged.pop(stream, None)
+
+    def run(self) -> None:
+        """Do so for ever."""
+        while True:
+            if not self._pinged:
+                self._has_any.clear()
+                # One that came in between has set it again, or is seen here.
+                if not self._pinged:
+                    self._has_any.wait()
+            time.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for stream, pinged in list(self._pinged.items()):
+                self._check(stream, pinged, now)
+
+    def _check(self, stream: WebSocketStream, pinged: float, now: float) -> None:
+        quiet = stream.quiet_seconds(now)
+        closing = stream.closing_since
+        if quiet > DEAD_SECONDS or (closing is not None and now - closing > CLOSE_SECONDS):
+            stream.abort()
+        elif quiet > PING_SECONDS and now - pinged > PING_SECONDS and stream in self._pinged:
+            self._pinged[stream] = now
+            stream.ping()

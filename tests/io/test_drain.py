@@ -1,0 +1,273 @@
+"""The drain on real PTYs: with splice(2), and with the reads it falls back to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codewire.io.ptys import open_pty
+from codewire.io.wait import spawn, wait_writable
+from codewire.session import drain as drain_module
+from codewire.session.drain import Drain
+from codewire.session.log import OutputLog
+from tests.support import wait_until
+
+
+class Terminal:
+    """A PTY whose output is drained; what a session is to the drain."""
+
+    def __init__(self, number: int, path: str) -> None:
+        self.id = number
+        self.master, self.slave, _ = open_pty(24, 80)
+        os.set_blocking(self.slave, False)
+        self.log = OutputLog(path)
+        self.has_exited = False
+        self.drained = threading.Event()
+        self.drained_at = -1
+        self.hung_up = threading.Event()
+        self.writable = threading.Event()
+
+    def print(self, data: bytes) -> None:
+        """Write to the terminal as a program does."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.slave, view[:4096]) :]
+            except BlockingIOError:
+                assert wait_writable(self.slave, 10), "the drain stopped reading"
+
+    def on_writable(self) -> None:
+        self.writable.set()
+
+    def on_drained(self) -> None:
+        self.drained_at = self.log.end
+        self.drained.set()
+
+    def on_hangup(self) -> None:
+        os.close(self.master)
+        self.master = -1
+        self.hung_up.set()
+
+    def output(self) -> bytes:
+        return self.log.read(0, 1 << 30).data
+
+    def close(self) -> None:
+        for fd in (self.master, self.slave):
+            if fd >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+
+Make = Callable[[], Terminal]
+
+
+@pytest.fixture(params=["splice", "read"])
+def drain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Drain:
+    """A running drain; its loop stays with the test process, waiting for ever."""
+    if request.param == "read":
+        monkeypatch.setattr(drain_module, "splice_works", lambda: False)
+    drain = new_drain()
+    assert drain.uses_splice == (request.param == "splice")
+    spawn(drain.run)
+    return drain
+
+
+def new_drain() -> Drain:
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    note = os.memfd_create("test-drain")
+    os.ftruncate(note, 16)
+    return Drain(read_end, write_end, note)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    terminals: list[Terminal] = []
+
+    def one() -> Terminal:
+        number = len(terminals) + 1
+        terminals.append(Terminal(number, str(tmp_path / f"{number}.log")))
+        return terminals[-1]
+
+    yield one
+    for terminal in terminals:
+        terminal.close()
+
+
+def text(seed: int, count: int) -> bytes:
+    return b"".join(b"%03d %06d xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" % (seed, n) for n in range(count))
+
+
+def logged(data: bytes) -> bytes:
+    """Return what the terminal makes of it."""
+    return data.replace(b"\n", b"\r\n")
+
+
+def test_everything_printed_is_logged(drain: Drain, make: Make) -> None:
+    terminal = make()
+    drain.add(terminal)
+    data = text(1, 20_000)
+    terminal.print(data)
+    wait_until(lambda: terminal.log.end >= len(logged(data)), 20, "all is logged")
+    assert terminal.output() == logged(data)
+
+
+def test_terminals_do_not_mix(drain: Drain, make: Make) -> None:
+    """Twenty at once, through the one pipe."""
+    terminals = [make() for _ in range(20)]
+    for terminal in terminals:
+        drain.add(terminal)
+    writers = [
+        threading.Thread(target=terminal.print, args=(text(terminal.id, 2000),))
+        for terminal in terminals
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(20)
+    for terminal in terminals:
+        wanted = logged(text(terminal.id, 2000))
+        wait_until(lambda t=terminal, w=wanted: t.log.end >= len(w), 20, "all is logged")
+        assert terminal.output() == wanted
+
+
+def test_the_end_comes_after_the_last_byte(drain: Drain, make: Make) -> None:
+    for _ in range(50):
+        terminal = make()
+        drain.add(terminal)
+        data = text(terminal.id, 50)
+        terminal.print(data)
+        os.close(terminal.slave)
+        terminal.slave = -1
+        terminal.has_exited = True
+        drain.exited(terminal)
+        assert terminal.drained.wait(10)
+        assert terminal.drained_at == len(logged(data))
+        assert terminal.output() == logged(data)
+        assert terminal.hung_up.wait(10), "nobody has the terminal open: it is given up"
+
+
+def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
+    """The child is gone, somebody else still prints: the end is told, later bytes are logged."""
+    terminal = make()
+    drain.add(terminal)
+    terminal.print(b"before\n")
+    terminal.has_exited = True
+    drain.exited(terminal)
+    assert terminal.drained.wait(10)
+    assert terminal.output() == b"before\r\n"
+    assert not terminal.hung_up.is_set()
+    terminal.print(b"after\n")
+    wait_until(lambda: terminal.output() == b"before\r\nafter\r\n", 10, "it is logged")
+    os.close(terminal.slave)
+    terminal.slave = -1
+    assert terminal.hung_up.wait(10)
+
+
+def test_a_hangup_is_no_end_while_the_child_lives(drain: Drain, make: Make) -> None:
+    """EIO can be reversed: the child may open its terminal again."""
+    terminal = make()
+    path = os.ttyname(terminal.slave)
+    drain.add(terminal)
+    os.close(terminal.slave)
+    assert not terminal.hung_up.wait(0.2)
+    terminal.slave = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    terminal.print(b"back\n")
+    wait_until(lambda: terminal.output() == b"back\r\n", 10, "it is read again")
+    assert not terminal.drained.is_set()
+
+
+def test_a_hangup_does_not_spin(drain: Drain, make: Make) -> None:
+    terminal = make()
+    drain.add(terminal)
+    os.close(terminal.slave)
+    terminal.slave = -1
+    terminal.writable.clear()
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
+
+
+def test_many_ends_at_once(drain: Drain, make: Make) -> None:
+    """All are told, also when their terminals are long gone."""
+    terminals = [make() for _ in range(60)]
+    for terminal in terminals:
+        drain.add(terminal)
+        terminal.print(b"bye\n")
+    for terminal in terminals:
+        os.close(terminal.slave)
+        terminal.slave = -1
+    for terminal in terminals:
+        terminal.has_exited = True
+        drain.exited(terminal)
+    for terminal in terminals:
+        assert terminal.drained.wait(10), terminal.id
+        assert terminal.hung_up.wait(10), terminal.id
+        assert terminal.output() == b"bye\r\n"
+
+
+def test_room_for_input_is_announced(drain: Drain, make: Make) -> None:
+    terminal = make()
+    drain.add(terminal)
+    drain.watch_writable(terminal, True)
+    assert terminal.writable.wait(10)
+    drain.watch_writable(terminal, False)
+
+
+def test_what_a_killed_worker_left_in_the_pipe(make: Make) -> None:
+    """Bytes between splice and splice: the next drain finds them and whose they are."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    note = os.memfd_create("test-drain")
+    os.ftruncate(note, 16)
+    first = Drain(read_end, write_end, note)
+    if not first.uses_splice:
+        pytest.skip("splice(2) does not work on terminals here")
+    terminal = make()
+    terminal.print(b"in flight\n")
+
+    class Killed(Exception):
+        pass
+
+    class Dying:
+        """A log whose process is killed before it takes the pipe."""
+
+        def take_pipe(self, pipe: int, count: int) -> None:
+            raise Killed
+
+    log, terminal.log = terminal.log, Dying()  # type: ignore[assignment]
+    with pytest.raises(Killed):
+        first._move(terminal.master, terminal, 65536)
+    second = Drain(read_end, write_end, note)
+    assert second.pending() == (terminal.id, len(b"in flight\r\n"))
+    second.flush_pending(log, second.pending()[1])
+    terminal.log = log
+    assert terminal.output() == b"in flight\r\n"
+    assert second.pending()[1] == 0
+
+
+def test_a_failing_session_harms_no_other(drain: Drain, make: Make) -> None:
+    bad, good = make(), make()
+
+    class Broken:
+        end = 0
+
+        def take_pipe(self, pipe: int, count: int) -> None:
+            os.read(pipe, count)
+            raise OSError(errno.EIO, "broken")
+
+        def take_bytes(self, data: bytes) -> None:
+            raise OSError(errno.EIO, "broken")
+
+    bad.log = Broken()  # type: ignore[assignment]
+    drain.add(bad)
+    drain.add(good)
+    for _ in range(5):
+        bad.print(b"x\n")
+        good.print(b"y\n")
+    wait_until(lambda: good.output() == b"y\r\n" * 5, 10, "the good one is logged")
