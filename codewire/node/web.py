@@ -75,7 +75,9 @@ class Web:
             if settings.tls_cert:
                 from codewire.io.tls import server_context
 
-                self._tls = server_context(settings.tls_cert, settings.tls_key)
+                self._tls = server_context(
+                    self._path(settings.tls_cert), self._path(settings.tls_key)
+                )
             listener = self._listen(settings.listen)
         except CodewireError as error:
             log.error("not reachable from other machines: %s", error)
@@ -93,6 +95,10 @@ class Web:
             )
         spawn(self._watchdog.run)
         spawn(self._accept, listener)
+
+    def _path(self, path: str) -> str:
+        """Return where a file of the configuration is: relative to the data directory."""
+        return path and os.path.join(self._node.paths.root, os.path.expanduser(path))
 
     # The listening socket
 

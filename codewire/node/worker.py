@@ -18,7 +18,6 @@ from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
-from codewire.node.web import Web
 from codewire.paths import data_dir
 from codewire.session.drain import Drain
 from codewire.session.kv import KeyValues
@@ -77,7 +76,10 @@ class Worker:
         listener = socket.socket(fileno=os.dup(hello.listener))
         listener.setblocking(True)
         spawn(accept_clients, self._node, listener)
-        Web(self._node).start()
+        if self._settings.listen or hello.listeners:
+            from codewire.node.web import Web
+
+            Web(self._node).start()
         self._custody.ready()
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
         self._stop.wait()

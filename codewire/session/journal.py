@@ -54,19 +54,23 @@ class Journal:
         if self.size > FEW_LINES + 4 * lines:
             return True
         try:
-            return os.stat(self._path).st_size > FEW_BYTES + 4 * size
+            return os.stat(self._path).st_size > FEW_BYTES + 2 * size
         except OSError:
             return False
 
     def rewrite(self, values: Iterable[dict[str, Any]]) -> None:
         """Replace all lines by these; a full disk leaves the file as it was. Blocks."""
-        lines = [json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in values]
+        kept = list(values)
         try:
-            run_blocking(write_atomically, self._path, "".join(f"{line}\n" for line in lines))
+            run_blocking(self._write, kept)
         except OSError as error:
             log.warning("writing %s failed: %s", self._path, error.strerror)
         # Counted also when it failed, so that it is not tried again at once.
-        self.size = len(lines)
+        self.size = len(kept)
+
+    def _write(self, values: list[dict[str, Any]]) -> None:
+        lines = (json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in values)
+        write_atomically(self._path, "".join(f"{line}\n" for line in lines))
 
 
 def read_line(line: bytes) -> dict[str, Any] | None:

@@ -15,10 +15,10 @@ from codewire.wire.control import decode_bytes, encode_bytes
 
 DEFAULT_NAMESPACE = "default"
 
-# All of it is in memory; an agent's notes are small.
+# All of it is in memory and is read at every start; an agent's notes are small.
 MAX_KEY_BYTES = 4096
 MAX_VALUE_BYTES = 1 << 20
-MAX_TOTAL_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 16 << 20
 # What one entry costs besides its bytes.
 ENTRY_BYTES = 200
 

@@ -1,10 +1,11 @@
-"""Mail typed into terminals: whole and submitted once where it is text, never run where it is not."""
+"""Mail typed into terminals: whole and submitted once where it is text, never run by a shell."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,17 @@ def shell(request: pytest.FixtureRequest, node: Home) -> int:
 
 def test_a_shell_at_its_prompt_runs_nothing(node: Home, shell: int) -> None:
     client = node.client()
-    for mode in ("auto", "inbox", "both"):
+
+    def send(mode: str) -> None:
         answer = client.msg(shell, NASTY, sender=shell + 1, delivery=mode)
         assert answer["delivered"] == "inbox"
         assert mode == "inbox" or "is in the foreground" in answer["note"]
         with pytest.raises(RequestTimedOut) as caught:
             client.request(shell, NASTY, sender=shell + 1, delivery=mode, timeout_seconds=1)
         assert mode == "inbox" or "is in the foreground" in caught.value.note
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(send, ("auto", "inbox", "both")))
     for call in (client.msg, client.request):
         with pytest.raises(RequestError, match="is in the foreground of session .* force it"):
             call(shell, NASTY, sender=shell + 1, delivery="pty")
@@ -93,20 +98,23 @@ def test_force_types_but_a_shell_that_knows_pastes_waits_for_enter(node: Home) -
     assert not pwned(node)
 
 
-def test_a_program_started_by_a_shell_gets_text_until_it_ends(node: Home) -> None:
+@pytest.mark.parametrize("program", ["sleep 1", "cat"])
+def test_what_a_program_leaves_unread_is_not_left_to_the_shell(node: Home, program: str) -> None:
     session = node.launch("bash", "--norc", name="shell", env=["PS1=prompt> "])
     prints(node, session, b"prompt> ")
     client = node.client()
-    client.send_input(session, b"cat\r")
-    prints(node, session, b"cat\r\n")
-    wait_until(lambda: typed(client, session), 10, "cat is in the foreground")
-    client.send_input(session, b"\x04")
-    wait_until(lambda: not typed(client, session), 10, "the shell is back")
+    client.send_input(session, f"echo st$((1))art; {program}\r".encode())
+    prints(node, session, b"st1art")
+    wait_until(lambda: "waits behind" in note(client, session), 10, "the program has started")
+    if program == "cat":
+        client.send_input(session, b"\x04")
+    wait_until(lambda: "in the foreground" in note(client, session), 10, "the shell is back")
     answers(node, session)
+    assert not pwned(node)
 
 
-def typed(client: Client, session: int) -> bool:
-    return bool(client.msg(session, "probe", delivery="both")["delivered"] == "both")
+def note(client: Client, session: int) -> str:
+    return str(client.msg(session, NASTY, delivery="both").get("note"))
 
 
 def test_cat_gets_header_body_and_hint(node: Home) -> None:

@@ -92,8 +92,9 @@ def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
         program = "echo ready; read word; echo got $word; exec sleep 1000"
         launched = await agent.call("launch_session", command=["sh", "-c", program], name="worker")
         assert launched == "Launched session 1"
-        assert "Sent 6 bytes to session 1" == await agent.call(
-            "send_input", session_id="worker", input="hello"
+        assert (
+            await agent.call("send_input", session_id="worker", input="hello")
+            == "Sent 6 bytes to session 1"
         )
         watched = await agent.call("watch_session", session_id=1, max_duration_seconds=1)
         assert "got hello" in watched
@@ -107,8 +108,9 @@ def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
         )
         assert again == ""
         assert json.loads(facts) == {"next_offset": offset, "status": "running"}
-        assert "Error: wait timed out" == await agent.refused(
-            "wait_for", session_id=1, timeout_seconds=1
+        assert (
+            await agent.refused("wait_for", session_id=1, timeout_seconds=1)
+            == "Error: wait timed out"
         )
         assert await agent.call("kill_session", session_id="worker") == "Killed session 1"
         ended = json.loads(await agent.call("wait_for", session_id=1))
@@ -226,9 +228,21 @@ def test_thirty_tools_with_valid_schemas_and_clear_refusals(node: Home) -> None:
 
 
 REMOTE_TOOLS = frozenset(
-    "list_nodes list_environments create_environment get_environment start_environment "
-    "stop_environment delete_environment exec_in_environment list_files upload_file download_file "
-    "get_environment_logs list_presets".split()
+    [
+        "list_nodes",
+        "list_environments",
+        "create_environment",
+        "get_environment",
+        "start_environment",
+        "stop_environment",
+        "delete_environment",
+        "exec_in_environment",
+        "list_files",
+        "upload_file",
+        "download_file",
+        "get_environment_logs",
+        "list_presets",
+    ]
 )
 
 

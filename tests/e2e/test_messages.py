@@ -1,4 +1,4 @@
-"""Messages, requests and replies between sessions: nothing lost, nothing twice, whatever happens."""
+"""Messages, requests and replies between sessions: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
@@ -317,7 +317,20 @@ def test_a_recipient_that_ends_fails_its_requests(node: Home) -> None:
         client.reply(request_id, "late", sender=b)
 
 
-def test_a_request_outlives_worker_and_node(node: Home) -> None:
+def test_an_abandoned_request_ends_with_its_recipient(node: Home) -> None:
+    a, b = sleeper(node, "a"), sleeper(node, "b")
+    client = node.client()
+    for _ in range(2):
+        with pytest.raises(RequestTimedOut) as caught:
+            client.request(b, "?", sender=a, timeout_seconds=1, delivery="inbox")
+    client.kill(b)
+    assert not any("open" in letter for letter in client.read_messages(a)["messages"])
+    assert client.read_messages(b)["open_requests"] == []
+    with pytest.raises(RequestError, match="no pending request"):
+        client.reply(caught.value.request_id, "late", sender=b)
+
+
+def test_a_request_outlives_workers(node: Home) -> None:
     a, b = sleeper(node, "a"), sleeper(node, "b")
     client = node.client()
     asking = Asking(client, b, "?", sender=a, delivery="inbox", timeout_seconds=60)
@@ -328,6 +341,18 @@ def test_a_request_outlives_worker_and_node(node: Home) -> None:
     client.reply(request_id, "still here", sender=b)
     assert asking.result()["reply_body"] == "still here"
     assert len(lines(node, b)) == len(lines(node, a)) == 2
+
+
+def test_a_request_outlives_the_node_of_its_caller(node: Home) -> None:
+    """The keeper and the worker go, orderly; sessions end with them, and so do their requests."""
+    a = sleeper(node, "a")
+    with pytest.raises(RequestTimedOut) as caught:
+        node.client().request(a, "?", timeout_seconds=1)
+    assert node.stop_node() == 0
+    node.start_node()
+    client = node.client()
+    assert client.read_messages(a)["messages"][0]["request_id"] == caught.value.request_id
+    assert client.read_messages(a)["open_requests"] == []
 
 
 def test_a_reply_is_kept_for_a_caller_that_lost_its_worker(node: Home) -> None:

@@ -62,9 +62,7 @@ def test_the_notice_comes_after_the_last_byte(node: Home) -> None:
             attached.send_control({"type": "Attach", "id": number})
             assert attached.receive_control()["type"] == "Attached"
             kind = "WatchSession" if run % 2 else "Logs"
-            reader.send_control(
-                {"type": kind, "id": number, "follow": True, "strip_ansi": False}
-            )
+            reader.send_control({"type": kind, "id": number, "follow": True, "strip_ansi": False})
             attached.send_data(b"\n")
             output, messages = attached.read_stream()
             assert output == wanted, (run, len(output))
@@ -83,9 +81,7 @@ def test_readers_that_come_and_go_miss_and_repeat_nothing(node: Home) -> None:
     dice = random.Random(500)
     for _ in range(500):
         with node.connect() as connection:
-            connection.send_control(
-                {"type": "Attach", "id": number, "from_offset": len(received)}
-            )
+            connection.send_control({"type": "Attach", "id": number, "from_offset": len(received)})
             assert connection.receive_control()["offset"] == len(received)
             frame = connection.receive()
             assert frame is not None
@@ -98,7 +94,8 @@ def test_readers_that_come_and_go_miss_and_repeat_nothing(node: Home) -> None:
 
 
 PASTE_BYTES = 1 << 20
-SLOW_READER = """
+SLOW_READER = (
+    """
 import hashlib, os, sys, termios, time, tty
 tty.setraw(0)
 os.write(1, b"deaf\\r\\n")
@@ -110,7 +107,9 @@ while total < %d:
     total += len(data)
     digest.update(data)
 os.write(1, digest.hexdigest().encode())
-""" % PASTE_BYTES
+"""
+    % PASTE_BYTES
+)
 
 
 def test_a_paste_into_a_program_that_does_not_read(node: Home) -> None:

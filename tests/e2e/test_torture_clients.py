@@ -174,14 +174,50 @@ def test_random_frames(node: Home) -> None:
     wait_until(lambda: open_descriptors(worker) < 60, 10, "their descriptors are closed")
 
 
-REQUEST_TYPES = (
-    "ListSessions Attach Kill KillByTags Resize Detach Logs SendInput GetStatus WatchSession "
-    "Subscribe Unsubscribe Wait MsgSend MsgRead KVSet KVGet NodeStatus Launch Nope"
-).split()
-FIELD_NAMES = (
-    "id tail history_lines from_offset cols rows timeout_seconds follow strip_ansi data tags "
-    "command name event_types condition working_dir env include_history stdin_data key"
-).split()
+REQUEST_TYPES = [
+    "ListSessions",
+    "Attach",
+    "Kill",
+    "KillByTags",
+    "Resize",
+    "Detach",
+    "Logs",
+    "SendInput",
+    "GetStatus",
+    "WatchSession",
+    "Subscribe",
+    "Unsubscribe",
+    "Wait",
+    "MsgSend",
+    "MsgRead",
+    "KVSet",
+    "KVGet",
+    "NodeStatus",
+    "Launch",
+    "Nope",
+]
+FIELD_NAMES = [
+    "id",
+    "tail",
+    "history_lines",
+    "from_offset",
+    "cols",
+    "rows",
+    "timeout_seconds",
+    "follow",
+    "strip_ansi",
+    "data",
+    "tags",
+    "command",
+    "name",
+    "event_types",
+    "condition",
+    "working_dir",
+    "env",
+    "include_history",
+    "stdin_data",
+    "key",
+]
 
 
 def random_frame(dice: random.Random) -> bytes:

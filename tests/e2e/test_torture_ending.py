@@ -87,7 +87,9 @@ def masters(home: Home) -> int:
 
 
 def test_sigterm_ignored(quick: Home) -> None:
-    number = quick.launch("/bin/sh", "-c", "trap '' TERM HUP; echo ready; while :; do sleep 9; done")
+    number = quick.launch(
+        "/bin/sh", "-c", "trap '' TERM HUP; echo ready; while :; do sleep 9; done"
+    )
     wait_until(lambda: quick.log(number) == b"ready\r\n", 10, "the trap is set")
     pid = quick.session(number)["pid"]
     started = time.monotonic()

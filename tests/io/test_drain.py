@@ -101,7 +101,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def text(seed: int, count: int) -> bytes:
-    return b"".join(b"%03d %06d xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" % (seed, n) for n in range(count))
+    return b"".join(
+        b"%03d %06d xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" % (seed, n) for n in range(count)
+    )
 
 
 def logged(data: bytes) -> bytes:
@@ -145,7 +147,6 @@ def test_the_end_comes_after_the_last_byte(drain: Drain, make: Make) -> None:
         terminal.print(data)
         os.close(terminal.slave)
         terminal.slave = -1
-        terminal.has_exited = True
         drain.exited(terminal)
         assert terminal.drained.wait(10)
         assert terminal.drained_at == len(logged(data))
@@ -158,7 +159,6 @@ def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
     terminal = make()
     drain.add(terminal)
     terminal.print(b"before\n")
-    terminal.has_exited = True
     drain.exited(terminal)
     assert terminal.drained.wait(10)
     assert terminal.output() == b"before\r\n"
@@ -204,7 +204,6 @@ def test_many_ends_at_once(drain: Drain, make: Make) -> None:
         os.close(terminal.slave)
         terminal.slave = -1
     for terminal in terminals:
-        terminal.has_exited = True
         drain.exited(terminal)
     for terminal in terminals:
         assert terminal.drained.wait(10), terminal.id

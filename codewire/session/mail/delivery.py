@@ -16,7 +16,7 @@ from codewire.errors import RequestError
 from codewire.io.wait import give_way, spawn
 from codewire.session.input import InputClosed
 from codewire.session.lifecycle import Lifecycle
-from codewire.session.mail.foreground import UNKNOWN, foreground_shell
+from codewire.session.mail.foreground import UNKNOWN, Shell, find_shell
 from codewire.session.session import Session
 from codewire.term.paste import PasteMode, bracketed, plain
 
@@ -34,13 +34,11 @@ SCAN_BYTES = 64 << 20
 READ_BYTES = 1 << 20
 
 
-class ShellInForeground(RequestError):
+class WouldBeRun(RequestError):
     """Typing was refused: a shell would run the text."""
 
-    def __init__(self, session: Session, shell: str) -> None:
-        super().__init__(
-            f"a shell ({shell}) is in the foreground of session {session.id} and would run the text"
-        )
+    def __init__(self, session: Session, shell: Shell) -> None:
+        super().__init__(f"{shell} of session {session.id} and would run the text")
 
 
 class DeliveryFailed(RequestError):
@@ -76,16 +74,16 @@ class Typist:
         self._modes: WeakKeyDictionary[Session, tuple[PasteMode, int]] = WeakKeyDictionary()
 
     def check(self, session: Session) -> None:
-        """Raise ShellInForeground if the session's terminal is read by a shell."""
+        """Raise WouldBeRun if a shell would run what is typed."""
         shell = self._shell(session)
         if shell:
-            raise ShellInForeground(session, shell)
+            raise WouldBeRun(session, shell)
 
     def type(self, session: Session, text: str, force: bool) -> str:
         """Type a text and press Enter; return "" or, when that is still to come, why.
 
         `force` types into a shell as well, without Enter where that shell knows pastes. Blocks for
-        some seconds at most. Raises ShellInForeground and DeliveryFailed; then nothing more of the
+        some seconds at most. Raises WouldBeRun and DeliveryFailed; then nothing more of the
         text will be typed.
         """
         job = _Job(text, force)
@@ -115,7 +113,7 @@ class Typist:
             job = line[0]
             try:
                 self._perform(session, job)
-            except ShellInForeground as error:
+            except WouldBeRun as error:
                 job.failure = error
             except InputClosed:
                 job.failure = DeliveryFailed(f"session {session.id} is not running")
@@ -132,7 +130,7 @@ class Typist:
     def _perform(self, session: Session, job: _Job) -> None:
         shell = self._shell(session)
         if shell and not job.force:
-            raise ShellInForeground(session, shell)
+            raise WouldBeRun(session, shell)
         if not self._takes_pastes(session):
             self._keys(session, b"\n" + plain(job.text) + b"\n\n", job)
             return
@@ -143,31 +141,30 @@ class Typist:
 
     def _keys(self, session: Session, data: bytes, job: _Job) -> None:
         """Type bytes, but stop as soon as a shell comes to the foreground."""
-        found = ""
+        found: Shell | None = None
 
         def is_taken_over() -> bool:
             # Called while the master cannot be closed.
             nonlocal found
-            found = "" if job.force else foreground_shell(session.master, session.record.pid)
-            return bool(found)
+            found = None if job.force else find_shell(session.master, session.record.pid)
+            return found is not None
 
         try:
             self._sessions.type_in(session, data, "message", is_taken_over)
         except InputClosed:
             if found:
-                raise ShellInForeground(session, found) from None
+                raise WouldBeRun(session, found) from None
             raise
 
-    def _shell(self, session: Session) -> str:
-        """Return the shell that reads the terminal, "" if none does. Blocks while one may start."""
+    def _shell(self, session: Session) -> Shell | None:
+        """Return the shell that would run what is typed. Blocks while one may be starting."""
         deadline = time.monotonic() + START_SECONDS
         while True:
-            found: list[str] = []
+            found: list[Shell | None] = [None]
             if session.input is not None:
                 session.input.use(partial(_look, session, found))
-            shell = found[0] if found else ""
-            if shell != UNKNOWN or time.monotonic() > deadline:
-                return shell
+            if found[0] != Shell(UNKNOWN) or time.monotonic() > deadline:
+                return found[0]
             time.sleep(START_PAUSE_SECONDS)
 
     def _takes_pastes(self, session: Session) -> bool:
@@ -196,5 +193,5 @@ class Typist:
         return mode.is_on
 
 
-def _look(session: Session, found: list[str], fd: int) -> None:
-    found.append(foreground_shell(fd, session.record.pid))
+def _look(session: Session, found: list[Shell | None], fd: int) -> None:
+    found[0] = find_shell(fd, session.record.pid)

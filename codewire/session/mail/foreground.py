@@ -1,13 +1,19 @@
-"""Is a shell reading this terminal? Text typed there would be run (tcgetpgrp(3), proc(5)).
+"""Would a shell run what is typed into this terminal? (tcgetpgrp(3), termios(3), proc(5))
 
-Judged by the command line of the terminal's foreground process. In doubt it is a shell: text that
-stays in the inbox harms nobody.
+It would where a shell is the foreground process, judged by its command line; and where one waits
+for the foreground program to end and that program leaves lines to the kernel (ICANON), since what
+it does not read is the shell's next. In doubt there is a shell: text that stays in the inbox harms
+nobody.
 """
 
 from __future__ import annotations
 
 import os
+import termios
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from codewire.keeper.processes import read_process
 
 
 def _words(text: str) -> frozenset[str]:
@@ -38,23 +44,62 @@ VALUE_FLAGS = _words("--rcfile --init-file --init-command -C -o +o -O +O")
 
 # What is said of a process that has no command line, as for a moment while it is being started.
 UNKNOWN = "unknown program"
+# A chain of parents is never this long; a loop of reused pids would be.
+MAX_PARENTS = 64
+LOCAL_FLAGS = 3
 
 
-def foreground_shell(fd: int, leader: int) -> str:
-    """Return the name of the interactive shell in the foreground of a terminal, else "".
+class Shell(NamedTuple):
+    """A shell that would run what is typed: what to call it, and whether it has to wait first."""
+
+    name: str
+    is_waiting: bool = False
+
+    def __str__(self) -> str:
+        where = "waits behind the foreground program" if self.is_waiting else "is in the foreground"
+        return f"a shell ({self.name}) {where}"
+
+
+def find_shell(fd: int, leader: int) -> Shell | None:
+    """Return the shell that would run what is typed into a terminal, None when there is none.
 
     `fd` is the PTY master, `leader` the session's first process, which is looked at when the
-    foreground group has no process left. UNKNOWN counts as a shell.
+    foreground group has no process left. A process without a command line counts as a shell.
     """
     try:
-        group = os.tcgetpgrp(fd)
+        foreground = os.tcgetpgrp(fd)
     except OSError:
-        group = leader
-    for pid in (group, leader):
+        foreground = leader
+    for pid in (foreground, leader):
         argv = _argv(pid)
         if argv:
-            return shell_name(argv, _program(pid))
-    return UNKNOWN
+            name = shell_name(argv, _program(pid))
+            if name:
+                return Shell(name)
+            return _waiting_shell(pid, leader) if _reads_lines(fd) else None
+    return Shell(UNKNOWN)
+
+
+def _reads_lines(fd: int) -> bool:
+    """Say whether the kernel collects input in lines; full-screen programs switch that off."""
+    try:
+        return bool(termios.tcgetattr(fd)[LOCAL_FLAGS] & termios.ICANON)
+    except (termios.error, OSError):
+        return True
+
+
+def _waiting_shell(pid: int, leader: int) -> Shell | None:
+    """Return the nearest interactive shell among a process's ancestors up to the leader."""
+    for _ in range(MAX_PARENTS):
+        if pid == leader:
+            return None
+        process = read_process(pid)
+        pid = process.parent if process is not None and process.parent > 1 else leader
+        argv = _argv(pid)
+        name = shell_name(argv, _program(pid)) if argv else ""
+        if name:
+            return Shell(name, is_waiting=True)
+    return None
 
 
 def shell_name(argv: Sequence[str], program: str = "") -> str:
@@ -69,7 +114,7 @@ def shell_name(argv: Sequence[str], program: str = "") -> str:
         shell = name if name in SHELLS else _base(program)
         return shell if shell in FOREIGN or _is_interactive(args) else ""
     if name.partition(":")[0] in SHELL_RELAYS:
-        return name
+        return name.partition(":")[0]
     if name in RELAYS:
         is_root_shell = name in ("sudo", "doas") and not ROOT_SHELL_FLAGS.isdisjoint(args)
         return name if is_root_shell or any(_base(arg) in SHELLS for arg in args) else ""

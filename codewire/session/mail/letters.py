@@ -84,7 +84,12 @@ def read_inbox(path: str, count: int) -> tuple[list[Letter], bool]:
 def read_letter(line: bytes) -> Letter | None:
     """Return a line as MessageResponse, None when it is no message."""
     envelope = read_line(line)
-    if envelope is None or envelope.get("type") not in KINDS:
+    return None if envelope is None else letter_of(envelope)
+
+
+def letter_of(envelope: dict[str, Any]) -> Letter | None:
+    """Return an event envelope as MessageResponse, None when it is no message."""
+    if envelope.get("type") not in KINDS:
         return None
     data = envelope.get("data")
     if not isinstance(data, dict):

@@ -22,8 +22,8 @@ from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail import letters
 from codewire.session.mail.delivery import (
     DeliveryFailed,
-    ShellInForeground,
     Typist,
+    WouldBeRun,
     message_text,
     request_text,
 )
@@ -31,7 +31,6 @@ from codewire.session.mail.letters import MESSAGE, REPLY, REQUEST, Letter, new_i
 from codewire.session.mail.pending import Answer, Pending, Request
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
-from codewire.wire.timestamps import format_nanos
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +98,18 @@ class Mailbox:
         last = self._pending.load()
         if last is not None:
             self._finish(last)
-        for session in self._sessions.registry.all():
-            if not session.is_running():
-                for request in self._pending.addressed_to(session.id):
-                    self._pending.close(request)
+        for request in self._pending.all():
+            self._still_open(request)
+
+    def _still_open(self, request: Request | None) -> Request | None:
+        """Return an open request if its recipient can still answer it, else forget it."""
+        if request is None:
+            return None
+        recipient = self._sessions.registry.find(request.to_id)
+        if recipient is not None and recipient.is_running():
+            return request
+        self._pending.close(request)
+        return None
 
     def _finish(self, request: Request) -> None:
         """Put the last thing that was journalled into the inboxes it did not reach."""
@@ -155,7 +162,7 @@ class Mailbox:
         sent_ns = time.time_ns()
         try:
             note = self._typist.type(draft.recipient, text, draft.force)
-        except ShellInForeground as error:
+        except WouldBeRun as error:
             raise RequestError(f"{error}{HOW_TO_FORCE}") from error
         sender_id = draft.sender.id if draft.sender else 0
         return Receipt(f"msg_{sender_id}_{draft.recipient.id}_{sent_ns}", sent_ns, "pty", note)
@@ -218,7 +225,7 @@ class Mailbox:
     def _check_no_shell(self, recipient: Session) -> None:
         try:
             self._typist.check(recipient)
-        except ShellInForeground as error:
+        except WouldBeRun as error:
             raise RequestError(f"{error}{HOW_TO_FORCE}") from error
 
     def _new_request(self, draft: Draft, timeout_seconds: int) -> Request:
@@ -240,7 +247,7 @@ class Mailbox:
         text = request_text(request.id, draft.sender_label(), draft.body)
         try:
             return self._typist.type(draft.recipient, text, draft.force)
-        except (ShellInForeground, DeliveryFailed) as error:
+        except (WouldBeRun, DeliveryFailed) as error:
             if draft.delivery == "both" and draft.recipient.is_running():
                 return f"{error}{WITHOUT_TYPING}"
             self.withdraw(request)
@@ -269,7 +276,7 @@ class Mailbox:
         if not sender_id and not token.strip():
             raise RequestError("missing sender identity or reply_token")
         with self._lock:
-            request = self._pending.find(request_id)
+            request = self._still_open(self._pending.find(request_id))
             if request is None:
                 self._check_replied_earlier(request_id, key)
                 return True
@@ -298,35 +305,28 @@ class Mailbox:
             messages, is_cut = [], False
         except OSError as error:
             raise RequestError(f"failed to read messages: {error.strerror}") from error
-        for letter in messages:
-            if letter["type"] == REQUEST:
-                self._mark(letter, self._pending.find(letter.get("request_id", "")))
-        return Inbox(messages, self._open_requests(session), is_cut)
+        with self._lock:
+            for letter in messages:
+                if letter["type"] == REQUEST:
+                    found = self._pending.find(letter.get("request_id", ""))
+                    _mark(letter, self._still_open(found))
+            return Inbox(messages, self._open_requests(session), is_cut)
 
     def _open_requests(self, session: Session) -> list[Letter]:
         found: list[Letter] = []
         size = 0
-        for request in self._pending.addressed_to(session.id):
+        addressed = (r for r in self._pending.all() if r.to_id == session.id)
+        for request in filter(self._still_open, addressed):
             size += len(request.body)
             if len(found) >= MAX_SHOWN_OPEN or size > MAX_SHOWN_BYTES:
                 break
-            letter: Letter = {
-                "message_id": request.id,
-                "timestamp": format_nanos(request.sent_ns),
-                **_request_data(request),
-                "type": REQUEST,
-            }
-            self._mark(letter, request)
+            event = Event(session.id, (), REQUEST, _request_data(request), request.sent_ns)
+            letter = letters.letter_of(event.envelope())
+            if letter is None:
+                continue
+            _mark(letter, request)
             found.append(letter)
         return found
-
-    @staticmethod
-    def _mark(letter: Letter, request: Request | None) -> None:
-        """Add to a request what its line on disk does not say: that it is open, for whom."""
-        if request is not None:
-            letter["open"] = True
-            if not request.wakers:
-                letter["caller_gone"] = True
 
     def _post(
         self,
@@ -385,3 +385,11 @@ def _reply_data(request: Request, answer: Answer) -> dict[str, Any]:
     if answer.from_name:
         data["from_name"] = answer.from_name
     return {**data, "body": answer.body}
+
+
+def _mark(letter: Letter, request: Request | None) -> None:
+    """Add to a request what its line on disk does not say: that it is open, for whom."""
+    if request is not None:
+        letter["open"] = True
+        if not request.wakers:
+            letter["caller_gone"] = True

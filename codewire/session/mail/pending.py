@@ -117,9 +117,9 @@ class Pending:
         """Return a request that is open or was answered not long ago."""
         return self._open.get(request_id) or self._answered.get(request_id)
 
-    def addressed_to(self, session_id: int) -> Iterator[Request]:
-        """Yield the open requests to a session, oldest first."""
-        return (r for r in list(self._open.values()) if r.to_id == session_id)
+    def all(self) -> list[Request]:
+        """Return the open requests, oldest first."""
+        return list(self._open.values())
 
     def open(self, request: Request) -> None:
         """Register a request. Raises RequestError when there are too many or the disk is full."""

@@ -1,0 +1,172 @@
+"""Keys and values: namespaces, time to live, and every confirmed change survives."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewire.errors import RequestError
+from tests.support import Home, wait_until
+
+
+def test_set_get_list_delete(node: Home) -> None:
+    client = node.client()
+    assert client.kv_get("k") is None
+    client.kv_set("k", b"v1")
+    client.kv_set("k", b"\x00\xff")
+    client.kv_set("k", b"elsewhere", namespace="other")
+    client.kv_set("", b"")
+    assert client.kv_get("k") == b"\x00\xff"
+    assert client.kv_get("") == b""
+    assert client.kv_get("k", namespace="default") == b"\x00\xff"
+    assert client.kv_list("k") == [{"key": "k", "value": b"\x00\xff"}]
+    assert [entry["key"] for entry in client.kv_list()] == ["", "k"]
+    client.kv_delete("k")
+    client.kv_delete("k")
+    assert client.kv_get("k") is None
+    assert client.kv_list(namespace="other") == [{"key": "k", "value": b"elsewhere"}]
+
+
+def test_golden_exchange(node: Home) -> None:
+    request = {"type": "KVSet", "key": "k", "value": "djE=", "ttl": "60s"}
+    assert node.request(request) == {"type": "KVSetOK"}
+    assert node.request({"type": "KVGet", "key": "k"}) == {"type": "KVGetResult", "value": "djE="}
+    (entry,) = node.request({"type": "KVList"})["entries"]
+    assert entry.keys() == {"key", "value", "expires_at"} and entry["expires_at"].endswith("Z")
+    assert node.request({"type": "KVSet", "key": "k"}) == {"type": "KVSetOK"}
+    assert node.request({"type": "KVList"})["entries"] == [{"key": "k", "value": ""}]
+    assert node.request({"type": "KVDelete", "key": "k"}) == {"type": "KVDeleteOK"}
+    assert node.request({"type": "KVGet", "key": "k"}) == {"type": "KVGetResult"}
+    assert node.request({"type": "KVList"}) == {"type": "KVListResult", "entries": []}
+
+
+def test_keys_expire(node: Home) -> None:
+    client = node.client()
+    client.kv_set("short", b"x", ttl="300ms")
+    client.kv_set("cleared", b"x", ttl="300ms")
+    client.kv_set("cleared", b"y")
+    client.kv_set("negative", b"x", ttl="-1s")
+    assert client.kv_get("short") == b"x"
+    wait_until(lambda: client.kv_get("short") is None, 10, "the key expires")
+    assert [entry["key"] for entry in client.kv_list()] == ["cleared", "negative"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"ttl": "5"}, 'invalid TTL "5": time: missing unit in duration "5"'),
+        ({"ttl": "1d"}, 'invalid TTL "1d": time: unknown unit "d" in duration "1d"'),
+        ({"ttl": "soon"}, 'invalid TTL "soon": time: invalid duration "soon"'),
+        ({"key": "k" * 4097}, "key too long: 4097 bytes (at most 4096)"),
+        ({"namespace": "é" * 2049}, "namespace too long: 4098 bytes (at most 4096)"),
+        ({"value": base64.b64encode(bytes((1 << 20) + 1)).decode()}, "value too large: 1048577"),
+        ({"value": "*"}, "invalid request: value"),
+    ],
+)
+def test_refused(kv_home: Home, fields: dict[str, Any], text: str) -> None:
+    answer = kv_home.request({"type": "KVSet", "key": "k", **fields})
+    assert answer["type"] == "Error" and answer["message"].startswith(text), answer
+
+
+@pytest.fixture(scope="module")
+def kv_home() -> Any:
+    home = Home()
+    try:
+        home.start_node()
+        yield home
+    finally:
+        home.close()
+
+
+def test_a_store_that_is_full_says_so(kv_home: Home) -> None:
+    client = kv_home.client()
+    for number in range(15):
+        client.kv_set(f"big{number}", bytes(1 << 20), namespace="big")
+    with pytest.raises(RequestError, match="the key-value store is full"):
+        client.kv_set("last", bytes(1 << 20), namespace="big")
+    with pytest.raises(RequestError, match="15 keys are too much for one answer"):
+        client.kv_list(namespace="big")
+    client.kv_delete("big0", namespace="big")
+    client.kv_set("last", bytes(1 << 20), namespace="big")
+
+
+def test_every_confirmed_change_survives(node: Home) -> None:
+    """Four writers, a worker killed under them, an orderly restart."""
+    client = node.client()
+
+    def write(writer: int) -> None:
+        for number in range(100):
+            client.kv_set(f"w{writer}", str(number).encode())
+            client.kv_set(f"w{writer}-{number}", b"x")
+            client.kv_delete(f"w{writer}-{number}")
+
+    writers = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(4)]
+    for thread in writers:
+        thread.start()
+    wait_until(lambda: int(client.kv_get("w0") or 0) > 20, 20, "some are written")
+    os.kill(node.worker_pid, signal.SIGKILL)
+    for thread in writers:
+        thread.join(40)
+    expected = [(f"w{number}", b"99") for number in range(4)]
+    assert [(e["key"], e["value"]) for e in client.kv_list()] == expected
+    assert node.stop_node() == 0
+    node.start_node()
+    assert [(e["key"], e["value"]) for e in client.kv_list()] == expected
+
+
+def test_the_file_stays_short_and_a_torn_line_harms_nothing(node: Home) -> None:
+    client = node.client()
+    path = Path(node.data_dir, "kv.jsonl")
+    for number in range(2500):
+        client.kv_set("counter", str(number).encode())
+    assert len(path.read_text().splitlines()) < 1500
+    with path.open("a") as file:
+        file.write('{"ns":"default","key":"torn","val')
+    client.kv_set("after", b"x")
+    os.kill(node.worker_pid, signal.SIGKILL)
+    assert client.kv_get("counter") == b"2499"
+    assert client.kv_get("after") == b"x" and client.kv_get("torn") is None
+
+
+def test_the_commands(home: Home) -> None:
+    def run(*argv: str) -> tuple[int, str, str]:
+        done = home.cw("kv", *argv)
+        return done.returncode, done.stdout, done.stderr
+
+    home.start_node()
+    assert run("list") == (0, "No keys found\n", "")
+    assert run("set", "build/status", "green") == (0, "", "Set default/build/status\n")
+    assert run("set", "k", "é x", "--ns", "n", "--ttl", "1h") == (0, "", "Set n/k\n")
+    assert run("get", "build/status") == (0, "green\n", "")
+    assert run("get", "k") == (0, "(not found)\n", "")
+    assert run("get", "k", "--ns=n") == (0, "é x\n", "")
+    assert run("list", "build/") == (0, f"{'build/status':<30} green\n", "")
+    code, out, _ = run("list", "--ns", "n", "--json")
+    (entry,) = json.loads(out)
+    assert (code, entry["key"], entry["value"]) == (0, "k", "é x") and entry["expires_at"]
+    assert run("delete", "k", "--ns", "n") == (0, "", "Deleted n/k\n")
+    assert run("set", "k", "v", "--ttl", "5") == (
+        1,
+        "",
+        'Error: invalid TTL "5": time: missing unit in duration "5"\n',
+    )
+    assert run("frob") == (1, "", 'Error: unknown command "frob" for "cw kv"\n')
+    assert run()[0] == 0 and "cw kv set <key> <value>" in run()[1]
+    home.client().kv_set("bin", b"\xff")
+    assert json.loads(run("list", "bin", "-j")[1]) == [{"key": "bin", "value_base64": "/w=="}]
+
+
+def test_a_set_takes_milliseconds(kv_home: Home) -> None:
+    client = kv_home.client()
+    started = time.monotonic()
+    for number in range(100):
+        client.kv_set(f"quick{number % 3}", b"x")
+    assert time.monotonic() - started < 5

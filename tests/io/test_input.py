@@ -1,0 +1,158 @@
+"""Typing into a PTY: whole, in turn, with back-pressure, and never past the session's end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+import tty
+from collections.abc import Iterator
+
+import pytest
+
+from codewire.io.ptys import open_pty
+from codewire.io.wait import wait_readable, wait_writable
+from codewire.session.input import Input, InputClosed
+from tests.support import wait_until
+
+
+class Keyboard:
+    """An Input on a raw terminal; `announce` plays the drain, which says when there is room."""
+
+    def __init__(self, announces: bool) -> None:
+        self.master, self.slave, _ = open_pty(24, 80)
+        tty.setraw(self.slave)
+        os.set_blocking(self.slave, False)
+        self.wanted: list[bool] = []
+        self._announces = announces
+        self.input = Input(self.master, self._want)
+
+    def _want(self, wanted: bool) -> None:
+        self.wanted.append(wanted)
+        if wanted and self._announces:
+            threading.Thread(target=self._announce).start()
+
+    def _announce(self) -> None:
+        if wait_writable(self.master, 10):
+            self.input.on_writable()
+
+    def read(self, count: int, timeout: float = 10) -> bytes:
+        """Read `count` bytes as the program at the terminal."""
+        data = b""
+        while len(data) < count:
+            if not wait_readable(self.slave, timeout):
+                break
+            data += os.read(self.slave, min(65536, count - len(data)))
+        return data
+
+    def close(self) -> None:
+        self.input.end()
+        self.input.close()
+        os.close(self.slave)
+
+
+@pytest.fixture(params=[True, False], ids=["announced", "by retry"])
+def keyboard(request: pytest.FixtureRequest) -> Iterator[Keyboard]:
+    keyboard = Keyboard(request.param)
+    yield keyboard
+    keyboard.close()
+
+
+def write_in_background(keyboard: Keyboard, data: bytes) -> tuple[threading.Thread, list[object]]:
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(keyboard.input.write(data))
+        except InputClosed as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results
+
+
+def test_short_input_goes_straight_through(keyboard: Keyboard) -> None:
+    assert keyboard.input.write(b"hello") == 5
+    assert keyboard.read(5) == b"hello"
+    assert keyboard.input.write(b"") == 0
+    assert keyboard.wanted == []
+
+
+def test_nothing_is_dropped_while_nobody_reads(keyboard: Keyboard) -> None:
+    data = os.urandom(80_000)
+    thread, results = write_in_background(keyboard, data)
+    wait_until(lambda: keyboard.wanted, 10, "the terminal is full")
+    assert thread.is_alive()
+    received = keyboard.read(len(data))
+    thread.join(10)
+    assert results == [len(data)]
+    assert hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
+    assert keyboard.wanted.count(True) == keyboard.wanted.count(False)
+
+
+def test_writers_take_turns(keyboard: Keyboard) -> None:
+    size = 12_000
+    threads = [write_in_background(keyboard, bytes([letter]) * size) for letter in b"abcd"]
+    received = keyboard.read(4 * size)
+    for thread, results in threads:
+        thread.join(10)
+        assert results == [size]
+    pieces = [received[start : start + size] for start in range(0, 4 * size, size)]
+    assert sorted(pieces) == [bytes([letter]) * size for letter in b"abcd"]
+
+
+def test_the_end_frees_every_writer(keyboard: Keyboard) -> None:
+    threads = [write_in_background(keyboard, b"x" * 100_000) for _ in range(3)]
+    wait_until(lambda: keyboard.wanted, 10, "the terminal is full")
+    keyboard.input.end()
+    for thread, _ in threads:
+        thread.join(10)
+    written = sorted(results[0].written for _, results in threads)  # type: ignore[attr-defined]
+    assert written[:2] == [0, 0]
+    assert 0 < written[2] < 100_000
+    with pytest.raises(InputClosed):
+        keyboard.input.write(b"late")
+
+
+def test_a_writer_can_be_called_off(keyboard: Keyboard) -> None:
+    cancelled = threading.Event()
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            keyboard.input.write(b"x" * 100_000, cancelled.is_set)
+        except InputClosed as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: keyboard.wanted, 10, "the terminal is full")
+    cancelled.set()
+    thread.join(10)
+    assert len(results) == 1
+    keyboard.read(100_000, timeout=0.1)
+    assert keyboard.input.write(b"next") == 4
+
+
+def test_waiting_for_room_burns_nothing(keyboard: Keyboard) -> None:
+    thread, _ = write_in_background(keyboard, b"x" * 100_000)
+    wait_until(lambda: keyboard.wanted, 10, "the terminal is full")
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
+    keyboard.input.end()
+    thread.join(10)
+
+
+def test_a_closed_master_is_left_alone(keyboard: Keyboard) -> None:
+    calls: list[int] = []
+    keyboard.input.use(calls.append)
+    assert calls == [keyboard.master]
+    keyboard.input.close()
+    keyboard.input.close()
+    keyboard.input.use(calls.append)
+    assert len(calls) == 1
+    with pytest.raises(InputClosed):
+        keyboard.input.write(b"x")

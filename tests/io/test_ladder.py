@@ -1,0 +1,264 @@
+"""Processes of a session, found in /proc, and the ladder that ends them; all of them real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codewire.keeper.processes import (
+    Process,
+    ProcessTable,
+    ignores,
+    read_process,
+    signal_process,
+)
+from codewire.session import ladder as ladder_module
+from codewire.session.ladder import Ladder
+from tests.support import is_alive, wait_until
+
+
+class Leader:
+    """A program in its own Unix session, and what the ladder asks of a session."""
+
+    def __init__(self, number: int, script: str, cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", script],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.id = number
+        self.record = self
+        self.pid = self.process.pid
+        self.ended = threading.Event()
+        self.exit: dict[str, int] = {}
+        self._wakers: list[threading.Event] = []
+        self._stopping = threading.Event()
+        self._reaper = threading.Thread(target=self._reap)
+        self._reaper.start()
+
+    def _reap(self) -> None:
+        """Notice its end as the keeper does, and say so as the lifecycle does."""
+        while self.process.poll() is None:
+            if self._stopping.wait(0.005):
+                return
+        self.exit = {"code": self.process.returncode}
+        self.ended.set()
+        for waker in self._wakers:
+            waker.set()
+
+    def watch(self, waker: threading.Event) -> None:
+        self._wakers.append(waker)
+
+    def unwatch(self, waker: threading.Event) -> None:
+        self._wakers.remove(waker)
+
+    def signal_group(self, number: int) -> None:
+        if not self.exit:
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._stopping.set()
+        self._reaper.join()
+
+
+Start = Callable[[str], Leader]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    leaders: list[Leader] = []
+
+    def one(script: str) -> Leader:
+        leaders.append(Leader(len(leaders) + 1, script, tmp_path))
+        return leaders[-1]
+
+    yield one
+    for leader in leaders:
+        leader.close()
+
+
+def climb(leaders: list[Leader], grace: float) -> dict[int, list[Process]]:
+    by_id = {leader.id: leader for leader in leaders}
+    ladder = Ladder(
+        leaders,  # type: ignore[arg-type]
+        lambda number, what: by_id[number].signal_group(what),
+        grace,
+    )
+    return ladder.climb()
+
+
+def tree_of(leader: Leader) -> set[int]:
+    return set(ProcessTable().tree(leader.pid, {}))
+
+
+def grown(leader: Leader, count: int) -> set[int]:
+    return wait_until(
+        lambda: len(tree := tree_of(leader)) >= count and tree, 10, "the tree has grown"
+    )  # type: ignore[return-value]
+
+
+def test_a_process_is_read_from_proc() -> None:
+    process = read_process(os.getpid())
+    assert process is not None
+    assert (process.pid, process.parent) == (os.getpid(), os.getppid())
+    assert process.session == os.getsid(0)
+    assert process.state in "RS"
+    assert read_process(2**22 + 1) is None
+
+
+def test_odd_command_names_are_read(tmp_path: Path) -> None:
+    """The name in /proc/<pid>/stat may hold brackets, blanks and newlines."""
+    program = tmp_path / "a) S 1 (b\nc"
+    program.symlink_to("/bin/sleep")
+    child = subprocess.Popen([str(program), "100"])
+    try:
+        process = wait_until(
+            lambda: (p := read_process(child.pid)) and p.command.startswith("a)") and p, 10
+        )
+        assert isinstance(process, Process)
+        assert process.command == "a) S 1 (b\nc"
+        assert process.parent == os.getpid()
+        assert child.pid in ProcessTable().tree(child.pid, {})
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_zombie_is_no_process() -> None:
+    child = subprocess.Popen(["/bin/true"])
+    wait_until(lambda: read_process(child.pid) is None, 10, "it has ended")
+    assert os.path.exists(f"/proc/{child.pid}")
+    child.wait()
+
+
+def test_the_tree_holds_all_descendants(start: Start) -> None:
+    leader = start(
+        "setsid sh -c 'setsid sleep 101 & sleep 102' & sleep 103 & sh -c 'sleep 104 & wait' & wait"
+    )
+    tree = grown(leader, 7)
+    other = start("sleep 105 & wait")
+    grown(other, 2)
+    assert tree == tree_of(leader)
+    assert not tree & tree_of(other)
+    assert os.getpid() not in tree
+    assert climb([leader], 2) == {}
+    assert not any(map(is_alive, tree))
+    assert is_alive(other.pid)
+
+
+def test_members_stay_known_when_their_parents_die(start: Start) -> None:
+    leader = start("setsid sh -c 'sleep 101 & wait' & sleep 0.3")
+    known = ProcessTable().tree(leader.pid, {})
+    wait_until(lambda: len(known.update(ProcessTable().tree(leader.pid, known)) or known) >= 4, 10)
+    assert leader.ended.wait(10)
+    left = ProcessTable().tree(leader.pid, known, is_gone=True)
+    assert 2 <= len(left) < len(known)
+    assert leader.pid not in left
+    for process in left.values():
+        signal_process(process, signal.SIGKILL)
+
+
+def test_a_reused_pid_is_spared() -> None:
+    """Signals go to the process that was seen, not to a later one with its number."""
+    child = subprocess.Popen(["/bin/sleep", "100"])
+    try:
+        seen = read_process(child.pid)
+        assert seen is not None
+        signal_process(seen._replace(started=seen.started - 1), signal.SIGKILL)
+        known = {seen.pid: seen._replace(started=seen.started - 1)}
+        assert ProcessTable().tree(2**22 + 1, known) == {}
+        assert child.poll() is None
+        # A session whose leader is gone: whoever has its pid now is somebody else.
+        assert ProcessTable().tree(child.pid, {}, is_gone=True) == {}
+        signal_process(seen, signal.SIGKILL)
+        assert child.wait(10) == -signal.SIGKILL
+        signal_process(seen, signal.SIGKILL)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_who_ignores_what() -> None:
+    child = subprocess.Popen(
+        ["/bin/sh", "-c", "trap '' TERM; echo ready; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    assert ignores(child.pid, signal.SIGTERM)
+    assert not ignores(child.pid, signal.SIGHUP)
+    child.communicate(b"\n", timeout=10)
+    assert not ignores(child.pid, signal.SIGTERM), "gone"
+
+
+def test_sigterm_is_enough_for_most(start: Start) -> None:
+    leaders = [start("sleep 100") for _ in range(5)]
+    started = time.monotonic()
+    assert climb(leaders, 10) == {}
+    assert time.monotonic() - started < 5
+    assert {leader.process.wait(5) for leader in leaders} == {-signal.SIGTERM}
+
+
+def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) -> None:
+    leader = start("trap '' TERM HUP; touch ready; while :; do sleep 0.05; done")
+    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    started = time.monotonic()
+    assert climb([leader], 0.3) == {}
+    assert 0.3 <= time.monotonic() - started < 5
+    assert leader.process.wait(5) == -signal.SIGKILL
+
+
+def test_a_stopped_process_is_ended_too(start: Start, tmp_path: Path) -> None:
+    leader = start("trap 'touch cleaned; exit 7' TERM; touch ready; while :; do sleep 0.05; done")
+    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    os.kill(leader.pid, signal.SIGSTOP)
+    wait_until(lambda: (p := read_process(leader.pid)) and p.state == "T", 10, "it has stopped")
+    assert climb([leader], 10) == {}
+    assert leader.process.wait(5) == 7
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_survivors_are_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no signal ends (it sits in the kernel) is told by pid and name."""
+    leader = start("setsid sleep 100 & exec sleep 101")
+    tree = grown(leader, 2)
+    (stuck,) = tree - {leader.pid}
+    wait_until(lambda: (p := read_process(stuck)) and p.command == "sleep", 10)
+
+    def signal_others(process: Process, number: int) -> None:
+        if process.pid != stuck:
+            signal_process(process, number)
+
+    monkeypatch.setattr(ladder_module, "signal_process", signal_others)
+    monkeypatch.setattr(ladder_module, "KILL_SECONDS", 0.2)
+    survivors = climb([leader], 0.2)
+    assert [(p.pid, p.command) for p in survivors[leader.id]] == [(stuck, "sleep")]
+    os.kill(stuck, signal.SIGKILL)
+
+
+def test_the_leader_may_be_gone_already(start: Start) -> None:
+    leader = start("exit 0")
+    assert leader.ended.wait(10)
+    assert climb([leader], 0.2) == {}
+
+
+def test_our_own_process_is_never_a_member() -> None:
+    assert os.getpid() not in ProcessTable().tree(os.getpid(), {})
+    assert sys.executable

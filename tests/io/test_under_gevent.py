@@ -1,0 +1,46 @@
+"""The I/O tests once more, in a process that cw.py's worker patch has made cooperative."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+# What a worker runs. The clients' files stay out: a client is never patched.
+TWICE = ["test_log", "test_drain", "test_input", "test_unix", "test_ptys", "test_ladder"]
+TWICE += ["test_streams"]
+
+RUN = """
+import sys
+import cw
+cw.patch_worker()
+from codewire.io.wait import GEVENT
+assert GEVENT, "not patched"
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_under_gevent(name: str) -> None:
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not installed")
+    environment = {key: value for key, value in os.environ.items() if key != "CW_RUNTIME"}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(HERE / f"{name}.py")],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
