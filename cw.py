@@ -10,6 +10,8 @@ import sys
 
 def main() -> int:
     """Run cw with `sys.argv` and return its exit status."""
+    if sys.getfilesystemencoding() != "utf-8":
+        restart_as_utf8()
     role = sys.argv[1] if len(sys.argv) > 1 else ""
     if role == "keeper":
         from codewire.keeper.process import main as keeper_main
@@ -28,6 +30,16 @@ def main() -> int:
     from codewire.commands import main as command_main
 
     return leave(command_main(sys.argv[1:]))
+
+
+def restart_as_utf8() -> None:
+    """Begin again in Python's UTF-8 mode (PEP 540); never returns.
+
+    The wire is UTF-8. Under another locale an argument or a path would reach the node mangled.
+    """
+    import os
+
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def leave(status: int) -> int:

@@ -49,6 +49,7 @@ MEASURES = (
     Measure("memory_empty", "server memory, empty", "kB"),
     Measure("memory", "  and a session", "kB", (Target(12),)),
     Measure("restart", "worker kill -9 to serving", "ms", (Target(200),)),
+    Measure("request_reply", "request to reply", "ms"),
     Measure("start", "cw list / python / tmux ls", "ms", (Target(1.6, False, "python"),)),
     Measure("tail_short", "logs --tail 100, short log", "ms"),
     Measure("tail_long", "logs --tail 100, long log", "ms", (Target(2, False, "tail_short"),)),

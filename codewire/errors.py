@@ -7,6 +7,7 @@ CodewireError            1
 ├── RequestError         1   the node refused a request
 │   └── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
 ├── NodeUnreachable      1   no node can be reached or started
+│   └── NodeRefused      1   what answers will not serve us, however often it is asked
 │   └── NodeSilent       1   a node lets clients in but does not answer
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
@@ -58,6 +59,10 @@ class NodeUnreachable(CodewireError):
 
 class NodeSilent(NodeUnreachable):
     """A node lets clients in but does not answer."""
+
+
+class NodeRefused(NodeUnreachable):
+    """What answers at the address will not serve us: a wrong token, no node, no valid certificate."""
 
 
 class ConnectionLost(CodewireError):

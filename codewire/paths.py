@@ -56,6 +56,13 @@ def data_dir() -> DataDir:
     return DataDir(os.path.abspath(root))
 
 
+def node_environment() -> dict[str, str]:
+    """Return the environment of a node to be started: CODEWIRE_DIR counts from here, not from /."""
+    if not os.environ.get("CODEWIRE_DIR"):
+        return dict(os.environ)
+    return {**os.environ, "CODEWIRE_DIR": data_dir().root}
+
+
 def home() -> str:
     """Return the user's home directory, also where HOME is unset, empty or relative."""
     path = os.environ.get("HOME", "")

@@ -36,7 +36,7 @@ stamp=$venv/.codewire-installed
 if [ ! -e "$stamp" ] || [ -n "$(find cw.py setup.cfg setup.py codewire -newer "$stamp" \
     -not -name '*.pyc' -not -name __pycache__ -print -quit)" ]; then
     echo "$(basename "$0"): installing codewire and its test extra into $venv" >&2
-    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location '.[test]' ||
+    "$python" -m pip install --quiet --disable-pip-version-check --use-pep517 '.[test]' ||
         fail "pip could not install the test extra"
     # setuptools leaves its work in the source tree, where the next install would pick it up.
     rm -rf build codewire.egg-info

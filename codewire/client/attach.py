@@ -26,7 +26,8 @@ from codewire.client.terminal import (
 )
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError, UsageError
 from codewire.term.chord import DetachChord
-from codewire.term.restore import CLEAR
+from codewire.term.modes import Modes
+from codewire.term.restore import CLEAR, RESTORE_TITLE, SAVE_TITLE
 
 if TYPE_CHECKING:
     from codewire.client.api import Client
@@ -64,16 +65,19 @@ def run(
     *,
     include_history: bool = True,
     history_lines: int | None = None,
+    replays_all: bool = False,
 ) -> int:
     """Attach this process's terminal to a session until it ends or the user detaches.
 
+    A session that scrolls starts with its last `history_lines` (None: as many as the node thinks
+    fit), one with a full-screen program with its screen; with `replays_all` with its whole log.
     Returns the exit status after saying on stderr how it ended. The terminal is as before on every
     way out. Raises UsageError without a terminal or from inside the session, RequestError when the
     node refuses. Main thread only.
     """
     require_terminal()
     _refuse_own_session(client, session_id)
-    link = Link(client, session_id, include_history, history_lines)
+    link = Link(client, session_id, include_history, history_lines, replays_all)
     link.open()
     try:
         print_notice(f"[cw] attached to session {session_id}")
@@ -104,6 +108,8 @@ class _Attachment:
         self._terminal = terminal
         self._signals = signals
         self._bar = StatusBar()
+        self._modes = Modes()
+        self._title_saved = False
         self._chord = DetachChord()
         self._out = b""
         self._written = 0
@@ -144,6 +150,7 @@ class _Attachment:
                 return None
             if isinstance(item, Output):
                 self._out = self._bar.feed(item.data)
+                self._note_switches()
                 self._note_size_change()
             elif isinstance(item, Gap):
                 self._take_gap(item.size)
@@ -152,6 +159,18 @@ class _Attachment:
             elif isinstance(item, Detached):
                 return self._detached()
         return None
+
+    def _note_switches(self) -> None:
+        """Keep up to date what must be undone on the way out."""
+        if b"\x1b" not in self._out:
+            return
+        if b"\x1b]" in self._out and not self._title_saved:
+            self._title_saved = True
+            self._out = SAVE_TITLE + self._out
+        self._modes.note(self._out)
+        self._terminal.teardown = self._modes.leave() + (
+            RESTORE_TITLE if self._title_saved else b""
+        )
 
     def _take_gap(self, size: int) -> None:
         """Tell of lost bytes where they are missing, unless a full-screen program is on display."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from codewire.errors import NodeUnreachable
 from codewire.io.fds import lock_file
 from codewire.io.unix import is_answering
-from codewire.paths import self_command
+from codewire.paths import node_environment, self_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +119,7 @@ def _spawn_detached(argv: list[str], output: int) -> int:
 
 def _become(argv: list[str], output: int) -> None:
     """Turn this forked process into the node. Never returns."""
+    environment = node_environment()
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -126,7 +127,7 @@ def _become(argv: list[str], output: int) -> None:
         # What the client's parent left open (a pipe, say) would otherwise live as long as the node.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
-        os.execvpe(argv[0], argv, {**os.environ, "CODEWIRE_AUTOSTART": "1"})
+        os.execvpe(argv[0], argv, {**environment, "CODEWIRE_AUTOSTART": "1"})
     except OSError as error:
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
     finally:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codewire.errors import ConnectionLost, NodeSilent, NodeUnreachable, ProtocolError, RequestError
+from codewire.errors import (
+    ConnectionLost,
+    NodeRefused,
+    NodeSilent,
+    NodeUnreachable,
+    ProtocolError,
+    RequestError,
+)
 from codewire.io.streams import FrameStream
 from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
@@ -21,6 +28,10 @@ if TYPE_CHECKING:
 # A keeper that is itself being replaced is back within this time, or nobody will be.
 PATIENCE = 3.0
 PAUSE = 0.05
+# A network may be away for longer than that, and is not to be knocked at that fast: the pause
+# doubles up to the longest.
+REMOTE_PATIENCE = 600.0
+LONGEST_PAUSE = 5.0
 # Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
 FRUITLESS_LIMIT = 60
 
@@ -34,11 +45,11 @@ Value = TypeVar("Value")
 
 def open_stream(target: Target) -> FrameStream:
     """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
-    if not target.is_local:
-        raise NodeUnreachable(
-            f"connecting to remote server: {target.url}: this cw reaches the local node only"
-        )
-    return FrameStream(connect_unix(target.data_dir.real_socket()))
+    if target.is_local:
+        return FrameStream(connect_unix(target.data_dir.real_socket()))
+    from codewire.client.remote import dial
+
+    return dial(target)
 
 
 def receive_message(stream: FrameStream) -> dict[str, Any] | None:
@@ -120,21 +131,36 @@ class Redial:
             now = time.monotonic()
             if self._refused_since is None:
                 self._refused_since = now
-            if now - self._refused_since >= PATIENCE:
+                self._say_waiting()
+            self._failures += 1
+            patience = PATIENCE if self._target.is_local else REMOTE_PATIENCE
+            if now - self._refused_since >= patience or isinstance(error, NodeRefused):
                 raise ConnectionLost(f"node is gone: {error}") from error
             return None
         self._refused_since = None
         self._fruitless += 1
         return stream
 
+    def _say_waiting(self) -> None:
+        if self._notify is not None and not self._target.is_local:
+            self._notify(f"[cw] connection to {self._target.url} lost; trying again")
+
+    def pause(self) -> float:
+        """Return how many seconds to wait before the next attempt."""
+        if self._target.is_local:
+            return PAUSE
+        # Some spread: the clients of a node that comes back do not all come at once.
+        spread = 0.75 + time.monotonic() % 0.5
+        return min(PAUSE * 2 ** min(self._failures + self._fruitless, 10), LONGEST_PAUSE) * spread
+
     def open(self) -> FrameStream:
         """Return a new connection as soon as there is one. Blocks; raises as try_open does."""
         if self._fruitless:
-            time.sleep(PAUSE)
+            time.sleep(self.pause())
         while (stream := self.try_open()) is None:
-            time.sleep(PAUSE)
+            time.sleep(self.pause())
         return stream
 
     def succeeded(self) -> None:
         """Note that the node answered: the next loss starts with full patience."""
-        self._fruitless = 0
+        self._fruitless = self._failures = 0

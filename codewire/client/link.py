@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.connection import PAUSE, Redial, check_answer, field, receive_message
+from codewire.client.connection import Redial, check_answer, field, receive_message
 from codewire.client.numbers import whole_number
 from codewire.errors import ConnectionLost, ProtocolError
-from codewire.wire.control import decode_control
+from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA
 
 if TYPE_CHECKING:
@@ -53,7 +53,12 @@ class Link:
     """
 
     def __init__(
-        self, client: Client, session_id: int, include_history: bool, history_lines: int | None
+        self,
+        client: Client,
+        session_id: int,
+        include_history: bool,
+        history_lines: int | None,
+        replays_all: bool = False,
     ) -> None:
         self._client = client
         self._session_id = session_id
@@ -62,7 +67,10 @@ class Link:
             "id": session_id,
             "include_history": include_history,
             "history_lines": whole_number("history_lines", history_lines),
+            # A node of ours then sends what a terminal needs instead of the whole log.
+            "history": None if replays_all else "terminal",
         }
+        self._prologue = b""
         self._redial = Redial(client.target)
         self._stream: FrameStream | None = None
         self._offset: int | None = None
@@ -154,6 +162,9 @@ class Link:
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
         """
+        if self._prologue:
+            prologue, self._prologue = self._prologue, b""
+            return Output(prologue)
         while self._stream is not None:
             frame = self._stream.next_frame()
             if frame is None:
@@ -173,7 +184,7 @@ class Link:
 
         Raises ConnectionLost when the node is gone for good.
         """
-        self.next_dial = time.monotonic() + PAUSE
+        self.next_dial = time.monotonic() + self._redial.pause()
         stream = self._redial.try_open()
         if stream is None:
             return
@@ -198,7 +209,9 @@ class Link:
         self.close()
         if self._offset is None:
             raise ConnectionLost("connection lost")
-        self.next_dial = time.monotonic() + (0 if was_attached else PAUSE)
+        self.next_dial = time.monotonic() + (
+            0 if was_attached else self._redial.pause()
+        )
 
     def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | None:
         kind = message.get("type")
@@ -220,6 +233,8 @@ class Link:
         self._redial.succeeded()
         # A node of another make names no offset: then a lost connection is lost.
         self._offset = None if message.get("offset") is None else field(message, "offset", 0)
+        if message.get("prologue") is not None:
+            self._prologue = decode_bytes(message["prologue"])
         self._sent_size = (0, 0)
         self._detach_sent = False
         self._can_write = True

@@ -51,16 +51,22 @@ class Messaging:
         why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
         """
         request = self._letter("MsgSend", to, body, sender, delivery, force)
-        return self._send_once(request) if request["delivery"] != "pty" else self.call(request)
+        is_kept = request["delivery"] != "pty"
+        answer = self._send_once(request) if is_kept else self.call(request)
+        return {"delivered": request["delivery"], **answer}
 
     def read_messages(self, session: int | str, *, tail: int | None = None) -> dict[str, Any]:
         """Return the MsgReadResult of a session: its last `tail` messages (None: 50, 0: all).
 
-        `messages` are oldest first, sent ones included (spec/wire.md 6). `open_requests`, if there,
-        are all requests that still wait for this session's reply.
+        `messages` are oldest first, sent ones included (spec/wire.md 6). `open_requests` are all
+        requests that still wait for this session's reply.
         """
         request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
-        return self._ask({**request, **_named(session, "id")})
+        answer = self._ask({**request, **_named(session, "id")})
+        if "open_requests" not in answer:
+            # There are no requests at all, or the node is of another make and does not say.
+            answer["open_requests"] = unanswered(answer, session)
+        return answer
 
     def request(
         self,
@@ -173,6 +179,21 @@ class Messaging:
         while answer is None:
             answer = exchange(redial.open(), request)
         return check_answer(answer) if is_checked else answer
+
+
+def unanswered(answer: dict[str, Any], session: int | str) -> list[dict[str, Any]]:
+    """Return the requests to `session` in a MsgReadResult that have no reply in it."""
+    empty: list[Any] = []
+    messages = [m for m in field(answer, "messages", empty) if isinstance(m, dict)]
+    replied = {m.get("request_id") for m in messages if m.get("type") == "message.reply"}
+    key, owner = ("to", session) if isinstance(session, int) else ("to_name", session.lstrip("@"))
+    return [
+        message
+        for message in messages
+        if message.get("type") == "message.request"
+        and message.get(key) == owner
+        and message.get("request_id") not in replied
+    ]
 
 
 def _named(session: int | str, id_key: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Only names things; connection.py opens them.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from codewire.errors import UsageError
@@ -15,38 +16,64 @@ if TYPE_CHECKING:
 
 
 class Target:
-    """A node to talk to: `url` is "" for the local one, else ws:// or wss:// with its path."""
+    """A node to talk to: `url` is "" for the local one, else ws:// or wss:// with its path.
 
-    __slots__ = ("data_dir", "token", "url")
+    For wss, `ca` is a file of authorities to trust instead of the system's ("" for those), and
+    `insecure` trusts anyone.
+    """
 
-    def __init__(self, data_dir: DataDir, url: str = "", token: str = "") -> None:
+    __slots__ = ("ca", "data_dir", "insecure", "token", "url")
+
+    def __init__(
+        self,
+        data_dir: DataDir,
+        url: str = "",
+        token: str = "",
+        *,
+        ca: str = "",
+        insecure: bool = False,
+    ) -> None:
         self.data_dir = data_dir
         self.url = url
         self.token = token
+        self.ca = ca
+        self.insecure = insecure
 
     @property
     def is_local(self) -> bool:
         return not self.url
 
 
-def resolve_target(server: str | None = None, token: str | None = None) -> Target:
+def resolve_target(
+    server: str | None = None,
+    token: str | None = None,
+    *,
+    ca: str | None = None,
+    insecure: bool = False,
+) -> Target:
     """Return the target of `--server` and `--token`; no server means the local node.
 
-    Raises UsageError for an address that needs a token and has none, ConfigError for an
-    unreadable servers.toml.
+    Without a server CODEWIRE_SERVER is asked; `local` in it or as the server means the local node
+    unless a saved server has that name. Raises UsageError for an address that needs a token and
+    has none, ConfigError for an unreadable servers.toml.
     """
     directory = data_dir()
+    server = server or os.environ.get("CODEWIRE_SERVER", "")
     if not server:
         return Target(directory)
-    saved = _saved_server(directory, server)
+    from codewire.client.servers import load_servers
+
+    saved = load_servers(directory.servers).get(server)
     if saved is not None:
-        url, saved_token = saved
-        return Target(directory, websocket_url(url), token or saved_token)
-    if server.startswith(("http://", "https://")):
-        return Target(directory, websocket_url(server), token or "")
-    if not token:
-        raise UsageError("--token required for ad-hoc WebSocket server")
-    return Target(directory, websocket_url(server), token)
+        url, token, ca = saved.url, token or saved.token, ca or saved.ca
+        insecure = insecure or saved.insecure
+    elif server == "local":
+        return Target(directory)
+    else:
+        url = server
+        if not token and not server.startswith(("http://", "https://")):
+            raise UsageError(_token_required(server, directory.servers))
+    return Target(directory, websocket_url(url), token or "", ca=ca or "", insecure=insecure)
 
 
 def websocket_url(url: str) -> str:
@@ -65,17 +92,11 @@ def websocket_url(url: str) -> str:
     return url if url.endswith("/ws") else url + "/ws"
 
 
-def _saved_server(directory: DataDir, name: str) -> tuple[str, str] | None:
-    """Return (url, token) of a server in servers.toml, None when none has that name."""
-    from codewire.config import read_toml
-    from codewire.errors import ConfigError
+def _token_required(server: str, path: str) -> str:
+    """Word the refusal; a bare word was probably meant as the name of a saved server."""
+    text = "--token required for ad-hoc WebSocket server"
+    if "." in server or ":" in server:
+        return text
+    from codewire.client.servers import known_names
 
-    servers = read_toml(directory.servers).get("servers", {})
-    entry = servers.get(name) if isinstance(servers, dict) else None
-    if entry is None:
-        return None
-    url = entry.get("url") if isinstance(entry, dict) else None
-    if not isinstance(url, str) or not url:
-        raise ConfigError(f"{directory.servers}: server {name!r} has no url")
-    token = entry.get("token", "")
-    return url, token if isinstance(token, str) else ""
+    return f'{text} (no server "{server}" is saved; {known_names(path)})'

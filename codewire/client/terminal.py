@@ -127,11 +127,12 @@ class TerminalOutput:
 class RawTerminal:
     """stdin in raw mode while entered; on every way out the modes and the screen come back.
 
-    `epilogue` is written after the fixed teardown: what depends on the size (the bar's row).
+    `teardown` is what the session's output makes necessary; after it comes the fixed one, then
+    `epilogue`: what depends on the size (the bar's row).
     """
 
     def __init__(self) -> None:
-        self.epilogue = b""
+        self.teardown = self.epilogue = b""
         try:
             self._saved = termios.tcgetattr(STDIN)
         except termios.error as error:
@@ -144,7 +145,7 @@ class RawTerminal:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.output.write_bounded(TEARDOWN + self.epilogue)
+            self.output.write_bounded(self.teardown + TEARDOWN + self.epilogue)
         finally:
             self._restore_modes()
             self.output.close()

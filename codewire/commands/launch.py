@@ -54,6 +54,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
     command = args["<command>"]
     if args["--auto-approve"]:
         command = [command[0], "--dangerously-skip-permissions", *command[1:]]
+    _check_text(command)
     client, name = _placement(args, context)
     cols, rows = _size(args["--size"])
     session_id = client.launch(
@@ -125,6 +126,15 @@ def _tags(args: dict[str, Any], name: str | None) -> list[str]:
             raise UsageError("--group requires --name")
         tags.append(f"group:{args['--group']}")
     return tags
+
+
+def _check_text(command: list[str]) -> None:
+    """Refuse what JSON cannot carry: another command than the one typed would run."""
+    for number, argument in enumerate(command):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"argument {number} of the command is not valid UTF-8") from None
 
 
 def _working_dir(directory: str | None, context: Context) -> str | None:

@@ -154,9 +154,8 @@ def inbox(args: dict[str, Any], context: Context) -> int:
       cw inbox coder --json
     """
     client, ref = _local(args, args["<session>"], context)
-    session_id = _resolve(client, ref)
-    answer = client.read_messages(session_id, tail=_tail(args["--tail"]))
-    letters = arrange(answer, session_id)
+    answer = client.read_messages(_resolve(client, ref), tail=_tail(args["--tail"]))
+    letters = arrange(answer)
     if answer.get("cut"):
         output.notice("older messages are left out: they are too much for one answer")
     if output.wants_json(args):
@@ -202,31 +201,23 @@ def listen(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def arrange(answer: dict[str, Any], session_id: int) -> list[dict[str, Any]]:
+def arrange(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """Return an inbox in the order to show it: what waits for this session, then all else by time.
 
     A reply follows its request. Requests get a `state`: open, answered, or closed when no reply
-    will come; tokens are taken out. `answer` is a MsgReadResult.
+    will come; tokens are taken out. `answer` is what Client.read_messages returns.
     """
     letters = [_without_token(letter) for letter in answer.get("messages") or []]
+    waiting = [_without_token(letter) for letter in answer["open_requests"]]
     replies = {x.get("request_id"): x for x in letters if x.get("type") == "message.reply"}
-    listed = answer.get("open_requests")
-    waiting = [_without_token(letter) for letter in listed or []]
-    for letter in letters:
-        if listed is None and _is_unanswered(letter, session_id, replies):
-            # A node of another make: what has no reply is open.
-            waiting.append(letter)
+    asked = {x.get("request_id") for x in letters if x.get("type") == "message.request"}
     waiting_ids = {letter.get("request_id") for letter in waiting}
     arranged = [{**letter, "state": "open"} for letter in waiting]
-    asked = {x.get("request_id") for x in letters if x.get("type") == "message.request"}
     for letter in letters:
         request_id = letter.get("request_id")
         if letter.get("type") == "message.request":
-            if request_id in waiting_ids:
-                continue
-            found = replies.get(request_id)
-            state = "answered" if found else "open" if letter.get("open") else "closed"
-            arranged += [{**letter, "state": state}, *([found] if found else [])]
+            if request_id not in waiting_ids:
+                arranged += _with_reply(letter, replies.get(request_id))
         elif letter.get("type") != "message.reply" or request_id not in asked:
             arranged.append(letter)
     for letter in arranged:
@@ -234,12 +225,10 @@ def arrange(answer: dict[str, Any], session_id: int) -> list[dict[str, Any]]:
     return arranged
 
 
-def _is_unanswered(letter: dict[str, Any], session_id: int, replies: dict[Any, Any]) -> bool:
-    return (
-        letter.get("type") == "message.request"
-        and letter.get("to") == session_id
-        and letter.get("request_id") not in replies
-    )
+def _with_reply(request: dict[str, Any], reply: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if reply is not None:
+        return [{**request, "state": "answered"}, reply]
+    return [{**request, "state": "open" if request.get("open") else "closed"}]
 
 
 def _without_token(letter: dict[str, Any]) -> dict[str, Any]:

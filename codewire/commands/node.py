@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 35.0
 RESTART_SECONDS = 15.0
 POLL_SECONDS = 0.02
+# pid_t is an int; a longer number in the pid file is damage.
+MAX_PID = (1 << 31) - 1
 
 NO_NODE = "no node is running (start one with 'cw start')"
 
@@ -192,7 +194,7 @@ def _become_node() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, paths.node_environment())
 
 
 def _start_detached() -> tuple[bool, int]:
@@ -232,7 +234,7 @@ def _read_pid_file(path: str) -> int:
     except OSError as error:
         cause = f"reading pid file: {output.go_cause(error)}"
         raise CodewireError(f"{cause} (is the node running?)") from error
-    if text.isascii() and text.isdigit() and int(text) > 0:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PID:
         return int(text)
     from codewire.wire.texts import go_quote
 

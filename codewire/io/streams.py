@@ -48,7 +48,7 @@ class FrameStream:
         Raises ProtocolError on a frame the format does not allow; the stream is then unusable.
         """
         while True:
-            frame = self._decoder.next_frame()
+            frame = self.next_frame()
             if frame is not None:
                 return frame
             if not self.fill():

@@ -11,7 +11,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
-from codewire.errors import ConfigError, ConnectionLost, NodeUnreachable
+from codewire.errors import ConfigError, ConnectionLost, NodeRefused
 from codewire.io.tcp import receive_before
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class TlsSocket:
     def handshake(self, deadline: float) -> None:
         """Shake hands before `deadline` (time.monotonic()).
 
-        Raises TimeoutError, ConnectionLost, NodeUnreachable with what is wrong with the peer.
+        Raises TimeoutError, ConnectionLost, NodeRefused with what is wrong with the peer.
         """
         while True:
             try:
@@ -87,7 +87,7 @@ class TlsSocket:
             except ssl.SSLError as error:
                 # The alert tells the peer why.
                 self._flush()
-                raise NodeUnreachable(f"tls: {_cause(error)}") from error
+                raise NodeRefused(f"tls: {_cause(error)}") from error
             else:
                 self._flush()
                 return

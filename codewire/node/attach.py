@@ -7,18 +7,28 @@ from typing import Any
 
 from codewire.errors import ProtocolError, RequestError
 from codewire.io.streams import FrameStream
+from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
 from codewire.node.peer import Peer
+from codewire.session.display import MODES_BYTES, scan_modes
 from codewire.session.input import InputClosed
-from codewire.session.log import Cursor
+from codewire.session.log import Chunk, Cursor
 from codewire.session.session import Session
-from codewire.wire.control import decode_control
+from codewire.session.viewers import Viewer
+from codewire.term.modes import Modes
+from codewire.term.queries import find_unfinished, mask_queries
+from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
 
 FRAME_BYTES = 65536
 # Keystrokes are reported as events in sums, not one by one.
 INPUT_EVENT_SECONDS = 1.0
+# What a terminal gets of a session that scrolls, unless it asks for more or less.
+HISTORY_LINES = 2000
+# Between the two size changes that make a full-screen program draw everything again: long enough
+# for it to see the first one.
+NUDGE_SECONDS = 0.1
 
 
 def history_offset(session: Session, cursor: Cursor, request: Message) -> int:
@@ -53,6 +63,10 @@ class Attachment:
         self._peer = Peer(stream)
         self._client_id = f"client-{next(node.client_numbers)}"
         self._detaching = False
+        self._viewer = Viewer()
+        # From here on its terminal answers queries; those before are not shown to it.
+        self._live_from = 0
+        self._wants_redraw = False
         self._unreported = 0
         self._reported_at = time.monotonic()
 
@@ -62,16 +76,71 @@ class Attachment:
         cursor = session.cursor(0, self._peer.waker)
         session.watch(self._peer.waker)
         sessions.publish_attached(session, self._client_id, True)
+        session.viewers.add(self._viewer)
+        questions = session.questions
+        resumed = request.get("from_offset")
+        cursor.offset = cursor.log.end
+        if questions is not None:
+            self._live_from = questions.attached(cursor.log, resumed)
         try:
-            cursor.offset = history_offset(session, cursor, request)
+            prologue = self._begin(cursor, request)
             start = max(cursor.offset, cursor.log.first)
-            self._stream.send_control({"type": "Attached", "id": session.id, "offset": start})
+            self._stream.send_control(
+                {
+                    "type": "Attached",
+                    "id": session.id,
+                    "offset": start,
+                    "prologue": encode_bytes(prologue) if prologue else None,
+                }
+            )
             self._peer.run(lambda: self._pump(cursor), self._on_frame)
         finally:
+            session.viewers.remove(self._viewer)
+            if questions is not None:
+                questions.detached(cursor.offset)
             session.unwatch(self._peer.waker)
             cursor.close()
             self._report_input()
             sessions.publish_attached(session, self._client_id, False)
+
+    def _begin(self, cursor: Cursor, request: Message) -> bytes:
+        """Set the cursor to where the client begins; return what its terminal gets before that."""
+        if request.get("history") != "terminal" or request.get("from_offset") is not None:
+            wants_none = request.get("include_history") is False
+            cursor.offset = history_offset(self._session, cursor, request)
+            if wants_none and self._session.questions is not None:
+                # Not in the middle of a query, which nobody would answer then.
+                cursor.offset = min(cursor.offset, self._live_from)
+            return b""
+        return self._begin_terminal(cursor, request)
+
+    def _begin_terminal(self, cursor: Cursor, request: Message) -> bytes:
+        """As `_begin` for a client that is a terminal: it gets modes, and a screen or lines."""
+        session, log = self._session, cursor.log
+        screen, reached = session.display.look(log, self._live_from or log.end)
+        cursor.offset = self._live_from = reached - screen.pending
+        if screen.modes.is_alternate:
+            self._wants_redraw = True
+            return screen.paint()
+        if request.get("include_history") is False:
+            return screen.modes.enter()
+        lines = request.get("history_lines")
+        start = log.line_start(HISTORY_LINES if lines is None else lines, cursor.offset)
+        modes = Modes()
+        cursor.offset = scan_modes(modes, log, max(log.first, start - MODES_BYTES), start)
+        return modes.enter()
+
+    def _read(self, cursor: Cursor) -> Chunk:
+        """Return the next bytes; queries that somebody else has answered are blotted out."""
+        left = self._live_from - cursor.offset
+        if left <= 0:
+            return cursor.read(FRAME_BYTES)
+        chunk = cursor.read(min(FRAME_BYTES, left))
+        stop = find_unfinished(chunk.data) if len(chunk.data) < left else len(chunk.data)
+        if stop:
+            cursor.offset = chunk.offset + stop
+            return chunk._replace(data=mask_queries(chunk.data[:stop]))
+        return chunk
 
     def _pump(self, cursor: Cursor) -> None:
         """Send what the session prints, then why it ended."""
@@ -83,7 +152,7 @@ class Attachment:
                 return
             # Looked at first: once it is set, everything printed is in the log.
             has_ended = session.ended.is_set()
-            chunk = cursor.read(FRAME_BYTES)
+            chunk = self._read(cursor)
             if chunk.gap:
                 gap = {"type": "Gap", "offset": chunk.offset, "gap": chunk.gap}
                 self._stream.send_control(gap)
@@ -112,6 +181,7 @@ class Attachment:
             self._resize(message)
 
     def _type(self, data: bytes) -> None:
+        self._session.viewers.typed(self._viewer)
         try:
             self._node.sessions.key_in(self._session, data)
         except InputClosed:
@@ -128,5 +198,18 @@ class Attachment:
 
     def _resize(self, message: dict[str, Any]) -> None:
         rows, cols = message.get("rows"), message.get("cols")
-        if rows and cols:
-            self._session.resize(rows, cols)
+        if not rows or not cols:
+            return
+        size = (rows, cols)
+        if self._wants_redraw and rows > 1 and size == self._session.size():
+            # The program is not told of a size it has already: change it, and change it back.
+            self._session.viewers.resize(self._viewer, (rows - 1, cols))
+            spawn(self._resize_back, size)
+        else:
+            self._session.viewers.resize(self._viewer, size)
+        self._wants_redraw = False
+
+    def _resize_back(self, size: tuple[int, int]) -> None:
+        time.sleep(NUDGE_SECONDS)
+        if self._viewer.size == (size[0] - 1, size[1]) and not self._peer.is_gone:
+            self._session.viewers.resize(self._viewer, size)

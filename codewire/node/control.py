@@ -6,7 +6,7 @@ from codewire.errors import RequestError
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
-from codewire.node.views import session_info, session_status
+from codewire.node.views import session_infos, session_status
 from codewire.session.input import InputClosed
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
@@ -14,8 +14,7 @@ from codewire.session.session import Session
 
 def list_sessions(node: Node, request: Message) -> Message:
     """Every session of the node, by id."""
-    everything = node.sessions.registry.all()
-    return {"type": "SessionList", "sessions": [session_info(node, s) for s in everything]}
+    return {"type": "SessionList", "sessions": session_infos(node, node.sessions.registry.all())}
 
 
 def launch(node: Node, request: Message) -> Message:

@@ -9,9 +9,9 @@ from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.peer import Peer
 from codewire.session.events import Subscription
+from codewire.session.mail.draft import DELIVERIES, Draft
 from codewire.session.mail.groups import may_reach
-from codewire.session.mail.letters import KINDS, check_body
-from codewire.session.mail.mailbox import DELIVERIES, Draft
+from codewire.session.mail.letters import KINDS, REQUEST, check_body
 from codewire.session.mail.pending import SECOND, Request
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
@@ -26,12 +26,14 @@ MAX_KEY_LENGTH = 200
 
 def send(node: Node, request: Message) -> Message:
     """Deliver a message; `status` of the answer is when (wire.md 6)."""
-    receipt = node.mailbox.send(_draft(node, request, "msg"))
+    draft = _draft(node, request, "msg")
+    receipt = node.mailbox.send(draft)
     return {
         "type": "MsgSent",
         "message_id": receipt.id,
         "status": format_nanos(receipt.sent_ns),
-        "delivered": receipt.delivered,
+        # Only what did not go as asked is worth a field that upstream does not have.
+        "delivered": receipt.delivered if receipt.delivered != draft.delivery else None,
         "note": receipt.note or None,
     }
 
@@ -47,10 +49,11 @@ def read(node: Node, request: Message) -> Message:
         raise RequestError("session id or name required")
     tail = request.get("tail")
     inbox = node.mailbox.read(session, DEFAULT_TAIL if tail is None else tail)
+    has_requests = inbox.open_requests or any(m["type"] == REQUEST for m in inbox.messages)
     return {
         "type": "MsgReadResult",
         "messages": inbox.messages,
-        "open_requests": inbox.open_requests,
+        "open_requests": inbox.open_requests if has_requests else None,
         "cut": inbox.is_cut or None,
     }
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from codewire.node.context import Node
 from codewire.session.result import recent_output
 from codewire.session.session import Session
+from codewire.wire.frames import MAX_PAYLOAD
 from codewire.wire.timestamps import format_seconds
+
+# Many sessions share one frame; what cannot be cut (times, counters, paths) has the rest of it.
+TEXT_BUDGET = MAX_PAYLOAD // 2
+SNIPPET = "last_output_snippet"
+CUT_KEYS = (SNIPPET, "prompt", "tags")
 
 
 def session_info(node: Node, session: Session, snippet: str | None = None) -> dict[str, Any]:
@@ -31,7 +39,7 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
     _add_log_facts(session, info)
     text = record.result if snippet is None else snippet
     if text.strip():
-        info["last_output_snippet"] = text
+        info[SNIPPET] = text
     if record.tags:
         info["tags"] = record.tags
     if not session.is_running():
@@ -74,4 +82,31 @@ def _add_end(session: Session, info: dict[str, Any]) -> None:
 
 def session_status(node: Node, session: Session) -> dict[str, Any]:
     """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do."""
-    return session_info(node, session, recent_output(session))
+    return fit_frame([session_info(node, session, recent_output(session))])[0]
+
+
+def session_infos(node: Node, sessions: Iterable[Session]) -> list[dict[str, Any]]:
+    """Return SessionInfo of many sessions, cut where they would not fit one frame together."""
+    return fit_frame([session_info(node, session) for session in sessions])
+
+
+def fit_frame(infos: list[dict[str, Any]], budget: int = TEXT_BUDGET) -> list[dict[str, Any]]:
+    """Cut long texts in place until all are within `budget` bytes of JSON; return `infos`.
+
+    A result is up to 64 KiB and an argv up to 2 MiB: some hundred sessions outgrow MAX_PAYLOAD,
+    and a list that cannot be sent would leave no session reachable by name.
+    """
+    texts = [(info, key) for info in infos for key in CUT_KEYS if info.get(key)]
+    if sum(_json_bytes(info[key]) for info, key in texts) <= budget:
+        return infos
+    allowed = budget // len(texts)
+    for info, key in texts:
+        while info[key] and _json_bytes(info[key]) > allowed:
+            half = len(info[key]) // 2
+            # Of output the end counts, of a command line the start.
+            info[key] = info[key][-half:] if half and key == SNIPPET else info[key][:half]
+    return infos
+
+
+def _json_bytes(value: str | list[str]) -> int:
+    return len(json.dumps(value))

@@ -8,7 +8,7 @@ from codewire.errors import ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.peer import Peer
-from codewire.node.views import session_info, session_status
+from codewire.node.views import session_infos, session_status
 from codewire.session.events import Subscription
 from codewire.session.session import Session
 from codewire.wire.control import decode_control
@@ -139,4 +139,4 @@ class Waiter:
     def _infos(self, sessions: list[Session]) -> list[Message]:
         if self._target is not None:
             return [session_status(self._node, self._target)]
-        return [session_info(self._node, session) for session in sessions]
+        return session_infos(self._node, sessions)

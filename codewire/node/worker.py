@@ -70,16 +70,17 @@ class Worker:
             self._custody.run,
             self._drain.run,
             self._sessions.observer.run,
+            self._sessions.answerer.run,
             self._sessions.store.run,
         ):
             spawn(loop)
         listener = socket.socket(fileno=os.dup(hello.listener))
         listener.setblocking(True)
-        spawn(accept_clients, self._node, listener)
         if self._settings.listen or hello.listeners:
             from codewire.node.web import Web
 
             Web(self._node).start()
+        spawn(accept_clients, self._node, listener)
         self._custody.ready()
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
         self._stop.wait()

@@ -48,6 +48,20 @@ class Input:
                 view = view[self._write_some(view, len(data) - len(view), is_cancelled) :]
         return len(data)
 
+    def write_now(self, data: bytes) -> bool:
+        """Type `data` if the terminal takes it at once and nobody else is typing; else drop it."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            with self._guard:
+                if self._master < 0 or self._ended:
+                    return False
+                return os.write(self._master, data) == len(data)
+        except OSError:
+            return False
+        finally:
+            self._turn.release()
+
     def _write_some(self, view: memoryview, written: int, is_cancelled: Callable[[], bool]) -> int:
         blocked = False
         try:

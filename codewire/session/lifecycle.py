@@ -20,6 +20,7 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import Process
 from codewire.paths import DataDir
+from codewire.session.answers import Answerer
 from codewire.session.drain import Drain
 from codewire.session.events import EventBus
 from codewire.session.input import Input, InputClosed
@@ -55,6 +56,7 @@ class Lifecycle:
         self.registry = Registry(paths)
         self.bus = EventBus()
         self.observer = Observer(self.registry.all, self.bus)
+        self.answerer = Answerer()
         self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
         self.is_stopping = False
         self._lock = threading.Lock()
@@ -110,7 +112,7 @@ class Lifecycle:
             session.has_exited = True
             session.ended.set()
         if entry.master >= 0:
-            self._open_terminal(session)
+            self._open_terminal(session, is_restored=True)
         self.registry.add(session)
         return session
 
@@ -217,7 +219,7 @@ class Lifecycle:
 
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
-        self._open_terminal(session)
+        self._open_terminal(session, is_restored=False)
         self._unannounced.add(session.id)
         self.registry.add(session)
         record = session.record
@@ -236,13 +238,14 @@ class Lifecycle:
         if early_exit is not None:
             self._begin_end(session, early_exit)
 
-    def _open_terminal(self, session: Session) -> None:
+    def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
         output = session.open_log(self._settings.log_max_bytes)
         output.watch(self.observer.waker)
         output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
         session.input = Input(
             session.master, lambda wanted: self._drain.watch_writable(session, wanted)
         )
+        self.answerer.add(session, output.end, is_restored=is_restored)
 
     def _make(self, record: Record) -> Session:
         directory = self._paths.session(record.id)
@@ -279,6 +282,7 @@ class Lifecycle:
         if session.input is None or not session.is_running():
             raise InputClosed(0)
         self._drain.typed()
+        session.typed.note(session.grow_count(), data)
         count = session.input.write(data, is_cancelled)
         self._publish(session, "session.input", {"source": source, "bytes_count": count})
         return count
@@ -287,6 +291,7 @@ class Lifecycle:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
         if session.input is not None:
             self._drain.typed()
+            session.typed.note(session.grow_count(), data)
             session.input.write(data)
 
     def publish_input(self, session: Session, source: str, count: int) -> None:

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from codewire.io.holes import punch_head
 from codewire.io.wait import give_way
@@ -40,6 +40,13 @@ class Chunk(NamedTuple):
         return self.offset + len(self.data)
 
 
+class Waker(Protocol):
+    """Who wants to know of new bytes: an Event, or what behaves like one."""
+
+    def set(self) -> None:
+        """Be told; must not block."""
+
+
 class OutputLog:
     """One session's log file. Offsets are bytes since the session began."""
 
@@ -51,7 +58,7 @@ class OutputLog:
         self._max_bytes = max_bytes
         self._slack = min(1 << 20, max_bytes // 4)
         self._lock = threading.Lock()
-        self._wakers: tuple[threading.Event, ...] = ()
+        self._wakers: tuple[Waker, ...] = ()
         self._can_punch = True
         self.end = os.fstat(self._fd).st_size
         self.first = self._find_first()
@@ -204,12 +211,12 @@ class OutputLog:
                 give_way()
         return self.first
 
-    def watch(self, waker: threading.Event) -> None:
+    def watch(self, waker: Waker) -> None:
         """Set `waker` whenever the log grows, until `unwatch`."""
         with self._lock:
             self._wakers = (*self._wakers, waker)
 
-    def unwatch(self, waker: threading.Event) -> None:
+    def unwatch(self, waker: Waker) -> None:
         """Undo `watch`. Idempotent."""
         with self._lock:
             self._wakers = tuple(w for w in self._wakers if w is not waker)

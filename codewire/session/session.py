@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from codewire.io.ptys import set_window_size
+from codewire.io.ptys import set_window_size, window_size
+from codewire.session.display import DEFAULT_SIZE, Display
 from codewire.session.log import Cursor, OutputLog
 from codewire.session.record import Record
+from codewire.session.typed import Typed
+from codewire.session.viewers import Viewers
 
 if TYPE_CHECKING:
+    from codewire.session.answers import Questions
     from codewire.session.input import Input
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,11 @@ class Session:
         self.last_output_ns = 0
         self.lock = threading.Lock()
         self._log: OutputLog | None = None
+        self._last_size = DEFAULT_SIZE
+        self.display = Display(self.size)
+        self.viewers = Viewers(self.resize)
+        self.typed = Typed()
+        self.questions: Questions | None = None
         self._watchers: tuple[threading.Event, ...] = ()
         self.on_drained_hook: Callable[[], None] = lambda: None
         self.on_hangup_hook: Callable[[], None] = lambda: None
@@ -107,8 +116,24 @@ class Session:
 
     def resize(self, rows: int, cols: int) -> None:
         """Set the terminal's size; nothing once the terminal is closed."""
+        output = self._log
+        if self.input is None or output is None or self.size() == (rows, cols):
+            return
+        if output.retain():
+            try:
+                self.display.resized(output, rows, cols)
+            finally:
+                output.release()
+        self.input.use(lambda fd: set_window_size(fd, rows, cols))
+
+    def size(self) -> tuple[int, int]:
+        """Return the terminal's (rows, columns): the last known ones once it is closed."""
+        found: list[tuple[int, int]] = []
         if self.input is not None:
-            self.input.use(lambda fd: set_window_size(fd, rows, cols))
+            self.input.use(lambda fd: found.append(window_size(fd)))
+        if found and all(found[0]):
+            self._last_size = found[0]
+        return self._last_size
 
     def name_or_id(self) -> str:
         """Return how people call it."""

@@ -5,6 +5,8 @@ Pure and small: one object a session. Follows xterm's ctlseqs(ms) and kitty's ke
 
 from __future__ import annotations
 
+import re
+
 from codewire.term.parser import (
     CONTROL,
     CSI,
@@ -30,6 +32,10 @@ ORIGIN, WRAP, CURSOR, INSERT = 6, 7, 25, 4
 MAX_TITLE = 256
 # kitty keeps at most this many entries a screen.
 MAX_STACK = 16
+# What leaves something behind when its program is gone, but for colours and titles.
+SWITCHES = re.compile(
+    rb"\x1b(?:\[(?:[?<=>!][0-9;]*[hlsrunmp]|[0-9;]* q|[0-9;]*[rhl])|[=>c78no]|[()*+].)|[\x0e\x0f]"
+)
 GROUPS = {"(": 0, ")": 1, "*": 2, "+": 3}
 
 
@@ -63,15 +69,26 @@ class Modes:
         """kitty keyboard flags that are in force."""
         return self._keys[self.is_alternate][-1]
 
-    @property
-    def pending(self) -> int:
-        """How many of the last bytes fed belong to an unfinished sequence."""
-        return self._parser.pending
+    def forget_pending(self) -> int:
+        """Drop an unfinished sequence at the end of what was fed; return how long it is."""
+        pending = self._parser.pending
+        self._parser = Parser(sequences_only=True)
+        return pending
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of output."""
         for token in self._parser.feed(data):
             self.apply(token)
+
+    def note(self, data: bytes) -> None:
+        """As `feed` for data that ends between two sequences; colours and titles are not noted.
+
+        Fast: for whoever passes output on and must undo in the end what it did.
+        """
+        for found in SWITCHES.finditer(data):
+            raw = found[0]
+            kind = CONTROL if len(raw) == 1 else CSI if raw[1:2] == b"[" else ESCAPE
+            self.apply((kind, raw))
 
     def is_set(self, number: int) -> bool:
         """Say whether a DEC private mode is on."""

@@ -9,11 +9,21 @@ from codewire.term.width import clip, display_width, printable
 
 CLEAR = b"\x1b[H\x1b[2J"
 
-# Undo what a program may have switched on: alternate screen, hidden cursor, kitty keys, focus and
-# mouse reports, bracketed paste, colours.
+# Undo what a program may have switched on: alternate screen, hidden cursor, focus and mouse reports,
+# bracketed paste, colours. Not kitty's keys: popping more than was pushed takes the shell's.
 TEARDOWN = (
-    b"\x1b[?1049l\x1b[?25h\x1b[<u\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"
+    b"\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l"
     b"\x1b[?2004l\x1b[0m"
+)
+
+# The window's title, and what puts it back (xterm's stack of titles).
+SAVE_TITLE, RESTORE_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
+
+# For a terminal that somebody was killed on: everything, whatever had been switched on.
+RESET = (
+    b"\x18\x1b[?1049l\x1b[<99u\x1b[=0u\x1b[>4m\x1b[!p\x1b[?1;5;6;9l\x1b[?7h"
+    b"\x1b[?1001;1005;1015;1016l\x1b[?2026;2031;2048l\x1b[4;20l\x1b>\x1b[0 q"
+    b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[r" + TEARDOWN
 )
 
 

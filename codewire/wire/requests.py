@@ -60,7 +60,7 @@ CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
     (_texts, "command env tags event_types"),
     (decode_bytes, "stdin_data data value"),
     (_text, "working_dir name launch_key condition namespace key ttl to_name body request_id"),
-    (_text, "request_key reply_token delivery verb audience_node sender_cap summary state"),
+    (_text, "request_key history reply_token delivery verb audience_node sender_cap summary state"),
 )
 FIELDS = {name: check for check, names in CHECKS for name in names.split()}
 

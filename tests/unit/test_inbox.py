@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from codewire.client.messaging import unanswered
 from codewire.commands.messages import arrange
 
 ME, OTHER = 1, 2
@@ -22,11 +23,8 @@ def reply(name: str) -> dict[str, Any]:
     return {"type": "message.reply", "request_id": name, "body": f"re {name}", "from": ME, "to": 0}
 
 
-def shown(*letters: dict[str, Any], waiting: list[dict[str, Any]] | None) -> list[tuple[str, str]]:
-    answer: dict[str, Any] = {"messages": list(letters)}
-    if waiting is not None:
-        answer["open_requests"] = waiting
-    arranged = arrange(answer, ME)
+def shown(*letters: dict[str, Any], waiting: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    arranged = arrange({"messages": list(letters), "open_requests": waiting})
     assert not any("reply_token" in letter or "open" in letter for letter in arranged)
     return [(letter["body"], letter.get("state", "")) for letter in arranged]
 
@@ -57,14 +55,14 @@ def test_a_request_that_will_not_be_answered_is_closed() -> None:
 
 
 def test_a_node_that_does_not_say_what_is_open() -> None:
-    letters = (request("q1"), reply("q1"), request("q2"), request("q3", to=OTHER))
-    assert shown(*letters, waiting=None) == [
-        ("q2", "open"),
-        ("q1", "answered"),
-        ("re q1", ""),
-        ("q3", "closed"),
-    ]
+    letters = [request("q1"), reply("q1"), request("q2"), request("q3", to=OTHER)]
+    answer = {"type": "MsgReadResult", "messages": letters}
+    assert unanswered(answer, ME) == [letters[2]]
+    for letter in letters:
+        letter["to_name"] = f"s{letter['to']}"
+    assert unanswered(answer, "@s1") == [letters[2]]
+    assert unanswered({"type": "MsgReadResult"}, ME) == []
 
 
 def test_nothing_at_all() -> None:
-    assert shown(waiting=None) == []
+    assert shown(waiting=[]) == []

@@ -19,6 +19,7 @@ from codewire.session.session import Session
 
 MESSAGE, REQUEST, REPLY = "direct.message", "message.request", "message.reply"
 KINDS = (MESSAGE, REQUEST, REPLY)
+TEXTS = ("message_id", "from_name", "to_name", "request_id", "reply_token", "body")
 
 MAX_BODY_BYTES = 65536
 # A body of nothing but control characters takes six bytes for each in JSON. What is longer than
@@ -94,17 +95,18 @@ def letter_of(envelope: dict[str, Any]) -> Letter | None:
     data = envelope.get("data")
     if not isinstance(data, dict):
         return None
-    letter = {
-        "message_id": data.get("message_id") or data.get("request_id") or "",
-        "timestamp": envelope.get("timestamp") or "",
-        "from": data.get("from") or 0,
-        "to": data.get("to") or 0,
-        "body": data.get("body") or "",
+    # Others write these files too: nothing but the right types goes on.
+    numbers = {key: data[key] for key in ("from", "to") if isinstance(data.get(key), int)}
+    texts = {key: data[key] for key in TEXTS if isinstance(data.get(key), str)}
+    letter: Letter = {
+        "message_id": texts.pop("message_id", "") or texts.get("request_id", ""),
+        "timestamp": str(envelope.get("timestamp") or ""),
+        "from": numbers.get("from", 0),
+        "to": numbers.get("to", 0),
+        "body": texts.pop("body", ""),
         "type": envelope["type"],
     }
-    for key in ("from_name", "to_name", "request_id", "reply_token"):
-        if data.get(key):
-            letter[key] = data[key]
+    letter.update({key: text for key, text in texts.items() if text})
     return letter
 
 

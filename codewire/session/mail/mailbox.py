@@ -12,8 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from codewire.errors import RequestError
 from codewire.paths import DataDir
@@ -27,6 +26,7 @@ from codewire.session.mail.delivery import (
     message_text,
     request_text,
 )
+from codewire.session.mail.draft import Draft, Inbox, Receipt
 from codewire.session.mail.letters import MESSAGE, REPLY, REQUEST, Letter, new_id, party
 from codewire.session.mail.pending import Answer, Pending, Request
 from codewire.session.session import Session
@@ -34,7 +34,6 @@ from codewire.wire.texts import go_quote
 
 log = logging.getLogger(__name__)
 
-DELIVERIES = ("inbox", "pty", "both")
 WITHOUT_TYPING = "; it is in the inbox and was not typed"
 HOW_TO_FORCE = "; use the inbox, or force it"
 
@@ -45,41 +44,6 @@ RETRY_SECONDS = 60.0
 # Open requests shown beside the messages of an inbox, and their bytes.
 MAX_SHOWN_OPEN = 1000
 MAX_SHOWN_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message or request to be sent, all of it checked. `sender` None is anonymous."""
-
-    sender: Session | None
-    recipient: Session
-    body: str
-    delivery: str = "inbox"
-    force: bool = False
-    key: str = ""
-
-    def sender_label(self) -> str:
-        """Return what terminals call the sender."""
-        if self.sender is None:
-            return "session-0"
-        return self.sender.record.name or f"session-{self.sender.id}"
-
-
-class Receipt(NamedTuple):
-    """What became of a message: where it went, and why not elsewhere. Time: nanoseconds."""
-
-    id: str
-    sent_ns: int
-    delivered: str
-    note: str
-
-
-class Inbox(NamedTuple):
-    """Messages oldest first, open requests to the session, and whether older ones were cut off."""
-
-    messages: list[Letter]
-    open_requests: list[Letter]
-    is_cut: bool
 
 
 class Mailbox:
@@ -115,7 +79,7 @@ class Mailbox:
         """Put the last thing that was journalled into the inboxes it did not reach."""
         answer = request.answer
         kind, sent_ns = (REPLY, answer.sent_ns) if answer else (REQUEST, request.sent_ns)
-        data = _reply_data(request, answer) if answer else _request_data(request)
+        data = request.reply_data() if answer else request.data()
         for session_id in {request.to_id, request.from_id}:
             session = self._sessions.registry.find(session_id)
             if session is not None:
@@ -216,7 +180,7 @@ class Mailbox:
             self._pending.open(request)
             try:
                 places = (draft.recipient, draft.sender)
-                self._post(REQUEST, _request_data(request), request.sent_ns, places)
+                self._post(REQUEST, request.data(), request.sent_ns, places)
             except RequestError:
                 self._pending.close(request)
                 raise
@@ -286,7 +250,7 @@ class Mailbox:
             self._pending.answer(request, answer)
             find = self._sessions.registry.find
             places = (find(request.to_id), find(request.from_id))
-            self._post(REPLY, _reply_data(request, answer), answer.sent_ns, places, is_kept=True)
+            self._post(REPLY, request.reply_data(), answer.sent_ns, places, is_kept=True)
         return is_awaited
 
     def _check_replied_earlier(self, request_id: str, key: str) -> None:
@@ -320,7 +284,7 @@ class Mailbox:
             size += len(request.body)
             if len(found) >= MAX_SHOWN_OPEN or size > MAX_SHOWN_BYTES:
                 break
-            event = Event(session.id, (), REQUEST, _request_data(request), request.sent_ns)
+            event = Event(session.id, (), REQUEST, request.data(), request.sent_ns)
             letter = letters.letter_of(event.envelope())
             if letter is None:
                 continue
@@ -368,23 +332,6 @@ def _check_replier(request: Request, sender_id: int, token: str) -> None:
         raise RequestError(
             f"request {go_quote(request.id)} may only be replied to by session {request.to_id}"
         )
-
-
-def _request_data(request: Request) -> dict[str, Any]:
-    data = {"request_id": request.id, "reply_token": request.token, "from": request.from_id}
-    if request.from_name:
-        data["from_name"] = request.from_name
-    data["to"] = request.to_id
-    if request.to_name:
-        data["to_name"] = request.to_name
-    return {**data, "body": request.body}
-
-
-def _reply_data(request: Request, answer: Answer) -> dict[str, Any]:
-    data: dict[str, Any] = {"request_id": request.id, "from": answer.from_id}
-    if answer.from_name:
-        data["from_name"] = answer.from_name
-    return {**data, "body": answer.body}
 
 
 def _mark(letter: Letter, request: Request | None) -> None:

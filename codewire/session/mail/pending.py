@@ -63,10 +63,28 @@ class Request:
         """When its callers stop waiting."""
         return self.sent_ns + self.timeout_seconds * SECOND
 
+    def data(self) -> dict[str, Any]:
+        """Return what a message.request event carries (spec/wire.md 13.1)."""
+        sender = {"from": self.from_id, **_named("from_name", self.from_name)}
+        recipient = {"to": self.to_id, **_named("to_name", self.to_name)}
+        key = {"request_id": self.id, "reply_token": self.token}
+        return {**key, **sender, **recipient, "body": self.body}
+
+    def reply_data(self) -> dict[str, Any]:
+        """Return what the message.reply event of an answered request carries."""
+        answer = self.answer
+        assert answer is not None
+        sender = {"from": answer.from_id, **_named("from_name", answer.from_name)}
+        return {"request_id": self.id, **sender, "body": answer.body}
+
     def wake(self) -> None:
         """Make everyone who waits look again."""
         for waker in self.wakers:
             waker.set()
+
+
+def _named(key: str, name: str) -> dict[str, str]:
+    return {key: name} if name else {}
 
 
 class Pending:

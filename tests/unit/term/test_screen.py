@@ -112,7 +112,7 @@ def test_teardown_undoes_what_programs_switch_on() -> None:
     assert b"".join(sequences) == restore.TEARDOWN
     assert set(sequences) == {
         # Always, as upstream; then what it forgot.
-        *(b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[<u", b"\x1b[?1004l", b"\x1b[?1000l", b"\x1b[?1006l"),
+        *(b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1004l", b"\x1b[?1000l", b"\x1b[?1006l"),
         *(b"\x1b[?1002l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[0m"),
     }
 

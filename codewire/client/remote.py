@@ -1,0 +1,174 @@
+"""Dials a node over TCP: proxy, TLS, WebSocket handshake, and plain words for what fails.
+
+Imported for remote targets only. Which URL and token is target.py's business.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from codewire import __version__
+from codewire.client.proxies import Proxy, proxy_for
+from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
+from codewire.io.tcp import dial_tcp, join_address, read_head
+from codewire.io.websockets import WebSocketStream
+from codewire.wire import handshake
+
+if TYPE_CHECKING:
+    from codewire.client.target import Target
+    from codewire.io.tls import TlsSocket
+
+# Name look-up apart, all of it: connect, proxy, TLS, handshake.
+DIAL_SECONDS = 10.0
+
+# What a node of another make takes in one message (spec/wire.md 1); ours names its own limit.
+OTHER_NODES_LIMIT = 32768
+
+# A poll(2) that promises room promises a third of this (tcp_sendmsg); the kernel allows as much
+# without being asked. An attachment's 16 KiB frames then never block it.
+SEND_BUFFER_BYTES = 212992
+
+DEFAULT_PORTS = {"ws": 80, "wss": 443}
+# A proxy or load balancer whose node is just not there: worth trying again.
+TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+
+class Address(NamedTuple):
+    """A URL taken apart. `authority` is what the Host field says."""
+
+    is_secure: bool
+    host: str
+    port: int
+    authority: str
+    path: str
+
+
+def dial(target: Target, timeout: float = DIAL_SECONDS) -> WebSocketStream:
+    """Return a connection to a remote node, ready for its first request. The caller closes it.
+
+    Raises NodeUnreachable, and NodeRefused where trying again is of no use.
+    """
+    where = f"connecting to remote server: {target.url}"
+    deadline = time.monotonic() + timeout
+    try:
+        return _dial(target, parse_url(target.url), deadline)
+    except NodeRefused as error:
+        raise NodeRefused(f"{where}: {error}") from error
+    except (NodeUnreachable, ConnectionLost) as error:
+        raise NodeUnreachable(f"{where}: {error}") from error
+    except ProtocolError as error:
+        raise NodeRefused(f"{where}: {error}") from error
+    except TimeoutError as error:
+        raise NodeUnreachable(f"{where}: no answer within {timeout:g}s") from error
+
+
+def parse_url(url: str) -> Address:
+    """Take a ws:// or wss:// URL apart. Raises NodeRefused for one that cannot be dialled."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    if scheme not in DEFAULT_PORTS or not authority or "@" in authority or "?" in authority:
+        raise NodeRefused("not a URL of a node, such as wss://host:9100")
+    host, port = authority, ""
+    if not authority.endswith("]"):
+        before, colon, after = authority.rpartition(":")
+        if colon:
+            host, port = before, after
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or (port and not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF)):
+        raise NodeRefused(f"bad host or port in {authority!r}")
+    number = int(port) if port else DEFAULT_PORTS[scheme]
+    return Address(scheme == "wss", host, number, authority, slash + path)
+
+
+def _dial(target: Target, address: Address, deadline: float) -> WebSocketStream:
+    proxy = proxy_for(address.host, address.port, address.is_secure, os.environ)
+    sock = _connect(address, proxy, deadline)
+    transport: socket.socket | TlsSocket = sock
+    try:
+        if address.is_secure:
+            from codewire.io.tls import TlsSocket, client_context
+
+            context = client_context(target.ca, target.insecure)
+            transport = tls = TlsSocket(sock, context, hostname=address.host)
+            tls.handshake(deadline)
+        limit, rest = _shake_hands(transport, target, address, deadline)
+    except BaseException:
+        sock.close()
+        raise
+    transport.settimeout(None)
+    return WebSocketStream(transport, is_server=False, peer_limit=limit, received=rest)
+
+
+def _connect(address: Address, proxy: Proxy | None, deadline: float) -> socket.socket:
+    """Return a socket to the node, or through a proxy's tunnel to it."""
+    timeout = max(0.1, deadline - time.monotonic())
+    if proxy is None:
+        sock = dial_tcp(address.host, address.port, timeout)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        return sock
+    try:
+        sock = dial_tcp(proxy.host, proxy.port, timeout)
+    except NodeUnreachable as error:
+        raise NodeUnreachable(f"proxy {proxy.host}:{proxy.port}: {error}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        _open_tunnel(sock, proxy, join_address((address.host, address.port)), deadline)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_tunnel(sock: socket.socket, proxy: Proxy, authority: str, deadline: float) -> None:
+    fields = (("Proxy-Authorization", proxy.authorization),) if proxy.authorization else ()
+    sock.sendall(handshake.connect_request(authority, fields))
+    data, rest = read_head(sock, deadline)
+    status = handshake.status_of(handshake.parse_head(data))
+    if status != 200:
+        kind = NodeUnreachable if status in TRANSIENT else NodeRefused
+        raise kind(f"proxy {proxy.host}:{proxy.port} answered {status}")
+    if rest:
+        raise ProtocolError("the proxy spoke before the server")
+
+
+def _shake_hands(
+    transport: socket.socket | TlsSocket, target: Target, address: Address, deadline: float
+) -> tuple[int, bytes]:
+    """Turn the connection into a WebSocket; return the node's message limit and early bytes."""
+    key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
+    fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
+    if target.token:
+        fields = (*fields, ("Authorization", f"Bearer {target.token}"))
+    request = handshake.upgrade_request(address.authority, address.path, key, fields)
+    try:
+        transport.sendall(request)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise NodeUnreachable((error.strerror or str(error)).lower()) from error
+    data, rest = read_head(transport, deadline)
+    head = handshake.parse_head(data)
+    status = handshake.status_of(head)
+    if status != 101:
+        raise _refusal(status, bool(target.token))
+    return handshake.check_response(head, key) or OTHER_NODES_LIMIT, rest
+
+
+def _refusal(status: int, has_token: bool) -> NodeUnreachable:
+    """Return the error that says what an answer other than the upgrade means."""
+    if status == 401 or (status == 429 and has_token):
+        if has_token:
+            return NodeRefused("the node does not accept this token")
+        return NodeRefused("the node asks for a token: use --token, or save it with the server")
+    if status == 403:
+        return NodeRefused("the node, or a proxy in front of it, refuses this client (403)")
+    if status == 404:
+        return NodeRefused("there is no node at this URL (404)")
+    if 300 <= status < 400:
+        return NodeRefused(f"the URL redirects elsewhere ({status}); use the final one")
+    if status in TRANSIENT:
+        return NodeUnreachable(f"the server answered {status}")
+    return NodeRefused(f"the server answered {status} instead of opening a WebSocket")

@@ -1,0 +1,121 @@
+"""Saved servers: names for remote nodes in servers.toml, with their tokens (spec/files.md 7).
+
+The file is private (0600) and replaced atomically. Tokens go in and to the node, never to a screen.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from codewire.config import read_toml
+from codewire.errors import CodewireError, ConfigError
+
+
+class Server(NamedTuple):
+    """One saved server. `ca` is a file of authorities, `insecure` trusts any certificate."""
+
+    url: str
+    token: str = ""
+    ca: str = ""
+    insecure: bool = False
+
+
+def load_servers(path: str) -> dict[str, Server]:
+    """Return the saved servers by name, {} when there is no file. Raises ConfigError."""
+    return {name: _server(path, name, entry) for name, entry in _tables(path).items()}
+
+
+def known_names(path: str) -> str:
+    """Return the words that say which servers are saved."""
+    names = sorted(_tables(path))
+    return f"saved servers: {', '.join(names)}" if names else "no servers are saved"
+
+
+def add_server(path: str, name: str, server: Server) -> None:
+    """Save a server; one of that name is replaced. Raises CodewireError."""
+    with _Edit(path) as tables:
+        entry: dict[str, Any] = {"url": server.url, "token": server.token}
+        if server.ca:
+            entry["ca"] = server.ca
+        if server.insecure:
+            entry["insecure"] = True
+        tables[name] = entry
+
+
+def remove_server(path: str, name: str) -> None:
+    """Forget a server. Raises CodewireError when none has that name."""
+    with _Edit(path) as tables:
+        if name not in tables:
+            raise CodewireError(f'server "{name}" not found')
+        del tables[name]
+
+
+class _Edit:
+    """The file's tables, to be changed in place; one editor at a time, written at the end."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = -1
+
+    def __enter__(self) -> dict[str, Any]:
+        import fcntl
+
+        directory = os.path.dirname(self._path)
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+            self._lock = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise CodewireError(f"{directory}: {error.strerror}") from error
+        try:
+            self._document = read_toml(self._path)
+            self._tables = _tables(self._path, self._document)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self._tables
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                _write(self._path, {**self._document, "servers": self._tables})
+        finally:
+            os.close(self._lock)
+
+
+def _tables(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    servers = (read_toml(path) if document is None else document).get("servers", {})
+    if not isinstance(servers, dict):
+        raise ConfigError(f"{path}: [servers] must be a table")
+    return servers
+
+
+def _server(path: str, name: str, entry: Any) -> Server:
+    url = entry.get("url") if isinstance(entry, dict) else None
+    if not isinstance(url, str) or not url:
+        raise ConfigError(f'{path}: server "{name}" has no url')
+    for key in ("token", "ca"):
+        if not isinstance(entry.get(key, ""), str):
+            raise ConfigError(f'{path}: server "{name}": {key} must be a string')
+    insecure = entry.get("insecure") is True
+    return Server(url, entry.get("token", ""), entry.get("ca", ""), insecure)
+
+
+def _write(path: str, document: dict[str, Any]) -> None:
+    import toml
+
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(toml.dumps(document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise CodewireError(f"writing {path}: {error.strerror}") from error

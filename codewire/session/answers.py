@@ -1,0 +1,161 @@
+"""Answers terminal queries of sessions nobody is attached to: one more cursor on each log.
+
+One greenlet or thread for all sessions, woken by output of those alone that have no client. Who
+answers is decided by offset, so a query is answered once: below `Questions.limit` by the node, from
+there on by the terminals of the attached clients, and again by the node past what they were sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from codewire.io.wait import give_way
+from codewire.session.display import between_sequences
+from codewire.session.log import OutputLog
+from codewire.session.session import Session
+from codewire.term.modes import Modes
+from codewire.term.queries import QUERY, State, answer, find_unfinished
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 18
+# Under a flood one look serves this much time's output; a program that asks waits, it prints not.
+FLOOD_BYTES = 1 << 15
+FLOOD_SECONDS = 0.02
+# After a restart of the worker the clients that were attached come back first: what was asked
+# meanwhile is for their terminals to answer.
+RETURN_SECONDS = 1.0
+
+
+class Questions:
+    """One session's state: where the node has read to, and where it must stop for now.
+
+    As a waker of the log it costs nothing while a client is attached.
+    """
+
+    def __init__(self, session: Session, ring: Callable[[Questions], None]) -> None:
+        self.session = session
+        self.offset = 0
+        # None: nobody is attached.
+        self.limit: int | None = None
+        self.clients = 0
+        self.is_rung = False
+        self.lock = threading.Lock()
+        self._ring = ring
+
+    def set(self) -> None:
+        """Be told that the log has grown."""
+        if self.limit is None and not self.is_rung:
+            self.is_rung = True
+            self._ring(self)
+
+    def attached(self, output: OutputLog, offset: int | None) -> int:
+        """Count a client in; return from where on its terminal answers.
+
+        `offset` is where one that was attached before goes on, None for one that starts afresh.
+        """
+        with self.lock:
+            self.clients += 1
+            end = between_sequences(output, output.end) if offset is None else offset
+            if self.limit is None:
+                self.limit = max(end, self.offset)
+                return self.limit
+            return max(end, self.offset)
+
+    def detached(self, sent: int) -> None:
+        """Count a client out that was sent the log up to `sent`."""
+        with self.lock:
+            self.clients -= 1
+            self.limit = max(self.limit or 0, sent)
+            if not self.clients:
+                self.offset = max(self.offset, self.limit)
+                self.limit = None
+        self.set()
+
+
+class Answerer:
+    """The loop that answers."""
+
+    def __init__(self) -> None:
+        self.is_on = os.environ.get("CW_NO_TTY_QUERIES") != "1"
+        self._waiting: deque[Questions] = deque()
+        self._bell = threading.Event()
+        self._quiet_until = 0.0
+
+    def add(self, session: Session, offset: int, *, is_restored: bool) -> None:
+        """Watch a session's log from `offset` on."""
+        questions = Questions(session, self._ring)
+        questions.offset = offset
+        session.questions = questions
+        if not self.is_on:
+            return
+        if is_restored:
+            self._quiet_until = time.monotonic() + RETURN_SECONDS
+        session.log.watch(questions)
+        questions.set()
+
+    def _ring(self, questions: Questions) -> None:
+        self._waiting.append(questions)
+        self._bell.set()
+
+    def run(self) -> None:
+        """Answer for ever."""
+        while self.is_on:
+            self._bell.wait()
+            self._bell.clear()
+            pause = self._quiet_until - time.monotonic()
+            if pause > 0:
+                time.sleep(pause)
+            read = 0
+            for _ in range(len(self._waiting)):
+                questions = self._waiting.popleft()
+                questions.is_rung = False
+                try:
+                    read = max(read, self._serve(questions))
+                except Exception:
+                    log.exception("session %d: answering queries failed", questions.session.id)
+            if read >= FLOOD_BYTES:
+                time.sleep(FLOOD_SECONDS)
+
+    def _serve(self, questions: Questions) -> int:
+        """Read on and answer; return how many bytes were read."""
+        output = questions.session.live_log
+        if output is None or not output.retain():
+            return 0
+        total = 0
+        try:
+            while count := self._step(questions, output):
+                total += count
+                give_way()
+        finally:
+            output.release()
+        return total
+
+    def _step(self, questions: Questions, output: OutputLog) -> int:
+        # Under the lock, so that no client attaches between the look and the answer.
+        with questions.lock:
+            end = output.end if questions.limit is None else questions.limit
+            start = questions.offset
+            if start >= end:
+                return 0
+            chunk = output.read(start, min(READ_BYTES, end - start))
+            stop = find_unfinished(chunk.data)
+            for found in QUERY.finditer(chunk.data, 0, stop):
+                _answer(questions.session, output, found[0], chunk.offset + found.end())
+            questions.offset = chunk.offset + stop
+            return questions.offset - start
+
+
+def _answer(session: Session, output: OutputLog, query: bytes, end: int) -> None:
+    def look() -> tuple[Modes, int, int, int, int]:
+        screen, _ = session.display.look(output, end)
+        return screen.modes, screen.y, screen.x, screen.rows, screen.cols
+
+    reply = answer(query, State(look))
+    if reply and session.input is not None and not session.input.write_now(reply):
+        log.info("session %d: a terminal query stays unanswered, input is full", session.id)

@@ -1,0 +1,59 @@
+"""Whose size a session's terminal has: the attached client that typed or resized last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+Size = tuple[int, int]
+
+
+class Viewer:
+    """One attached client; its size in (rows, columns), None until it has said it."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size: Size | None = None
+
+
+class Viewers:
+    """The clients attached to one session, the one that acted last at the end."""
+
+    def __init__(self, apply: Callable[[int, int], None]) -> None:
+        """`apply` sets the terminal's size; called without a lock being held."""
+        self._apply = apply
+        self._lock = threading.Lock()
+        self._viewers: list[Viewer] = []
+
+    def add(self, viewer: Viewer) -> None:
+        """A client attached; it has no say until it resizes or types."""
+        with self._lock:
+            self._viewers.insert(0, viewer)
+
+    def resize(self, viewer: Viewer, size: Size) -> None:
+        """A client's terminal has this size now."""
+        viewer.size = size
+        self._move_last(viewer)
+        self._apply(*size)
+
+    def typed(self, viewer: Viewer) -> None:
+        """A client typed: the terminal follows it."""
+        if self._viewers and self._viewers[-1] is viewer:
+            return
+        self._move_last(viewer)
+        if viewer.size is not None:
+            self._apply(*viewer.size)
+
+    def remove(self, viewer: Viewer) -> None:
+        """A client left; the next one's size applies. Idempotent."""
+        with self._lock:
+            was_last = bool(self._viewers) and self._viewers[-1] is viewer
+            self._viewers = [other for other in self._viewers if other is not viewer]
+            sizes = [other.size for other in self._viewers if other.size is not None]
+        if was_last and sizes:
+            self._apply(*sizes[-1])
+
+    def _move_last(self, viewer: Viewer) -> None:
+        with self._lock:
+            self._viewers = [*(other for other in self._viewers if other is not viewer), viewer]
