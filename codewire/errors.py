@@ -62,7 +62,7 @@ class NodeSilent(NodeUnreachable):
 
 
 class NodeRefused(NodeUnreachable):
-    """What answers at the address will not serve us: a wrong token, no node, no valid certificate."""
+    """What answers there will not serve us: a wrong token, no node, no valid certificate."""
 
 
 class ConnectionLost(CodewireError):

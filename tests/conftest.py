@@ -11,6 +11,13 @@ from tests.support import Home
 RUNTIMES = ("gevent", "threads")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the torture as slow: CI runs it on one Python, the rest of the suite on all."""
+    for item in items:
+        if item.path.name.startswith("test_torture_"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> str:
     """Each runtime in turn."""

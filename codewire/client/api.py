@@ -21,6 +21,7 @@ from codewire.wire.control import encode_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from codewire.client.expect import Match
     from codewire.client.readers import LogChunk, WatchChunk
     from codewire.client.target import Target
     from codewire.io.streams import FrameStream
@@ -40,10 +41,11 @@ def print_notice(line: str) -> None:
 class Client(Messaging):
     """Talks to one node; any number of threads may share it.
 
-    `server` is None for the local node, a name in servers.toml, or a URL. A local node that does
-    not run is started unless `autostart` is false; `notify` is then told in one line (default:
-    stderr). Every call may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the
-    node's own text, RequestError.
+    `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
+    file of authorities to trust instead of the system's, and `insecure` trusts any certificate. A
+    local node that does not run is started unless `autostart` is false; `notify` is then told in
+    one line (default: stderr), as it is when a remote node is out of reach for a while. Every call
+    may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the node's text, RequestError.
     """
 
     def __init__(
@@ -51,12 +53,16 @@ class Client(Messaging):
         server: str | None = None,
         token: str | None = None,
         *,
+        ca: str | None = None,
+        insecure: bool = False,
         autostart: bool = True,
         notify: Callable[[str], None] = print_notice,
     ) -> None:
-        self.target: Target = resolve_target(server, token)
+        self.target: Target = resolve_target(server, token, ca=ca, insecure=insecure)
         self._autostart = autostart and self.target.is_local
         self._notify = notify
+        if self.target.insecure:
+            notify(f"[cw] warning: the certificate of {self.target.url} is not checked")
 
     # Sessions
 
@@ -99,9 +105,13 @@ class Client(Messaging):
         }
         return field(self._ask(request), "id", 0)
 
-    def status(self, session_id: int) -> dict[str, Any]:
-        """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes."""
-        return self._ask({"type": "GetStatus", "id": checked_id(session_id)})
+    def status(self, session_id: int, *, screen_hash: bool = False) -> dict[str, Any]:
+        """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes.
+
+        With `screen_hash`, `info` has one: it changes when what the terminal shows does.
+        """
+        request = {"type": "GetStatus", "id": checked_id(session_id)}
+        return self._ask({**request, "screen_hash": True} if screen_hash else request)
 
     def kill(self, session_id: int) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
@@ -119,17 +129,58 @@ class Client(Messaging):
         """End the running sessions that carry any of the tags and return how many there were."""
         return field(self.call({"type": "KillByTags", "tags": list(tags)}), "count", 0)
 
-    def send_input(self, session_id: int, data: bytes) -> int:
+    def send_input(
+        self,
+        session_id: int,
+        data: bytes,
+        *,
+        key: str | None = None,
+        if_idle_seconds: float | None = None,
+        expect_screen: str | None = None,
+        paste: bool = False,
+    ) -> int:
         """Type bytes into a session, in order, and return how many it took.
 
-        Blocks while the session's terminal is full. After an error some of it may have been typed.
+        Blocks while the session's terminal is full. After an error some of it may have been typed,
+        unless there is a `key`: the same key is typed once, so the call is repeated when the worker
+        is replaced, and may be repeated by the caller. Refused when the session printed something
+        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. `paste` says that
+        lines of more than 4095 bytes are meant.
         """
-        request = {"type": "SendInput", "id": checked_id(session_id)}
+        request = {
+            "type": "SendInput",
+            "id": checked_id(session_id),
+            "if_idle_ms": None if if_idle_seconds is None else int(if_idle_seconds * 1000),
+            "expect_screen": expect_screen or None,
+            "paste": paste or None,
+        }
         sent = 0
         for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
-            chunk = encode_bytes(data[start : start + INPUT_CHUNK_BYTES])
-            sent += field(self.call({**request, "data": chunk or None}), "bytes", 0)
+            request["data"] = encode_bytes(data[start : start + INPUT_CHUNK_BYTES]) or None
+            if key:
+                request["input_key"] = f"{key}/{start}" if start else key
+            answer = self._ask(request) if key else self.call(request)
+            sent += field(answer, "bytes", 0)
+            # What this very call types makes the session busy and its screen another.
+            request["if_idle_ms"] = request["expect_screen"] = None
         return sent
+
+    def screen(
+        self, session_id: int, *, history_lines: int | None = None, ansi: bool = False
+    ) -> dict[str, Any]:
+        """Return what a session's terminal shows: `lines`, `rows`, `cols`, `cursor`, `screen_hash`.
+
+        `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
+        colours. `offset` is the log offset the screen is made of.
+        """
+        return self._ask(
+            {
+                "type": "GetScreen",
+                "id": checked_id(session_id),
+                "history_lines": whole_number("history_lines", history_lines, MAX_U32),
+                "ansi": ansi or None,
+            }
+        )
 
     # Reading
 
@@ -211,9 +262,12 @@ class Client(Messaging):
         tags: Iterable[str] = (),
         condition: str = "all",
         timeout_seconds: int | None = None,
+        *,
+        idle_seconds: float | None = None,
     ) -> list[dict[str, Any]]:
         """Block until a session, or all or any of those with a tag, have ended; return them.
 
+        With `idle_seconds` (one session only) also when it has printed nothing for that long.
         Raises RequestError "wait timed out" after `timeout_seconds` (None or 0: never).
         """
         wanted = list(tags)
@@ -227,8 +281,42 @@ class Client(Messaging):
             "tags": wanted or None,
             "condition": condition,
             "timeout_seconds": whole_number("timeout_seconds", timeout_seconds, MAX_U64) or None,
+            "idle_ms": None if idle_seconds is None else int(idle_seconds * 1000),
         }
         return _sessions(self._ask(request))
+
+    def wait_for_text(
+        self,
+        session_id: int,
+        text: str | None = None,
+        *,
+        regex: str | None = None,
+        from_offset: int | None = 0,
+        include_echo: bool = False,
+        timeout_seconds: int | None = None,
+    ) -> Match:
+        """Block until a session prints `text`, or what matches `regex`; return the line and offset.
+
+        Looks at output from `from_offset` on: 0 is the session's start, None is now; a Match's
+        offset continues behind it. The echo of what was typed does not count unless asked for.
+        Raises RequestError "wait timed out", or when the session ends first; UsageError for a bad
+        expression.
+        """
+        import re
+
+        from codewire.client.expect import wait_for_text
+
+        if (text or regex) in (None, "") or (text and regex):
+            raise UsageError("wait for either a text or a regular expression")
+        try:
+            pattern = re.compile(re.escape(text) if text else str(regex), re.MULTILINE)
+        except re.error as error:
+            raise UsageError(f"bad regular expression: {error}") from error
+        if from_offset is None:
+            from_offset = field(self.status(session_id), "output_size", 0)
+        start = whole_number("from_offset", from_offset, MAX_U64) or 0
+        number = checked_id(session_id)
+        return wait_for_text(self, number, pattern, start, include_echo, timeout_seconds)
 
     # The node
 
@@ -254,7 +342,7 @@ class Client(Messaging):
 
     def redial(self) -> Redial:
         """Return what reaches the node again for one stream."""
-        return Redial(self.target)
+        return Redial(self.target, self._notify)
 
     def connect(self) -> FrameStream:
         """Return a new connection, after starting the node if need be; the caller closes it."""

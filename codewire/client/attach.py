@@ -9,11 +9,11 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client import addressing
 from codewire.client.api import print_notice
-from codewire.client.link import Detached, Ended, Gap, Link, Output
+from codewire.client.link import Detached, Ended, Gap, Link, Output, Viewers
 from codewire.client.statusbar import StatusBar
 from codewire.client.terminal import (
     FATAL_SIGNALS,
@@ -53,10 +53,12 @@ class Ending(NamedTuple):
     exit_code: int
 
 
-def pick_session(client: Client) -> int:
-    """Return the session to attach to when none is named. Raises RequestError if there is none."""
+def pick_session(client: Client) -> dict[str, Any]:
+    """Return the SessionInfo to attach to when none is named. Raises RequestError without one."""
     require_terminal()
-    return addressing.oldest_unattached(client.list_sessions())
+    sessions = client.list_sessions()
+    picked = addressing.oldest_unattached(sessions)
+    return next(session for session in sessions if session.get("id") == picked)
 
 
 def run(
@@ -66,11 +68,15 @@ def run(
     include_history: bool = True,
     history_lines: int | None = None,
     replays_all: bool = False,
+    label: str = "",
+    shows_bar: bool = True,
+    detach_letter: str = "b",
 ) -> int:
     """Attach this process's terminal to a session until it ends or the user detaches.
 
     A session that scrolls starts with its last `history_lines` (None: as many as the node thinks
     fit), one with a full-screen program with its screen; with `replays_all` with its whole log.
+    `label` is what the bar calls the session; Ctrl with `detach_letter`, then d, detaches.
     Returns the exit status after saying on stderr how it ended. The terminal is as before on every
     way out. Raises UsageError without a terminal or from inside the session, RequestError when the
     node refuses. Main thread only.
@@ -82,7 +88,8 @@ def run(
     try:
         print_notice(f"[cw] attached to session {session_id}")
         with Signals() as signals, RawTerminal() as terminal:
-            ending = _Attachment(session_id, link, terminal, signals).run()
+            look = _Look(label or f"session {session_id}", shows_bar, detach_letter)
+            ending = _Attachment(session_id, link, terminal, signals, look).run()
     finally:
         link.close()
     if ending.text:
@@ -97,20 +104,35 @@ def _refuse_own_session(client: Client, session_id: int) -> None:
         )
 
 
+class _Look(NamedTuple):
+    """What the user chose about the bar and the keys."""
+
+    label: str
+    shows_bar: bool
+    detach_letter: str
+
+
 class _Attachment:
     """The loop's state: what is on its way to the terminal, and what is due when."""
 
     def __init__(
-        self, session_id: int, link: Link, terminal: RawTerminal, signals: Signals
+        self,
+        session_id: int,
+        link: Link,
+        terminal: RawTerminal,
+        signals: Signals,
+        look: _Look,
     ) -> None:
         self._session_id = session_id
         self._link = link
         self._terminal = terminal
         self._signals = signals
-        self._bar = StatusBar()
+        self._look = look
+        self._viewers = 1
+        self._bar = StatusBar(look.shows_bar)
         self._modes = Modes()
         self._title_saved = False
-        self._chord = DetachChord()
+        self._chord = DetachChord(look.detach_letter)
         self._out = b""
         self._written = 0
         self._lost_bytes = 0
@@ -154,6 +176,9 @@ class _Attachment:
                 self._note_size_change()
             elif isinstance(item, Gap):
                 self._take_gap(item.size)
+            elif isinstance(item, Viewers):
+                self._viewers = item.count
+                self._bar.is_dirty = True
             elif isinstance(item, Ended):
                 return Ending(f"[cw] {item.text}", 0)
             elif isinstance(item, Detached):
@@ -323,7 +348,9 @@ class _Attachment:
         self._was_up = self._link.is_up
         state = "running" if self._was_up else "reconnecting..."
         age = short_age(self._last_draw - self._started)
-        return self._bar.draw(f" [cw] session {self._session_id} | {state} | {age} | Ctrl+B d")
+        others = f" | +{self._viewers - 1} attached" if self._viewers > 1 else ""
+        key = f"Ctrl+{self._look.detach_letter.upper()} d"
+        return self._bar.draw(f" [cw] {self._look.label} | {state} | {age}{others} | {key}")
 
 
 def gap_text(size: int) -> str:

@@ -24,6 +24,8 @@ START_SECONDS = 5.0
 POLL_SECONDS = 0.02
 # Enough for the last line of a traceback.
 LOG_TAIL_BYTES = 8192
+# On a full disk its words have no room in the log.
+NO_WORDS = "it could not say why; run 'cw node' to see"
 
 
 def ensure_node(data_dir: DataDir, notify: Callable[[str], None]) -> None:
@@ -79,7 +81,7 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
             words = _last_line(data_dir.node_log, log_start)
             # A node started by hand a moment ago holds the lock already: its socket comes next.
             if "node already running" not in words:
-                raise NodeUnreachable(f"node failed to start: {words or 'it said nothing'}")
+                raise NodeUnreachable(f"node failed to start: {words or NO_WORDS}")
         if time.monotonic() > deadline:
             words = words or _last_line(data_dir.node_log, log_start)
             text = "node failed to start (socket not available after 5s)"

@@ -23,6 +23,8 @@ from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codewire.client.target import Target
 
 # A keeper that is itself being replaced is back within this time, or nobody will be.
@@ -112,16 +114,18 @@ def field(message: dict[str, Any], key: str, default: Value) -> Value:
 class Redial:
     """Reaches a node again, with bounded patience; one for the lifetime of a stream."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, notify: Callable[[str], None] | None = None) -> None:
+        """`notify` is told, in one line, when a remote node does not come back at once."""
         self._target = target
+        self._notify = notify
         self._refused_since: float | None = None
-        self._fruitless = 0
+        self._fruitless = self._failures = 0
 
     def try_open(self) -> FrameStream | None:
-        """Return a new connection, None when it is to be tried again in PAUSE seconds.
+        """Return a new connection, None when it is to be tried again in pause() seconds.
 
-        Raises ConnectionLost once the node has not been there for PATIENCE seconds, or has closed
-        FRUITLESS_LIMIT connections without an answer.
+        Raises ConnectionLost once the node has not been there for PATIENCE seconds (a remote one:
+        REMOTE_PATIENCE) or refuses us, or has closed FRUITLESS_LIMIT connections unanswered.
         """
         if self._fruitless >= FRUITLESS_LIMIT:
             raise ConnectionLost("connection closed before response")
@@ -151,7 +155,8 @@ class Redial:
             return PAUSE
         # Some spread: the clients of a node that comes back do not all come at once.
         spread = 0.75 + time.monotonic() % 0.5
-        return min(PAUSE * 2 ** min(self._failures + self._fruitless, 10), LONGEST_PAUSE) * spread
+        steps = min(self._failures + self._fruitless, 10)
+        return min(PAUSE * (1 << steps), LONGEST_PAUSE) * spread
 
     def open(self) -> FrameStream:
         """Return a new connection as soon as there is one. Blocks; raises as try_open does."""

@@ -41,6 +41,12 @@ class Ended(NamedTuple):
     text: str
 
 
+class Viewers(NamedTuple):
+    """So many clients are attached now, this one included."""
+
+    count: int
+
+
 class Detached(NamedTuple):
     """The node has confirmed the detachment."""
 
@@ -157,7 +163,7 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | None:
+    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -192,6 +198,8 @@ class Link:
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
+            if self._request["history"]:
+                request["history"] = self._request["history"]
             stream.send_control(request)
         except ConnectionLost:
             self._lose()
@@ -209,17 +217,17 @@ class Link:
         self.close()
         if self._offset is None:
             raise ConnectionLost("connection lost")
-        self.next_dial = time.monotonic() + (
-            0 if was_attached else self._redial.pause()
-        )
+        self.next_dial = time.monotonic() + (0 if was_attached else self._redial.pause())
 
-    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | None:
+    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | Viewers | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
         elif kind == "Gap":
             self._offset = field(message, "offset", self._offset or 0)
             return Gap(field(message, "gap", 0))
+        elif kind == "Viewers":
+            return Viewers(field(message, "count", 1))
         elif kind == "Detached":
             return Detached()
         elif kind == "Error":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.connection import Redial, check_answer, exchange, field
+from codewire.client.connection import check_answer, exchange, field
 from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, whole_number
 from codewire.errors import ConnectionLost, RequestTimedOut, UsageError
 from codewire.wire.control import decode_bytes, encode_bytes
@@ -17,6 +17,7 @@ from codewire.wire.control import decode_bytes, encode_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from codewire.client.connection import Redial
     from codewire.client.target import Target
     from codewire.io.streams import FrameStream
 
@@ -30,6 +31,7 @@ class Messaging:
         target: Target
 
         def connect(self) -> FrameStream: ...
+        def redial(self) -> Redial: ...
         def call(self, request: dict[str, Any]) -> dict[str, Any]: ...
         def _ask(self, request: dict[str, Any]) -> dict[str, Any]: ...
 
@@ -116,7 +118,7 @@ class Messaging:
         from codewire.client.readers import read_events
 
         wanted = None if session_id is None else checked_id(session_id)
-        return read_events(self.connect, Redial(self.target), {"type": "MsgListen", "id": wanted})
+        return read_events(self.connect, self.redial(), {"type": "MsgListen", "id": wanted})
 
     # Keys and values
 
@@ -175,7 +177,7 @@ class Messaging:
         if answer is None and not self.target.is_local:
             # Another node may not know keys: it must not get the request twice.
             raise ConnectionLost("connection closed before response")
-        redial = Redial(self.target)
+        redial = self.redial()
         while answer is None:
             answer = exchange(redial.open(), request)
         return check_answer(answer) if is_checked else answer

@@ -40,7 +40,7 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def _is_exempt(host: str, port: int, exceptions: str) -> bool:
-    """Say whether NO_PROXY names the host: itself, a domain above it, or `*`; with a port or not."""
+    """Say whether NO_PROXY names the host: itself, a domain above it, or `*`."""
     for entry in exceptions.lower().replace(" ", ",").split(","):
         name, colon, wanted = entry.rpartition(":")
         if not (colon and wanted.isdigit() and ":" not in name):

@@ -48,14 +48,14 @@ class WatchChunk(NamedTuple):
 
 def read_log(connect: Connect, redial: Redial, request: dict[str, Any]) -> Iterator[LogChunk]:
     """Yield the answers to a Logs request up to the one that is done."""
-    for message in _resumed(connect, redial, request, "LogData"):
+    for message in resumed(connect, redial, request, "LogData"):
         gap, done = field(message, "gap", 0), field(message, "done", False)
         yield LogChunk(field(message, "data", ""), _offset(message), gap, done)
 
 
 def read_watch(connect: Connect, redial: Redial, request: dict[str, Any]) -> Iterator[WatchChunk]:
     """Yield the answers to a WatchSession request up to the one that is done."""
-    for message in _resumed(connect, redial, request, "WatchUpdate"):
+    for message in resumed(connect, redial, request, "WatchUpdate"):
         gap, done = field(message, "gap", 0), field(message, "done", False)
         status = field(message, "status", "")
         yield WatchChunk(field(message, "output", ""), _offset(message), gap, status, done)
@@ -83,7 +83,7 @@ def read_events(
         stream = redial.open()
 
 
-def _resumed(
+def resumed(
     connect: Connect, redial: Redial, request: dict[str, Any], kind: str
 ) -> Iterator[dict[str, Any]]:
     """Yield messages of one kind until one is done, over as many connections as it takes.

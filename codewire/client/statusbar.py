@@ -11,6 +11,8 @@ import re
 from codewire.term.restore import bar_draw, bar_remove, bar_setup
 
 MIN_ROWS = 5
+# More rows than any terminal has: for a bar nobody wants.
+NEVER = 1 << 20
 
 # An escape sequence that has begun but not ended: it is held back until it has, so that what
 # the terminal gets always ends between two sequences.
@@ -34,7 +36,8 @@ class StatusBar:
     `is_dirty` says that output has passed since the bar was drawn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_wanted: bool = True) -> None:
+        self._min_rows = MIN_ROWS if is_wanted else NEVER
         self._rows = self._cols = 0
         self._alternate = False
         self._in_string = False
@@ -44,7 +47,7 @@ class StatusBar:
 
     @property
     def is_shown(self) -> bool:
-        return self._rows >= MIN_ROWS and not self._alternate
+        return self._rows >= self._min_rows and not self._alternate
 
     @property
     def is_alternate(self) -> bool:
@@ -77,7 +80,7 @@ class StatusBar:
 
     def remove(self) -> bytes:
         """Return what gives the whole screen back; nothing when the bar is not on it."""
-        return bar_remove(self._rows) if self._rows >= MIN_ROWS else b""
+        return bar_remove(self._rows) if self._rows >= self._min_rows else b""
 
     def feed(self, data: bytes) -> bytes:
         """Take output of the session and return it for the terminal, the bar's needs added."""
@@ -122,7 +125,7 @@ class StatusBar:
         if self._alternate == on or ALTERNATE_SCREEN_MODES.isdisjoint(modes):
             return b""
         self._alternate = on
-        if self._rows < MIN_ROWS:
+        if self._rows < self._min_rows:
             return b""
         return bar_remove(self._rows) if on else _keep_cursor(bar_setup(self._rows))
 

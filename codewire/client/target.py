@@ -5,7 +5,6 @@ Only names things; connection.py opens them.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from codewire.errors import UsageError
@@ -53,12 +52,10 @@ def resolve_target(
 ) -> Target:
     """Return the target of `--server` and `--token`; no server means the local node.
 
-    Without a server CODEWIRE_SERVER is asked; `local` in it or as the server means the local node
-    unless a saved server has that name. Raises UsageError for an address that needs a token and
-    has none, ConfigError for an unreadable servers.toml.
+    Raises UsageError for an address that needs a token and has none, ConfigError for an
+    unreadable servers.toml.
     """
     directory = data_dir()
-    server = server or os.environ.get("CODEWIRE_SERVER", "")
     if not server:
         return Target(directory)
     from codewire.client.servers import load_servers
@@ -67,8 +64,6 @@ def resolve_target(
     if saved is not None:
         url, token, ca = saved.url, token or saved.token, ca or saved.ca
         insecure = insecure or saved.insecure
-    elif server == "local":
-        return Target(directory)
     else:
         url = server
         if not token and not server.startswith(("http://", "https://")):

@@ -16,7 +16,7 @@ from typing import Any
 from codewire.client.api import print_notice
 from codewire.errors import CodewireError, UsageError
 from codewire.io.ptys import window_size
-from codewire.term.restore import TEARDOWN
+from codewire.term.restore import RESET, TEARDOWN
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -201,3 +201,22 @@ def say_last(text: str) -> None:
 
 def _ignore(_number: int, _frame: object) -> None:
     """Stand in for a signal's handler: its number arrives through the wakeup descriptor."""
+
+
+def reset_terminal() -> None:
+    """Bring the terminal on stdin to order: its line settings as by `stty sane`, and its modes."""
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = termios.tcgetattr(STDIN)
+    iflag |= termios.BRKINT | termios.ICRNL | termios.IMAXBEL | termios.IXON
+    iflag &= ~(termios.IGNBRK | termios.INLCR | termios.IGNCR | termios.ISTRIP | termios.PARMRK)
+    oflag |= termios.OPOST | termios.ONLCR
+    cflag |= termios.CREAD
+    lflag |= termios.ISIG | termios.ICANON | termios.IEXTEN
+    lflag |= termios.ECHO | termios.ECHOE | termios.ECHOK
+    lflag &= ~(termios.ECHONL | termios.NOFLSH | termios.TOSTOP)
+    sane = [iflag, oflag, cflag, lflag, ispeed, ospeed, characters]
+    termios.tcsetattr(STDIN, termios.TCSANOW, sane)
+    output = TerminalOutput(STDIN)
+    try:
+        output.write_bounded(RESET)
+    finally:
+        output.close()

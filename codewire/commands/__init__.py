@@ -60,8 +60,8 @@ def _run(command: str, line: Line) -> int:
         output.write(table.command_help(command))
         return 0
     args = usage.match(doc, scanned, trailer)
-    server = args["--server"] or line.values.get("--server")
-    return function(args, Context(server or None, args["--token"] or line.values.get("--token")))
+    flags = {long: args[long] or line.values.get(long) for long in usage.GLOBAL_NAMES}
+    return function(args, Context(flags))
 
 
 def _command_name(words: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,28 +26,74 @@ def attach(args: dict[str, Any], context: Context) -> int:
     """Take over the terminal of a session: see what it shows, type into it.
 
     Detach with Ctrl+B, then d; the session keeps running. Ctrl+B twice types one Ctrl+B.
-    Without a session: the oldest running one nobody is attached to.
+    Without a session: the oldest running one nobody is attached to. A program that scrolls starts
+    with its last 2000 lines, a full-screen one with its screen.
 
     Usage:
       cw attach [options] [<session>]
 
     Options:
-          --no-history  Do not show what it has printed so far
+          --no-history        Do not show what it has printed so far
+          --history <lines>   How much of it to show: a number of lines, all, or none
+          --no-bar            No status bar
+          --detach-key <key>  Detach with another key than ctrl-b, then d (or set CW_DETACH_KEY)
 
     Examples:
       cw attach
       cw attach planner
+      cw attach planner --history all
+      cw attach planner --detach-key ctrl-a
     """
     from codewire.client import attach as attach_client
     from codewire.client.addressing import resolve_session
 
+    wants_history, lines, replays_all = _history(args)
+    letter = _detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
+    label = ""
     if args["<session>"]:
         client, ref = context.locate(args["<session>"])
         session_id = resolve_session(client, ref)
+        label = "" if ref.lstrip("@").isdigit() else f"{ref.lstrip('@')} ({session_id})"
     else:
         client = context.client()
-        session_id = attach_client.pick_session(client)
-    return attach_client.run(client, session_id, include_history=not args["--no-history"])
+        picked = attach_client.pick_session(client)
+        session_id = picked["id"]
+        name = picked.get("name")
+        label = f"{name} ({session_id})" if name else ""
+        words = output.plain(f"{label or session_id}: {picked.get('prompt', '')}")
+        output.notice(f"attaching to session {words}")
+    return attach_client.run(
+        client,
+        session_id,
+        include_history=wants_history,
+        history_lines=lines,
+        replays_all=replays_all,
+        label=label,
+        shows_bar=not args["--no-bar"],
+        detach_letter=letter,
+    )
+
+
+def _history(args: dict[str, Any]) -> tuple[bool, int | None, bool]:
+    """Return whether history is wanted, how many lines (None: the usual), and whether all of it."""
+    word = "none" if args["--no-history"] else args["--history"]
+    if word is None or word == "all":
+        return True, None, word == "all"
+    if word == "none":
+        return False, None, False
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
+        raise UsageError(f"--history takes a number of lines, all or none, got {word!r}")
+    return True, int(word), False
+
+
+def _detach_letter(key: str) -> str:
+    """Return the letter of a key like ctrl-a, C-a or ^a. Raises UsageError."""
+    lower = key.lower()
+    for prefix in ("ctrl-", "ctrl+", "c-", "^"):
+        letter = lower.removeprefix(prefix)
+        if letter != lower and len(letter) == 1 and "a" <= letter <= "z" and letter not in "mij":
+            return letter
+    raise UsageError(f"the detach key must be ctrl- and a letter (not i, j, m), got {key!r}")
 
 
 def send(args: dict[str, Any], context: Context) -> int:
@@ -63,12 +110,17 @@ def send(args: dict[str, Any], context: Context) -> int:
       -n, --no-newline   Add no newline
           --paste        Send as one bracketed paste, then Enter
           --type         Send key by key at typing speed, then Enter
+          --enter        Press Enter (a carriage return) at the end instead of a newline
+          --key <key>    Type it once, however often it is sent with the same key
+          --if-idle <seconds>     Only if the session has printed nothing for so long
+          --expect-screen <hash>  Only if the screen is still the one with this hash (cw screen)
 
     Examples:
       cw send 1 "Status update?"
       cw send planner y --no-newline
       echo "command" | cw send 1 --stdin
       cw send 1 --file commands.txt
+      cw send agent "Run the tests" --enter --if-idle 2 --key step-7
     """
     from codewire.client.addressing import resolve_session
 
@@ -78,11 +130,25 @@ def send(args: dict[str, Any], context: Context) -> int:
         raise UsageError("no input source specified")
     client, ref = context.locate(args["<session>"])
     session_id = resolve_session(client, ref)
+    if args["--enter"] and args["--no-newline"]:
+        raise UsageError("--enter and --no-newline are mutually exclusive")
+    pieces = _keystrokes(args)
+    if args["--key"] and not args["--type"]:
+        # One text, one key: what comes from a pipe must be whole.
+        pieces = iter([b"".join(pieces)])
     sent = 0
-    for data in _keystrokes(args):
-        if sent and args["--type"]:
+    for number, data in enumerate(pieces):
+        if number and args["--type"]:
             time.sleep(KEY_SECONDS)
-        sent += client.send_input(session_id, data)
+        key = args["--key"]
+        sent += client.send_input(
+            session_id,
+            data,
+            key=f"{key}.{number}" if key and number else key,
+            if_idle_seconds=None if number else args["--if-idle"],
+            expect_screen=None if number else args["--expect-screen"],
+            paste=args["--paste"],
+        )
     output.note(f"Sent {sent} bytes to session {session_id}")
     return 0
 
@@ -109,7 +175,9 @@ def _with_newline(args: dict[str, Any]) -> Iterator[bytes]:
         yield data
         last = data[-1:]
     is_argument = args["<input>"] is not None
-    if not args["--no-newline"] and (is_argument or last != b"\n"):
+    if args["--enter"]:
+        yield b"\r"
+    elif not args["--no-newline"] and (is_argument or last != b"\n"):
         yield b"\n"
 
 

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from codewire.errors import UsageError
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from codewire.client.api import Client
 
 NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
 
 
 class Context:
-    """The global flags of one command line: --server and --token, None when absent."""
+    """The global flags of one command line; `server` and `token` are None when absent.
 
-    def __init__(self, server: str | None, token: str | None) -> None:
-        self.server = server
-        self.token = token
+    CODEWIRE_SERVER stands in for --server, except where a command is about this machine alone.
+    """
+
+    def __init__(self, flags: dict[str, Any]) -> None:
+        self._named_server: str | None = flags.get("--server") or None
+        self.server = self._named_server or os.environ.get("CODEWIRE_SERVER") or None
+        self.token: str | None = flags.get("--token") or None
+        self.ca: str | None = flags.get("--ca") or None
+        self.insecure = bool(flags.get("--insecure"))
 
     def client(self, *, autostart: bool = True) -> Client:
         """Return a client of the target; without --server a node is started when none runs."""
         from codewire.client.api import Client
 
-        return Client(self.server, self.token, autostart=autostart)
+        return Client(
+            self.server, self.token, ca=self.ca, insecure=self.insecure, autostart=autostart
+        )
 
     def refuse_server(self, command: str) -> None:
         """Raise UsageError for a command that acts on this machine's node only."""
-        if self.server:
+        if self._named_server:
             raise UsageError(f"--server cannot be used with '{command}': it acts on the local node")
 
     def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
@@ -47,12 +58,16 @@ class Context:
 
         if not node or not session or ":" in session:
             raise UsageError(f"invalid session locator {go_quote(ref)}")
-        if self.server:
+        if self._named_server:
             raise UsageError(
                 f"remote session locators like {go_quote(ref)} cannot be combined with --server; "
                 "use one or the other"
             )
         return self.client_of(node), session
+
+    def names_server(self, word: str | None) -> bool:
+        """Say whether a word alone, where a session could stand, is a saved server's name."""
+        return bool(word) and not self._named_server and self.knows(str(word)) == "saved"
 
     def client_of(self, node: str) -> Client:
         """Return a client of a node by its name: the local one's or a saved server's."""
@@ -60,10 +75,16 @@ class Context:
 
         known = self.knows(node)
         if not known:
-            raise UsageError(
-                f'unknown node "{node}": no saved server has that name, and {NO_RELAY}'
-            )
-        return self.client() if known == "local" else Client(node, self.token)
+            raise UsageError(f'unknown node "{node}": {self._known_names()}, and {NO_RELAY}')
+        if known == "local":
+            return Client()
+        return Client(node, self.token, ca=self.ca, insecure=self.insecure)
+
+    def _known_names(self) -> str:
+        from codewire.client.servers import known_names
+        from codewire.paths import data_dir
+
+        return known_names(data_dir().servers)
 
     def knows(self, node: str) -> str:
         """Say what a node name is: `local` for this machine's node, `saved`, or "" if unknown."""

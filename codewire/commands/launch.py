@@ -59,7 +59,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
     cols, rows = _size(args["--size"])
     session_id = client.launch(
         command,
-        working_dir=_working_dir(args["--dir"], context),
+        working_dir=_working_dir(args["--dir"], client),
         name=name,
         tags=_tags(args, name),
         env=[*_terminal_env(), *_env(args["--env"])],
@@ -112,7 +112,7 @@ def _placement(args: dict[str, Any], context: Context) -> tuple[Client, str | No
     if word and ":" in word:
         client, word = context.locate(word)
         return client, name or word
-    if word and not context.server and context.knows(word) == "saved":
+    if context.names_server(word):
         return context.client_of(word), name
     return context.client(), name or word
 
@@ -137,9 +137,9 @@ def _check_text(command: list[str]) -> None:
             raise UsageError(f"argument {number} of the command is not valid UTF-8") from None
 
 
-def _working_dir(directory: str | None, context: Context) -> str | None:
+def _working_dir(directory: str | None, client: Client) -> str | None:
     """Return an absolute directory; a remote node is asked for its own default unless told."""
-    if directory is None and context.server:
+    if directory is None and not client.target.is_local:
         return None
     try:
         return os.path.abspath(directory or ".")

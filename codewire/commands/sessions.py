@@ -94,14 +94,16 @@ def kill(args: dict[str, Any], context: Context) -> int:
       cw kill --tag worker
       cw kill --all
     """
+    word = args["<session-or-tag>"]
+    client = context.client_of(word) if context.names_server(word) else None
     if args["--all"]:
-        answer = context.client().call({"type": "KillAll"})
+        answer = (client or context.client()).call({"type": "KillAll"})
         output.note(f"Killed {answer.get('count', 0)} session(s)")
         return _name_survivors(answer)
     if args["--tag"]:
-        return _kill_tags(context.client(), args["--tag"])
-    if args["<session-or-tag>"]:
-        return _kill_one(args["<session-or-tag>"], context)
+        return _kill_tags(client or context.client(), args["--tag"])
+    if word and client is None:
+        return _kill_one(word, context)
     raise UsageError("session id, name, or tag required (or use --all / --tag)")
 
 

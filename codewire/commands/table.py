@@ -52,6 +52,7 @@ TABLE = {
     "list": Command("sessions", "list_sessions", SESSIONS, "List sessions"),
     "attach": Command("attach", "attach", SESSIONS, "Take over the terminal of a session"),
     "logs": Command("logs", "logs", SESSIONS, "Print what a session has printed"),
+    "screen": Command("screen", "screen", SESSIONS, "Show what a session's terminal shows"),
     "watch": Command("watch", "watch", SESSIONS, "Follow a session, or all with a tag, read-only"),
     "send": Command("attach", "send", SESSIONS, "Type into a session without attaching"),
     "status": Command("sessions", "status", SESSIONS, "Show one session in detail"),
@@ -69,6 +70,9 @@ TABLE = {
     "kv list": Command("kv", "list_keys", "", "Print keys and values"),
     "kv delete": Command("kv", "delete_key", "", "Remove a key"),
     "mcp-server": Command("mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"),
+    "server add": Command("servers", "add", "Networking", "Save a node on another machine"),
+    "server remove": Command("servers", "remove", "Networking", "Forget a saved server"),
+    "server list": Command("servers", "list_servers", "Networking", "List saved servers"),
     "node": Command("node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(
@@ -78,6 +82,10 @@ TABLE = {
     "start": Command("node", "start", SYSTEM, "Start the node in the background"),
     "stop": Command("node", "stop", SYSTEM, "Stop the node; its sessions end"),
     "daemon": Command("node", "node", "", "The same as node"),
+    "completion": Command("completion", "completion", SYSTEM, "Complete cw's words in your shell"),
+    "__complete": Command("completion", "complete", "", "Candidates for a shell"),
+    "doctor": Command("doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"),
+    "reset": Command("screen", "reset", SYSTEM, "Repair this terminal after a killed attach"),
     "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),
 }
 
@@ -92,6 +100,8 @@ GLOBAL_FLAGS = """\
 Global options:
   -s, --server <server>  Act on another node: a saved server's name, or its URL
       --token <token>    Access token for --server
+      --ca <file>        Trust these authorities (PEM) for a wss server, not the system's
+      --insecure         Accept any certificate of a wss server: it could be anyone's
   -h, --help             Show this help
 """
 

@@ -59,7 +59,14 @@ class Line:
 
 
 HELP = Option("--help", "-h", "")
-GLOBAL_OPTIONS = (Option("--server", "-s", "<server>"), Option("--token", "", "<token>"), HELP)
+GLOBAL_OPTIONS = (
+    Option("--server", "-s", "<server>"),
+    Option("--token", "", "<token>"),
+    Option("--ca", "", "<file>"),
+    Option("--insecure", "", ""),
+    HELP,
+)
+GLOBAL_NAMES = frozenset(option.long for option in GLOBAL_OPTIONS)
 ROOT_OPTIONS = (*GLOBAL_OPTIONS, Option("--version", "-v", ""))
 
 
@@ -258,7 +265,7 @@ def _exact_flags(values: dict[str, Any]) -> list[str]:
     for long, value in values.items():
         if value is True:
             exact.append(long)
-        elif value is not False and value != [] and long not in ("--server", "--token", "--help"):
+        elif value is not False and value != [] and long not in GLOBAL_NAMES:
             exact.append(f"{long}={value[-1] if isinstance(value, list) else value}")
     return exact
 

@@ -81,7 +81,10 @@ class FrameStream:
 
     def _send(self, frame: bytes) -> None:
         try:
-            self._sock.sendall(frame)
+            # gevent's sendall costs as much as all the rest of a keystroke; most frames fit.
+            sent = self._sock.send(frame)
+            if sent < len(frame):
+                self._sock.sendall(memoryview(frame)[sent:])
         except TimeoutError:
             raise
         except OSError as error:

@@ -59,10 +59,9 @@ def resolve_listen(listen: str) -> tuple[socket.AddressFamily, tuple[str, int]]:
     if not colon or not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF):
         raise CodewireError(f"listen {listen!r}: must be host:port")
     if not host:
-        return (socket.AF_INET6, ("::", int(port))) if socket.has_ipv6 else (
-            socket.AF_INET,
-            ("0.0.0.0", int(port)),
-        )
+        if socket.has_ipv6:
+            return socket.AF_INET6, ("::", int(port))
+        return socket.AF_INET, ("0.0.0.0", int(port))
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -113,6 +112,8 @@ def read_head(sock: socket.socket | TlsSocket, deadline: float) -> tuple[bytes, 
         if not data:
             raise ConnectionLost("connection closed before response")
         buffer += data
+        if not buffer[:1].isalpha():
+            raise ProtocolError("not HTTP")
     if end > MAX_HEAD:
         raise ProtocolError(f"header larger than {MAX_HEAD} bytes")
     return bytes(buffer[:end]), bytes(buffer[end + len(HEAD_END) :])

@@ -65,8 +65,20 @@ if GEVENT:
 
     def run_blocking(function: Callable[..., T], *args: Any) -> T:
         """Call what blocks in the kernel (fsync, a large read) without stopping the others."""
-        result: T = gevent.get_hub().threadpool.apply(function, args)
-        return result
+        # An error that leaves the pool's thread is printed by gevent, expected or not.
+        result, error = gevent.get_hub().threadpool.apply(_outcome, (function, args))
+        if error is not None:
+            raise error
+        value: T = result
+        return value
+
+    def _outcome(
+        function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> tuple[Any, Exception | None]:
+        try:
+            return function(*args), None
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            return None, error
 
 else:
 

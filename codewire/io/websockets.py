@@ -50,7 +50,7 @@ class WebSocketStream(FrameStream):
     ) -> None:
         super().__init__(sock)
         self._is_server = is_server
-        self._peer_limit = peer_limit
+        self.peer_limit = peer_limit
         self._receiver = websocket.Receiver(is_server=is_server)
         self._receiver.feed(received)
         # Held across a send: the bytes of two frames must not mix. Only a writer waits for it;
@@ -135,10 +135,10 @@ class WebSocketStream(FrameStream):
 
     def send_frame(self, kind: int, payload: bytes) -> None:
         """Send one message whose payload is ready. Blocks until the kernel has it."""
-        if 0 < self._peer_limit < len(payload):
+        if 0 < self.peer_limit < len(payload):
             raise ProtocolError(
                 f"request of {len(payload)} bytes is too large: "
-                f"this node takes {self._peer_limit} bytes in one message"
+                f"this node takes {self.peer_limit} bytes in one message"
             )
         opcode = websocket.TEXT if kind == CONTROL else websocket.BINARY
         frame = websocket.encode(opcode, payload, self._mask())
@@ -149,7 +149,7 @@ class WebSocketStream(FrameStream):
         self._flush_urgent()
 
     def ping(self) -> None:
-        """Ask for a sign of life. Never blocks: where the socket is full, the peer reads nothing."""
+        """Ask for a sign of life. Never blocks: a peer that reads nothing is not asked."""
         if not self._said_close and self._is_writable():
             self._send_urgent(websocket.encode(websocket.PING, b"", self._mask()))
 

@@ -17,12 +17,17 @@ def read_pid(path: str) -> int:
 
 
 def write_pid(path: str) -> None:
-    """Write our pid, atomically, mode 0600."""
+    """Write our pid, atomically, mode 0600. Raises OSError and leaves nothing behind then."""
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    os.write(fd, str(os.getpid()).encode())
-    os.close(fd)
-    os.replace(temporary, path)
+    try:
+        os.write(fd, str(os.getpid()).encode())
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
 
 
 def say(level: str, text: str) -> None:

@@ -383,6 +383,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"Error: starting the node: {error}\n")
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"Error: starting the node: {where}{error.strerror or error}\n")
         return 1
     return keeper.run()

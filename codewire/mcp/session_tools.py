@@ -25,6 +25,8 @@ def list_sessions(client: CallClient, args: dict[str, Any]) -> str:
 def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_read_session_output: the text, then where the next read goes on."""
     session_id = session_number(client, args["session_id"])
+    if args["view"] == "screen":
+        return read_screen(client, session_id, args["tail"])
     limit = args["max_chars"]
     chunks = client.logs(
         session_id,
@@ -49,13 +51,34 @@ def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
     return [text, to_json(facts)]
 
 
+def read_screen(client: CallClient, session_id: int, history_lines: int | None) -> list[str]:
+    """Return the screen as text, then what else is known of it."""
+    screen = client.screen(session_id, history_lines=history_lines)
+    lines = [*(screen.get("history") or []), *(screen.get("lines") or [])]
+    wanted = ("rows", "cols", "cursor", "title", "alternate", "screen_hash", "offset", "status")
+    facts = {key: screen[key] for key in wanted if screen.get(key) is not None}
+    return ["\n".join(lines).rstrip("\n"), to_json(facts)]
+
+
 def send_input(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_send_input."""
     session_id = session_number(client, args["session_id"])
     text = args["input"]
-    if args["auto_newline"] and not text.endswith("\n"):
+    if args["paste"]:
+        text = "\x1b[200~" + text.replace("\x1b[201~", "") + "\x1b[201~"
+        text += "\r" if args["auto_newline"] else ""
+    elif args["enter"]:
+        text += "\r"
+    elif args["auto_newline"] and not text.endswith("\n"):
         text += "\n"
-    count = client.send_input(session_id, text.encode("utf-8", "replace"))
+    count = client.send_input(
+        session_id,
+        text.encode("utf-8", "replace"),
+        key=args["key"],
+        if_idle_seconds=args["if_idle_seconds"],
+        expect_screen=args["expect_screen"],
+        paste=args["paste"],
+    )
     return f"Sent {count} bytes to session {session_id}"
 
 
@@ -83,7 +106,7 @@ def watch_session(client: CallClient, args: dict[str, Any]) -> str:
 
 def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_get_session_status."""
-    answer = client.status(session_number(client, args["session_id"]))
+    answer = client.status(session_number(client, args["session_id"]), screen_hash=True)
     info = {**answer.get("info", {}), "output_size": answer.get("output_size", 0)}
     return to_json(dict(sorted(info.items())))
 
@@ -140,9 +163,26 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str:
         session_id = session_number(client, session_id)
     elif not args["tags"]:
         raise RequestError("wait needs a session_id or tags")
+    text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
+    if session_id is None and (text or regex or idle is not None):
+        raise RequestError("waiting for text or silence needs a session_id")
     try:
+        if session_id is not None and (text or regex):
+            match = client.wait_for_text(
+                session_id,
+                text,
+                regex=regex,
+                from_offset=args["from_offset"] or 0,
+                include_echo=args["include_echo"],
+                timeout_seconds=args["timeout_seconds"] or None,
+            )
+            return to_json({"line": match.line, "next_offset": match.offset})
         sessions = client.wait(
-            session_id, args["tags"] or (), args["condition"], args["timeout_seconds"] or None
+            session_id,
+            args["tags"] or (),
+            args["condition"],
+            args["timeout_seconds"] or None,
+            idle_seconds=idle,
         )
     except CallEnded as error:
         raise RequestError("cancelled") from error
@@ -187,7 +227,9 @@ TOOLS = (
         "Read what a session has printed so far, escape sequences removed; returns at once, works "
         "for finished sessions too. Returns two texts: the output, and JSON with next_offset and "
         "status. To read only what is new later, pass next_offset back as from_offset. Without "
-        "from_offset you get the last max_chars characters (or the last `tail` lines).",
+        "from_offset you get the last max_chars characters (or the last `tail` lines). For a "
+        'full-screen program use view "screen": what its terminal shows now, with cursor and '
+        "screen_hash; `tail` then adds so many lines above the screen.",
         (
             SESSION,
             Param("tail", "integer", "Only the last N lines (default: all)"),
@@ -203,6 +245,13 @@ TOOLS = (
                 "integer",
                 "Read on from this byte offset: next_offset of an earlier read",
                 maximum=MAX_U64,
+            ),
+            Param(
+                "view",
+                "string",
+                "log: what was printed (default); screen: what the terminal shows now",
+                default="log",
+                choices=("log", "screen"),
             ),
         ),
         read_session_output,
@@ -220,6 +269,33 @@ TOOLS = (
                 "boolean",
                 "End the text with Enter if it does not end in a newline (default true)",
                 default=True,
+            ),
+            Param(
+                "enter",
+                "boolean",
+                "End with a carriage return, the Enter key of full-screen programs (default false)",
+                default=False,
+            ),
+            Param(
+                "paste",
+                "boolean",
+                "Send as one bracketed paste; with auto_newline Enter follows (default false)",
+                default=False,
+            ),
+            Param(
+                "key",
+                "string",
+                "Any unique text: input with the same key is typed once, so a retry is safe",
+            ),
+            Param(
+                "if_idle_seconds",
+                "number",
+                "Refuse if the session printed something in the last so many seconds",
+            ),
+            Param(
+                "expect_screen",
+                "string",
+                "Refuse if the screen's screen_hash is no longer this one",
             ),
         ),
         send_input,
@@ -294,7 +370,9 @@ TOOLS = (
     ),
     Tool(
         "codewire_wait_for",
-        "Block until a session has finished, or all (or any) of the sessions with some tags. "
+        "Block until a session has finished, or all (or any) of the sessions with some tags; with "
+        "text or regex until a session prints it (returns the line and next_offset), with "
+        "idle_seconds until it has been silent for so long. "
         "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
         "`Error: wait timed out` when it takes longer.",
         (
@@ -307,6 +385,22 @@ TOOLS = (
                 default="all",
                 choices=("all", "any"),
             ),
+            Param("text", "string", "Wait until the session prints this"),
+            Param("regex", "string", "Wait until it prints what this regular expression matches"),
+            Param(
+                "from_offset",
+                "integer",
+                "Look for text from this log offset on (default 0: the session's start); use "
+                "next_offset of an earlier result to wait for the next one",
+                maximum=MAX_U64,
+            ),
+            Param(
+                "include_echo",
+                "boolean",
+                "Count the echo of typed input as printed (default false)",
+                default=False,
+            ),
+            Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
             Param(
                 "timeout_seconds",
                 "integer",

@@ -67,6 +67,9 @@ class Attachment:
         # From here on its terminal answers queries; those before are not shown to it.
         self._live_from = 0
         self._wants_redraw = False
+        # How many clients ours was last told of; only a terminal of our own kind is told.
+        self._is_terminal = False
+        self._told_viewers = 1
         self._unreported = 0
         self._reported_at = time.monotonic()
 
@@ -77,6 +80,8 @@ class Attachment:
         session.watch(self._peer.waker)
         sessions.publish_attached(session, self._client_id, True)
         session.viewers.add(self._viewer)
+        session.wake()
+        self._is_terminal = request.get("history") is not None
         questions = session.questions
         resumed = request.get("from_offset")
         cursor.offset = cursor.log.end
@@ -102,6 +107,7 @@ class Attachment:
             cursor.close()
             self._report_input()
             sessions.publish_attached(session, self._client_id, False)
+            session.wake()
 
     def _begin(self, cursor: Cursor, request: Message) -> bytes:
         """Set the cursor to where the client begins; return what its terminal gets before that."""
@@ -150,6 +156,9 @@ class Attachment:
             if self._detaching:
                 self._stream.send_control({"type": "Detached", "id": session.id})
                 return
+            if self._is_terminal and self._told_viewers != session.attached_count:
+                self._told_viewers = session.attached_count
+                self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
             # Looked at first: once it is set, everything printed is in the log.
             has_ended = session.ended.is_set()
             chunk = self._read(cursor)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from codewire.errors import RequestError
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
+from codewire.node.screens import current_hash
 from codewire.node.views import session_infos, session_status
-from codewire.session.input import InputClosed
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
 
@@ -68,20 +67,12 @@ def _survivors(survivors: dict[int, list[Process]]) -> list[Message] | None:
     return found or None
 
 
-def send_input(node: Node, request: Message) -> Message:
-    """Type into a session; answered when its terminal has taken every byte."""
-    session = node.session(request)
-    try:
-        count = node.sessions.type_in(session, request.get("data") or b"", "send")
-    except InputClosed as error:
-        taken = f" (it took {error.written} bytes)" if error.written else ""
-        raise RequestError(f"session {session.id} is not running{taken}") from error
-    return {"type": "InputSent", "bytes": count}
-
-
 def get_status(node: Node, request: Message) -> Message:
     """One session in detail."""
-    info = session_status(node, node.session(request))
+    session = node.session(request)
+    info = session_status(node, session)
+    if request.get("screen_hash"):
+        info["screen_hash"] = current_hash(session)
     return {"type": "SessionStatus", "info": info, "output_size": info["output_bytes"]}
 
 

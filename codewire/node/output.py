@@ -7,6 +7,7 @@ resumes exactly there; what a decoder still holds back is not counted as deliver
 from __future__ import annotations
 
 import threading
+import time
 
 from codewire.errors import RequestError
 from codewire.io.streams import FrameStream
@@ -21,6 +22,8 @@ from codewire.wire.utf8 import Utf8Stream
 # One frame of a followed log; a log read once comes in larger pieces, most logs in one.
 FOLLOW_BYTES = 65536
 ONCE_BYTES = 1 << 20
+# Longer is for ever; it keeps the arithmetic of every runtime in range.
+MAX_SECONDS = 10 * 365 * 24 * 3600
 
 
 class TextReader:
@@ -71,7 +74,12 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
             _send_once(stream, session, cursor, reader, request.get("max_bytes"))
             return
         session.watch(peer.waker)
-        peer.run(lambda: _follow(stream, session, peer, reader), outlives_half_close=True)
+        deadline = Deadline(request.get("timeout_seconds"))
+        marks = Marks(session) if request.get("mark_typed") else None
+        peer.run(
+            lambda: _follow(stream, session, peer, reader, deadline, marks),
+            outlives_half_close=True,
+        )
     finally:
         session.unwatch(peer.waker)
         cursor.close()
@@ -126,20 +134,64 @@ def _log_data(text: str, offset: int, gap: int, done: bool) -> Message:
     }
 
 
-def _follow(stream: FrameStream, session: Session, peer: Peer, reader: TextReader) -> None:
+class Deadline:
+    """When following ends although the session has not; never without a number of seconds."""
+
+    def __init__(self, seconds: int | None) -> None:
+        self._end = time.monotonic() + min(seconds, MAX_SECONDS) if seconds else None
+
+    def left(self) -> float | None:
+        """Return the seconds that are left; None for no end."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+class Marks:
+    """What was typed into a session, for a client that must tell its echo from output."""
+
+    def __init__(self, session: Session) -> None:
+        self._typed = session.typed
+        self._seen = 0
+        self._last: list[list[object]] = []
+
+    def take(self) -> list[list[object]] | None:
+        """Return [offset, line] of what was typed since the last call; None for nothing."""
+        entries = self._typed.since(self._seen)
+        self._seen = max((number for number, _, _ in entries), default=self._seen)
+        found: list[list[object]] = [
+            [offset, line.decode("utf-8", "replace")] for _, offset, line in entries
+        ]
+        if not found or found == self._last:
+            return None
+        self._last = found
+        return found
+
+
+def _follow(
+    stream: FrameStream,
+    session: Session,
+    peer: Peer,
+    reader: TextReader,
+    deadline: Deadline,
+    marks: Marks | None,
+) -> None:
     is_first = True
     while not peer.is_gone:
         peer.waker.clear()
         has_ended = session.ended.is_set()
         text, gap, anything = reader.read(FOLLOW_BYTES)
-        if not anything and has_ended:
-            stream.send_control(_log_data(reader.finish(), reader.offset, 0, True))
+        # Looked at after the log: an echo comes after what it is an echo of was noted.
+        typed = marks.take() if marks is not None else None
+        left = deadline.left()
+        if not anything and (has_ended or left == 0):
+            last = _log_data(reader.finish() if has_ended else "", reader.offset, 0, True)
+            stream.send_control({**last, "typed": typed, "timed_out": not has_ended or None})
             return
         if text or gap or is_first:
-            stream.send_control(_log_data(text, reader.offset, gap, False))
+            message = _log_data(text, reader.offset, gap, False)
+            stream.send_control({**message, "typed": typed} if typed else message)
             is_first = False
         if not anything:
-            peer.wait()
+            peer.wait(left)
 
 
 def watch(node: Node, stream: FrameStream, request: Message) -> None:

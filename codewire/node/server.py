@@ -10,7 +10,7 @@ from collections.abc import Callable
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
-from codewire.node import attach, control, kv, messages, output, waiting
+from codewire.node import attach, control, kv, messages, output, screens, typing, waiting
 from codewire.node.context import Message, Node
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
@@ -24,7 +24,8 @@ ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "Kill": control.kill,
     "KillAll": control.kill_all,
     "KillByTags": control.kill_by_tags,
-    "SendInput": control.send_input,
+    "SendInput": typing.send_input,
+    "GetScreen": screens.get_screen,
     "GetStatus": control.get_status,
     "Resize": control.resize_nothing,
     "Detach": control.detach_nothing,

@@ -98,6 +98,11 @@ class Waiter:
         self._target = node.session(request) if request.get("id") is not None else None
         if self._target is None and not self._tags:
             raise RequestError("wait needs a session id or at least one tag")
+        self._idle_seconds: float | None = None
+        if request.get("idle_ms") is not None:
+            if self._target is None:
+                raise RequestError("waiting for a session to be idle needs its id")
+            self._idle_seconds = request["idle_ms"] / 1000
         seconds = request.get("timeout_seconds") or DEFAULT_WAIT_SECONDS
         self._deadline = time.monotonic() + min(seconds, MAX_WAIT_SECONDS)
 
@@ -125,7 +130,13 @@ class Waiter:
             if left <= 0:
                 self._stream.send_control({"type": "Error", "message": "wait timed out"})
                 return
-            self._peer.wait(left)
+            self._peer.wait(min(left, self._until_idle()))
+
+    def _until_idle(self) -> float:
+        """Return how soon the session may have been idle for long enough."""
+        if self._idle_seconds is None or self._target is None:
+            return MAX_WAIT_SECONDS
+        return max(0.01, self._idle_seconds - self._target.idle_seconds())
 
     def _matching(self) -> list[Session]:
         if self._target is not None:
@@ -133,6 +144,9 @@ class Waiter:
         return self._node.sessions.registry.tagged(self._tags)
 
     def _is_satisfied(self, sessions: list[Session]) -> bool:
+        if self._idle_seconds is not None and self._target is not None:
+            if self._target.idle_seconds() >= self._idle_seconds:
+                return True
         ended = [not session.is_running() for session in sessions]
         return bool(ended) and (any(ended) if self._condition == "any" else all(ended))
 

@@ -127,7 +127,8 @@ class Drain:
             for fd, source in list(self._ready.items()):
                 if not self._turn_safely(fd, source):
                     self._ready.pop(fd, None)
-            give_way()
+            if self._ready:
+                give_way()
 
     def _collect(self, fd: int, events: int) -> None:
         if fd == self._nudge_fd:

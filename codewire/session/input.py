@@ -6,7 +6,10 @@ client it writes for. Nothing is dropped while the session lives.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import termios
 import threading
 from collections.abc import Callable
 
@@ -37,15 +40,22 @@ class Input:
         self._writable = threading.Event()
         self._ended = False
 
-    def write(self, data: bytes, is_cancelled: Callable[[], bool] = lambda: False) -> int:
+    def write(
+        self,
+        data: bytes,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        before: Callable[[], None] | None = None,
+    ) -> int:
         """Type `data`; return its length. Blocks while the program reads nothing.
 
-        Raises InputClosed when the session ends or `is_cancelled` says so meanwhile.
+        `before` is called right before the first byte is typed. Raises InputClosed when the session
+        ends or `is_cancelled` says so meanwhile.
         """
         with self._turn:
             view = memoryview(data)
             while view:
-                view = view[self._write_some(view, len(data) - len(view), is_cancelled) :]
+                view = view[self._write_some(view, len(data) - len(view), is_cancelled, before) :]
+                before = None
         return len(data)
 
     def write_now(self, data: bytes) -> bool:
@@ -62,7 +72,21 @@ class Input:
         finally:
             self._turn.release()
 
-    def _write_some(self, view: memoryview, written: int, is_cancelled: Callable[[], bool]) -> int:
+    def is_canonical(self) -> bool:
+        """Say whether the program reads whole lines; then the kernel drops what makes one too long."""
+        lflag = 3
+        found: list[int] = []
+        with contextlib.suppress(termios.error):
+            self.use(lambda fd: found.append(termios.tcgetattr(fd)[lflag]))
+        return bool(found and found[0] & termios.ICANON)
+
+    def _write_some(
+        self,
+        view: memoryview,
+        written: int,
+        is_cancelled: Callable[[], bool],
+        before: Callable[[], None] | None,
+    ) -> int:
         blocked = False
         try:
             while True:
@@ -71,6 +95,10 @@ class Input:
                     if self._master < 0 or self._ended or is_cancelled():
                         raise InputClosed(written)
                     try:
+                        if before is not None:
+                            if not _takes_input(self._master):
+                                raise BlockingIOError
+                            before()
                         return os.write(self._master, view[:WRITE_BYTES])
                     except BlockingIOError:
                         pass
@@ -106,3 +134,9 @@ class Input:
         if fd >= 0:
             os.close(fd)
         self._writable.set()
+
+
+def _takes_input(master: int) -> bool:
+    poller = select.poll()
+    poller.register(master, select.POLLOUT)
+    return bool(poller.poll(0))

@@ -192,7 +192,7 @@ class Lifecycle:
 
     def _remove_files(self, session_id: int) -> None:
         directory = self._paths.session(session_id)
-        for name in ("output.log", "events.jsonl", "messages.jsonl", ""):
+        for name in ("output.log", "events.jsonl", "messages.jsonl", "input-keys.jsonl", ""):
             path = os.path.join(directory, name) if name else directory
             with contextlib.suppress(OSError):
                 os.unlink(path) if name else os.rmdir(path)
@@ -274,16 +274,18 @@ class Lifecycle:
         data: bytes,
         source: str,
         is_cancelled: Callable[[], bool] = lambda: False,
+        before: Callable[[], None] | None = None,
     ) -> int:
         """Type into the session; return the byte count. Blocks while the program reads nothing.
 
+        `before` is called right before the first byte is typed.
         Raises InputClosed when it ends, or `is_cancelled` says so, meanwhile.
         """
         if session.input is None or not session.is_running():
             raise InputClosed(0)
         self._drain.typed()
         session.typed.note(session.grow_count(), data)
-        count = session.input.write(data, is_cancelled)
+        count = session.input.write(data, is_cancelled, before)
         self._publish(session, "session.input", {"source": source, "bytes_count": count})
         return count
 

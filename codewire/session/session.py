@@ -7,6 +7,7 @@ RUNNING ── the node lost the process ──────> COMPLETED, end_reas
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.io.ptys import set_window_size, window_size
 from codewire.session.display import DEFAULT_SIZE, Display
 from codewire.session.log import Cursor, OutputLog
+from codewire.session.once import InputKeys
 from codewire.session.record import Record
 from codewire.session.typed import Typed
 from codewire.session.viewers import Viewers
@@ -47,6 +49,7 @@ class Session:
         self.display = Display(self.size)
         self.viewers = Viewers(self.resize)
         self.typed = Typed()
+        self.input_keys = InputKeys(os.path.join(os.path.dirname(log_path), "input-keys.jsonl"))
         self.questions: Questions | None = None
         self._watchers: tuple[threading.Event, ...] = ()
         self.on_drained_hook: Callable[[], None] = lambda: None
@@ -95,6 +98,16 @@ class Session:
     def is_running(self) -> bool:
         """Say whether the session has not ended; its last bytes may still be on their way."""
         return not self.ended.is_set()
+
+    def idle_seconds(self) -> float:
+        """Return how long ago it printed something, or began."""
+        current = self._log
+        latest = max(
+            current.grown_at_ns if current is not None else 0,
+            self.last_output_ns,
+            self.record.created_ns,
+        )
+        return max(0.0, (time.time_ns() - latest) / 1e9)
 
     def wake(self) -> None:
         """Wake everyone who looks at this session."""

@@ -138,7 +138,9 @@ class Store:
             text = self._texts.get(record.id)
             if text is None or record.id in changed:
                 text = json.dumps(record.to_json(), indent=2, ensure_ascii=False)
+                # Indented once: hundreds of results of up to 64 KiB are joined at every change.
+                text = "  " + text.replace("\n", "\n  ")
             texts[record.id] = text
         self._texts = texts
-        body = ",\n".join("  " + text.replace("\n", "\n  ") for text in texts.values())
+        body = ",\n".join(texts.values())
         return f"[\n{body}\n]" if body else "[]"

@@ -48,7 +48,12 @@ class DetachChord:
     user takes. An unfinished sequence, perhaps just the ESC key, waits for `flush`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, letter: str = "b") -> None:
+        """`letter` is the one that Ctrl makes the chord's first key of."""
+        self._letter = letter
+        key = bytes((ord(letter) & 0x1F,))
+        # Everything below speaks of Ctrl+B: another key changes places with it on both ways.
+        self._swap = bytes.maketrans(b"\x02" + key, key + b"\x02") if letter != "b" else None
         # Ctrl+B as it was typed, b"" when the chord has not begun.
         self._prefix = b""
         self._unfinished = b""
@@ -60,6 +65,13 @@ class DetachChord:
 
     def feed(self, data: bytes) -> list[bytes | object]:
         """Return what to forward, in order, and DETACH where the chord was completed."""
+        if self._swap is None:
+            return self._feed(data)
+        swap = self._swap
+        events = self._feed(data.translate(swap))
+        return [e.translate(swap) if isinstance(e, bytes) else e for e in events]
+
+    def _feed(self, data: bytes) -> list[bytes | object]:
         data = self._unfinished + data
         unfinished = UNFINISHED.search(data, max(0, len(data) - MAX_HELD))
         self._unfinished = unfinished[0] if unfinished else b""
@@ -85,11 +97,11 @@ class DetachChord:
             return b""
         keys = self._prefix + self._unfinished
         self._prefix = self._unfinished = b""
-        return keys
+        return keys if self._swap is None else keys.translate(self._swap)
 
     def _take(self, token: bytes, out: bytearray) -> bytes | None:
         """Add what to forward to `out`. When the chord is complete, return what follows it."""
-        meaning = _meaning(token)
+        meaning = _meaning(token, self._letter)
         if not self._prefix:
             if meaning == PREFIX:
                 self._prefix = token
@@ -106,7 +118,7 @@ class DetachChord:
         return None
 
 
-def _meaning(token: bytes) -> int:
+def _meaning(token: bytes, letter: str) -> int:
     if token == b"\x02":
         return PREFIX
     if not token.startswith(b"\x1b"):
@@ -116,15 +128,15 @@ def _meaning(token: bytes) -> int:
         return BYSTANDER
     key = KITTY_KEY.fullmatch(token)
     if key:
-        return _key_meaning(int(key[1]), int(key[2] or 1), int(key[3] or 1))
+        return _key_meaning(int(key[1]), int(key[2] or 1), int(key[3] or 1), letter)
     # Focus, cursor and mouse reports; anything else is malformed.
     return BYSTANDER if REPORT.fullmatch(token) else OTHER
 
 
-def _key_meaning(code: int, modifiers: int, event: int) -> int:
+def _key_meaning(code: int, modifiers: int, event: int, letter: str) -> int:
     if event == RELEASE or code in MODIFIER_KEYS:
         return BYSTANDER
     held = (modifiers - 1) & ~LOCKS
-    if code == ord("b") and held == CTRL:
+    if code == ord(letter) and held == CTRL:
         return PREFIX
     return FINAL if code == ord("d") and not held else OTHER

@@ -88,7 +88,9 @@ def apply_mask(data: bytes | bytearray, mask: bytes) -> bytes:
 _ALL_BYTES = bytes(range(256))
 
 
-def encode(opcode: int, payload: bytes, mask: bytes | None = None, *, is_final: bool = True) -> bytes:
+def encode(
+    opcode: int, payload: bytes, mask: bytes | None = None, *, is_final: bool = True
+) -> bytes:
     """Return one frame. A client must give a `mask` of 4 unpredictable bytes, a server none."""
     size = len(payload)
     flag = 0 if mask is None else 0x80

@@ -137,7 +137,7 @@ def test_never_answered_while_attached_and_again_after_detaching(asker: Asker) -
 @pytest.mark.parametrize("history", [None, "terminal"])
 def test_a_replay_holds_no_query_that_was_answered(asker: Asker, history: str | None) -> None:
     for query, expected in ANSWERS.values():
-        assert asker.ask(b"<", query, b">", want=len(expected)) == expected
+        assert asker.ask(b"\x1b[3;4H<", query, b">", want=len(expected)) == expected
     end = len(asker.home.log(asker.id))
     seen = b""
     with asker.attach(history=history) as client:

@@ -59,6 +59,8 @@ class Screen(Terminal):
 
 Attach = Callable[..., Screen]
 
+RESUMED = {"type": "Attach", "id": 1, "history": "terminal"}
+
 
 @pytest.fixture
 def attach() -> Iterator[Attach]:
@@ -221,7 +223,7 @@ def test_a_replaced_worker_is_not_noticed(attach: Attach) -> None:
 
     def second(end: NodeEnd) -> None:
         request = end.receive_control()
-        assert request == {"type": "Attach", "id": 1, "from_offset": 4}
+        assert request == {**RESUMED, "from_offset": 4}
         end.send_control({"type": "Attached", "id": 1, "offset": 4})
         sizes = controls(end)
         assert next(sizes) == {"type": "Resize", "cols": 80, "rows": 23}

@@ -157,7 +157,9 @@ def test_only_the_words_of_this_start_are_quoted(stand: Stand) -> None:
     os.mkdir(stand.root, 0o700)
     Path(stand.root, "node.log").write_text("Error: of last week\n")
     stand.write_node("")
-    assert stand.run()[2] == "Error: node failed to start: it said nothing\n"
+    assert stand.run()[2] == (
+        "Error: node failed to start: it could not say why; run 'cw node' to see\n"
+    )
 
 
 def test_a_node_that_never_listens_is_given_up(stand: Stand) -> None:

@@ -16,13 +16,13 @@ from codewire.wire.requests import FIELDS, parse_request
 # A second writing of spec/wire.md 5, and the optional fields of ours.
 U16 = "cols rows"
 U32 = "id to_id tail history_lines"
-U64 = "subscription_id timeout_seconds from_offset max_bytes"
-FLAGS = "include_history follow strip_ansi full force"
+U64 = "subscription_id timeout_seconds from_offset max_bytes idle_ms if_idle_ms"
+FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"
 LISTS = "command env tags event_types"
 BYTES = "stdin_data data value"
 TEXTS = (
     "working_dir name launch_key condition namespace key ttl to_name body request_id "
-    "request_key reply_token delivery verb audience_node sender_cap summary state"
+    "input_key expect_screen request_key history reply_token delivery verb audience_node sender_cap summary state"
 )
 LIMITS = {
     **dict.fromkeys(U16.split(), 2**16 - 1),

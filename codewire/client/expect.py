@@ -1,0 +1,166 @@
+"""Waiting for text in a session's output, without taking the echo of what was typed for output.
+
+The node sends the text and, with it, the lines that were typed; looking for a match is done here, so
+that nobody's expression can hold up the node.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from codewire.client.connection import field
+from codewire.client.readers import resumed
+from codewire.errors import RequestError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+
+# Text that is looked at again when more comes: a match may lie across pieces.
+WINDOW_CHARS = 64 * 1024
+# An echo longer than this is recognised by its beginning.
+ECHO_CHARS = 1000
+SPACE = re.compile(r"\s+")
+
+
+class Match(NamedTuple):
+    """What was waited for: the line it is in, and a log offset after it to go on from."""
+
+    line: str
+    offset: int | None
+
+
+class Echo:
+    """A typed line that a terminal shows as though it were output."""
+
+    def __init__(self, line: str, position: int) -> None:
+        """`position` is where in the text, in characters, it may come first."""
+        self.compact = SPACE.sub("", line)[:ECHO_CHARS]
+        self.position = position
+        # Lines wrap, and editors redraw: white space means nothing.
+        self.expression = re.compile(r"\s*".join(map(re.escape, self.compact)))
+        # Of the first time it was shown.
+        self.span: tuple[int, int] | None = None
+
+
+class Matcher:
+    """Looks for a pattern in text that comes in pieces."""
+
+    def __init__(self, pattern: re.Pattern[str], include_echo: bool) -> None:
+        self._pattern = pattern
+        self._include_echo = include_echo
+        self._text = ""
+        # Characters that were dropped from the front of `_text`, and where the search goes on.
+        self._base = self._from = 0
+        self._echoes: dict[tuple[int, str], Echo] = {}
+
+    def add_typed(self, offset: int, line: str) -> None:
+        """Take a line that was typed when the log ended at `offset`; call before `feed`."""
+        key = (offset, line)
+        if not self._include_echo and line.strip() and key not in self._echoes:
+            for old in [k for k in self._echoes if k[0] == offset and line.startswith(k[1])]:
+                # The same line, when there was less of it.
+                del self._echoes[old]
+            self._echoes[key] = Echo(line, self._base + len(self._text))
+
+    def feed(self, text: str) -> str | None:
+        """Take more text; return the line with the first match that is no echo, else None."""
+        self._text += text
+        self._find_echoes()
+        for found in self._pattern.finditer(self._text, max(0, self._from - self._base)):
+            if found.start() == found.end():
+                continue
+            start, end = found.start() + self._base, found.end() + self._base
+            verdict = self._judge(start, end, found[0])
+            if verdict is None:
+                self._from = start
+                return None
+            if verdict:
+                return self._line(found.start(), found.end())
+            self._from = start + 1
+        self._trim()
+        return None
+
+    def _find_echoes(self) -> None:
+        for echo in self._echoes.values():
+            if echo.span is None:
+                found = echo.expression.search(self._text, max(0, echo.position - self._base))
+                if found:
+                    echo.span = (found.start() + self._base, found.end() + self._base)
+
+    def _judge(self, start: int, end: int, text: str) -> bool | None:
+        """Say whether a match is output; None while it may yet turn out to be an echo."""
+        for echo in self._echoes.values():
+            if echo.position > start:
+                continue
+            if echo.span is not None and echo.span[0] <= start and end <= echo.span[1]:
+                return False
+            if SPACE.sub("", text) != echo.compact and self._covers(echo, start, end):
+                # Shown again, by a line editor or a shell that traces: what is longer than the
+                # match is no chance likeness.
+                return False
+            if self._may_cover(echo, start):
+                return None
+        return True
+
+    def _covers(self, echo: Echo, start: int, end: int) -> bool:
+        first = max(echo.position, start - 2 * len(echo.compact) - 200, self._base)
+        found = echo.expression.finditer(self._text, first - self._base)
+        return any(
+            hit.start() + self._base <= start and end <= hit.end() + self._base for hit in found
+        )
+
+    def _may_cover(self, echo: Echo, start: int) -> bool:
+        """Say whether the text ends within an echo that began at or before `start`."""
+        if echo.span is not None:
+            return False
+        first = max(echo.position, start - 2 * len(echo.compact) - 200, self._base) - self._base
+        tail = self._text[first:]
+        if len(tail) > 4 * ECHO_CHARS:
+            return False
+        compact = SPACE.sub("", tail)
+        before = len(SPACE.sub("", tail[: start - self._base - first]))
+        return any(echo.compact.startswith(compact[at:]) for at in range(before + 1))
+
+    def _line(self, start: int, end: int) -> str:
+        first = self._text.rfind("\n", 0, start) + 1
+        last = self._text.find("\n", end)
+        return self._text[first : last if last >= 0 else len(self._text)].strip("\r")
+
+    def _trim(self) -> None:
+        extra = len(self._text) - WINDOW_CHARS
+        if extra > WINDOW_CHARS:
+            self._text = self._text[extra:]
+            self._base += extra
+
+
+def wait_for_text(
+    client: Client,
+    session_id: int,
+    pattern: re.Pattern[str],
+    from_offset: int,
+    include_echo: bool,
+    timeout_seconds: int | None,
+) -> Match:
+    """Block until the session prints what matches. Raises RequestError when it ends before that."""
+    request: dict[str, Any] = {
+        "type": "Logs",
+        "id": session_id,
+        "follow": True,
+        "strip_ansi": True,
+        "from_offset": from_offset,
+        "mark_typed": True,
+        "timeout_seconds": timeout_seconds or None,
+    }
+    matcher = Matcher(pattern, include_echo)
+    empty: list[Any] = []
+    for message in resumed(client.connect, client.redial(), request, "LogData"):
+        for entry in field(message, "typed", empty):
+            if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str):
+                matcher.add_typed(int(entry[0]), entry[1])
+        line = matcher.feed(field(message, "data", ""))
+        if line is not None:
+            return Match(line, message.get("offset"))
+        if message.get("timed_out"):
+            raise RequestError("wait timed out")
+    raise RequestError(f"session {session_id} ended without printing it")

@@ -1,0 +1,63 @@
+"""GetScreen: what a session's terminal shows, as text (an addition of ours to wire.md 8)."""
+
+from __future__ import annotations
+
+import threading
+
+from codewire.errors import RequestError
+from codewire.node.context import Message, Node
+from codewire.session.display import screen_hash
+from codewire.session.session import Session
+from codewire.term.modes import CURSOR
+from codewire.term.screen import Screen
+
+
+def get_screen(node: Node, request: Message) -> Message:
+    """Answer GetScreen. Rows and columns count from 0; `history_lines` adds lines above the screen.
+
+    With `ansi` lines hold their SGR sequences. Raises RequestError.
+    """
+    session = node.session(request)
+    screen, offset = look(session)
+    wanted = min(request.get("history_lines") or 0, len(screen.history))
+    above = list(screen.history)[len(screen.history) - wanted :]
+    rows = [*above, *screen.grid.rows]
+    if request.get("ansi"):
+        lines = [row.ansi().decode("utf-8", "replace") for row in rows]
+    else:
+        lines = [row.text() for row in rows]
+    return {
+        "type": "Screen",
+        "id": session.id,
+        "rows": screen.rows,
+        "cols": screen.cols,
+        "lines": lines[wanted:],
+        "history": lines[:wanted] or None,
+        "cursor": {
+            "row": screen.y,
+            "col": screen.x,
+            "visible": CURSOR in screen.modes.on,
+        },
+        "title": screen.modes.title or None,
+        "alternate": screen.modes.is_alternate,
+        "screen_hash": screen_hash(screen),
+        "offset": offset,
+        "status": session.record.status_text(),
+    }
+
+
+def look(session: Session) -> tuple[Screen, int]:
+    """Return a session's screen and the log offset it shows. Raises RequestError."""
+    try:
+        cursor = session.cursor(0, threading.Event())
+    except OSError as error:
+        raise RequestError(f"failed to read session log: {error.strerror}") from error
+    try:
+        return session.display.look(cursor.log)
+    finally:
+        cursor.close()
+
+
+def current_hash(session: Session) -> str:
+    """Return the hash of what a session shows now. Raises RequestError."""
+    return screen_hash(look(session)[0])

@@ -1,0 +1,70 @@
+"""SendInput: typing into a session, with the conditions an agent may set (wire.md 8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from codewire.errors import RequestError
+from codewire.node.context import Message, Node
+from codewire.node.screens import current_hash
+from codewire.session.input import InputClosed
+from codewire.session.once import MAX_KEY_LENGTH
+from codewire.session.session import Session
+
+# A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
+LINE_BYTES = 4095
+LONG_LINE = re.compile(rb"[^\r\n\x04]{%d}" % (LINE_BYTES + 1))
+
+
+def send_input(node: Node, request: Message) -> Message:
+    """Type into a session; answered when its terminal has taken every byte. Raises RequestError.
+
+    Optional: `input_key` (typed once, however often it is sent), `if_idle_ms` and `expect_screen`
+    (refused when the session is busy, or its screen has changed), `paste` (long lines are meant).
+    """
+    session = node.session(request)
+    data = request.get("data") or b""
+    key = request.get("input_key") or ""
+    if len(key) > MAX_KEY_LENGTH:
+        raise RequestError(f"an input key has at most {MAX_KEY_LENGTH} characters")
+
+    def write(before: Callable[[], None] | None) -> int:
+        _check(session, request, data)
+        return node.sessions.type_in(session, data, "send", before=before)
+
+    try:
+        if not key:
+            return {"type": "InputSent", "bytes": write(None)}
+        count, is_repeated = session.input_keys.write(key, write)
+    except InputClosed as error:
+        taken = f" (it took {error.written} bytes)" if error.written else ""
+        raise RequestError(f"session {session.id} is not running{taken}") from error
+    answer: Message = {"type": "InputSent", "bytes": len(data) if count is None else count}
+    if is_repeated:
+        answer["repeated"] = True
+    if count is None:
+        answer["uncertain"] = True
+    return answer
+
+
+def _check(session: Session, request: Message, data: bytes) -> None:
+    """Raise RequestError when a condition does not hold."""
+    if not session.is_running() or session.input is None:
+        raise InputClosed(0)
+    idle_ms = request.get("if_idle_ms")
+    if idle_ms is not None and session.idle_seconds() * 1000 < idle_ms:
+        raise RequestError(
+            f"session {session.id} is busy: it printed something "
+            f"{session.idle_seconds():.1f}s ago; nothing was typed"
+        )
+    expected = request.get("expect_screen")
+    if expected and current_hash(session) != expected:
+        raise RequestError(f"the screen of session {session.id} has changed; nothing was typed")
+    if not request.get("paste") and len(data) > LINE_BYTES and LONG_LINE.search(data):
+        if session.input.is_canonical():
+            raise RequestError(
+                f"session {session.id} reads whole lines, and its terminal keeps only "
+                f"{LINE_BYTES} bytes of one: break the line, or send it as a paste; "
+                "nothing was typed"
+            )

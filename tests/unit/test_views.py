@@ -1,0 +1,40 @@
+"""SessionInfo of many sessions shares one frame."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codewire.node.views import fit_frame
+
+LONG = st.text(max_size=300)
+
+
+def test_infos_that_fit_stay_as_they_are() -> None:
+    """Nothing is cut without need."""
+    infos = [{"id": 1, "prompt": "sleep 5", "tags": ["a"], "last_output_snippet": "x" * 500}]
+    assert fit_frame([dict(infos[0])], budget=1000) == infos
+
+
+def test_output_keeps_its_end_and_a_command_line_its_start() -> None:
+    """What is cut is what matters least."""
+    text = "".join(chr(ord("a") + i % 26) for i in range(4096))
+    [info] = fit_frame([{"prompt": text, "last_output_snippet": text}], budget=2000)
+    assert text.startswith(info["prompt"]) and len(info["prompt"]) > 100
+    assert text.endswith(info["last_output_snippet"]) and len(info["last_output_snippet"]) > 100
+
+
+@given(st.lists(st.tuples(LONG, LONG, st.lists(LONG, max_size=4)), max_size=6), st.integers(0, 900))
+def test_never_over_budget(rows: list[tuple[str, str, list[str]]], budget: int) -> None:
+    """Whatever the texts hold, the cut ones fit, or nothing is left to cut."""
+    infos: list[dict[str, Any]] = [
+        {"last_output_snippet": snippet, "prompt": prompt, "tags": tags}
+        for snippet, prompt, tags in rows
+    ]
+    fit_frame(infos, budget)
+    # An empty text is two bytes and stays.
+    left = [info[key] for info in infos for key in info if info[key]]
+    assert sum(len(json.dumps(value)) for value in left) <= budget
