@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.terminal import Terminal
 
 websocket = pytest.importorskip("websocket")
 websockets_client = pytest.importorskip("websockets.sync.client")
+ConnectionClosed = pytest.importorskip("websockets.exceptions").ConnectionClosed
 websockets_server = pytest.importorskip("websockets.sync.server")
 
 
@@ -120,47 +121,67 @@ def test_the_token_file_is_the_authority(remote: RemoteHome) -> None:
         assert ask(address, "GET /ws HTTP/1.1", field, *UPGRADE)[0] == 401
 
 
-def test_websocket_client_and_websockets(remote: RemoteHome) -> None:
-    """Independent clients: sequential requests, then an attachment with input, to its end."""
-    url, bearer = f"ws://{remote.address}/ws", f"Bearer {remote.token}"
-    first = websocket.create_connection(
-        url, timeout=20, header=[f"Authorization: {bearer}"], suppress_origin=True
-    )
-    second = websockets_client.connect(
-        url, additional_headers={"Authorization": bearer}, open_timeout=20
-    )
-    script = 'read line; echo "got $line"'
-    for send, receive in (
-        (first.send, first.recv),
-        (second.send, lambda: second.recv(timeout=20)),
-    ):
-        send(json.dumps({"type": "ListSessions"}))
-        assert json.loads(receive())["type"] == "SessionList"
-        request = {"type": "Launch", "command": ["sh", "-c", script], "working_dir": "/"}
-        send(json.dumps(request))
-        launched = json.loads(receive())
-        send(json.dumps({"type": "Attach", "id": launched["id"]}))
-        assert json.loads(receive())["type"] == "Attached"
-        if send == first.send:
-            first.send_binary(b"hello\n")
+class WebsocketClient:
+    """A connection of the package websocket-client."""
+
+    def __init__(self, url: str, bearer: str) -> None:
+        self._socket = websocket.create_connection(
+            url, timeout=20, header=[f"Authorization: {bearer}"], suppress_origin=True
+        )
+        self.send, self.send_bytes = self._socket.send, self._socket.send_binary
+        self.receive = self._socket.recv
+
+    def close_code(self) -> int:
+        opcode, data = self._socket.recv_data(control_frame=True)
+        assert opcode == 8
+        self._socket.close()
+        return int.from_bytes(data, "big")
+
+
+class Websockets:
+    """A connection of the package websockets."""
+
+    def __init__(self, url: str, bearer: str) -> None:
+        self._stack = ExitStack()
+        connection = self._stack.enter_context(
+            websockets_client.connect(url, additional_headers={"Authorization": bearer})
+        )
+        self.send = self.send_bytes = connection.send
+        self.receive = lambda: connection.recv(timeout=20)
+        self._connection = connection
+
+    def close_code(self) -> int:
+        with pytest.raises(ConnectionClosed) as caught:
+            self.receive()
+        self._stack.close()
+        assert caught.value.rcvd is not None
+        return int(caught.value.rcvd.code)
+
+
+@pytest.mark.parametrize("kind", [WebsocketClient, Websockets])
+def test_independent_clients(
+    remote: RemoteHome, kind: type[WebsocketClient] | type[Websockets]
+) -> None:
+    """Several requests on one connection, then an attachment with input, to its end."""
+    peer = kind(f"ws://{remote.address}/ws", f"Bearer {remote.token}")
+    peer.send(json.dumps({"type": "ListSessions"}))
+    assert json.loads(peer.receive())["type"] == "SessionList"
+    command = ["sh", "-c", 'read line; echo "got $line"']
+    peer.send(json.dumps({"type": "Launch", "command": command, "working_dir": "/"}))
+    launched = json.loads(peer.receive())
+    peer.send(json.dumps({"type": "Attach", "id": launched["id"]}))
+    assert json.loads(peer.receive())["type"] == "Attached"
+    peer.send_bytes(b"hello\n")
+    output, notice = b"", ""
+    while not notice:
+        message = peer.receive()
+        if isinstance(message, bytes):
+            output += message
         else:
-            send(b"hello\n")
-        output, notice = b"", ""
-        while not notice:
-            message = receive()
-            if isinstance(message, bytes):
-                output += message
-            else:
-                notice = json.loads(message)["message"]
-        assert output == b"hello\r\ngot hello\r\n"
-        assert notice == "session completed (0)"
-    opcode, data = first.recv_data(control_frame=True)
-    assert (opcode, data) == (8, b"\x03\xe8")
-    with pytest.raises(Exception, match="1000") as caught:
-        second.recv(timeout=20)
-    assert type(caught.value).__name__ == "ConnectionClosedOK"
-    first.close()
-    second.close()
+            notice = json.loads(message)["message"]
+    assert output == b"hello\r\ngot hello\r\n"
+    assert notice == "session completed (0)"
+    assert peer.close_code() == 1000
 
 
 def test_messages_of_sixteen_megabytes(remote: RemoteHome) -> None:
@@ -253,7 +274,7 @@ def follow(address: str, token: str, session: int) -> bytes:
                         output += message
                     elif json.loads(message)["type"] == "Error":
                         return bytes(output)
-        except (OSError, EOFError, websockets_client.ConnectionClosed):
+        except (OSError, EOFError, ConnectionClosed):
             continue
 
 
