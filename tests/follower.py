@@ -29,7 +29,7 @@ class Follower:
         self.gaps: list[tuple[int, int]] = []
         self.notice = ""
         self.connections = 0
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -50,7 +50,7 @@ class Follower:
                         self._follow(connection)
                 except (BrokenPipeError, ConnectionResetError):
                     continue
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test's own thread raises it
             self._error = error
 
     def _follow(self, connection: RawConnection) -> None:
@@ -89,7 +89,7 @@ class Probe:
     def __init__(self, path: str) -> None:
         self._path = path
         self._stopping = threading.Event()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self.slowest = 0.0
         self.answers = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -113,5 +113,5 @@ class Probe:
                 assert answer["type"] == "SessionList", answer
                 self.slowest = max(self.slowest, time.monotonic() - started)
                 self.answers += 1
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test's own thread raises it
             self._error = error

@@ -3,11 +3,11 @@
 Printed lines are numbered and, with the terminal's CR LF, exactly LINE_BYTES long: what belongs at
 an offset of the log follows from the offset alone. Run by path (`command` gives the argv).
 
-    printer.py flood SEED CODE LINES CHUNKS STOP SUM   LINES lines every 40 ms, CHUNKS times or until
-                                                       the file STOP exists; then writes the number
-                                                       of lines to the file SUM and exits with CODE
-    printer.py ask SEED                                prints READY, then for each number typed that
-                                                       many lines; ends on "end"
+    printer.py flood SEED CODE LINES CHUNKS STOP SUM
+        prints LINES lines every 40 ms, CHUNKS times or until the file STOP exists; then writes the
+        number of lines to the file SUM and exits with CODE
+    printer.py ask SEED
+        prints READY, then for each number typed that many lines; ends on "end"
 """
 
 from __future__ import annotations

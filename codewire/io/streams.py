@@ -82,9 +82,10 @@ class FrameStream:
     def _send(self, frame: bytes) -> None:
         try:
             # gevent's sendall costs as much as all the rest of a keystroke; most frames fit.
-            sent = self._sock.send(frame)
-            if sent < len(frame):
-                self._sock.sendall(memoryview(frame)[sent:])
+            if isinstance(self._sock, socket.socket):
+                frame = frame[self._sock.send(frame) :]
+            if frame:
+                self._sock.sendall(frame)
         except TimeoutError:
             raise
         except OSError as error:

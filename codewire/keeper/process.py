@@ -332,7 +332,7 @@ class Keeper:
             self._stop_without_worker()
 
     def _stop_without_worker(self) -> None:
-        """Leave it to the next worker, which writes it down too; unless workers do not even start."""
+        """Leave it to the next worker, who writes it down too; unless workers do not even start."""
         if self._worker_ready:
             self._start_worker_at = time.monotonic()
             return

@@ -8,7 +8,7 @@ from typing import Any
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, node_request, session_number, to_json
+from codewire.mcp.tool import Tool, session_number, to_json
 
 MAX_TIMEOUT = 24 * 3600
 
@@ -21,55 +21,52 @@ def _sender(client: CallClient, args: dict[str, Any]) -> int | None:
     return int(inside) if inside.isdigit() and client.target.is_local else None
 
 
-def _recipient(client: CallClient, args: dict[str, Any]) -> dict[str, Any]:
-    """Return the request's recipient keys; an id wins over a name."""
+def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
+    """Return whom to write to; an id wins over a name."""
     if args["to_session_id"] is not None:
-        return {"to_id": session_number(client, args["to_session_id"])}
+        return session_number(client, args["to_session_id"])
     if not args["to_name"]:
         raise RequestError("either to_id or to_name required")
-    return {"to_name": args["to_name"]}
+    name: str = args["to_name"]
+    return name
 
 
 def msg(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_msg."""
-    answer = node_request(
-        client,
-        {
-            "type": "MsgSend",
-            "id": _sender(client, args),
-            **_recipient(client, args),
-            "body": args["body"],
-            "delivery": args["delivery"],
-        },
+    answer = client.msg(
+        _recipient(client, args),
+        args["body"],
+        sender=_sender(client, args),
+        delivery=args["delivery"],
     )
-    note = answer.get("note")
-    return f"Message sent: {answer.get('message_id', '')}" + (f" ({note})" if note else "")
+    return f"Message sent: {answer.get('message_id', '')}" + _note(answer)
 
 
-def read_messages(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_read_messages."""
+def _note(answer: dict[str, Any]) -> str:
+    """Return what the node has to add, in parentheses."""
+    return f" ({answer['note']})" if answer.get("note") else ""
+
+
+def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_read_messages: the messages, then the requests that wait for an answer."""
     session = args["session_id"]
     if session is None:
         session = _sender(client, {"from_session_id": None})
     if session is None:
         raise RequestError("session id or name required")
-    session_id = session_number(client, session)
-    answer = node_request(client, {"type": "MsgRead", "id": session_id, "tail": args["tail"]})
-    return to_json(answer.get("messages") or [])
+    answer = client.read_messages(session_number(client, session), tail=args["tail"])
+    waiting = {"open_requests": answer["open_requests"]}
+    return [to_json(answer.get("messages") or []), to_json(waiting)]
 
 
 def request(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_request: blocks for the reply."""
-    answer = node_request(
-        client,
-        {
-            "type": "MsgRequest",
-            "id": _sender(client, args),
-            **_recipient(client, args),
-            "body": args["body"],
-            "timeout_seconds": args["timeout_seconds"] or None,
-            "delivery": args["delivery"],
-        },
+    answer = client.request(
+        _recipient(client, args),
+        args["body"],
+        sender=_sender(client, args),
+        timeout_seconds=args["timeout_seconds"] or None,
+        delivery=args["delivery"],
     )
     from_id = answer.get("from_id")
     who = answer.get("from_name") or (f"session {from_id}" if from_id else "unknown")
@@ -78,18 +75,14 @@ def request(client: CallClient, args: dict[str, Any]) -> str:
 
 def reply(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_reply."""
-    token = args["reply_token"]
-    answer = node_request(
-        client,
-        {
-            "type": "MsgReply",
-            "request_id": args["request_id"],
-            "body": args["body"],
-            "id": None if token else _sender(client, args),
-            "reply_token": token,
-        },
+    token = args["reply_token"] or ""
+    answer = client.reply(
+        args["request_id"],
+        args["body"],
+        sender=None if token else _sender(client, args),
+        reply_token=token,
     )
-    return f"Reply sent for request {answer.get('request_id', args['request_id'])}"
+    return f"Reply sent for request {args['request_id']}" + _note(answer)
 
 
 TO = (
@@ -105,7 +98,8 @@ DELIVERY = Param(
     "delivery",
     "string",
     "inbox (default): stored for the recipient to read; both: also typed into its terminal; "
-    "pty: only typed",
+    "pty: only typed. Never typed where a shell would run it: the answer then says so",
+    default="inbox",
     choices=("inbox", "pty", "both"),
 )
 
@@ -119,8 +113,9 @@ TOOLS = (
     ),
     Tool(
         "codewire_read_messages",
-        "Read a session's inbox as a JSON array, oldest first: messages, requests and replies, "
-        "received and sent. Answer a message.request with codewire_reply and its request_id.",
+        "Read a session's inbox: a JSON array, oldest first, of messages, requests and replies, "
+        "received and sent; then JSON with open_requests, those that still wait for an answer. "
+        "Answer one with codewire_reply and its request_id.",
         (
             Param(
                 "session_id",

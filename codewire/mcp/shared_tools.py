@@ -8,8 +8,8 @@ from codewire.config import read_toml
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, node_request, to_json
-from codewire.wire.control import decode_bytes, encode_bytes
+from codewire.mcp.tool import Tool, to_json
+from codewire.wire.control import encode_bytes
 
 DEFAULT_NAMESPACE = "default"
 
@@ -29,43 +29,37 @@ def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
 def kv_set(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_set."""
     _check_key(args)
-    value = encode_bytes(args["value"].encode("utf-8", "replace"))
-    node_request(client, {"type": "KVSet", **_place(args), "value": value, "ttl": args["ttl"]})
+    value = args["value"].encode("utf-8", "replace")
+    client.kv_set(args["key"], value, namespace=args["namespace"], ttl=args["ttl"] or "")
     return f"Set {args['namespace']}/{args['key']}"
 
 
 def kv_get(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_get."""
     _check_key(args)
-    answer = node_request(client, {"type": "KVGet", **_place(args)})
-    if answer.get("value") is None:
-        return "Key not found"
-    return decode_bytes(answer["value"]).decode("utf-8", "replace")
+    value = client.kv_get(args["key"], namespace=args["namespace"])
+    return "Key not found" if value is None else value.decode("utf-8", "replace")
 
 
 def kv_list(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_list: each value as base64, and as text."""
-    request = {"type": "KVList", "key": args["prefix"], "namespace": args["namespace"]}
-    entries = node_request(client, request).get("entries") or []
+    entries = client.kv_list(args["prefix"], namespace=args["namespace"])
     for entry in entries:
-        entry["text"] = decode_bytes(entry.get("value") or "").decode("utf-8", "replace")
+        value = entry["value"]
+        entry |= {"value": encode_bytes(value), "text": value.decode("utf-8", "replace")}
     return to_json(entries)
 
 
 def kv_delete(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_delete."""
     _check_key(args)
-    node_request(client, {"type": "KVDelete", **_place(args)})
+    client.kv_delete(args["key"], namespace=args["namespace"])
     return f"Deleted {args['namespace']}/{args['key']}"
 
 
 def _check_key(args: dict[str, Any]) -> None:
     if not args["key"]:
         raise RequestError("missing key")
-
-
-def _place(args: dict[str, Any]) -> dict[str, Any]:
-    return {"key": args["key"], "namespace": args["namespace"]}
 
 
 KEY = Param("key", "string", "The key", required=True)

@@ -37,8 +37,3 @@ def session_number(client: CallClient, value: int | str) -> int:
 def to_json(value: Any) -> str:
     """Return the JSON an agent reads."""
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def node_request(client: CallClient, request: dict[str, Any]) -> dict[str, Any]:
-    """Send one request to the node and return its answer; keys with None are left out."""
-    return client.call(request)

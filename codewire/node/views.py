@@ -97,11 +97,17 @@ def fit_frame(infos: list[dict[str, Any]], budget: int = TEXT_BUDGET) -> list[di
     and a list that cannot be sent would leave no session reachable by name.
     """
     texts = [(info, key) for info in infos for key in CUT_KEYS if info.get(key)]
-    if sum(_json_bytes(info[key]) for info, key in texts) <= budget:
+    left = budget
+    for info, key in texts:
+        left -= _json_bytes(info[key])
+        if left < 0:
+            break
+    else:
         return infos
     allowed = budget // len(texts)
     for info, key in texts:
-        while info[key] and _json_bytes(info[key]) > allowed:
+        # Length first: it is free, and no text is shorter as JSON.
+        while info[key] and (len(info[key]) > allowed or _json_bytes(info[key]) > allowed):
             half = len(info[key]) // 2
             # Of output the end counts, of a command line the start.
             info[key] = info[key][-half:] if half and key == SNIPPET else info[key][:half]

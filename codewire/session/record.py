@@ -85,7 +85,27 @@ class Record:
 
 
 KNOWN_KEYS = frozenset(
-    ["id", "prompt", "command", "working_dir", "created_at", "status", "name", "pid", "tags", "completed_at", "result", "end_reason", "kill_requested", "output_lines", "lines_counted_to", "gaps", "launch_key", "exit_code", "signal"]
+    [
+        "id",
+        "prompt",
+        "command",
+        "working_dir",
+        "created_at",
+        "status",
+        "name",
+        "pid",
+        "tags",
+        "completed_at",
+        "result",
+        "end_reason",
+        "kill_requested",
+        "output_lines",
+        "lines_counted_to",
+        "gaps",
+        "launch_key",
+        "exit_code",
+        "signal",
+    ]
 )
 
 

@@ -94,22 +94,19 @@ def test_readers_that_come_and_go_miss_and_repeat_nothing(node: Home) -> None:
 
 
 PASTE_BYTES = 1 << 20
-SLOW_READER = (
-    """
+SLOW_READER = f"""
 import hashlib, os, sys, termios, time, tty
 tty.setraw(0)
 os.write(1, b"deaf\\r\\n")
 while not os.path.exists("listen"):
     time.sleep(0.02)
 total, digest = 0, hashlib.sha256()
-while total < %d:
+while total < {PASTE_BYTES}:
     data = os.read(0, 65536)
     total += len(data)
     digest.update(data)
 os.write(1, digest.hexdigest().encode())
 """
-    % PASTE_BYTES
-)
 
 
 def test_a_paste_into_a_program_that_does_not_read(node: Home) -> None:

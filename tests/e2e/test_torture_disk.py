@@ -179,7 +179,7 @@ def configure(home: Home, text: str) -> None:
 
 
 def test_a_log_stays_within_its_budget(home: Home, runtime: str) -> None:
-    """The oldest bytes go; offsets never move; who starts below is told; a restart finds the rest."""
+    """The oldest bytes go, offsets never move, who starts below is told, restarts find the rest."""
     budget = 200_000
     configure(home, f"log_max_bytes = {budget}")
     home.start_node(runtime)

@@ -52,7 +52,7 @@ def test_sessions_that_end_as_they_start(node: Home) -> None:
 
 
 def test_a_grandchild_may_keep_the_terminal(node: Home) -> None:
-    """The session ends with its leader; what is printed later is logged, also by the next worker."""
+    """The session ends with its leader; what comes later is logged, also by the next worker."""
     late = "while [ ! -e go ]; do sleep 0.02; done; echo late; "
     last = "while [ ! -e on ]; do sleep 0.02; done; echo last"
     started = "while [ ! -e pid ]; do sleep 0.02; done; echo early; exit 3"

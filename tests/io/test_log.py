@@ -188,7 +188,7 @@ def test_a_full_disk_through_the_pipe(path: str) -> None:
 
 
 def test_a_gap_noted_only_at_its_beginning(path: str) -> None:
-    """A worker killed while the disk was full noted the gap's first bytes; the file knows the rest."""
+    """A worker killed on a full disk noted the gap's first bytes; the file knows the rest."""
     with open(path, "wb") as file:
         file.write(LINES[:8192])
         file.truncate(50_000)
