@@ -29,6 +29,11 @@ def main(argv: list[str]) -> int:
     """Run `cw` with these arguments and return its exit status."""
     command = ""
     try:
+        if argv[:1] == ["__complete"]:
+            # Its words are a command line of another command: they are not scanned here.
+            from codewire.commands.completion import complete
+
+            return complete(argv[1:])
         line = usage.scan(argv, usage.ROOT_OPTIONS, stop_at_word=True)
         command = _command_name(line.words)
         status = _run(command, line)

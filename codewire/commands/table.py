@@ -83,7 +83,6 @@ TABLE = {
     "stop": Command("node", "stop", SYSTEM, "Stop the node; its sessions end"),
     "daemon": Command("node", "node", "", "The same as node"),
     "completion": Command("completion", "completion", SYSTEM, "Complete cw's words in your shell"),
-    "__complete": Command("completion", "complete", "", "Candidates for a shell"),
     "doctor": Command("doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"),
     "reset": Command("screen", "reset", SYSTEM, "Repair this terminal after a killed attach"),
     "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),

@@ -39,12 +39,13 @@ def watch(args: dict[str, Any], context: Context) -> int:
     """Follow the output of a session until it ends, without attaching.
 
     A word that is no session's id or name is taken for a tag: all sessions that carry it now are
-    followed, each line with the name of its session in front.
+    followed. Several are followed at once, each line with the name of its session in front.
 
     Usage:
-      cw watch [options] <session-or-tag>
+      cw watch [options] [<session-or-tag>...]
 
     Options:
+          --tag <tag,...>       Follow the sessions with any of these tags; repeatable
       -t, --tail <n>            Start with the last n lines instead of everything
           --no-history          Only new output
           --timeout <seconds>   Stop watching after this time (0: never)
@@ -55,23 +56,22 @@ def watch(args: dict[str, Any], context: Context) -> int:
       cw watch 1
       cw watch planner --tail 50
       cw watch worker --timeout 60
+      cw watch build test lint
       cw watch claude --output json --filter .message.content
     """
-    from codewire.client.addressing import resolve_session_or_tag
-
     convert = _converter(args)
-
-    client, ref = context.locate(args["<session-or-tag>"], may_be_tag=True)
-    _, found = resolve_session_or_tag(client, ref)
+    if not args["<session-or-tag>"] and not args["--tag"]:
+        raise UsageError("requires at least 1 arg(s), only received 0")
     options = {"include_history": not args["--no-history"], "history_lines": args["--tail"]}
     try:
         if args["--timeout"]:
             _set_alarm(args["--timeout"])
-        if isinstance(found, str):
-            if convert is not None:
-                raise UsageError("--output json follows a single session, not a tag")
-            return _watch_tag(client, found, options)
-        return _watch_one(client, found, options, convert)
+        single = _single(args, context)
+        if single is not None:
+            return _watch_one(*single, options, convert)
+        if convert is not None:
+            raise UsageError("--output json follows a single session, not several")
+        return _watch_many(_selected(args, context), options)
     except _TimeIsUp:
         output.note("\n[cw] watch timeout reached")
         return 0
@@ -116,21 +116,56 @@ def _now() -> str:
     return format_nanos(time.time_ns())
 
 
-def _watch_tag(client: Client, tag: str, options: dict[str, Any]) -> int:
-    """Follow the sessions that carry the tag now; 1 if following one of them failed."""
+def _single(args: dict[str, Any], context: Context) -> tuple[Client, int] | None:
+    """Return the one session a command line names, None when it names several, or a tag."""
+    from codewire.client.addressing import resolve_session_or_tag
+
+    words = args["<session-or-tag>"]
+    if len(words) != 1 or args["--tag"]:
+        return None
+    client, ref = context.locate(words[0], may_be_tag=True)
+    _, found = resolve_session_or_tag(client, ref)
+    return (client, found) if isinstance(found, int) else None
+
+
+def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int, str]]:
+    """Return the sessions to follow, each once, with what to call them. Raises RequestError."""
+    from codewire.client.addressing import resolve_session_or_tag
+
+    found: dict[tuple[str, int], tuple[Client, int, str]] = {}
+    wanted = [(word, *context.locate(word, may_be_tag=True)) for word in args["<session-or-tag>"]]
+    wanted += [(tag, context.client(), "") for tag in args["--tag"]]
+    for word, client, ref in wanted:
+        target: int | str = word
+        if ref:
+            _, target = resolve_session_or_tag(client, ref)
+        matching = [
+            session
+            for session in client.list_sessions()
+            if session["id"] == target or target in (session.get("tags") or ())
+        ]
+        if not matching and isinstance(target, int):
+            raise CodewireError(f"session {target} not found")
+        if not matching:
+            raise CodewireError(f'no sessions found with tag "{target}"')
+        node = word.partition(":")[0] if ref and ref != word else ""
+        for session in matching:
+            label = str(session.get("name") or session["id"])
+            key = (node, session["id"])
+            found[key] = (client, session["id"], f"{node}:{label}" if node else label)
+    return list(found.values())
+
+
+def _watch_many(sessions: list[tuple[Client, int, str]], options: dict[str, Any]) -> int:
+    """Follow sessions until all have ended; 1 if following one of them failed."""
     from queue import Queue
     from threading import Thread
 
-    sessions = [s for s in client.list_sessions() if tag in (s.get("tags") or ())]
-    if not sessions:
-        raise CodewireError(f'no sessions found with tag "{tag}"')
     reports: Queue[Report] = Queue(QUEUE_LENGTH)
-    labels = []
-    for number, session in enumerate(sessions):
-        labels.append(str(session.get("name") or session["id"]))
-        follow = _follower(client, session["id"], options, number, reports)
+    for number, (client, session_id, _) in enumerate(sessions):
+        follow = _follower(client, session_id, options, number, reports)
         Thread(target=follow, daemon=True).start()
-    return _Printer(labels).run(reports)
+    return _Printer([label for _, _, label in sessions]).run(reports)
 
 
 def _follower(
@@ -160,8 +195,9 @@ class _Printer:
 
     def __init__(self, labels: list[str]) -> None:
         self._labels = labels
+        width = max(map(len, labels))
         self._prefixes = [
-            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)]) + " "
+            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)]) + " " * (width - len(label) + 1)
             for i, label in enumerate(labels)
         ]
         self._pending = [""] * len(labels)

@@ -93,7 +93,8 @@ class Lifecycle:
         if record.status is Status.RUNNING:
             # It died with the node: how is unknown, unless the exit had been noted.
             record.status = Status.COMPLETED
-            record.end_reason = record.end_reason or "lost"
+            has_code = record.exit_code is not None and record.exit_code >= 0
+            record.end_reason = record.end_reason or ("exited" if has_code else "lost")
             record.completed_ns = record.completed_ns or time.time_ns()
             self.store.changed(record.id)
         session.has_exited = True

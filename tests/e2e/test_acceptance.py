@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -105,3 +106,23 @@ def test_start_that_fails_leaves_no_temporary_file(home: Home) -> None:
     assert done.stderr.startswith("Error: starting the node: ")
     assert "Errno" not in done.stderr and done.stderr.count("\n") == 1
     assert [n for n in os.listdir(home.data_dir) if n.startswith("codewire.pid.")] == []
+
+
+def test_entry_that_ended_while_its_status_lagged_is_not_called_lost(home: Home) -> None:
+    """Upstream notes the exit up to 5 s before it corrects the status (spec/files.md 4)."""
+    entry = {
+        "id": 3,
+        "prompt": "make",
+        "working_dir": "/",
+        "created_at": "2026-04-03T12:00:00.5Z",
+        "status": "running",
+    }
+    ended = {**entry, "exit_code": 2, "completed_at": "2026-04-03T12:00:01Z"}
+    os.makedirs(home.data_dir)
+    with open(os.path.join(home.data_dir, "sessions.json"), "w") as file:
+        json.dump([ended, {**entry, "id": 4}], file)
+    home.start_node()
+    found = [
+        (home.session(number)["status"], home.session(number)["end_reason"]) for number in (3, 4)
+    ]
+    assert found == [("completed (2)", "exited"), ("completed (-1)", "lost")]

@@ -26,16 +26,21 @@ class Keyboard:
         os.set_blocking(self.slave, False)
         self.wanted: list[bool] = []
         self._announces = announces
+        self._announcers: list[threading.Thread] = []
+        self._closing = False
         self.input = Input(self.master, self._want)
 
     def _want(self, wanted: bool) -> None:
         self.wanted.append(wanted)
         if wanted and self._announces:
-            threading.Thread(target=self._announce).start()
+            self._announcers.append(threading.Thread(target=self._announce))
+            self._announcers[-1].start()
 
     def _announce(self) -> None:
-        if wait_writable(self.master, 10):
-            self.input.on_writable()
+        while not self._closing:
+            if wait_writable(self.master, 0.05):
+                self.input.on_writable()
+                return
 
     def read(self, count: int, timeout: float = 10) -> bytes:
         """Read `count` bytes as the program at the terminal."""
@@ -48,6 +53,9 @@ class Keyboard:
 
     def close(self) -> None:
         self.input.end()
+        self._closing = True
+        for announcer in self._announcers:
+            announcer.join()
         self.input.close()
         os.close(self.slave)
 
