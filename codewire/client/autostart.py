@@ -77,7 +77,7 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not is_answering(data_dir.real_socket()):
         words = ""
-        if not _is_alive(pid):
+        if not is_alive(pid):
             words = _last_line(data_dir.node_log, log_start)
             # A node started by hand a moment ago holds the lock already: its socket comes next.
             if "node already running" not in words:
@@ -87,7 +87,7 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
             text = "node failed to start (socket not available after 5s)"
             raise NodeUnreachable(f"{text}: {words}" if words else text)
         time.sleep(POLL_SECONDS)
-    if _is_alive(pid):
+    if is_alive(pid):
         notify(f"[cw] node started (pid {pid})")
 
 
@@ -136,18 +136,20 @@ def _become(argv: list[str], output: int) -> None:
         os._exit(127)
 
 
-def _is_alive(pid: int) -> bool:
-    """Say whether a process runs; one that a slow init has not reaped yet does not."""
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that only waits to be reaped does not."""
     try:
         os.kill(pid, 0)
-    except OSError:
+    except ProcessLookupError:
         return False
+    except PermissionError:
+        return True
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
     except OSError:
-        # Reaped just now, or a system without /proc: the next look, or the deadline, will tell.
-        return True
+        # Gone meanwhile; or a system without /proc, where the signal's word has to do.
+        return not os.path.isdir("/proc/self")
 
 
 def _last_line(path: str, start: int) -> str:

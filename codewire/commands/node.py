@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire import config, paths
+from codewire.client.autostart import is_alive
 from codewire.commands import output
 from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreachable
 from codewire.wire.timestamps import parse_timestamp
@@ -92,7 +93,7 @@ def stop(args: dict[str, Any], context: Context) -> int:
     context.refuse_server("cw stop")
     directory = paths.data_dir()
     pid = _read_pid_file(directory.pid)
-    if not _is_alive(pid) or not _is_node(pid):
+    if not is_alive(pid) or not _is_node(pid):
         os.unlink(directory.pid)
         output.notice("node already stopped (stale pid file removed)")
         return 0
@@ -102,7 +103,7 @@ def stop(args: dict[str, Any], context: Context) -> int:
         raise CodewireError(f"node (pid {pid}) belongs to another user") from None
     output.notice(f"sent SIGTERM to node (pid {pid})")
     deadline = time.monotonic() + STOP_SECONDS
-    while _is_alive(pid):
+    while is_alive(pid):
         if time.monotonic() > deadline:
             raise CodewireError(f"node (pid {pid}) is still stopping after {STOP_SECONDS:.0f}s")
         time.sleep(POLL_SECONDS)
@@ -176,7 +177,7 @@ def restart(args: dict[str, Any], context: Context) -> int:
 def _running_node() -> int:
     """Return the keeper's pid. Raises NodeUnreachable."""
     pid = _pid_or_zero()
-    if not pid or not _is_alive(pid) or not _is_node(pid):
+    if not pid or not is_alive(pid) or not _is_node(pid):
         raise NodeUnreachable(NO_NODE)
     return pid
 
@@ -239,22 +240,6 @@ def _read_pid_file(path: str) -> int:
     from codewire.wire.texts import go_quote
 
     raise CodewireError(f"invalid pid file: strconv.Atoi: parsing {go_quote(text)}: invalid syntax")
-
-
-def _is_alive(pid: int) -> bool:
-    """Say whether a process runs; one that only waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
-    except OSError:
-        # Gone meanwhile; or a system without /proc, where the signal's word has to do.
-        return not os.path.isdir("/proc/self")
 
 
 def _is_node(pid: int) -> bool:

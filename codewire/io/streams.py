@@ -5,14 +5,18 @@ Both ends use it. "The peer went away" is None from `receive`, ConnectionLost fr
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
+from codewire.io.wait import GEVENT, wait_writable
 from codewire.wire.control import control_frame
-from codewire.wire.frames import DATA, FrameDecoder, encode_frame
+from codewire.wire.frames import DATA, FrameDecoder, encode_frame, encode_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codewire.io.tls import TlsSocket
 
 RECEIVE_BYTES = 65536
@@ -78,6 +82,45 @@ class FrameStream:
     def send_data(self, data: bytes) -> None:
         """Send one data frame of at most MAX_PAYLOAD bytes. Raises ConnectionLost."""
         self._send(encode_frame(DATA, data))
+
+    @property
+    def sends_files(self) -> bool:
+        """Say whether `send_file` works: on a plain socket, where nothing preempts its checks."""
+        return GEVENT and isinstance(self._sock, socket.socket)
+
+    def send_file(
+        self, file: int, offset: int, count: int, holds: Callable[[int], bool]
+    ) -> None:
+        """Send one data frame with `count` bytes of a file, without copying them (sendfile(2)).
+
+        `holds(offset)` says whether the bytes from there on are still in the file. When they are
+        freed before they are sent, the frame cannot be finished and ConnectionLost is raised: the
+        client comes back and is told of the gap.
+        """
+        fd = self._sock.fileno()
+        try:
+            self._send_header(encode_header(DATA, count))
+            end = offset + count
+            while offset < end:
+                if not holds(offset):
+                    raise ConnectionLost("the log was freed while it was being sent")
+                try:
+                    sent = os.sendfile(fd, file, offset, end - offset)
+                except BlockingIOError:
+                    wait_writable(fd)
+                    continue
+                if not sent:
+                    raise ConnectionLost("the log is shorter than it was")
+                offset += sent
+        except OSError as error:
+            raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
+
+    def _send_header(self, header: bytes) -> None:
+        """Send a frame's first bytes; the kernel may wait for what follows."""
+        assert isinstance(self._sock, socket.socket)
+        sent = self._sock.send(header, socket.MSG_MORE)
+        if sent < len(header):
+            self._sock.sendall(header[sent:])
 
     def _send(self, frame: bytes) -> None:
         try:

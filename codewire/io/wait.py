@@ -7,15 +7,12 @@ cw.py may have made cooperative; only descriptors that are no sockets need what 
 from __future__ import annotations
 
 import _thread
-import logging
 import select
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -112,4 +109,7 @@ def _guarded(function: Callable[..., object], args: tuple[Any, ...]) -> None:
     try:
         function(*args)
     except Exception:
+        import logging
+
+        log = logging.getLogger(__name__)
         log.exception("%s failed", getattr(function, "__qualname__", function))

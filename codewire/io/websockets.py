@@ -39,6 +39,8 @@ class WebSocketStream(FrameStream):
 
     # A remote client may need a round trip to ask again, say attach after resolving a name.
     linger_seconds = 2.0
+    # A message's bytes pass through the codec (and, as a client's, its mask).
+    sends_files = False
 
     def __init__(
         self,
@@ -147,6 +149,19 @@ class WebSocketStream(FrameStream):
                 raise ConnectionLost("connection closed")
             self._send(frame)
         self._flush_urgent()
+
+    @property
+    def sends_files(self) -> bool:
+        """Return False: a message goes out under this class's lock, in its own framing."""
+        return False
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._sock.sendall(frame)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
 
     def ping(self) -> None:
         """Ask for a sign of life. Never blocks: a peer that reads nothing is not asked."""

@@ -367,6 +367,10 @@ class Keeper:
         for path in {self._paths.socket, self._socket_path, self._paths.pid}:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+        short_dir = os.path.dirname(self._socket_path)
+        if short_dir != self._paths.root:
+            with contextlib.suppress(OSError):
+                os.rmdir(short_dir)
 
 
 def main(argv: list[str]) -> int:

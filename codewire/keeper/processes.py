@@ -106,13 +106,15 @@ def signal_process(process: Process, number: int) -> None:
         os.close(fd)
 
 
-def ignores(pid: int, number: int) -> bool:
-    """Say whether the process ignores a signal (SigIgn in /proc/<pid>/status)."""
+def is_interactive_shell(pid: int) -> bool:
+    """Say whether the process ignores what job-control shells at a prompt do: SIGTERM and SIGTSTP.
+
+    A program that only ignores SIGTERM (to finish something) does not count. See SigIgn, proc(5).
+    """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"SigIgn:"):
-                    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+            lines = [line for line in file if line.startswith(b"SigIgn:")]
     except OSError:
-        pass
-    return False
+        return False
+    ignored = int(lines[0].split()[1], 16) if lines else 0
+    return all(ignored >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGTSTP))

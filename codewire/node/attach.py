@@ -21,7 +21,7 @@ from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
 
-FRAME_BYTES = 65536
+FRAME_BYTES = 1 << 18
 # Keystrokes are reported as events in sums, not one by one.
 INPUT_EVENT_SECONDS = 1.0
 # What a terminal gets of a session that scrolls, unless it asks for more or less.
@@ -161,18 +161,32 @@ class Attachment:
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
             # Looked at first: once it is set, everything printed is in the log.
             has_ended = session.ended.is_set()
-            chunk = self._read(cursor)
-            if chunk.gap:
-                gap = {"type": "Gap", "offset": chunk.offset, "gap": chunk.gap}
-                self._stream.send_control(gap)
-            if chunk.data:
-                self._stream.send_data(chunk.data)
-            elif has_ended:
+            if self._forward(cursor):
+                continue
+            if has_ended:
                 text = f"session {session.record.status_text()}"
                 self._stream.send_control({"type": "Error", "message": text})
                 return
-            else:
-                peer.wait()
+            peer.wait()
+
+    def _forward(self, cursor: Cursor) -> bool:
+        """Send the next bytes of the log; return whether there were any."""
+        if cursor.offset < self._live_from or not self._stream.sends_files:
+            chunk = self._read(cursor)
+            self._tell_gap(chunk.offset, chunk.gap)
+            if chunk.data:
+                self._stream.send_data(chunk.data)
+            return bool(chunk.data)
+        offset, count, gap = cursor.claim(FRAME_BYTES)
+        self._tell_gap(offset, gap)
+        if count:
+            log = cursor.log
+            self._stream.send_file(log.fileno(), offset, count, log.holds)
+        return bool(count)
+
+    def _tell_gap(self, offset: int, gap: int) -> None:
+        if gap:
+            self._stream.send_control({"type": "Gap", "offset": offset, "gap": gap})
 
     def _on_frame(self, kind: int, payload: bytes) -> None:
         if kind == DATA:

@@ -64,5 +64,5 @@ class Node:
             "sessions_total": len(everything),
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
-            "listen": ", ".join(self.listening) or None,
+            **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }

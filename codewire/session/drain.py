@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # What one session may move before the others get their turn: the small cap is what a keystroke
 # waits under a flood (measured: 424 µs at 4 KiB, 1409 µs at 64 KiB).
 TYPING_CAP = 4096
-FLOOD_CAP = 65536
+FLOOD_CAP = 1 << 17
 TYPING_SECONDS = 1.0
 
 # The kernel holds at most 640 KiB of a dead child's output (TTYB_DEFAULT_MEM_LIMIT): once this

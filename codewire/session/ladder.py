@@ -1,7 +1,7 @@
 """Ending sessions for sure: SIGTERM, a grace time, SIGKILL, over everything they started.
 
-SIGTERM goes to the process group and every other process of the session's tree. Who ignores it
-by design (an interactive shell) also gets the SIGHUP of a closing terminal. See signal(7).
+SIGTERM goes to the process group and every other process of the session's tree. An interactive
+shell ignores it by design and gets the SIGHUP of a closing terminal instead. See signal(7).
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from codewire.keeper.processes import Process, ProcessTable, ignores, signal_process
+from codewire.keeper.processes import (
+    Process,
+    ProcessTable,
+    is_interactive_shell,
+    signal_process,
+)
 from codewire.session.session import Session
 
 # How often the tree is looked at while it dies: soon at first, then seldom.
@@ -56,7 +61,11 @@ class Ladder:
                 session.unwatch(self._waker)
 
     def _look(self) -> None:
-        table = ProcessTable()
+        try:
+            table = ProcessTable()
+        except OSError:
+            # Out of descriptors: the process groups are signalled all the same.
+            return
         for session in self._sessions:
             known = self._members[session.id]
             leader = session.record.pid
@@ -68,7 +77,7 @@ class Ladder:
             self._signal_group(session.id, number)
             for process in self._members[session.id].values():
                 signal_process(process, number)
-                if spare_handlers and ignores(process.pid, number):
+                if spare_handlers and is_interactive_shell(process.pid):
                     signal_process(process, signal.SIGHUP)
                 if spare_handlers and process.state == "T":
                     signal_process(process, signal.SIGCONT)

@@ -47,6 +47,14 @@ class Waker(Protocol):
         """Be told; must not block."""
 
 
+class Span(NamedTuple):
+    """Where bytes of a log are: `gap` bytes are missing, then `size` follow at `offset`."""
+
+    offset: int
+    size: int
+    gap: int
+
+
 class OutputLog:
     """One session's log file. Offsets are bytes since the session began."""
 
@@ -169,11 +177,26 @@ class OutputLog:
     def read(self, offset: int, limit: int) -> Chunk:
         """Return up to `limit` bytes from `offset`; empty data at the end. Raises OSError."""
         while True:
-            start = self._readable_from(max(offset, self.first))
-            stop = min(self.end, start + limit, self._readable_to(start))
-            data = os.pread(self._fd, max(0, stop - start), start)
-            if start >= self.first:
-                return Chunk(start, data, max(0, start - offset))
+            start, count, gap = self.span(offset, limit)
+            data = os.pread(self._fd, count, start) if count else b""
+            if self.holds(start):
+                return Chunk(start, data, gap)
+
+    def span(self, offset: int, limit: int) -> Span:
+        """Return where the next at most `limit` bytes from `offset` are."""
+        if not self._gaps and offset >= self.first:
+            return Span(offset, max(0, min(self.end - offset, limit)), 0)
+        start = self._readable_from(max(offset, self.first))
+        stop = min(self.end, start + limit, self._readable_to(start))
+        return Span(start, max(0, stop - start), max(0, start - offset))
+
+    def holds(self, offset: int) -> bool:
+        """Say whether the byte at `offset` has not been freed."""
+        return offset >= self.first
+
+    def fileno(self) -> int:
+        """Return the file's descriptor, for sending from it."""
+        return self._fd
 
     def _readable_from(self, offset: int) -> int:
         for start, end in self._gaps:
@@ -257,6 +280,12 @@ class Cursor:
         chunk = self.log.read(self.offset, limit)
         self.offset = chunk.end
         return chunk
+
+    def claim(self, limit: int) -> Span:
+        """Return where the next bytes are and move past them: the caller sends them itself."""
+        span = self.log.span(self.offset, limit)
+        self.offset = span.offset + span.size
+        return span
 
     def close(self) -> None:
         """Give the log back. Call once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable
@@ -124,11 +125,17 @@ class Registry:
         dropped = finished[: max(0, len(finished) - keep)]
         if not dropped:
             return []
+        newest = self._next_id - 1
         import shutil
 
         for session in dropped:
             with self._lock:
                 self._sessions.pop(session.id, None)
                 self._keys.pop(session.record.launch_key, None)
-            shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
+            directory = self._paths.session(session.id)
+            shutil.rmtree(directory, ignore_errors=True)
+            if session.id == newest:
+                # Its empty directory keeps the id from being given again after a restart.
+                with contextlib.suppress(OSError):
+                    os.mkdir(directory, 0o700)
         return [session.id for session in dropped]

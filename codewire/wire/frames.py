@@ -16,11 +16,16 @@ HEADER_BYTES = 5
 MAX_PAYLOAD = 16 * 1024 * 1024
 
 
+def encode_header(kind: int, length: int) -> bytes:
+    """Return the bytes before a payload. Raises ProtocolError past MAX_PAYLOAD: nobody reads it."""
+    if length > MAX_PAYLOAD:
+        raise ProtocolError(f"frame payload too large: {length} bytes")
+    return bytes((kind,)) + length.to_bytes(4, "big")
+
+
 def encode_frame(kind: int, payload: bytes) -> bytes:
-    """Return one frame. Raises ProtocolError past MAX_PAYLOAD, which no reader would accept."""
-    if len(payload) > MAX_PAYLOAD:
-        raise ProtocolError(f"frame payload too large: {len(payload)} bytes")
-    return bytes((kind,)) + len(payload).to_bytes(4, "big") + payload
+    """Return one frame. Raises ProtocolError past MAX_PAYLOAD."""
+    return encode_header(kind, len(payload)) + payload
 
 
 class FrameDecoder:

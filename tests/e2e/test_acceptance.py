@@ -126,3 +126,13 @@ def test_entry_that_ended_while_its_status_lagged_is_not_called_lost(home: Home)
         (home.session(number)["status"], home.session(number)["end_reason"]) for number in (3, 4)
     ]
     assert found == [("completed (2)", "exited"), ("completed (-1)", "lost")]
+
+
+def test_short_socket_directory_of_an_over_long_home_goes_with_the_node(home: Home) -> None:
+    """A HOME too long for a socket gets a directory elsewhere; no stop may leave one behind."""
+    env = {"HOME": os.path.join(home.path, "d" * 120)}
+    assert home.cw("start", env=env).returncode == 0
+    socket = json.loads(home.cw("node", "status", "--json", env=env).stdout)["socket"]
+    assert os.path.dirname(socket) != os.path.join(env["HOME"], ".codewire")
+    assert home.cw("stop", env=env).returncode == 0
+    assert not os.path.exists(os.path.dirname(socket))

@@ -106,7 +106,7 @@ def test_who_gets_in(remote: RemoteHome) -> None:
     assert ask(address, get, good, *UPGRADE, "Origin: http://evil.example")[0] == 403
     for path in ("/", "/ws/", "/wsx", "/peer"):
         assert ask(address, f"GET {path} HTTP/1.1", good, *UPGRADE)[0] == 404
-    assert ask(address, "GET /healthz HTTP/1.1") [0] == 200
+    assert ask(address, "GET /healthz HTTP/1.1")[0] == 200
     assert ask(address, "BREW\x01 /ws HTTP/1.1")[0] == 400
     assert ask(address, get, "X: " + "y" * 20_000)[0] == 431
 
@@ -210,7 +210,7 @@ def test_every_typed_call(remote: RemoteHome) -> None:
     assert next(events)["type"] == "SubscribeAck"
     assert client.kill_by_tags(["t"]) == 1
     assert client.wait(session)[0]["status"] == "killed"
-    assert any(e["event"]["type"] == "session.status" for e in [next(events)])
+    assert "session.status" in (event["event"]["type"] for event in events)
     assert "".join(chunk.text for chunk in client.logs(session, tail=1)).startswith("line")
     with pytest.raises(RequestError, match="session 99 not found"):
         client.kill(99)
@@ -227,7 +227,7 @@ def test_killed_workers_lose_nothing(remote: RemoteHome) -> None:
         return "".join(chunk.text for chunk in chunks)
 
     readers = [
-        threading.Thread(target=lambda: found.update(watch=text(client.watch(session)))),
+        threading.Thread(daemon=True, target=lambda: found.update(watch=text(client.watch(session)))),
         threading.Thread(
             target=lambda: found.update(
                 logs=text(client.logs(session, follow=True, strip_ansi=False))
@@ -345,7 +345,7 @@ def test_plain_words_for_what_fails(remote: RemoteHome) -> None:
     for token, words in (("wrong", "does not accept this token"), ("", "asks for a token")):
         with pytest.raises(NodeRefused, match=words):
             Client(f"http://{address}", token).list_sessions()
-    with pytest.raises(NodeRefused, match="not HTTP|closed"):
+    with pytest.raises(NodeRefused, match="tls: "):
         Client(f"https://{address}", "x").list_sessions()
     with pytest.raises(NodeUnreachable, match="connection refused"):
         Client("http://127.0.0.1:1", "x").list_sessions()
@@ -468,7 +468,7 @@ def scripted(handler: Callable[[Any], None], **options: Any) -> Iterator[str]:
     server = websockets_server.serve(
         handler, "127.0.0.1", 0, max_size=32768, compression=None, **options
     )
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(daemon=True, target=server.serve_forever)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
@@ -504,6 +504,7 @@ def test_a_proxy_is_asked_for_a_tunnel(
     host, port = remote.address.split(":")
 
     def proxy() -> None:
+        listener.settimeout(20)
         client, _ = listener.accept()
         head = b""
         while b"\r\n\r\n" not in head:
@@ -511,14 +512,14 @@ def test_a_proxy_is_asked_for_a_tunnel(
         asked.append(head)
         upstream = socket.create_connection((host, int(port)))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=_pump, args=(upstream, client))
+        back = threading.Thread(daemon=True, target=_pump, args=(upstream, client))
         back.start()
         _pump(client, upstream)
         back.join(10)
         client.close()
         upstream.close()
 
-    thread = threading.Thread(target=proxy)
+    thread = threading.Thread(daemon=True, target=proxy)
     thread.start()
     proxy_url = f"http://me:pass@127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("HTTP_PROXY", proxy_url)

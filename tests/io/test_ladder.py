@@ -16,7 +16,7 @@ import pytest
 from codewire.keeper.processes import (
     Process,
     ProcessTable,
-    ignores,
+    is_interactive_shell,
     read_process,
     signal_process,
 )
@@ -194,18 +194,28 @@ def test_a_reused_pid_is_spared() -> None:
         child.wait()
 
 
-def test_who_ignores_what() -> None:
+@pytest.mark.parametrize(
+    ("trap", "is_shell"), [("TERM TSTP TTIN", True), ("TERM", False), ("TSTP", False)]
+)
+def test_who_counts_as_an_interactive_shell(trap: str, is_shell: bool) -> None:
     child = subprocess.Popen(
-        ["/bin/sh", "-c", "trap '' TERM; echo ready; read line"],
+        ["/bin/sh", "-c", f"trap '' {trap}; echo ready; read line"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
-    assert ignores(child.pid, signal.SIGTERM)
-    assert not ignores(child.pid, signal.SIGHUP)
+    assert is_interactive_shell(child.pid) is is_shell
     child.communicate(b"\n", timeout=10)
-    assert not ignores(child.pid, signal.SIGTERM), "gone"
+    assert not is_interactive_shell(child.pid), "gone"
+
+
+def test_a_program_that_ignores_sigterm_has_its_grace_time(start: Start, tmp_path: Path) -> None:
+    """Only a shell at its prompt is hung up at once."""
+    leader = start("trap '' TERM; touch ready; sleep 0.6; touch finished")
+    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    assert climb([leader], 10) == {}
+    assert (tmp_path / "finished").exists()
 
 
 def test_sigterm_is_enough_for_most(start: Start) -> None:

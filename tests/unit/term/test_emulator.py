@@ -24,7 +24,7 @@ def shown(data: bytes, rows: int = 4, cols: int = 8) -> list[str]:
         (b"abcdefgh\r\nx", ["abcdefgh", "x", "", ""]),
         (b"abcdefgh\bX", ["abcdefXh", "", "", ""]),
         (b"\x1b[?7labcdefghij", ["abcdefgj", "", "", ""]),
-        (b"a\tb\tc", ["a      c", "", "", ""]),
+        (b"a\tb\tc", ["a      b", "c", "", ""]),
         (b"1\n2\n3\n4\n5", [" 2", "  3", "   4", "    5"]),
         (b"1\r\n2\r\n3\r\n4\x1b[2;3r\x1b[3;1H\nX", ["1", "3", "X", "4"]),
         (b"1\r\n2\r\n3\x1b[H\x1bMX", ["X", "1", "2", "3"]),

@@ -1,0 +1,257 @@
+"""Attach in a real terminal (tmux): it looks as though the program ran there, and leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codewire.wire.frames import CONTROL
+from tests.support import CW, Home, wait_until
+from tests.tmux import HAS_TMUX, Tmux, Window
+
+pytestmark = pytest.mark.skipif(not HAS_TMUX, reason="tmux is not installed")
+
+TEXT = "".join(f"line {n} wörd 日本語 {'x' * (n % 50)}\ttab\n" for n in range(1, 301))
+MENU = """
+import curses, locale
+locale.setlocale(locale.LC_ALL, "")
+def menu(screen):
+    curses.curs_set(0)
+    curses.use_default_colors()
+    at = 0
+    while True:
+        screen.erase()
+        screen.border()
+        screen.addstr(1, 2, "Menu", curses.A_BOLD)
+        for n, word in enumerate(["Open", "Save as", "日本", "Quit"]):
+            screen.addstr(3 + n, 4, word.ljust(12), curses.A_REVERSE if n == at else 0)
+        screen.refresh()
+        if screen.getch() == ord("j"):
+            at = (at + 1) % 4
+curses.wrapper(menu)
+"""
+PROMPT = """
+import readline
+while True:
+    print("got", input(">>> "))
+"""
+# What must be as before when a client has gone: asked of the terminal itself.
+FACTS = (
+    "alternate_on",
+    "cursor_flag",
+    "keypad_cursor_flag",
+    "keypad_flag",
+    "mouse_any_flag",
+    "mouse_sgr_flag",
+    "insert_flag",
+    "wrap_flag",
+    "origin_flag",
+    "scroll_region_upper",
+    "scroll_region_lower",
+)
+
+
+class Stage:
+    """A home, terminals, and files programs show."""
+
+    def __init__(self, runtime: str) -> None:
+        self.home = Home(runtime)
+        self.tmux = Tmux(self.home)
+        self.home.env["TERM"] = "tmux-256color"
+        for name, content in (("text", TEXT), ("menu.py", MENU), ("prompt.py", PROMPT)):
+            Path(self.home.path, name).write_text(content)
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.home.path, name)
+
+    def launch(self, *command: str) -> None:
+        self.home.launch(*command, env=["TERM=tmux-256color", "PS1=$ "])
+
+
+@pytest.fixture(params=["gevent", "threads"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    stage = Stage(request.param)
+    try:
+        stage.home.start_node()
+        yield stage
+    finally:
+        stage.tmux.close()
+        stage.home.close()
+
+
+def programs(stage: Stage) -> dict[str, tuple[list[str], str, str]]:
+    """Return command, what shows that it is there, and keys to press, by name."""
+    return {
+        "vim": (["vim", "-n", "-u", "NONE", stage.path("text")], "line 23", "20jddihi\x1b5\x04zt"),
+        "less": (["less", stage.path("text")], "line 23", "  b/line 77\rjjk"),
+        "menu": ([sys.executable, stage.path("menu.py")], "Menu", "jj"),
+        "prompt": ([sys.executable, stage.path("prompt.py")], ">>>", "one\rtwo three\x01X"),
+    }
+
+
+@pytest.mark.parametrize("name", ["vim", "less", "menu", "prompt"])
+def test_it_looks_as_if_it_ran_here(stage: Stage, name: str) -> None:
+    command, sign, keys = programs(stage)[name]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    direct = stage.tmux.run(*command)
+    direct.expect(sign)
+    stage.launch(*command)
+    attached = stage.tmux.cw("attach", "1", "--no-bar")
+    attached.expect(sign)
+    for key in re.findall(r"[^\x00-\x1f]+|[\x00-\x1f]", keys):
+        for window in (direct, attached):
+            window.type(key)
+            window.settled(0.1)
+    if name != "prompt":
+        # Before a prompt the attached terminal also shows the notice of cw.
+        attached.expect_same(direct)
+    # Leave it, and come back from a terminal of another size.
+    attached.type("\x02d")
+    attached.expect("[cw] detached from session 1")
+    other = stage.tmux.cw("attach", "1", "--no-bar", rows=30, cols=100)
+    other.expect(sign.strip() if name == "prompt" else direct.show().split("\n")[2].strip()[:8])
+    directly = stage.tmux.run(*command, rows=30, cols=100)
+    directly.expect(sign)
+    if name == "prompt":
+        assert "X" in other.settled()
+        return
+    if name == "menu":
+        directly.type("jj")
+        other.expect_same(directly)
+
+
+def test_the_screen_is_what_the_terminal_shows(stage: Stage) -> None:
+    command, sign, keys = programs(stage)["vim"]
+    if shutil.which("vim") is None:
+        pytest.skip("vim is not installed")
+    stage.launch(*command)
+    attached = stage.tmux.cw("attach", "1", "--no-bar")
+    attached.expect(sign)
+    attached.type(keys)
+    attached.settled()
+    screen = stage.home.cw("screen", "1").stdout.rstrip("\n").split("\n")
+    shown = [line.rstrip() for line in attached.show().rstrip("\n").split("\n")]
+    assert screen == shown
+
+
+DIRTY = (
+    "printf '\\033[?1049h\\033[?25l\\033[?1h\\033=\\033[?1003h\\033[?1006h\\033[4h\\033[?7l\\033[2;9r"
+    "\\033[31m\\033(0DIRTY'; exec sleep 1000"
+)
+
+
+@pytest.mark.parametrize("way", ["chord", "TERM", "HUP", "session", "worker"])
+def test_the_terminal_is_left_as_it_was(stage: Stage, way: str) -> None:
+    shell = stage.tmux.shell()
+    shell.expect("$")
+    before = shell.facts(*FACTS)
+    stage.launch("bash", "-c", DIRTY)
+    wait_until(lambda: b"DIRTY" in stage.home.log(1), 10, "the program runs")
+    client = stage.path("client.pid")
+    shell.type(f"sh -c 'echo $$ >{client}; exec \"$@\"' - {' '.join(CW)} attach 1\r")
+    wait_until(lambda: shell.facts("alternate_on") == "alternate_on=1", 10, "it is attached")
+    assert shell.facts("cursor_flag", "mouse_any_flag", "wrap_flag") == (
+        "cursor_flag=0 mouse_any_flag=1 wrap_flag=0"
+    )
+    end(stage, shell, way, client)
+    wait_until(lambda: shell.facts("alternate_on") == "alternate_on=0", 15, "it has left")
+    shell.settled()
+    shell.type("echo sa''ne\r")
+    shell.expect("sane")
+    assert shell.facts(*FACTS) == before
+    assert "stty" not in shell.show()
+    shell.type("stty -a\r")
+    shell.expect(" icanon")
+    assert " echo " in shell.show().replace("\n", " ")
+
+
+def end(stage: Stage, shell: Window, way: str, client: str) -> None:
+    if way == "chord":
+        shell.type("\x02d")
+    elif way in ("TERM", "HUP"):
+        os.kill(int(Path(client).read_text()), signal.Signals[f"SIG{way}"])
+    else:
+        if way == "worker":
+            stage.home.kill_worker()
+        stage.home.request({"type": "Kill", "id": 1})
+
+
+def test_reset_repairs_what_a_killed_client_left(stage: Stage) -> None:
+    shell = stage.tmux.shell()
+    shell.expect("$")
+    before = shell.facts(*FACTS)
+    stage.launch("bash", "-c", DIRTY)
+    wait_until(lambda: b"DIRTY" in stage.home.log(1), 10, "the program runs")
+    client = stage.path("client.pid")
+    shell.type(f"sh -c 'echo $$ >{client}; exec \"$@\"' - {' '.join(CW)} attach 1\r")
+    wait_until(lambda: shell.facts("alternate_on") == "alternate_on=1", 10, "it is attached")
+    os.kill(int(Path(client).read_text()), signal.SIGKILL)
+    shell.type(f"\n{' '.join(CW)} reset\n")
+    wait_until(lambda: shell.facts(*FACTS) == before, 15, "the terminal is as before")
+    shell.type("stty -a\r")
+    shell.expect(" icanon")
+
+
+def test_history_is_the_last_lines_from_a_whole_one(stage: Stage) -> None:
+    stage.launch("bash", "-c", "seq 5000; exec cat")
+    wait_until(lambda: b"\n5000\r\n" in stage.home.log(1), 10, "it has counted")
+    with stage.home.connect() as usual, stage.home.connect() as three, stage.home.connect() as go:
+        usual.send_control({"type": "Attach", "id": 1, "history": "terminal"})
+        three.send_control(
+            {"type": "Attach", "id": 1, "history": "terminal", "history_lines": 3}
+        )
+        go.send_control({"type": "Attach", "id": 1})
+        for connection, first in ((usual, b"3001\r\n"), (three, b"4998\r\n"), (go, b"1\r\n")):
+            assert connection.receive_control()["type"] == "Attached"
+            while (frame := connection.receive()) is not None and frame[0] == CONTROL:
+                continue
+            assert frame is not None
+            assert frame[1].startswith(first)
+
+
+def test_the_size_is_that_of_who_acted_last(stage: Stage) -> None:
+    stage.launch("bash", "-c", "while sleep 0.05; do stty size; done")
+
+    def size(wanted: str) -> None:
+        wait_until(lambda: stage.home.log(1).endswith(f"{wanted}\r\n".encode()), 10, wanted)
+
+    size("24 80")
+    small = stage.tmux.cw("attach", "1", "--no-bar", rows=20, cols=60)
+    size("20 60")
+    large = stage.tmux.cw("attach", "1", "--no-bar", rows=40, cols=120)
+    size("40 120")
+    small.type("x")
+    size("20 60")
+    large.type("x")
+    size("40 120")
+    large.type("\x02d")
+    size("20 60")
+    small.type("\x02d")
+    wait_until(lambda: not stage.home.session(1)["attached"], 10, "both have left")
+    size("20 60")
+
+
+def test_the_bar_names_what_there_is_to_know(stage: Stage) -> None:
+    assert stage.home.cw("launch", "planner", "--", "cat").returncode == 0
+    first = stage.tmux.cw("attach", "planner", "--detach-key", "ctrl-a")
+    first.expect("[cw] planner (1) | running |")
+    first.expect("Ctrl+A d")
+    second = stage.tmux.cw("attach", "1")
+    second.expect("+1 attached")
+    first.expect("+1 attached")
+    first.type("\x01d")
+    first.expect("[cw] detached from session 1")
+
+
+def test_attach_without_a_session_says_which(stage: Stage) -> None:
+    assert stage.home.cw("launch", "planner", "--", "cat").returncode == 0
+    window = stage.tmux.cw("attach", "--no-bar")
+    window.expect("[cw] attaching to session planner (1): cat")
