@@ -99,7 +99,10 @@ def wait(args: dict[str, Any], context: Context) -> int:
     wanted = [flag for flag in ("--for", "--regex", "--idle", "--exit") if _given(args[flag])]
     if len(wanted) > 1:
         raise UsageError(f"{wanted[0]} and {wanted[1]} are mutually exclusive")
-    needs_one = [*(flag for flag in wanted if flag != "--exit"), *(["--exit-status"] * args["--exit-status"])]
+    needs_one = [
+        *(flag for flag in wanted if flag != "--exit"),
+        *(["--exit-status"] * args["--exit-status"]),
+    ]
     if needs_one and (session_id is None or tags):
         raise UsageError(f"{needs_one[0]} needs a single session")
     if session_id is not None and wanted and wanted[0] in ("--for", "--regex"):

@@ -195,9 +195,11 @@ class _Printer:
 
     def __init__(self, labels: list[str]) -> None:
         self._labels = labels
-        width = max(map(len, labels))
+        # Aligned for people; programs match upstream's `[label] text`.
+        width = max(map(len, labels)) if output.is_terminal() else 0
         self._prefixes = [
-            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)]) + " " * (width - len(label) + 1)
+            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)])
+            + " " * max(1, width - len(label) + 1)
             for i, label in enumerate(labels)
         ]
         self._pending = [""] * len(labels)

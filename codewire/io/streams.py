@@ -88,9 +88,7 @@ class FrameStream:
         """Say whether `send_file` works: on a plain socket, where nothing preempts its checks."""
         return GEVENT and isinstance(self._sock, socket.socket)
 
-    def send_file(
-        self, file: int, offset: int, count: int, holds: Callable[[int], bool]
-    ) -> None:
+    def send_file(self, file: int, offset: int, count: int, holds: Callable[[int], bool]) -> None:
         """Send one data frame with `count` bytes of a file, without copying them (sendfile(2)).
 
         `holds(offset)` says whether the bytes from there on are still in the file. When they are

@@ -39,8 +39,6 @@ class WebSocketStream(FrameStream):
 
     # A remote client may need a round trip to ask again, say attach after resolving a name.
     linger_seconds = 2.0
-    # A message's bytes pass through the codec (and, as a client's, its mask).
-    sends_files = False
 
     def __init__(
         self,

@@ -84,7 +84,13 @@ class Parser:
                     break
                 if kind == BROKEN and data[found.end() - 1] not in CANCELS:
                     # Followed by an ESC, by bytes that belong to no sequence, or by half an ST.
-                    if data[found.end() :] == b"\x1b" and found[0][1:2] in (b"]", b"P", b"X", b"^", b"_"):
+                    if data[found.end() :] == b"\x1b" and found[0][1:2] in (
+                        b"]",
+                        b"P",
+                        b"X",
+                        b"^",
+                        b"_",
+                    ):
                         self._hold(data[found.start() :], tokens)
                         break
                 if kind != TEXT and len(found[0]) > MAX_SEQUENCE:

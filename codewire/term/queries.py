@@ -153,9 +153,7 @@ def _answer_osc(query: bytes) -> bytes:
     if parts[0] == b"4":
         pairs = zip(parts[1::2], parts[2::2], strict=False)
         asked = [int(n) for n, value in pairs if value == b"?" and n.isdigit() and len(n) < 4]
-        return b"".join(
-            b"\x1b]4;%d;rgb:%b%b" % (n, _colour(n), end) for n in asked if n < 256
-        )
+        return b"".join(b"\x1b]4;%d;rgb:%b%b" % (n, _colour(n), end) for n in asked if n < 256)
     # More than one question in a row asks for the following numbers: 10;?;? is 10 and 11.
     first = int(parts[0])
     colours = {10: FOREGROUND, 11: BACKGROUND, 12: FOREGROUND}

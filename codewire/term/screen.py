@@ -29,9 +29,7 @@ NEWLINE_MODE = 20
 HISTORY_LINES = 2000
 TAB = 8
 # DEC special graphics, what curses programs draw lines with: 0x5F to 0x7E.
-GRAPHICS = str.maketrans(
-    "_`abcdefghijklmnopqrstuvwxyz{|}~", " ◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·"
-)
+GRAPHICS = str.maketrans("_`abcdefghijklmnopqrstuvwxyz{|}~", " ◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
 
 _widths: dict[str, int] = {}
 MAX_WIDTHS = 8192

@@ -75,9 +75,7 @@ class Asker:
         self.asked = 0
         program = Path(home.path, "asker.py")
         program.write_text(ASKER)
-        self.id = home.launch(
-            sys.executable, str(program), str(self._script), str(self._replies)
-        )
+        self.id = home.launch(sys.executable, str(program), str(self._script), str(self._replies))
         wait_until(lambda: home.log(self.id) == SETUP, 10, "the asker runs")
 
     def ask(self, *pieces: bytes, want: int, patience: float = 5.0) -> bytes:

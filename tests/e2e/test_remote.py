@@ -227,7 +227,9 @@ def test_killed_workers_lose_nothing(remote: RemoteHome) -> None:
         return "".join(chunk.text for chunk in chunks)
 
     readers = [
-        threading.Thread(daemon=True, target=lambda: found.update(watch=text(client.watch(session)))),
+        threading.Thread(
+            daemon=True, target=lambda: found.update(watch=text(client.watch(session)))
+        ),
         threading.Thread(
             target=lambda: found.update(
                 logs=text(client.logs(session, follow=True, strip_ansi=False))
@@ -496,9 +498,7 @@ def test_messages_for_other_nodes_stay_small() -> None:
             client.launch(["cat"], stdin_data=b"x" * 30_000)
 
 
-def test_a_proxy_is_asked_for_a_tunnel(
-    remote: RemoteHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_is_asked_for_a_tunnel(remote: RemoteHome, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = remote.address.split(":")

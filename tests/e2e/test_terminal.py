@@ -205,9 +205,7 @@ def test_history_is_the_last_lines_from_a_whole_one(stage: Stage) -> None:
     wait_until(lambda: b"\n5000\r\n" in stage.home.log(1), 10, "it has counted")
     with stage.home.connect() as usual, stage.home.connect() as three, stage.home.connect() as go:
         usual.send_control({"type": "Attach", "id": 1, "history": "terminal"})
-        three.send_control(
-            {"type": "Attach", "id": 1, "history": "terminal", "history_lines": 3}
-        )
+        three.send_control({"type": "Attach", "id": 1, "history": "terminal", "history_lines": 3})
         go.send_control({"type": "Attach", "id": 1})
         for connection, first in ((usual, b"3001\r\n"), (three, b"4998\r\n"), (go, b"1\r\n")):
             assert connection.receive_control()["type"] == "Attached"

@@ -17,7 +17,10 @@ ANSWERS = [
     (b"\x1b[6n", b"\x1b[3;5R"),
     (b"\x1b[?6n", b"\x1b[?3;5R"),
     (b"\x1b]4;0;?\x07", b"\x1b]4;0;rgb:0000/0000/0000\x07"),
-    (b"\x1b]4;16;?;255;?\x1b\\", b"\x1b]4;16;rgb:0000/0000/0000\x1b\\\x1b]4;255;rgb:eeee/eeee/eeee\x1b\\"),
+    (
+        b"\x1b]4;16;?;255;?\x1b\\",
+        b"\x1b]4;16;rgb:0000/0000/0000\x1b\\\x1b]4;255;rgb:eeee/eeee/eeee\x1b\\",
+    ),
     (b"\x1b]10;?\x07", b"\x1b]10;rgb:c0c0/c0c0/c0c0\x07"),
     (b"\x1b]11;?\x1b\\", b"\x1b]11;rgb:0000/0000/0000\x1b\\"),
     (b"\x1b]12;?\x07", b"\x1b]12;rgb:c0c0/c0c0/c0c0\x07"),
@@ -38,7 +41,12 @@ ANSWERS = [
 NO_QUERIES = [
     *(b"\x1b[1c", b"\x1b[m", b"\x1b[20;1H", b"\x1b]0;why?\x07", b"\x1b[?25h", b"\x1b[>4;1m"),
     *(b"\x1b[2 q", b"\x1b[u", b"\x1b[>1u", b"\x1b[22;0t", b"\x1b[8;24;80t", b"\x1b[6 q"),
-    *(b"\x1b]4;1;rgb:00/00/00\x07", b"\x1b]52;c;aGk=\x07", b"\x1bPq#0\x1b\\", b"\x1b]8;;http://a/?q\x07"),
+    *(
+        b"\x1b]4;1;rgb:00/00/00\x07",
+        b"\x1b]52;c;aGk=\x07",
+        b"\x1bPq#0\x1b\\",
+        b"\x1b]8;;http://a/?q\x07",
+    ),
 ]
 
 

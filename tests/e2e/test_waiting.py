@@ -1,0 +1,174 @@
+"""Waiting for what a session does, and typing into it safely, as agents need it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from codewire.errors import CodewireError, RequestError
+from tests.support import Home, wait_until
+
+
+@pytest.fixture(params=["gevent", "threads"])
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    home = Home(request.param)
+    try:
+        home.start_node()
+        yield home
+    finally:
+        home.close()
+
+
+def test_text_printed_before_the_wait_is_not_missed(home: Home) -> None:
+    for number in range(1, 6):
+        home.launch("bash", "-c", f"echo READY {number}; exec sleep 100")
+        done = home.cw("wait", str(number), "--for", f"READY {number}", "--timeout", "10")
+        assert (done.returncode, done.stdout) == (0, f"READY {number}\n")
+
+
+def test_the_echo_of_a_command_is_not_taken_for_its_output(home: Home) -> None:
+    home.launch("bash", "--norc", "-i")
+    waiting = home.popen("wait", "1", "--for", "FINISHED", "--timeout", "20")
+    assert home.cw("send", "1", "sleep 0.5; echo FINI''SHED and more # FINISHED").returncode == 0
+    out, _ = waiting.communicate(timeout=20)
+    assert out == b"FINISHED and more\n"
+    # It was in what was typed, before; asked for, that counts.
+    echo = home.cw("wait", "1", "--for", "# FINISHED", "--include-echo", "--timeout", "5")
+    assert "# FINISHED" in echo.stdout
+
+
+def test_from_now_and_from_an_offset(home: Home) -> None:
+    home.launch("bash", "-c", "echo tick 1; read x; echo tick 2; exec cat")
+    first = home.cw("wait", "1", "--regex", r"tick \d", "--json", "--timeout", "10")
+    match = json.loads(first.stdout)
+    assert match["line"] == "tick 1"
+    late = home.cw("wait", "1", "--for", "tick", "--from", "now", "--timeout", "1")
+    assert (late.returncode, late.stderr) == (1, "Error: wait timed out\n")
+    home.cw("send", "1", "go")
+    again = home.cw("wait", "1", "--for", "tick", "--from", str(match["offset"]), "--timeout", "9")
+    assert again.stdout == "tick 2\n"
+
+
+def test_a_session_that_ends_first_is_an_error(home: Home) -> None:
+    home.launch("bash", "-c", "echo other; exit 3")
+    done = home.cw("wait", "1", "--for", "never")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: session 1 ended without printing it")
+
+
+def test_silence(home: Home) -> None:
+    home.launch("bash", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.3; done; exec sleep 100")
+    started = time.monotonic()
+    done = home.cw("wait", "1", "--idle", "1", "--timeout", "20")
+    assert done.returncode == 0
+    assert time.monotonic() - started > 1.5
+    assert home.log(1).endswith(b"5\r\n")
+    home.launch("true")
+    assert home.cw("wait", "2", "--idle", "60").returncode == 0
+
+
+@pytest.mark.parametrize(("command", "status"), [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)])
+def test_the_exit_status_is_passed_on(home: Home, command: str, status: int) -> None:
+    home.launch("bash", "-c", command)
+    assert home.cw("wait", "1", "--exit-status").returncode == status
+    assert home.cw("wait", "1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--for", "a", "--regex", "b", "1"),
+        ("--for", "a", "--tag", "x"),
+        ("--regex", "(", "1"),
+        ("--for", "a", "--from", "-1", "1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(home: Home, words: tuple[str, ...]) -> None:
+    home.launch("cat")
+    done = home.cw("wait", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+
+
+def test_a_wait_outlives_the_worker(home: Home) -> None:
+    home.launch("bash", "-c", "read x; echo LATE")
+    waiting = home.popen("wait", "1", "--for", "LATE", "--timeout", "30")
+    wait_until(lambda: home.session(1)["status"] == "running", 5)
+    home.kill_worker()
+    home.cw("send", "1", "go")
+    assert waiting.communicate(timeout=20)[0] == b"LATE\n"
+
+
+def test_a_key_is_typed_once_however_often_and_whatever_dies(home: Home) -> None:
+    home.launch("bash", "-c", "stty -echo; echo up; exec cat")
+    home.cw("wait", "1", "--for", "up")
+    client = home.client()
+    stop = threading.Event()
+
+    def kill_workers() -> None:
+        while not stop.wait(0.4):
+            try:
+                home.kill_worker()
+            except (OSError, AssertionError, KeyError):
+                continue
+
+    killer = threading.Thread(target=kill_workers)
+    killer.start()
+    try:
+        for number in range(10):
+            for _ in range(10):
+                assert client.send_input(1, b"step %d\n" % number, key=f"k{number}") == 7
+    finally:
+        stop.set()
+        killer.join()
+    client.send_input(1, b"last\n", key="last")
+    client.wait_for_text(1, "last", include_echo=True, timeout_seconds=20)
+    log = home.log(1)
+    assert [log.count(b"step %d\r\n" % number) for number in range(10)] == [1] * 10
+
+
+def test_input_is_refused_where_it_would_do_harm(home: Home) -> None:
+    home.launch("bash", "-c", "echo up; exec cat")
+    home.cw("wait", "1", "--for", "up")
+    client = home.client()
+    long_line = b"x" * 4096
+    with pytest.raises(RequestError, match="reads whole lines"):
+        client.send_input(1, long_line)
+    assert client.send_input(1, long_line[1:] + b"\n") == 4096
+    with pytest.raises(RequestError, match="is busy"):
+        client.send_input(1, b"a\n", if_idle_seconds=60)
+    seen = client.screen(1)["screen_hash"]
+    assert seen == client.status(1, screen_hash=True)["info"]["screen_hash"]
+    client.send_input(1, b"b\n", expect_screen=seen)
+    wait_until(lambda: client.screen(1)["screen_hash"] != seen, 10, "the screen changes")
+    with pytest.raises(RequestError, match="has changed"):
+        client.send_input(1, b"c\n", expect_screen=seen)
+    home.request({"type": "Kill", "id": 1})
+    with pytest.raises(CodewireError, match="not running"):
+        client.send_input(1, b"d\n")
+
+
+def test_a_screen_as_text(home: Home) -> None:
+    home.launch(
+        "bash", "-c", r"printf 'main\033[?1049h\033[2J\033[3;5H\033[31mred\033[0m 日本'; exec cat"
+    )
+    wait_until(lambda: home.log(1).endswith("日本".encode()), 10)
+    assert home.cw("screen", "1").stdout == "\n\n    red 日本\n"
+    assert "\x1b[0;31mred" in home.cw("screen", "1", "--ansi").stdout
+    screen = json.loads(home.cw("screen", "1", "--json").stdout)
+    assert (screen["rows"], screen["cols"], screen["alternate"]) == (24, 80, True)
+    assert screen["cursor"] == {"row": 2, "col": 12, "visible": True}
+    home.kill_worker()
+    assert home.cw("screen", "1").stdout == "\n\n    red 日本\n"
+
+
+def test_lines_above_the_screen(home: Home) -> None:
+    home.launch("bash", "-c", "seq 100; exec cat", rows=10, cols=40)
+    wait_until(lambda: home.log(1).endswith(b"100\r\n"), 10)
+    assert home.cw("screen", "1").stdout.split() == [str(n) for n in range(92, 101)]
+    shown = home.cw("screen", "1", "--history", "5").stdout.split()
+    assert shown == [str(n) for n in range(87, 101)]
