@@ -36,7 +36,7 @@ class DataDir:
         return os.path.join(self.sessions, str(session_id))
 
     def real_socket(self) -> str:
-        """Return the path to dial: a node with an over-long path leaves a symlink to a short one."""
+        """Return the path to dial; where it is too long, a node leaves a symlink to a short one."""
         if len(os.fsencode(self.socket)) <= MAX_SOCKET_PATH:
             return self.socket
         try:

@@ -177,7 +177,7 @@ class _Attachment:
             elif isinstance(item, Gap):
                 self._take_gap(item.size)
             elif isinstance(item, Viewers):
-                self._viewers = item.count
+                self._viewers = item.number
                 self._bar.is_dirty = True
             elif isinstance(item, Ended):
                 return Ending(f"[cw] {item.text}", 0)

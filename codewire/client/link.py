@@ -44,7 +44,7 @@ class Ended(NamedTuple):
 class Viewers(NamedTuple):
     """So many clients are attached now, this one included."""
 
-    count: int
+    number: int
 
 
 class Detached(NamedTuple):

@@ -176,7 +176,7 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
         (name for n in (2, 1) if (name := " ".join(plain[:n])) in table.TABLE and len(plain) >= n),
         "",
     )
-    options = usage.ROOT_OPTIONS
+    options: tuple[usage.Option, ...] = usage.ROOT_OPTIONS
     doc = ""
     if command:
         _, doc, _ = table.load(table.TABLE[command])

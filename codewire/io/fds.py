@@ -1,4 +1,4 @@
-"""Small facts about descriptors: flags, resource limits, locks. Imports nothing heavy: the keeper uses it."""
+"""Small facts about descriptors: flags, limits, locks. Imports little: the keeper uses it."""
 
 from __future__ import annotations
 

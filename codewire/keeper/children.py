@@ -1,4 +1,4 @@
-"""The keeper's records and the one way it starts a session's process. See posix_spawn(3), pty(7)."""
+"""The keeper's records, and how it starts a session's process. See posix_spawn(3), pty(7)."""
 
 from __future__ import annotations
 

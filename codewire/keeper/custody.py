@@ -52,7 +52,7 @@ class Hello:
 
 @dataclass(slots=True)
 class SpawnOrder:
-    """What to start: `path` is the resolved program, `env` complete, `meta` comes back after a crash."""
+    """What to start: `path` is the program, `env` complete, `meta` comes back after a crash."""
 
     id: int
     path: str
@@ -82,7 +82,7 @@ class _Reply:
 
 
 class Custody:
-    """The link to the keeper. The three callbacks run in `run`'s greenlet and must not block long."""
+    """The link to the keeper. The callbacks run in `run`'s greenlet and must not block long."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Custody:
             reply.arrived.set()
 
     def spawn(self, order: SpawnOrder) -> tuple[int, int]:
-        """Have a session's process started; return (pid, master). Raises SpawnFailed, KeeperError."""
+        """Start a session's process; return (pid, master). Raises SpawnFailed, KeeperError."""
         reply = _Reply()
         self._sequence += 1
         sequence = self._sequence

@@ -65,8 +65,9 @@ class ProcessTable:
     ) -> dict[int, Process]:
         """Return the live processes of the session led by `leader`, by pid.
 
-        `is_gone` says that the leader has been reaped, so its pid may be reused. `known` is an earlier answer: its members stay in, though their parent may have died
-        since, and so do their children.
+        `is_gone` says that the leader has been reaped, so its pid may be reused. `known` is an
+        earlier answer: its members stay in, though their parent may have died since, and so do
+        their children.
         """
         root = self._by_pid.get(leader)
         queue: list[Process] = []

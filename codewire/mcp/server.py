@@ -174,7 +174,7 @@ class Server:
                 self._writer.result(request_id, _sealed(params, result))
         except CodewireError as error:
             self._writer.result(request_id, _sealed(params, _text_result(f"Error: {error}", True)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread's top: the agent must get an answer
             sys.stderr.write(f"[mcp] {tool.name} failed: {error!r}\n")
             self._writer.error(request_id, rpc.INTERNAL_ERROR, f"internal error: {error!r}")
         finally:

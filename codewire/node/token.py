@@ -1,4 +1,4 @@
-"""The node's token for remote clients (spec/files.md 3): made once, re-read at each use, never logged."""
+"""The node's token for remote clients (spec/files.md 3): made once, read anew at each use."""
 
 from __future__ import annotations
 

@@ -144,9 +144,12 @@ class Waiter:
         return self._node.sessions.registry.tagged(self._tags)
 
     def _is_satisfied(self, sessions: list[Session]) -> bool:
-        if self._idle_seconds is not None and self._target is not None:
-            if self._target.idle_seconds() >= self._idle_seconds:
-                return True
+        if (
+            self._idle_seconds is not None
+            and self._target is not None
+            and self._target.idle_seconds() >= self._idle_seconds
+        ):
+            return True
         ended = [not session.is_running() for session in sessions]
         return bool(ended) and (any(ended) if self._condition == "any" else all(ended))
 

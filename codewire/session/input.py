@@ -73,7 +73,7 @@ class Input:
             self._turn.release()
 
     def is_canonical(self) -> bool:
-        """Say whether the program reads whole lines; then the kernel drops what makes one too long."""
+        """Say whether the program reads lines; then the kernel drops what makes one too long."""
         lflag = 3
         found: list[int] = []
         with contextlib.suppress(termios.error):

@@ -1,4 +1,4 @@
-"""The life of sessions: launch, restore after a restart, end, kill. The only place that changes state.
+"""The life of sessions: launch, restore, end, kill. The only place that changes their state.
 
 Launching reserves before it starts anything and undoes all of it on failure (design, P5). Ending
 waits for the last byte, then fixes result, counters, record and events, and only then says so (P4).

@@ -53,7 +53,7 @@ class Registry:
         return self._sessions.get(session_id)
 
     def by_name(self, name: str) -> Session:
-        """Return the session called `name`, the live one first, then the newest. Raises RequestError."""
+        """Return the session called `name`: the live one, else the newest. Raises RequestError."""
         found = [s for s in self.all() if s.record.name == name]
         if not found:
             raise RequestError(f"no session named {go_quote(name)}")
@@ -69,7 +69,7 @@ class Registry:
         return self._sessions.get(self._keys.get(key, 0)) if key else None
 
     def reserve(self, name: str) -> int:
-        """Take the next id, and `name` (if any) for it. Raises LaunchError; undo with `unreserve`."""
+        """Take the next id, and `name` if any; undo with `unreserve`. Raises LaunchError."""
         if name:
             check_name(name)
         with self._lock:

@@ -73,7 +73,7 @@ class Session:
         return self._log
 
     def cursor(self, offset: int, waker: threading.Event) -> Cursor:
-        """Return a reader at `offset`; works in every state. Raises OSError when the log is gone."""
+        """Return a reader at `offset`, in every state. Raises OSError when the log is gone."""
         with self.lock:
             if self._log is None or not self._log.retain():
                 output = OutputLog(self.log_path, 0, self.record.gaps)

@@ -9,8 +9,9 @@ from codewire.term.width import clip, display_width, printable
 
 CLEAR = b"\x1b[H\x1b[2J"
 
-# Undo what a program may have switched on: alternate screen, hidden cursor, focus and mouse reports,
-# bracketed paste, colours. Not kitty's keys: popping more than was pushed takes the shell's.
+# Undo what a program may have switched on: alternate screen, hidden cursor, focus and mouse
+# reports, bracketed paste, colours. Not kitty's keys: popping more than was pushed takes the
+# shell's.
 TEARDOWN = (
     b"\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
 )

@@ -1,4 +1,4 @@
-"""How characters look: SGR attributes parsed, kept as a small tuple, written again (ctlseqs(ms))."""
+"""How characters look: SGR attributes parsed, kept as a tuple, written again (ctlseqs(ms))."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Style(NamedTuple):
-    """Attributes of a cell. Colours and the underline are parameters as SGR takes them, "" default."""
+    """How a cell looks. Colours and underline are parameters as SGR takes them, "" default."""
 
     flags: int = 0
     foreground: str = ""
@@ -72,7 +72,8 @@ def _apply_one(style: Style, number: int, part: str) -> Style:
 
 
 def _replaced(style: Style, name: str, value: str) -> Style:
-    return style._replace(**{name: value})
+    changed = {**style._asdict(), name: value}
+    return Style(**changed)
 
 
 def sgr_bytes(style: Style) -> bytes:

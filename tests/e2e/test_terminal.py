@@ -1,4 +1,4 @@
-"""Attach in a real terminal (tmux): it looks as though the program ran there, and leaves no trace."""
+"""Attach in a real terminal (tmux): as though the program ran there, and no trace is left."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def test_the_screen_is_what_the_terminal_shows(stage: Stage) -> None:
 
 
 DIRTY = (
-    "printf '\\033[?1049h\\033[?25l\\033[?1h\\033=\\033[?1003h\\033[?1006h\\033[4h\\033[?7l\\033[2;9r"
-    "\\033[31m\\033(0DIRTY'; exec sleep 1000"
+    "printf '\\033[?1049h\\033[?25l\\033[?1h\\033=\\033[?1003h\\033[?1006h\\033[4h\\033[?7l"
+    "\\033[2;9r\\033[31m\\033(0DIRTY'; exec sleep 1000"
 )
 
 

@@ -1,4 +1,4 @@
-"""Queries: each one found whole or cut, answered as a terminal would, and blotted out of replays."""
+"""Queries: found whole or cut, answered as a terminal would, and blotted out of replays."""
 
 from __future__ import annotations
 
