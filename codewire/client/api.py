@@ -45,7 +45,8 @@ class Client(Messaging):
     file of authorities to trust instead of the system's, and `insecure` trusts any certificate. A
     local node that does not run is started unless `autostart` is false; `notify` is then told in
     one line (default: stderr), as it is when a remote node is out of reach for a while. Every call
-    may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the node's text, RequestError.
+    may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the node's own text,
+    RequestError.
     """
 
     def __init__(
@@ -144,8 +145,8 @@ class Client(Messaging):
         Blocks while the session's terminal is full. After an error some of it may have been typed,
         unless there is a `key`: the same key is typed once, so the call is repeated when the worker
         is replaced, and may be repeated by the caller. Refused when the session printed something
-        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. `paste` says that
-        lines of more than 4095 bytes are meant.
+        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. `paste` says
+        that lines of more than 4095 bytes are meant.
         """
         request = {
             "type": "SendInput",

@@ -1,7 +1,7 @@
 """Waiting for text in a session's output, without taking the echo of what was typed for output.
 
-The node sends the text and, with it, the lines that were typed; looking for a match is done here, so
-that nobody's expression can hold up the node.
+The node sends the text and, with it, the lines that were typed; looking for a match is done here,
+so that nobody's expression can hold up the node.
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ def wait(args: dict[str, Any], context: Context) -> int:
     """Block until sessions have finished, or until one prints something or falls silent.
 
     Prints how sessions ended and their last output, or the line that was waited for. The exit code
-    is 0 however they ended, unless --exit-status is given; a timeout is an error. Text is looked for
-    from the session's start, so nothing printed before this command is missed; the echo of what was
-    typed is no output.
+    is 0 however they ended, unless --exit-status is given; a timeout is an error. Text is looked
+    for from the session's start, so nothing printed before this command is missed; the echo of
+    what was typed is no output.
 
     Usage:
       cw wait [options] [<session-or-tag>]

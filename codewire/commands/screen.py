@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def screen(args: dict[str, Any], context: Context) -> int:
     """Show what a session's terminal shows now, as text.
 
-    For full-screen programs, whose log is no text to read. The hash printed with --json changes when
-    the screen does; give it to 'cw send --expect-screen'.
+    For full-screen programs, whose log is no text to read. The hash printed with --json changes
+    when the screen does; give it to 'cw send --expect-screen'.
 
     Usage:
       cw screen [options] <session>
@@ -50,8 +50,8 @@ def screen(args: dict[str, Any], context: Context) -> int:
 def reset(args: dict[str, Any], context: Context) -> int:
     """Bring this terminal back to order after an attach that could not clean up.
 
-    Leaves the alternate screen, shows the cursor, ends mouse reports, key protocols and colours, and
-    sets the line settings as 'stty sane' does.
+    Leaves the alternate screen, shows the cursor, ends mouse reports, key protocols and colours,
+    and sets the line settings as 'stty sane' does.
 
     Usage:
       cw reset [options]

@@ -61,10 +61,9 @@ def _check(session: Session, request: Message, data: bytes) -> None:
     expected = request.get("expect_screen")
     if expected and current_hash(session) != expected:
         raise RequestError(f"the screen of session {session.id} has changed; nothing was typed")
-    if not request.get("paste") and len(data) > LINE_BYTES and LONG_LINE.search(data):
-        if session.input.is_canonical():
-            raise RequestError(
-                f"session {session.id} reads whole lines, and its terminal keeps only "
-                f"{LINE_BYTES} bytes of one: break the line, or send it as a paste; "
-                "nothing was typed"
-            )
+    is_long = len(data) > LINE_BYTES and LONG_LINE.search(data) is not None
+    if is_long and not request.get("paste") and session.input.is_canonical():
+        raise RequestError(
+            f"session {session.id} reads whole lines, and its terminal keeps only "
+            f"{LINE_BYTES} bytes of one: break the line, or send it as a paste; nothing was typed"
+        )

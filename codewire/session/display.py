@@ -104,6 +104,6 @@ def between_sequences(output: OutputLog, offset: int) -> int:
 
 
 def screen_hash(screen: Screen) -> str:
-    """Return 16 hexadecimal digits that change with the text on the screen or the cursor's place."""
+    """Return 16 hexadecimal digits that change with the text on the screen and the cursor."""
     state = "\n".join([*screen.lines(), f"{screen.y},{screen.x}"])
     return hashlib.blake2b(state.encode("utf-8", "replace"), digest_size=8).hexdigest()

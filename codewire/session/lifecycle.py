@@ -23,6 +23,7 @@ from codewire.paths import DataDir
 from codewire.session.answers import Answerer
 from codewire.session.drain import Drain
 from codewire.session.events import EventBus
+from codewire.session.files import making_files, remove_files
 from codewire.session.input import Input, InputClosed
 from codewire.session.ladder import Ladder
 from codewire.session.observer import Observer
@@ -170,33 +171,16 @@ class Lifecycle:
             launch_key=request.key,
         )
         session = self._make(record)
+        directory = self._paths.session(session_id)
         try:
-            self._make_files(session)
+            with making_files(directory):
+                session.open_log(self._settings.log_max_bytes)
             yield session
         except BaseException:
             session.close_log()
-            self._remove_files(session_id)
+            remove_files(directory)
             self.registry.unreserve(session_id, request.name)
             raise
-
-    def _make_files(self, session: Session) -> None:
-        directory = self._paths.session(session.id)
-        try:
-            os.makedirs(directory, mode=0o700)
-            session.open_log(self._settings.log_max_bytes)
-            for name in ("events.jsonl", "messages.jsonl"):
-                path = os.path.join(directory, name)
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            cause = (error.strerror or str(error)).lower()
-            raise LaunchError(f"creating {directory}: {cause}") from error
-
-    def _remove_files(self, session_id: int) -> None:
-        directory = self._paths.session(session_id)
-        for name in ("output.log", "events.jsonl", "messages.jsonl", "input-keys.jsonl", ""):
-            path = os.path.join(directory, name) if name else directory
-            with contextlib.suppress(OSError):
-                os.unlink(path) if name else os.rmdir(path)
 
     def _spawn(
         self, session: Session, request: LaunchRequest, program: str, env: dict[str, str], cwd: str

@@ -1,4 +1,4 @@
-"""What was typed into a session lately: lines a terminal echoes, which are no output of a program."""
+"""What was typed into a session lately: a terminal echoes it, and it is no program's output."""
 
 from __future__ import annotations
 

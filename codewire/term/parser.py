@@ -26,7 +26,8 @@ _SEQUENCES = rb"""
     | (\x1bP[^\x18\x1a\x1b]*\x1b\\)                         # DCS ... ST
     | (\x1b[X^_][^\x18\x1a\x1b]*\x1b\\)                     # SOS, PM, APC ... ST
     | (\x1b(?:[ -/]+[0-~]|[0-OQ-WYZ\\`-~]))                 # ESC intermediates final
-    | (\x1b(?:\[[^@-~\x18\x1a\x1b]*|\][^\x07\x18\x1a\x1b]*|[PX^_][^\x18\x1a\x1b]*|[ -/]*)[\x18\x1a]?)
+    | (\x1b(?:\[[^@-~\x18\x1a\x1b]*|\][^\x07\x18\x1a\x1b]*
+           |[PX^_][^\x18\x1a\x1b]*|[ -/]*)[\x18\x1a]?)        # what is none of them
 """
 EVERYTHING = re.compile(
     rb"([^\x00-\x1f\x7f]+)|([\x00-\x1a\x1c-\x1f\x7f])|" + _SEQUENCES, re.VERBOSE
@@ -38,6 +39,7 @@ PARTIAL_CHARACTER = re.compile(
     rb"(?:[\xc2-\xf4]|[\xe0-\xef][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{1,2})\Z"
 )
 CANCELS = (0x18, 0x1A)
+STRING_STARTS = frozenset((b"]", b"P", b"X", b"^", b"_"))
 # What ends an over-long sequence, by its second byte; an ESC that is no ST begins the next one.
 STRING_END = re.compile(rb"[\x18\x1a]|\x1b\\?")
 OSC_END = re.compile(rb"[\x07\x18\x1a]|\x1b\\?")
@@ -82,17 +84,9 @@ class Parser:
                 if found.end() == size and self._is_unfinished(kind, found[0]):
                     self._hold(found[0], tokens)
                     break
-                if kind == BROKEN and data[found.end() - 1] not in CANCELS:
-                    # Followed by an ESC, by bytes that belong to no sequence, or by half an ST.
-                    if data[found.end() :] == b"\x1b" and found[0][1:2] in (
-                        b"]",
-                        b"P",
-                        b"X",
-                        b"^",
-                        b"_",
-                    ):
-                        self._hold(data[found.start() :], tokens)
-                        break
+                if kind == BROKEN and found.end() == size - 1 and _is_half_ended(found[0], data):
+                    self._hold(data[found.start() :], tokens)
+                    break
                 if kind != TEXT and len(found[0]) > MAX_SEQUENCE:
                     kind = BROKEN
                 tokens.append((kind, found[0]))
@@ -147,6 +141,11 @@ class Parser:
         if found is not None:
             self._skipping, self._skipped = b"", 0
         return end
+
+
+def _is_half_ended(raw: bytes, data: bytes) -> bool:
+    """Say whether the ESC at the end of `data` may be half of the ST of the string `raw`."""
+    return data[-1] == 0x1B and raw[1:2] in STRING_STARTS and raw[-1] not in CANCELS
 
 
 class Csi:

@@ -1,7 +1,7 @@
 """Questions programs put to their terminal, and the answers a node gives when none is attached.
 
-Pure. What xterm's ctlseqs(ms) calls DA, DSR, DECRQM, XTVERSION and so on, and kitty's `CSI ? u`. The
-same expression finds what must not reach a terminal again when a log is replayed.
+Pure. What xterm's ctlseqs(ms) calls DA, DSR, DECRQM, XTVERSION and so on, and kitty's `CSI ? u`.
+The same expression finds what must not reach a terminal again when a log is replayed.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ SECONDARY = b"\x1b[>0;0;0c"
 FOREGROUND, BACKGROUND = b"c0c0/c0c0/c0c0", b"0000/0000/0000"
 
 # The sixteen colours of xterm as 8-bit levels; 16 to 255 are computed.
-BASIC = (
-    "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 "
-    "7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff ffffff"
-).split()
+BASIC = [
+    *("000000", "cd0000", "00cd00", "cdcd00", "0000ee", "cd00cd", "00cdcd", "e5e5e5"),
+    *("7f7f7f", "ff0000", "00ff00", "ffff00", "5c5cff", "ff00ff", "00ffff", "ffffff"),
+]
 CAPABILITIES = {b"TN": b"xterm-256color", b"Co": b"256", b"colors": b"256", b"RGB": b"8/8/8"}
 
 

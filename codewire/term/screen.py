@@ -6,11 +6,11 @@ modes.Modes; here is what moves the cursor and changes cells.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
-from codewire.term.grid import WIDE_TAIL, Grid, Row
-from codewire.term.modes import INSERT, ORIGIN, WRAP, Modes
+from codewire.term.canvas import Canvas
+from codewire.term.grid import Grid, Row
+from codewire.term.modes import ORIGIN
 from codewire.term.parser import (
     CONTROL,
     CSI,
@@ -18,69 +18,15 @@ from codewire.term.parser import (
     OSC,
     TEXT,
     Csi,
-    Parser,
     Token,
     embedded_controls,
 )
-from codewire.term.sgr import PLAIN, Style
-from codewire.term.width import display_width
 
 NEWLINE_MODE = 20
-HISTORY_LINES = 2000
-TAB = 8
-# DEC special graphics, what curses programs draw lines with: 0x5F to 0x7E.
-GRAPHICS = str.maketrans("_`abcdefghijklmnopqrstuvwxyz{|}~", " ◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
-
-_widths: dict[str, int] = {}
-MAX_WIDTHS = 8192
 
 
-def _width(char: str) -> int:
-    """Return a character's cells; remembered, because a table look-up is dear."""
-    width = _widths.get(char)
-    if width is None:
-        if len(_widths) >= MAX_WIDTHS:
-            _widths.clear()
-        width = _widths[char] = display_width(char)
-    return width
-
-
-class Screen:
-    """A terminal's screen. Rows and columns count from 0; sizes are at least 1 by 2."""
-
-    def __init__(self, rows: int = 24, cols: int = 80, modes: Modes | None = None) -> None:
-        self.rows, self.cols = max(1, rows), max(2, cols)
-        self.modes = modes or Modes()
-        self.history: deque[Row] = deque(maxlen=HISTORY_LINES)
-        self._parser = Parser()
-        self._clear_all()
-
-    def _clear_all(self) -> None:
-        self.x = self.y = 0
-        self._wraps = False
-        self._last = ""
-        self._main, self._other = Grid(self.rows, self.cols), Grid(self.rows, self.cols)
-        self._places: dict[bool, tuple[int, int, bool]] = {}
-        self._tabs = set(range(TAB, 1000, TAB))
-
-    @property
-    def pending(self) -> int:
-        """How many of the last bytes fed belong to an unfinished sequence or character."""
-        return self._parser.pending
-
-    @property
-    def is_between(self) -> bool:
-        """Say whether the output fed so far, but for `pending`, ends between two sequences."""
-        return self._parser.is_between
-
-    @property
-    def grid(self) -> Grid:
-        """The screen that is shown."""
-        return self._other if self.modes.is_alternate else self._main
-
-    def lines(self) -> list[str]:
-        """Return the screen's rows as text, without blanks at their ends."""
-        return [row.text() for row in self.grid.rows]
+class Screen(Canvas):
+    """A terminal's screen, fed the output of a program."""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of output."""
@@ -106,81 +52,6 @@ class Screen:
         elif kind == OSC:
             self.modes.apply(token)
 
-    # Text
-
-    def _draw(self, text: str) -> None:
-        modes = self.modes
-        if modes.charsets[modes.shift] == "0":
-            text = text.translate(GRAPHICS)
-        self._last = text[-1]
-        if text.isascii():
-            self._draw_narrow(text)
-            return
-        for char in text:
-            width = _width(char)
-            if width == 0:
-                self._combine(char)
-            elif width == 1:
-                self._draw_narrow(char)
-            else:
-                self._draw_wide(char)
-
-    def _draw_narrow(self, text: str) -> None:
-        modes, style = self.modes, self.modes.style
-        while text:
-            if self._wraps:
-                self._wrap()
-            piece = text[: self.cols - self.x]
-            text = text[len(piece) :]
-            row = self.grid.rows[self.y]
-            start, end = self.x, self.x + len(piece)
-            if INSERT in modes.ansi:
-                row.insert(start, len(piece), style)
-            row.split(start)
-            row.split(end)
-            row.chars[start:end] = piece
-            row.styles[start:end] = [style] * len(piece)
-            if end < self.cols:
-                self.x = end
-                continue
-            self.x = self.cols - 1
-            if WRAP in modes.on:
-                self._wraps = True
-            elif text:
-                # Without wrapping all that follows is written on the last cell.
-                text = text[-1] if len(text) > 1 else text
-                row.chars[-1], text = text, ""
-
-    def _draw_wide(self, char: str) -> None:
-        if self._wraps or self.x == self.cols - 1:
-            if WRAP not in self.modes.on:
-                return
-            self._wrap()
-        row, style = self.grid.rows[self.y], self.modes.style
-        if INSERT in self.modes.ansi:
-            row.insert(self.x, 2, style)
-        row.split(self.x)
-        row.split(self.x + 2)
-        row.chars[self.x : self.x + 2] = [char, WIDE_TAIL]
-        row.styles[self.x : self.x + 2] = [style, style]
-        self.x += 2
-        if self.x >= self.cols:
-            self.x, self._wraps = self.cols - 1, WRAP in self.modes.on
-
-    def _combine(self, char: str) -> None:
-        """Add what takes no cell of its own to the character before the cursor."""
-        row = self.grid.rows[self.y]
-        at = self.x if self._wraps else self.x - 1
-        if at > 0 and row.chars[at] == WIDE_TAIL:
-            at -= 1
-        if at >= 0 and len(row.chars[at]) < 16:
-            row.chars[at] += char
-
-    def _wrap(self) -> None:
-        self.grid.rows[self.y].is_wrapped = True
-        self.x, self._wraps = 0, False
-        self._line_feed()
-
     # Controls
 
     def _control(self, raw: bytes) -> None:
@@ -197,45 +68,6 @@ class Screen:
             self._tab(1)
         elif raw in (b"\x0e", b"\x0f"):
             self.modes.apply((CONTROL, raw))
-
-    def _tab(self, count: int) -> None:
-        step = 1 if count > 0 else -1
-        for _ in range(min(abs(count), self.cols)):
-            self.x = min(max(self.x + step, 0), self.cols - 1)
-            while 0 < self.x < self.cols - 1 and self.x not in self._tabs:
-                self.x += step
-        if count < 0:
-            self._wraps = False
-
-    def region(self) -> tuple[int, int]:
-        """Return the first and last row of the scroll region."""
-        top, bottom = self.modes.region
-        top, bottom = max(0, top - 1), min(bottom or self.rows, self.rows) - 1
-        return (top, bottom) if top < bottom else (0, self.rows - 1)
-
-    def _blank(self) -> Style:
-        """Return the style of cells that are erased: they keep the background."""
-        background = self.modes.style.background
-        return PLAIN._replace(background=background) if background else PLAIN
-
-    def _line_feed(self) -> None:
-        top, bottom = self.region()
-        if self.y == bottom:
-            self._scroll_up(top, bottom, 1)
-        elif self.y < self.rows - 1:
-            self.y += 1
-
-    def _scroll_up(self, top: int, bottom: int, count: int) -> None:
-        gone = self.grid.scroll_up(top, bottom, count, self._blank())
-        if top == 0 and not self.modes.is_alternate:
-            self.history.extend(gone)
-
-    def _reverse_feed(self) -> None:
-        top, bottom = self.region()
-        if self.y == top:
-            self.grid.scroll_down(top, bottom, 1, self._blank())
-        elif self.y:
-            self.y -= 1
 
     def _escape(self, body: bytes) -> None:
         if body == b"c":
@@ -258,13 +90,6 @@ class Screen:
             for row in self.grid.rows:
                 row.chars[:] = "E" * self.cols
             self.x = self.y = 0
-
-    def _save(self) -> None:
-        self._places[self.modes.is_alternate] = (self.x, self.y, self._wraps)
-
-    def _restore(self) -> None:
-        x, y, self._wraps = self._places.get(self.modes.is_alternate, (0, 0, False))
-        self.x, self.y = min(x, self.cols - 1), min(y, self.rows - 1)
 
     # Control sequences
 
@@ -300,10 +125,6 @@ class Screen:
         elif 1049 in csi.params:
             self._restore()
         self._wraps = False
-
-    @property
-    def _is_origin(self) -> bool:
-        return ORIGIN in self.modes.on
 
     def _go(self, y: int, x: int) -> None:
         """Move the cursor; with origin mode rows count from the scroll region's first."""
@@ -404,74 +225,6 @@ class Screen:
     def _repeat(self, count: int) -> None:
         if self._last:
             self._draw(self._last * min(count, self.rows * self.cols))
-
-    # Size
-
-    def resize(self, rows: int, cols: int) -> None:
-        """Take another size. Lines are cut or padded, not wrapped anew: programs redraw."""
-        rows, cols = max(1, rows), max(2, cols)
-        if (rows, cols) == (self.rows, self.cols):
-            return
-        for grid in (self._main, self._other):
-            for row in grid.rows:
-                row.resize(cols)
-        if rows < self.rows:
-            self._lose_rows(rows)
-        else:
-            self._gain_rows(rows - self.rows, cols)
-        self.rows, self.cols = rows, cols
-        self.modes.region = (0, 0)
-        self.y, self.x, self._wraps = min(self.y, rows - 1), min(self.x, cols - 1), False
-
-    def _lose_rows(self, rows: int) -> None:
-        """Blank rows below the cursor go first, then those at the top, into the history."""
-        del self._other.rows[rows:]
-        main = self._main.rows
-        cursor = self._places.get(False, (0, 0))[1] if self.modes.is_alternate else self.y
-        while len(main) > rows and len(main) - 1 > cursor and not main[-1].text():
-            main.pop()
-        above = len(main) - rows
-        if above > 0 and cursor < above:
-            above = cursor
-        self.history.extend(main[:above])
-        del main[:above], main[rows:]
-        self._shift_main(-above)
-
-    def _gain_rows(self, count: int, cols: int) -> None:
-        self._other.rows += [Row(cols) for _ in range(count)]
-        back = [self.history.pop() for _ in range(min(count, len(self.history)))][::-1]
-        for row in back:
-            row.resize(cols)
-        self._main.rows[:0] = back
-        self._main.rows += [Row(cols) for _ in range(count - len(back))]
-        self._shift_main(len(back))
-
-    def _shift_main(self, count: int) -> None:
-        if not self.modes.is_alternate:
-            self.y = max(0, self.y + count)
-        if False in self._places:
-            x, y, wraps = self._places[False]
-            self._places[False] = (x, max(0, y + count), wraps)
-
-    # Showing it elsewhere
-
-    def paint(self) -> bytes:
-        """Return what shows this screen, modes and cursor included, on a terminal just reset."""
-        out = []
-        if self.modes.is_alternate:
-            x, y, _ = self._places.get(False, (0, 0, False))
-            out += [_painted(self._main), b"\x1b[%d;%dH\x1b[?1049h" % (y + 1, x + 1)]
-        out += [_painted(self.grid), self.modes.enter(alternate=False)]
-        top = self.region()[0] if self._is_origin else 0
-        out.append(b"\x1b[%d;%dH" % (self.y - top + 1, self.x + 1))
-        return b"".join(out)
-
-
-def _painted(grid: Grid) -> bytes:
-    rows = [row.ansi() for row in grid.rows]
-    return b"\x1b[H\x1b[2J" + b"".join(
-        b"\x1b[%d;1H%b" % (number, row) for number, row in enumerate(rows, 1) if row
-    )
 
 
 Action = Callable[[Screen, int, list[int]], None]

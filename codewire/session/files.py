@@ -1,0 +1,45 @@
+"""The directory of a session: made for a launch, removed when the launch fails (spec/files.md 1)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from codewire.errors import LaunchError
+
+# events.jsonl comes with its first event, which every launch publishes.
+OUTPUT, EVENTS, MESSAGES, INPUT_KEYS = (
+    "output.log",
+    "events.jsonl",
+    "messages.jsonl",
+    "input-keys.jsonl",
+)
+
+
+@contextlib.contextmanager
+def making_files(directory: str) -> Iterator[None]:
+    """Make a session's directory, let the caller add its log, then make the inbox.
+
+    Raises LaunchError with the cause when the disk refuses any of it.
+    """
+    try:
+        try:
+            os.mkdir(directory, 0o700)
+        except FileNotFoundError:
+            os.makedirs(directory, 0o700)
+        yield
+        path = os.path.join(directory, MESSAGES)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise LaunchError(f"creating {directory}: {cause}") from error
+
+
+def remove_files(directory: str) -> None:
+    """Undo `making_files`, as far as it came."""
+    for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(directory, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)
