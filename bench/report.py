@@ -51,6 +51,12 @@ MEASURES = (
     Measure("restart", "worker kill -9 to serving", "ms", (Target(200),)),
     Measure("request_reply", "request to reply", "ms"),
     Measure("start", "cw list / python / tmux ls", "ms", (Target(1.6, False, "python"),)),
+    Measure("parse_plain", "terminal parser, plain", "MB/s"),
+    Measure("parse_coloured", "  coloured", "MB/s"),
+    Measure("query_plain", "looking for queries, plain", "MB/s"),
+    Measure("query_coloured", "  coloured", "MB/s"),
+    Measure("draw_plain", "drawing a screen, plain", "MB/s"),
+    Measure("draw_coloured", "  coloured", "MB/s"),
     Measure("tail_short", "logs --tail 100, short log", "ms"),
     Measure("tail_long", "logs --tail 100, long log", "ms", (Target(2, False, "tail_short"),)),
 )

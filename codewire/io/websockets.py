@@ -153,14 +153,6 @@ class WebSocketStream(FrameStream):
         """Return False: a message goes out under this class's lock, in its own framing."""
         return False
 
-    def _send(self, frame: bytes) -> None:
-        try:
-            self._sock.sendall(frame)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
-
     def ping(self) -> None:
         """Ask for a sign of life. Never blocks: a peer that reads nothing is not asked."""
         if not self._said_close and self._is_writable():

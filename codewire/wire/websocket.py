@@ -29,7 +29,7 @@ MAX_CONTROL_BYTES = 125
 MAX_MESSAGE = MAX_PAYLOAD // 3 * 4 + (1 << 16)
 
 # From here on four strided translations beat the arithmetic on one large int (bench/masking.py).
-TRANSLATE_FROM = 2048
+TRANSLATE_FROM = 4096
 
 
 class Message(NamedTuple):

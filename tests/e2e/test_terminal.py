@@ -128,17 +128,52 @@ def test_it_looks_as_if_it_ran_here(stage: Stage, name: str) -> None:
         other.expect_same(directly)
 
 
-def test_the_screen_is_what_the_terminal_shows(stage: Stage) -> None:
-    command, sign, keys = programs(stage)["vim"]
-    if shutil.which("vim") is None:
-        pytest.skip("vim is not installed")
-    stage.launch(*command)
-    attached = stage.tmux.cw("attach", "1", "--no-bar")
-    attached.expect(sign)
-    attached.type(keys)
-    attached.settled()
+BAR = """
+for i in $(seq 1 40); do printf "\\rprogress %3d%% [%-40s]" $((i * 5 / 2)) "$(seq -s= $i | tr -d 0-9)"
+done
+printf "\\ndone\\n\\033[1Aalmost \\033[2Gx\\033[Kk\\n"; exec sleep 1000
+"""
+
+
+def others(stage: Stage) -> dict[str, tuple[list[str], str, str]]:
+    """Return more programs, as `programs` does; those that are not installed are left out."""
+    # bash -c drops PS1 from its environment.
+    shell = ["env", "PS1=$ ", "bash", "--norc", "-i"]
+    found = {
+        "progress": (["bash", "-c", BAR], "axk", ""),
+        "vim left": (shell, "$", f"ls\rvim -nu NONE {stage.path('text')}\r"),
+        "shell": (shell, "$", "seq 50\r" + "a" * 100 + "\x01X"),
+        "htop": (["htop", "-d", "100", "--readonly"], "PID", "\x1b[B"),
+    }
+    found = {**programs(stage), **found}
+    return {name: entry for name, entry in found.items() if shutil.which(entry[0][0])}
+
+
+@pytest.mark.parametrize(
+    "name", ["vim", "less", "menu", "prompt", "progress", "vim left", "shell", "htop"]
+)
+def test_the_screen_is_what_the_terminal_shows(stage: Stage, name: str) -> None:
+    if name not in others(stage):
+        pytest.skip(f"{name} is not installed")
+    command, sign, keys = others(stage)[name]
+    # The very bytes one terminal got go through the node's emulator: cat keeps them as they are.
+    recording = stage.path("recording")
+    window = stage.tmux.run("bash", "-c", 'read -rs; exec "$@"', "-", *command)
+    stage.tmux.command("pipe-pane", "-t", window.name, f"cat >{recording}")
+    window.type("\r")
+    window.expect(sign)
+    for key in re.findall(r"[^\x00-\x1f]+|\x1b.*|[\x00-\x1f]", keys):
+        window.type(key)
+        window.settled(0.1)
+    if name == "vim left":
+        window.type(":q!\r")
+        window.expect("text")
+    window.settled()
+    shown = [line.rstrip() for line in window.show().rstrip("\n").split("\n")]
+    stage.launch("bash", "-c", f"stty raw -echo; cat {recording}; exec sleep 1000")
+    size = os.path.getsize(recording)
+    wait_until(lambda: len(stage.home.log(1)) == size, 10, "it is replayed")
     screen = stage.home.cw("screen", "1").stdout.rstrip("\n").split("\n")
-    shown = [line.rstrip() for line in attached.show().rstrip("\n").split("\n")]
     assert screen == shown
 
 
