@@ -28,7 +28,8 @@ class System:
 
     def __init__(self) -> None:
         self.home = tempfile.mkdtemp(prefix="cwb-", dir="/tmp")
-        dropped = ("CODEWIRE_", "CW_", "TMUX", "CLAUDE")
+        # An installed cw has its bytecode; a clone may write it once.
+        dropped = ("CODEWIRE_", "CW_", "TMUX", "CLAUDE", "PYTHONDONTWRITEBYTECODE")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         self.env.update(HOME=self.home, TERM="xterm-256color", LC_ALL="C.UTF-8", SHELL="/bin/sh")
         self._sessions = 0

@@ -162,6 +162,11 @@ class Client(Messaging):
                 request["input_key"] = f"{key}/{start}" if start else key
             answer = self._ask(request) if key else self.call(request)
             sent += field(answer, "bytes", 0)
+            if answer.get("uncertain"):
+                self._notify(
+                    f"[cw] the node's worker died while typing the input with key {key!r}: "
+                    "some of it may be missing; it is not typed again"
+                )
             # What this very call types makes the session busy and its screen another.
             request["if_idle_ms"] = request["expect_screen"] = None
         return sent

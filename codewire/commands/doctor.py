@@ -36,6 +36,10 @@ def doctor(args: dict[str, Any], context: Context) -> int:
 
     Options:
       -j, --json  Print the findings as JSON
+
+    Examples:
+      cw doctor
+      cw --server gpu doctor
     """
     findings = [finding for check in CHECKS for finding in _run(check, context)]
     if args["--json"]:

@@ -55,6 +55,9 @@ def reset(args: dict[str, Any], context: Context) -> int:
 
     Usage:
       cw reset [options]
+
+    Examples:
+      cw reset
     """
     import os
 

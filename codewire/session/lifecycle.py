@@ -129,11 +129,12 @@ class Lifecycle:
             spawn(self.kill, [session])
 
     def kept(self) -> list[Kept]:
-        """Return what a new keeper must take over (the old one died)."""
+        """Return what a new keeper must take over (the old one died): what is not on disk alone."""
+        unsaved = self.store.unsaved()
         return [
             Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
             for s in self.registry.all()
-            if s.is_running() or s.master >= 0
+            if s.is_running() or s.master >= 0 or s.id in unsaved
         ]
 
     # Launching
@@ -314,6 +315,8 @@ class Lifecycle:
         if session.input is not None:
             session.input.end()
         self.registry.release_name(session)
+        # Unsaved from before it counts as ended: a keeper that starts now must be told of it.
+        self.store.changed(session.id)
         session.ended.set()
         data: dict[str, Any] = {"from": "running", "to": "completed"}
         if record.exit_code is not None:

@@ -88,6 +88,7 @@ class Store:
         self._snapshot = snapshot
         self._on_saved = on_saved
         self._changed: set[int] = set()
+        self._writing: set[int] = set()
         self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
         # Held across a write: an older snapshot must not replace a newer one.
@@ -100,6 +101,11 @@ class Store:
         with self._lock:
             self._changed.add(session_id)
         self._news.set()
+
+    def unsaved(self) -> set[int]:
+        """Return the ids of records whose last change may not be on disk."""
+        with self._lock:
+            return self._changed | self._writing
 
     def run(self) -> None:
         """Write after each change, for ever; a full disk only delays it."""
@@ -119,6 +125,7 @@ class Store:
     def _save(self) -> bool:
         with self._lock:
             changed, self._changed = self._changed, set()
+            self._writing = changed
         try:
             run_blocking(write_atomically, self._path, self._render(changed))
         except OSError as error:
@@ -129,6 +136,7 @@ class Store:
                 self._changed |= changed
             return False
         self._is_failing = False
+        self._writing = set()
         self._on_saved(changed)
         return True
 

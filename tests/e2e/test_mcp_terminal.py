@@ -1,0 +1,60 @@
+"""An agent at a terminal through MCP: the screen, waiting for text, typing under conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.test_mcp import Agent, drive
+from tests.support import Home
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    home = Home()
+    try:
+        home.start_node()
+        yield home
+    finally:
+        home.close()
+
+
+def test_a_screen_is_read_and_typed_into(home: Home) -> None:
+    async def script(agent: Agent) -> None:
+        program = r"printf 'main\033[?1049h\033[2;3Hmenu 日本'; read x; printf '\033[2;3Hdone'; cat"
+        await agent.call("launch_session", command=["bash", "-c", program])
+        match = json.loads(await agent.call("wait_for", session_id=1, text="menu"))
+        assert match["line"].endswith("menu 日本")
+        text, facts = await agent.texts("read_session_output", session_id=1, view="screen")
+        screen = json.loads(facts)
+        assert text == "\n  menu 日本"
+        assert screen["cursor"] == {"row": 1, "col": 11, "visible": True}
+        status = json.loads(await agent.call("get_session_status", session_id=1))
+        assert status["screen_hash"] == screen["screen_hash"]
+        typing = {"session_id": 1, "input": "go", "expect_screen": screen["screen_hash"]}
+        for _ in range(3):
+            assert await agent.call("send_input", **typing, key="once") == "Sent 3 bytes to session 1"
+        refused = await agent.refused("send_input", **typing)
+        assert "has changed" in refused
+        await agent.call("wait_for", session_id=1, regex="d.ne", from_offset=match["next_offset"])
+        assert "busy" in await agent.refused(
+            "send_input", session_id=1, input="x", if_idle_seconds=60
+        )
+        await agent.call("wait_for", session_id=1, idle_seconds=0.5)
+        assert home.log(1).count(b"go") == 1
+
+    drive(home, script)
+
+
+def test_what_cannot_be_waited_for_is_said(home: Home) -> None:
+    async def script(agent: Agent) -> None:
+        await agent.call("launch_session", command=["cat"])
+        assert "regular expression" in await agent.refused("wait_for", session_id=1, regex="(")
+        assert "session_id" in await agent.refused("wait_for", tags=["x"], text="a")
+        assert "timed out" in await agent.refused(
+            "wait_for", session_id=1, text="never", timeout_seconds=1
+        )
+
+    drive(home, script)

@@ -1,0 +1,127 @@
+"""The network goes away for twenty seconds under clients of a remote node (root only: ip-netns)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codewire.client import Client
+from tests import printer
+from tests.support import REPOSITORY, Home, wait_until
+from tests.terminal import Terminal
+
+pytestmark = pytest.mark.slow
+CUT_SECONDS = 20
+
+
+class Wire:
+    """A pair of virtual network cards: ours, and one in a name space of its own."""
+
+    def __init__(self) -> None:
+        number = os.getpid() % 60_000
+        self.space, self.ours, self.theirs = f"cw{number}", f"cwa{number}", f"cwb{number}"
+        self.network = f"10.213.{number // 250}"
+        self.address = f"{self.network}.1"
+
+    def open(self) -> None:
+        self._ip("netns", "add", self.space)
+        self._ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs)
+        self._ip("link", "set", self.theirs, "netns", self.space)
+        self._ip("addr", "add", f"{self.address}/24", "dev", self.ours)
+        self._ip("-n", self.space, "addr", "add", f"{self.network}.2/24", "dev", self.theirs)
+        self._ip("-n", self.space, "link", "set", self.theirs, "up")
+        self.set("up")
+
+    def set(self, state: str) -> None:
+        self._ip("link", "set", self.ours, state)
+
+    def close(self) -> None:
+        subprocess.run(["ip", "link", "del", self.ours], capture_output=True)
+        subprocess.run(["ip", "netns", "del", self.space], capture_output=True)
+
+    def _ip(self, *words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    if os.getuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("needs root and ip(8)")
+    wire = Wire()
+    try:
+        try:
+            wire.open()
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no network name spaces here: {error.stderr!r}")
+        yield wire
+    finally:
+        wire.close()
+
+
+def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
+    home, elsewhere = Home(runtime), Home()
+    home.env["CODEWIRE_LISTEN"] = f"{wire.address}:0"
+    terminal = Terminal()
+    try:
+        home.start_node()
+        assert "is not encrypted" in home.node_output()
+        stop, total = os.path.join(home.path, "stop"), os.path.join(home.path, "total")
+        session = home.launch(*printer.command("flood", 1, 0, 5, 100_000, stop, total))
+        token = Path(home.data_dir, "token").read_text()
+        url = f"http://{home.node_status()['listen']}"
+        assert elsewhere.cw("server", "add", "far", url, "--token", token).returncode == 0
+        inside = ["ip", "netns", "exec", wire.space, sys.executable, str(REPOSITORY / "cw.py")]
+        logs = subprocess.Popen(
+            [*inside, "logs", "--raw", "--follow", f"far:{session}"],
+            env=elsewhere.env,
+            stdout=open(os.path.join(home.path, "logs"), "wb"),
+        )
+        terminal.process = subprocess.Popen(
+            [*inside, "attach", f"far:{session}"], env=elsewhere.env, **terminal.streams
+        )
+        terminal.expect(b"0001 00000100 ", 20)
+        wire.set("down")
+        before = os.path.getsize(home.log_path(session))
+        # What the test is about is the time that passes.
+        time.sleep(CUT_SECONDS)
+        assert os.path.getsize(home.log_path(session)) > before + 100_000
+        wire.set("up")
+        Path(stop).touch()
+        assert logs.wait(90) == 0
+        assert terminal.wait(90) == 0
+        wanted = printer.lines(1, 0, int(Path(total).read_text()))
+        assert Path(home.path, "logs").read_bytes() == wanted
+        shown = [line for line in terminal.seen.split(b"\r\n") if line[:5] == b"0001 "]
+        assert shown == wanted.split(b"\r\n")[:-1]
+        assert Client(url, token).status(session)["info"]["status"] == "completed (0)"
+    finally:
+        terminal.close()
+        elsewhere.close()
+        home.close()
+
+
+def test_a_client_gives_up_on_a_wrong_token_at_once(wire: Wire, runtime: str) -> None:
+    """A token changed while the network was away ends the client instead of trying for ever."""
+    home = Home(runtime)
+    home.env["CODEWIRE_LISTEN"] = f"{wire.address}:0"
+    try:
+        home.start_node()
+        token = Path(home.data_dir, "token")
+        url, session = f"http://{home.node_status()['listen']}", home.launch("cat")
+        process = home.popen("--server", url, "--token", token.read_text(), "logs", "-f", "1")
+        wait_until(lambda: home.session(session)["status"] == "running")
+        time.sleep(1)
+        token.write_text("another")
+        home.kill_worker()
+        assert process.wait(20) == 1
+        assert process.stderr is not None
+        assert b"does not accept this token" in process.stderr.read()
+    finally:
+        home.close()
