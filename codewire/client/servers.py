@@ -26,6 +26,12 @@ def load_servers(path: str) -> dict[str, Server]:
     return {name: _server(path, name, entry) for name, entry in _tables(path).items()}
 
 
+def find_server(path: str, name: str) -> Server | None:
+    """Return one saved server, None when none has that name. Raises ConfigError."""
+    tables = _tables(path)
+    return _server(path, name, tables[name]) if name in tables else None
+
+
 def known_names(path: str) -> str:
     """Return the words that say which servers are saved."""
     names = sorted(_tables(path))

@@ -58,9 +58,9 @@ def resolve_target(
     directory = data_dir()
     if not server:
         return Target(directory)
-    from codewire.client.servers import load_servers
+    from codewire.client.servers import find_server
 
-    saved = load_servers(directory.servers).get(server)
+    saved = find_server(directory.servers, server)
     if saved is not None:
         url, token, ca = saved.url, token or saved.token, ca or saved.ca
         insecure = insecure or saved.insecure

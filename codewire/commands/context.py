@@ -67,7 +67,7 @@ class Context:
 
     def names_server(self, word: str | None) -> bool:
         """Say whether a word alone, where a session could stand, is a saved server's name."""
-        return bool(word) and not self._named_server and self.knows(str(word)) == "saved"
+        return bool(word) and not self._named_server and self._is_saved(str(word))
 
     def client_of(self, node: str) -> Client:
         """Return a client of a node by its name: the local one's or a saved server's."""
@@ -88,11 +88,16 @@ class Context:
 
     def knows(self, node: str) -> str:
         """Say what a node name is: `local` for this machine's node, `saved`, or "" if unknown."""
-        from codewire.config import load_settings, read_toml
+        from codewire.config import load_settings
         from codewire.paths import data_dir
 
-        directory = data_dir()
-        servers = read_toml(directory.servers).get("servers", {})
-        if isinstance(servers, dict) and node in servers:
+        if self._is_saved(node):
             return "saved"
-        return "local" if node == load_settings(directory.config).node_name else ""
+        return "local" if node == load_settings(data_dir().config).node_name else ""
+
+    def _is_saved(self, name: str) -> bool:
+        from codewire.config import read_toml
+        from codewire.paths import data_dir
+
+        servers = read_toml(data_dir().servers).get("servers", {})
+        return isinstance(servers, dict) and name in servers

@@ -17,6 +17,7 @@ from codewire.session.session import Session
 from codewire.session.viewers import Viewer
 from codewire.term.modes import Modes
 from codewire.term.queries import find_unfinished, mask_queries
+from codewire.term.screen import Screen
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
@@ -79,7 +80,7 @@ class Attachment:
         cursor = session.cursor(0, self._peer.waker)
         session.watch(self._peer.waker)
         sessions.publish_attached(session, self._client_id, True)
-        session.viewers.add(self._viewer)
+        session.terminal.viewers.add(self._viewer)
         session.wake()
         self._is_terminal = request.get("history") is not None
         questions = session.questions
@@ -100,7 +101,7 @@ class Attachment:
             )
             self._peer.run(lambda: self._pump(cursor), self._on_frame)
         finally:
-            session.viewers.remove(self._viewer)
+            session.terminal.viewers.remove(self._viewer)
             if questions is not None:
                 questions.detached(cursor.offset)
             session.unwatch(self._peer.waker)
@@ -123,13 +124,19 @@ class Attachment:
     def _begin_terminal(self, cursor: Cursor, request: Message) -> bytes:
         """As `_begin` for a client that is a terminal: it gets modes, and a screen or lines."""
         session, log = self._session, cursor.log
-        screen, reached = session.display.look(log, self._live_from or log.end)
-        cursor.offset = self._live_from = reached - screen.pending
-        if screen.modes.is_alternate:
-            self._wants_redraw = True
-            return screen.paint()
-        if request.get("include_history") is False:
-            return screen.modes.enter()
+
+        def view(screen: Screen, reached: int) -> tuple[int, bool, bytes]:
+            is_alternate = screen.modes.is_alternate
+            shown = screen.paint() if is_alternate else screen.modes.enter()
+            return reached - screen.pending, is_alternate, shown
+
+        offset, is_alternate, shown = session.terminal.display.look(
+            log, view, self._live_from or log.end
+        )
+        cursor.offset = self._live_from = offset
+        self._wants_redraw = is_alternate
+        if is_alternate or request.get("include_history") is False:
+            return shown
         lines = request.get("history_lines")
         start = log.line_start(HISTORY_LINES if lines is None else lines, cursor.offset)
         modes = Modes()
@@ -204,7 +211,7 @@ class Attachment:
             self._resize(message)
 
     def _type(self, data: bytes) -> None:
-        self._session.viewers.typed(self._viewer)
+        self._session.terminal.viewers.typed(self._viewer)
         try:
             self._node.sessions.key_in(self._session, data)
         except InputClosed:
@@ -226,13 +233,13 @@ class Attachment:
         size = (rows, cols)
         if self._wants_redraw and rows > 1 and size == self._session.size():
             # The program is not told of a size it has already: change it, and change it back.
-            self._session.viewers.resize(self._viewer, (rows - 1, cols))
+            self._session.terminal.viewers.resize(self._viewer, (rows - 1, cols))
             spawn(self._resize_back, size)
         else:
-            self._session.viewers.resize(self._viewer, size)
+            self._session.terminal.viewers.resize(self._viewer, size)
         self._wants_redraw = False
 
     def _resize_back(self, size: tuple[int, int]) -> None:
         time.sleep(NUDGE_SECONDS)
         if self._viewer.size == (size[0] - 1, size[1]) and not self._peer.is_gone:
-            self._session.viewers.resize(self._viewer, size)
+            self._session.terminal.viewers.resize(self._viewer, size)

@@ -149,7 +149,7 @@ class Marks:
     """What was typed into a session, for a client that must tell its echo from output."""
 
     def __init__(self, session: Session) -> None:
-        self._typed = session.typed
+        self._typed = session.terminal.typed
         self._seen = 0
         self._last: list[list[object]] = []
 

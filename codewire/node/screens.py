@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from codewire.errors import RequestError
 from codewire.node.context import Message, Node
-from codewire.session.display import screen_hash
+from codewire.session.display import View, screen_hash
 from codewire.session.session import Session
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
@@ -18,17 +19,22 @@ def get_screen(node: Node, request: Message) -> Message:
     With `ansi` lines hold their SGR sequences. Raises RequestError.
     """
     session = node.session(request)
-    screen, offset = look(session)
-    wanted = min(request.get("history_lines") or 0, len(screen.history))
+    wanted = request.get("history_lines") or 0
+    with_ansi = bool(request.get("ansi"))
+    answer = look(session, lambda screen, offset: _shown(screen, offset, wanted, with_ansi))
+    status = session.record.status_text()
+    return {"type": "Screen", "id": session.id, **answer, "status": status}
+
+
+def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message:
+    wanted = min(wanted, len(screen.history))
     above = list(screen.history)[len(screen.history) - wanted :]
     rows = [*above, *screen.grid.rows]
-    if request.get("ansi"):
+    if with_ansi:
         lines = [row.ansi().decode("utf-8", "replace") for row in rows]
     else:
         lines = [row.text() for row in rows]
     return {
-        "type": "Screen",
-        "id": session.id,
         "rows": screen.rows,
         "cols": screen.cols,
         "lines": lines[wanted:],
@@ -42,22 +48,21 @@ def get_screen(node: Node, request: Message) -> Message:
         "alternate": screen.modes.is_alternate,
         "screen_hash": screen_hash(screen),
         "offset": offset,
-        "status": session.record.status_text(),
     }
 
 
-def look(session: Session) -> tuple[Screen, int]:
-    """Return a session's screen and the log offset it shows. Raises RequestError."""
+def look(session: Session, view: Callable[[Screen, int], View]) -> View:
+    """Return what `view` makes of a session's screen as it is now. Raises RequestError."""
     try:
         cursor = session.cursor(0, threading.Event())
     except OSError as error:
         raise RequestError(f"failed to read session log: {error.strerror}") from error
     try:
-        return session.display.look(cursor.log)
+        return session.terminal.display.look(cursor.log, view)
     finally:
         cursor.close()
 
 
 def current_hash(session: Session) -> str:
     """Return the hash of what a session shows now. Raises RequestError."""
-    return screen_hash(look(session)[0])
+    return look(session, lambda screen, _: screen_hash(screen))

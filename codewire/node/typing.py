@@ -36,7 +36,7 @@ def send_input(node: Node, request: Message) -> Message:
     try:
         if not key:
             return {"type": "InputSent", "bytes": write(None)}
-        count, is_repeated = session.input_keys.write(key, write)
+        count, is_repeated = session.terminal.input_keys.write(key, write)
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}") from error

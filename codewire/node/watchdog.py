@@ -38,9 +38,12 @@ class Watchdog:
                 if not self._pinged:
                     self._has_any.wait()
             time.sleep(TICK_SECONDS)
-            now = time.monotonic()
-            for stream, pinged in list(self._pinged.items()):
-                self._check(stream, pinged, now)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """Look at every connection once; `now` is a time.monotonic()."""
+        for stream, pinged in list(self._pinged.items()):
+            self._check(stream, pinged, now)
 
     def _check(self, stream: WebSocketStream, pinged: float, now: float) -> None:
         quiet = stream.quiet_seconds(now)

@@ -23,10 +23,13 @@ from codewire.term.queries import QUERY, State, answer, find_unfinished
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = 1 << 18
-# Under a flood one look serves this much time's output; a program that asks waits, it prints not.
-FLOOD_BYTES = 1 << 15
-FLOOD_SECONDS = 0.02
+READ_BYTES = 1 << 16
+# A program that asks waits for the answer and prints nothing. While one goes on printing there is
+# no hurry: looking may take one part in so many of the time.
+FLOOD_PAUSE = 30
+LONGEST_PAUSE = 0.05
+# This far behind a flood, what is older than the last stretch is not looked at any more.
+FAR_BYTES, NEAR_BYTES = 4 << 20, 1 << 18
 # After a restart of the worker the clients that were attached come back first: what was asked
 # meanwhile is for their terminals to answer.
 RETURN_SECONDS = 1.0
@@ -37,6 +40,8 @@ class Questions:
 
     As a waker of the log it costs nothing while a client is attached.
     """
+
+    __slots__ = ("session", "offset", "limit", "clients", "is_rung", "lock", "_ring")
 
     def __init__(self, session: Session, ring: Callable[[Questions], None]) -> None:
         self.session = session
@@ -50,7 +55,12 @@ class Questions:
 
     def set(self) -> None:
         """Be told that the log has grown."""
-        if self.limit is None and not self.is_rung:
+        if self.limit is None:
+            self.ring()
+
+    def ring(self) -> None:
+        """Ask for a turn."""
+        if not self.is_rung:
             self.is_rung = True
             self._ring(self)
 
@@ -111,36 +121,39 @@ class Answerer:
             pause = self._quiet_until - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-            read = 0
-            for _ in range(len(self._waiting)):
+            while self._waiting:
                 questions = self._waiting.popleft()
                 questions.is_rung = False
                 try:
-                    read = max(read, self._serve(questions))
+                    self._serve(questions)
                 except Exception:
                     log.exception("session %d: answering queries failed", questions.session.id)
-            if read >= FLOOD_BYTES:
-                time.sleep(FLOOD_SECONDS)
 
-    def _serve(self, questions: Questions) -> int:
-        """Read on and answer; return how many bytes were read."""
+    def _serve(self, questions: Questions) -> None:
+        """Read one stretch and answer; what is left waits for its next turn."""
         output = questions.session.live_log
         if output is None or not output.retain():
-            return 0
-        total = 0
+            return
         try:
-            while count := self._step(questions, output):
-                total += count
-                give_way()
+            started, end = time.monotonic(), output.end
+            if not self._step(questions, output):
+                return
+            spent = time.monotonic() - started
+            questions.ring()
+            give_way()
+            if output.end != end:
+                time.sleep(min(spent * FLOOD_PAUSE, LONGEST_PAUSE))
         finally:
             output.release()
-        return total
 
     def _step(self, questions: Questions, output: OutputLog) -> int:
+        """Look at one stretch; return how many bytes it had."""
         # Under the lock, so that no client attaches between the look and the answer.
         with questions.lock:
             end = output.end if questions.limit is None else questions.limit
             start = questions.offset
+            if end - start > FAR_BYTES:
+                start = end - NEAR_BYTES
             if start >= end:
                 return 0
             chunk = output.read(start, min(READ_BYTES, end - start))
@@ -153,8 +166,9 @@ class Answerer:
 
 def _answer(session: Session, output: OutputLog, query: bytes, end: int) -> None:
     def look() -> tuple[Modes, int, int, int, int]:
-        screen, _ = session.display.look(output, end)
-        return screen.modes, screen.y, screen.x, screen.rows, screen.cols
+        return session.terminal.display.look(
+            output, lambda s, _: (s.modes, s.y, s.x, s.rows, s.cols), end
+        )
 
     reply = answer(query, State(look))
     if reply and session.input is not None and not session.input.write_now(reply):

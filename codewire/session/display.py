@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from codewire.io.wait import give_way
 from codewire.session.log import OutputLog
@@ -25,6 +26,8 @@ READ_BYTES = 1 << 16
 # A terminal not yet known (the session has ended) is taken for this.
 DEFAULT_SIZE = (24, 80)
 
+View = TypeVar("View")
+
 
 class Display:
     """A session's screen. `offset` says up to where it has taken the log in."""
@@ -35,11 +38,13 @@ class Display:
         self._screen: Screen | None = None
         self.offset = 0
 
-    def look(self, output: OutputLog, until: int | None = None) -> tuple[Screen, int]:
-        """Return the screen after the log's bytes up to `until` (default: its end) and that offset.
+    def look(
+        self, output: OutputLog, view: Callable[[Screen, int], View], until: int | None = None
+    ) -> View:
+        """Return what `view` makes of the screen and of the log offset that is drawn on it.
 
-        Blocks while it reads. The caller counts as a user of `output`. An `until` that has been
-        passed already changes nothing. The screen is shared: look at it before giving way.
+        That is `until`, or the log's end; one that has been passed already is not returned to.
+        Blocks while it reads. The caller counts as a user of `output`; `view` must not block.
         """
         with self._lock:
             target = output.end if until is None else until
@@ -52,7 +57,7 @@ class Display:
                 self.offset = chunk.end
                 if self.offset < target:
                     give_way()
-            return screen, self.offset
+            return view(screen, self.offset)
 
     def _begin(self, output: OutputLog, target: int) -> Screen:
         """Return the screen to go on with: the one there is, unless it is far behind."""
@@ -75,9 +80,7 @@ class Display:
     def resized(self, output: OutputLog, rows: int, cols: int) -> None:
         """The terminal has got another size: what is in the log was printed for the old one."""
         if self._screen is not None:
-            screen, _ = self.look(output)
-            with self._lock:
-                screen.resize(rows, cols)
+            self.look(output, lambda screen, _: screen.resize(rows, cols))
 
 
 def scan_modes(modes: Modes, output: OutputLog, start: int, end: int) -> int:

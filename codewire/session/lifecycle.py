@@ -270,7 +270,7 @@ class Lifecycle:
         if session.input is None or not session.is_running():
             raise InputClosed(0)
         self._drain.typed()
-        session.typed.note(session.grow_count(), data)
+        session.terminal.typed.note(session.grow_count(), data)
         count = session.input.write(data, is_cancelled, before)
         self._publish(session, "session.input", {"source": source, "bytes_count": count})
         return count
@@ -279,7 +279,7 @@ class Lifecycle:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
         if session.input is not None:
             self._drain.typed()
-            session.typed.note(session.grow_count(), data)
+            session.terminal.typed.note(session.grow_count(), data)
             session.input.write(data)
 
     def publish_input(self, session: Session, source: str, count: int) -> None:

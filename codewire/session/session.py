@@ -14,12 +14,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.io.ptys import set_window_size, window_size
-from codewire.session.display import DEFAULT_SIZE, Display
+from codewire.session.display import DEFAULT_SIZE
 from codewire.session.log import Cursor, OutputLog
-from codewire.session.once import InputKeys
 from codewire.session.record import Record
-from codewire.session.typed import Typed
-from codewire.session.viewers import Viewers
+from codewire.session.terminal import Terminal
 
 if TYPE_CHECKING:
     from codewire.session.answers import Questions
@@ -46,14 +44,21 @@ class Session:
         self.lock = threading.Lock()
         self._log: OutputLog | None = None
         self._last_size = DEFAULT_SIZE
-        self.display = Display(self.size)
-        self.viewers = Viewers(self.resize)
-        self.typed = Typed()
-        self.input_keys = InputKeys(os.path.join(os.path.dirname(log_path), "input-keys.jsonl"))
+        self._terminal: Terminal | None = None
         self.questions: Questions | None = None
         self._watchers: tuple[threading.Event, ...] = ()
         self.on_drained_hook: Callable[[], None] = lambda: None
         self.on_hangup_hook: Callable[[], None] = lambda: None
+
+    @property
+    def terminal(self) -> Terminal:
+        """What is known of its terminal: the screen, who looks, what was typed."""
+        if self._terminal is None:
+            keys_path = os.path.join(os.path.dirname(self.log_path), "input-keys.jsonl")
+            with self.lock:
+                if self._terminal is None:
+                    self._terminal = Terminal(self.size, self.resize, keys_path)
+        return self._terminal
 
     @property
     def log(self) -> OutputLog:
@@ -132,9 +137,9 @@ class Session:
         output = self._log
         if self.input is None or output is None or self.size() == (rows, cols):
             return
-        if output.retain():
+        if self._terminal is not None and output.retain():
             try:
-                self.display.resized(output, rows, cols)
+                self._terminal.display.resized(output, rows, cols)
             finally:
                 output.release()
         self.input.use(lambda fd: set_window_size(fd, rows, cols))

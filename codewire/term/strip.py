@@ -2,7 +2,8 @@
 
 What a sequence is follows ECMA-48 and xterm's ctlseqs: an ESC ends any unfinished sequence and
 begins another (so ESC \\, which ends a string, is just one more sequence); CAN and SUB end one and
-vanish with it. 8-bit C1 controls are text: output is UTF-8. Other control characters are kept.
+vanish with it. 8-bit C1 controls are text: output is UTF-8. Of other control characters only tab,
+newline and carriage return are kept: those of a full-screen program would garble any terminal.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SEQUENCE = re.compile(
 # As many of the first bytes as tell the kinds of sequences apart.
 KIND_BYTES = 2
 
+CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\x1b"})
+
 
 class AnsiStripper:
     """Bytes in, bytes without escape sequences out; the same bytes however they are cut.
@@ -53,14 +56,14 @@ class AnsiStripper:
     def feed(self, data: bytes) -> bytes:
         """Return what is text."""
         if not data or (not self._open and b"\x1b" not in data):
-            return data
+            return data.translate(None, CONTROLS)
         start = self._continue(data) if self._open else 0
         last = data.rfind(b"\x1b", start)
         if last >= 0:
             match = SEQUENCE.match(data, last)
             if match and match.end() == len(data) and not match.lastindex:
                 self._open, self._pending = match[0][:KIND_BYTES], len(match[0])
-        return SEQUENCE.sub(b"", data[start:])
+        return SEQUENCE.sub(b"", data[start:]).translate(None, CONTROLS)
 
     def _continue(self, data: bytes) -> int:
         """Go on with the unfinished sequence; return how many bytes of `data` belong to it."""
@@ -81,4 +84,4 @@ class AnsiStripper:
 
 def strip_ansi(data: bytes) -> bytes:
     """Return `data` without escape sequences; an unfinished one is dropped to the end."""
-    return SEQUENCE.sub(b"", data)
+    return SEQUENCE.sub(b"", data).translate(None, CONTROLS)

@@ -35,7 +35,9 @@ def test_a_screen_is_read_and_typed_into(home: Home) -> None:
         assert status["screen_hash"] == screen["screen_hash"]
         typing = {"session_id": 1, "input": "go", "expect_screen": screen["screen_hash"]}
         for _ in range(3):
-            assert await agent.call("send_input", **typing, key="once") == "Sent 3 bytes to session 1"
+            assert (
+                await agent.call("send_input", **typing, key="once") == "Sent 3 bytes to session 1"
+            )
         refused = await agent.refused("send_input", **typing)
         assert "has changed" in refused
         await agent.call("wait_for", session_id=1, regex="d.ne", from_offset=match["next_offset"])

@@ -28,7 +28,12 @@ def type_in(home: Home, number: int, data: bytes) -> None:
     assert answer == {"type": "InputSent", "bytes": len(data)}
 
 
-def test_a_stalled_reader_costs_nothing(node: Home) -> None:
+# Of 20 MB printed. On threads the allocator keeps some frames of each thread, or gives them back:
+# measured between -2.5 and +2.7 MB (gevent: +0.3 to +0.5).
+GROWTH_KB = {"gevent": 2048, "threads": 5120}
+
+
+def test_a_stalled_reader_costs_nothing(node: Home, runtime: str) -> None:
     """Nine live clients and one that does not read: memory flat, nobody waits, nothing is lost."""
     number = node.launch(*printer.command("ask", 1))
     wait_in_session(node, number, printer.READY)
@@ -37,14 +42,14 @@ def test_a_stalled_reader_costs_nothing(node: Home) -> None:
         assert stalled.receive_control()["type"] == "Attached"
         followers = [Follower(node.socket, number) for _ in range(9)]
         wait_until(lambda: node.session(number)["attached_count"] == 10, 10, "all are attached")
-        type_in(node, number, b"20000\n")
-        wait_until(lambda: all(f.offset == 2_000_007 for f in followers), 20, "warmed up")
+        type_in(node, number, b"60000\n")
+        wait_until(lambda: all(f.offset == 6_000_007 for f in followers), 20, "warmed up")
         before = resident_kilobytes(node.worker_pid)
         type_in(node, number, b"200000\nend\n")
-        expected = printer.READY + printer.lines(1, 0, 220_000)
+        expected = printer.READY + printer.lines(1, 0, 260_000)
         for follower in followers:
             assert follower.join(60) == expected
-        assert resident_kilobytes(node.worker_pid) - before <= 2048
+        assert resident_kilobytes(node.worker_pid) - before <= GROWTH_KB[runtime]
         assert node.wait_finished(number)["exit_code"] == 0
         output, messages = stalled.read_stream()
         assert output == expected

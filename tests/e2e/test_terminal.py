@@ -129,7 +129,8 @@ def test_it_looks_as_if_it_ran_here(stage: Stage, name: str) -> None:
 
 
 BAR = """
-for i in $(seq 1 40); do printf "\\rprogress %3d%% [%-40s]" $((i * 5 / 2)) "$(seq -s= $i | tr -d 0-9)"
+for i in $(seq 1 40); do
+    printf "\\rprogress %3d%% [%-40s]" $((i * 5 / 2)) "$(seq -s= $i | tr -d 0-9)"
 done
 printf "\\ndone\\n\\033[1Aalmost \\033[2Gx\\033[Kk\\n"; exec sleep 1000
 """
@@ -175,6 +176,8 @@ def test_the_screen_is_what_the_terminal_shows(stage: Stage, name: str) -> None:
     wait_until(lambda: len(stage.home.log(1)) == size, 10, "it is replayed")
     screen = stage.home.cw("screen", "1").stdout.rstrip("\n").split("\n")
     assert screen == shown
+    # And as plain text its log holds nothing that moves a cursor.
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", stage.home.cw("logs", "1").stdout)
 
 
 DIRTY = (

@@ -255,7 +255,7 @@ def test_a_saved_server_brings_its_url_and_token(
     target = Client("gpu").target
     assert (target.url, target.token, target.is_local) == ("wss://gpu/ws", "t0", False)
     assert Client("gpu", "mine").target.token == "mine"
-    with pytest.raises(ConfigError, match="'bad' has no url"):
+    with pytest.raises(ConfigError, match='"bad" has no url'):
         Client("bad")
     with pytest.raises(UsageError, match="--token required for ad-hoc WebSocket server"):
         Client("host:1")

@@ -249,7 +249,7 @@ def test_help_lists_every_command_that_is_not_hidden() -> None:
     text = table.root_help()
     for name, command in table.TABLE.items():
         assert (f"\n  {name} " in text) == bool(command.group)
-    assert "Sessions:" in text and "Networking:" not in text
+    assert "Sessions:" in text and "Environments:" not in text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import pytest
@@ -12,7 +13,7 @@ from codewire.term.strip import MAX_SEQUENCE, AnsiStripper, strip_ansi
 
 CASES = [
     # (what it is, output of a program, the text in it)
-    ("plain", b"text\r\nmore\t\x07\x08", b"text\r\nmore\t\x07\x08"),
+    ("plain", b"text\r\nmore\t\x07\x08\x0f\x00\x7f", b"text\r\nmore\t"),
     ("empty", b"", b""),
     ("colour", b"a\x1b[1;31mred\x1b[0mb", b"aredb"),
     ("colon parameters", b"a\x1b[38:2::1:2:3mb", b"ab"),
@@ -42,13 +43,13 @@ CASES = [
     ("esc esc", b"a\x1b\x1b[31mb", b"ab"),
     ("csi cut by csi", b"a\x1b[31\x1b[0mb", b"ab"),
     ("csi cut by esc", b"a\x1b[3\x1b7b", b"ab"),
-    ("title cut by colour", b"a\x1b]0;never ended\x1b[31mred\x07", b"ared\x07"),
+    ("title cut by colour", b"a\x1b]0;never ended\x1b[31mred\x07", b"ared"),
     ("dcs cut by colour", b"a\x1bPnever\x1b[mb", b"ab"),
     ("title cut by title", b"a\x1b]0;t\x1b\x1b\\b", b"ab"),
     ("csi cancelled", b"a\x1b[3\x18b\x1b[3\x1ac", b"abc"),
     ("strings cancelled", b"a\x1b]0;t\x18b\x1bPq\x1ac\x1b_\x18d", b"abcd"),
     ("pairs cancelled", b"a\x1b\x18b\x1b(\x1ac", b"abc"),
-    ("nothing to cancel", b"a\x18b\x1ac", b"a\x18b\x1ac"),
+    ("nothing to cancel", b"a\x18b\x1ac", b"abc"),
     ("lone esc at the end", b"a\x1b", b"a"),
     ("unfinished csi", b"a\x1b[31;4", b"a"),
     ("unfinished osc", b"a\x1b]0;title", b"a"),
@@ -105,7 +106,7 @@ def test_no_escape_is_left_and_no_text_is_made(data: bytes) -> None:
     rest = iter(data)
     assert all(byte in rest for byte in text), "not a subsequence of the input"
     head = data.partition(b"\x1b")[0]
-    assert text.startswith(head)
+    assert text.startswith(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", b"", head))
 
 
 @settings(max_examples=200, deadline=None)

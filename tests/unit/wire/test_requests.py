@@ -22,7 +22,8 @@ LISTS = "command env tags event_types"
 BYTES = "stdin_data data value"
 TEXTS = (
     "working_dir name launch_key condition namespace key ttl to_name body request_id "
-    "input_key expect_screen request_key history reply_token delivery verb audience_node sender_cap summary state"
+    "input_key expect_screen request_key history reply_token delivery verb audience_node "
+    "sender_cap summary state"
 )
 LIMITS = {
     **dict.fromkeys(U16.split(), 2**16 - 1),

@@ -1,0 +1,27 @@
+"""What looking at a session's terminal and typing into it leaves behind; made when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codewire.session.display import Display
+from codewire.session.once import InputKeys
+from codewire.session.typed import Typed
+from codewire.session.viewers import Viewers
+
+
+class Terminal:
+    """The parts; most sessions are never looked at, and pay for none of them."""
+
+    __slots__ = ("display", "viewers", "typed", "input_keys")
+
+    def __init__(
+        self,
+        size: Callable[[], tuple[int, int]],
+        resize: Callable[[int, int], None],
+        keys_path: str,
+    ) -> None:
+        self.display = Display(size)
+        self.viewers = Viewers(resize)
+        self.typed = Typed()
+        self.input_keys = InputKeys(keys_path)
