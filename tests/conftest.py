@@ -12,9 +12,9 @@ RUNTIMES = ("gevent", "threads")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the torture as slow: CI runs it on one Python, the rest of the suite on all."""
+    """Mark torture and measurements as slow: they run alone, and in CI on one Python only."""
     for item in items:
-        if item.path.name.startswith("test_torture_"):
+        if item.path.name.startswith(("test_torture_", "test_promises_readers")):
             item.add_marker(pytest.mark.slow)
 
 

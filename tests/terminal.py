@@ -1,4 +1,4 @@
-"""A terminal for a test: a PTY whose other end is the test, which reads what a screen would show."""
+"""A terminal for a test: a PTY whose other end the test reads as a screen would."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Terminal:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
     def expect_raw(self) -> None:
-        """Wait until the process has taken the terminal: before, the kernel echoes what is typed."""
+        """Wait until the process has taken the terminal; until then the kernel echoes."""
         lflag = 3
         wait_until(lambda: not termios.tcgetattr(self.slave)[lflag] & termios.ECHO)
 

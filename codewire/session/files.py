@@ -1,4 +1,4 @@
-"""The directory of a session: made for a launch, removed when the launch fails (spec/files.md 1)."""
+"""A session's directory: made for a launch, removed when the launch fails (spec/files.md 1)."""
 
 from __future__ import annotations
 
