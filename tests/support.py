@@ -200,8 +200,12 @@ class Home:
     # The end
 
     def processes(self) -> list[int]:
-        """Return every live process that was started with this HOME, sessions included."""
-        return pids_with_environment(f"HOME={self.path}")
+        """Return every live process started with this HOME or data directory, sessions included."""
+        found = {
+            *pids_with_environment(f"HOME={self.path}"),
+            *pids_with_environment(f"CODEWIRE_DIR={self.data_dir}"),
+        }
+        return sorted(found)
 
     def close(self) -> None:
         """End everything and remove the directory.

@@ -191,7 +191,8 @@ def _check_config() -> None:
 
 def _become_node() -> None:
     """Replace this process by the node; never returns."""
-    command = paths.keeper_command(foreground=True)
+    # Started by a client, it has nobody to talk to: it keeps (and rotates) its own log.
+    command = paths.keeper_command(foreground=not os.environ.get("CODEWIRE_AUTOSTART"))
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

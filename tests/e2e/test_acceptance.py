@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import REPOSITORY, Home
+from tests.support import REPOSITORY, Home, wait_until
 
 
 @pytest.fixture
@@ -136,3 +136,16 @@ def test_short_socket_directory_of_an_over_long_home_goes_with_the_node(home: Ho
     assert os.path.dirname(socket) != os.path.join(env["HOME"], ".codewire")
     assert home.cw("stop", env=env).returncode == 0
     assert not os.path.exists(os.path.dirname(socket))
+
+
+def test_a_node_nobody_looks_at_keeps_its_own_log_and_rotates_it(home: Home) -> None:
+    log = os.path.join(home.data_dir, "node.log")
+    os.makedirs(home.data_dir, 0o700)
+    with open(log, "wb") as file:
+        file.truncate(5 << 20)
+    home.cw("launch", "--", "true")
+    home.cw("wait", "1")
+    wait_until(lambda: os.path.exists(f"{log}.1"), 10, "the full log was put aside")
+    with open(log, encoding="utf-8") as file:
+        assert "session 1 launched" in file.read()
+    assert os.stat(log).st_mode & 0o777 == 0o600
