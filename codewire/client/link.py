@@ -74,7 +74,7 @@ class Link:
             "include_history": include_history,
             "history_lines": whole_number("history_lines", history_lines),
             # A node of ours then sends what a terminal needs instead of the whole log.
-            "history": None if replays_all else "terminal",
+            "history": "all" if replays_all else "terminal",
         }
         self._prologue = b""
         self._redial = Redial(client.target)

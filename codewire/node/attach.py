@@ -143,11 +143,12 @@ class Attachment:
         cursor.offset = scan_modes(modes, log, max(log.first, start - MODES_BYTES), start)
         return modes.enter()
 
-    def _read(self, cursor: Cursor) -> Chunk:
-        """Return the next bytes; queries that somebody else has answered are blotted out."""
+    def _read_masked(self, cursor: Cursor) -> Chunk:
+        """Return the next bytes; queries that somebody else has answered are blotted out.
+
+        Only for a terminal of our own kind: other clients get the log byte for byte (wire.md 9.1).
+        """
         left = self._live_from - cursor.offset
-        if left <= 0:
-            return cursor.read(FRAME_BYTES)
         chunk = cursor.read(min(FRAME_BYTES, left))
         stop = find_unfinished(chunk.data) if len(chunk.data) < left else len(chunk.data)
         if stop:
@@ -178,8 +179,9 @@ class Attachment:
 
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
-        if cursor.offset < self._live_from or not self._stream.sends_files:
-            chunk = self._read(cursor)
+        masks = self._is_terminal and cursor.offset < self._live_from
+        if masks or not self._stream.sends_files:
+            chunk = self._read_masked(cursor) if masks else cursor.read(FRAME_BYTES)
             self._tell_gap(chunk.offset, chunk.gap)
             if chunk.data:
                 self._stream.send_data(chunk.data)
