@@ -12,9 +12,10 @@ RUNTIMES = ("gevent", "threads")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark torture and measurements as slow: they run alone, and in CI on one Python only."""
+    """Mark what needs the machine for itself as slow: it runs alone, and in CI on one Python."""
+    alone = ("test_torture_", "test_promises_readers", "test_terminal")
     for item in items:
-        if item.path.name.startswith(("test_torture_", "test_promises_readers")):
+        if item.path.name.startswith(alone):
             item.add_marker(pytest.mark.slow)
 
 

@@ -22,7 +22,9 @@ from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
 
+# One frame: large for many watchers of a flood, small while somebody types, who waits for it.
 FRAME_BYTES = 1 << 18
+TYPING_FRAME_BYTES = 1 << 14
 # Keystrokes are reported as events in sums, not one by one.
 INPUT_EVENT_SECONDS = 1.0
 # What a terminal gets of a session that scrolls, unless it asks for more or less.
@@ -186,7 +188,8 @@ class Attachment:
             if chunk.data:
                 self._stream.send_data(chunk.data)
             return bool(chunk.data)
-        offset, count, gap = cursor.claim(FRAME_BYTES)
+        is_typing = self._node.sessions.is_typing()
+        offset, count, gap = cursor.claim(TYPING_FRAME_BYTES if is_typing else FRAME_BYTES)
         self._tell_gap(offset, gap)
         if count:
             log = cursor.log

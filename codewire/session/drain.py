@@ -116,6 +116,10 @@ class Drain:
         """Somebody is typing: keep turns short for a while."""
         self._typed_at = time.monotonic()
 
+    def is_typing(self) -> bool:
+        """Say whether somebody typed within the last second."""
+        return time.monotonic() - self._typed_at < TYPING_SECONDS
+
     def run(self) -> None:
         """Move bytes for ever."""
         epoll_fd = self._epoll.fileno()
@@ -155,8 +159,7 @@ class Drain:
 
     def _turn(self, fd: int, source: Source) -> bool:
         """Move one turn's bytes; return whether more may be waiting."""
-        typing = time.monotonic() - self._typed_at < TYPING_SECONDS
-        cap = TYPING_CAP if typing else FLOOD_CAP
+        cap = TYPING_CAP if self.is_typing() else FLOOD_CAP
         moved, end = self._move(fd, source, cap) if fd >= 0 else (0, errno.EIO)
         if source.id in self._aftermath:
             self._aftermath[source.id] += moved

@@ -282,6 +282,10 @@ class Lifecycle:
             session.terminal.typed.note(session.grow_count(), data)
             session.input.write(data)
 
+    def is_typing(self) -> bool:
+        """Say whether somebody is typing anywhere: then nothing may take long at a time."""
+        return self._drain.is_typing()
+
     def publish_input(self, session: Session, source: str, count: int) -> None:
         """Report bytes typed through `key_in`."""
         self._publish(session, "session.input", {"source": source, "bytes_count": count})

@@ -134,7 +134,7 @@ def test_never_answered_while_attached_and_again_after_detaching(asker: Asker) -
 
 def test_other_clients_get_the_log_byte_for_byte(asker: Asker) -> None:
     for query, expected in ANSWERS.values():
-        assert asker.ask(b"<", query, b">", want=len(expected)) == expected
+        assert asker.ask(b"\x1b[3;4H<", query, b">", want=len(expected)) == expected
     written = asker.home.log(asker.id)
     with asker.attach() as client:
         assert client.read_output_until(written[-40:]) == written
