@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from codewire.client import Client
+from codewire.wire.frames import DATA
 from tests import printer
 from tests.support import REPOSITORY, Home, wait_until
 
@@ -70,11 +71,26 @@ def check(home: Home, directory: Path, port: int, process: subprocess.Popen[byte
         log = home.log(session)
         assert log == printer.lines(2, 0, int(Path(total).read_text()))
         assert (size, digest.digest()) == (len(log), hashlib.sha256(log).digest())
+        assert attached(client, session) == log
         typed = b"a line of input\n" * 10_000
         assert client.send_input(client.launch(["cat"]), typed) == len(typed)
     finally:
         process.terminate()
         process.wait(20)
+
+
+def attached(client: Client, session: int) -> bytes:
+    """Return what an attachment that resumes at the beginning is sent, up to the session's end."""
+    stream = client.connect()
+    try:
+        stream.set_timeout(30)
+        stream.send_control({"type": "Attach", "id": session, "from_offset": 0})
+        output = b""
+        while (frame := stream.receive()) is not None:
+            output += frame[1] if frame[0] == DATA else b""
+        return output
+    finally:
+        stream.close()
 
 
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
