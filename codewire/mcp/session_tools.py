@@ -1,4 +1,7 @@
-"""Tools for sessions: launch, look, type, wait, end (spec/mcp.md 3)."""
+"""Tools for sessions: launch, look, type, wait, end (spec/mcp.md 3).
+
+Long because what a model is told of a tool stands beside what the tool does.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
+import websockets.sync.client as websockets_client
+import websockets.sync.server as websockets_server
+from websockets import exceptions
 
 from codewire.client import Client
 from codewire.errors import NodeRefused, NodeUnreachable, ProtocolError, RequestError
@@ -22,11 +26,6 @@ from tests import printer
 from tests.follower import Probe
 from tests.support import Home, wait_until
 from tests.terminal import Terminal
-
-websocket = pytest.importorskip("websocket")
-websockets_client = pytest.importorskip("websockets.sync.client")
-exceptions = pytest.importorskip("websockets.exceptions")
-websockets_server = pytest.importorskip("websockets.sync.server")
 
 
 class RemoteHome(Home):
