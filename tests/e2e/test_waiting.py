@@ -141,6 +141,9 @@ def test_input_is_refused_where_it_would_do_harm(home: Home) -> None:
     assert client.send_input(1, long_line[1:] + b"\n") == 4096
     with pytest.raises(RequestError, match="is busy"):
         client.send_input(1, b"a\n", if_idle_seconds=60)
+    # The terminal's echo of the line, and what cat makes of it.
+    wait_until(lambda: home.log(1).count(b"x") == 2 * 4095, 10, "all of it was printed")
+    wait_until(lambda: home.log(1).endswith(b"x\r\n"), 10, "the line has ended")
     seen = client.screen(1)["screen_hash"]
     assert seen == client.status(1, screen_hash=True)["info"]["screen_hash"]
     client.send_input(1, b"b\n", expect_screen=seen)
