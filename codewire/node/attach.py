@@ -25,6 +25,8 @@ from codewire.wire.requests import parse_request
 # One frame: large for many watchers of a flood, small while somebody types, who waits for it.
 FRAME_BYTES = 1 << 18
 TYPING_FRAME_BYTES = 1 << 14
+# Below this, reading and sending costs less than sendfile's two system calls.
+FILE_BYTES = 1 << 15
 # Keystrokes are reported as events in sums, not one by one.
 INPUT_EVENT_SECONDS = 1.0
 # What a terminal gets of a session that scrolls, unless it asks for more or less.
@@ -182,14 +184,15 @@ class Attachment:
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
         masks = self._is_terminal and cursor.offset < self._live_from
-        if masks or not self._stream.sends_files:
-            chunk = self._read_masked(cursor) if masks else cursor.read(FRAME_BYTES)
+        limit = TYPING_FRAME_BYTES if self._node.sessions.is_typing() else FRAME_BYTES
+        size = min(limit, cursor.log.end - cursor.offset)
+        if masks or size < FILE_BYTES or not self._stream.sends_files:
+            chunk = self._read_masked(cursor) if masks else cursor.read(limit)
             self._tell_gap(chunk.offset, chunk.gap)
             if chunk.data:
                 self._stream.send_data(chunk.data)
             return bool(chunk.data)
-        is_typing = self._node.sessions.is_typing()
-        offset, count, gap = cursor.claim(TYPING_FRAME_BYTES if is_typing else FRAME_BYTES)
+        offset, count, gap = cursor.claim(limit)
         self._tell_gap(offset, gap)
         if count:
             log = cursor.log
