@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import Home
+from tests.support import Home, running_home
 
 RUNTIMES = ("gevent", "threads")
 
@@ -37,9 +37,5 @@ def home() -> Iterator[Home]:
 @pytest.fixture
 def node(runtime: str) -> Iterator[Home]:
     """A fresh HOME with a running node, once on each runtime."""
-    home = Home(runtime)
-    try:
-        home.start_node()
+    with running_home(runtime) as home:
         yield home
-    finally:
-        home.close()

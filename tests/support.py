@@ -6,12 +6,14 @@ every process started in it, and their end. Nothing is ever ended by name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,7 @@ from tests.rawwire import RawConnection
 if TYPE_CHECKING:
     from codewire.client import Client
 
-__all__ = ["REPOSITORY", "Home", "RawConnection", "is_alive", "wait_until"]
+__all__ = ["REPOSITORY", "Home", "RawConnection", "is_alive", "running_home", "wait_until"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CW = [sys.executable, str(REPOSITORY / "cw.py")]
@@ -264,6 +266,17 @@ class Home:
             end_processes(pids)
             _wait_gone(pids, 5)
         return words
+
+
+@contextlib.contextmanager
+def running_home(runtime: str | None = None) -> Iterator[Home]:
+    """Give a fresh HOME with a running node; everything in it is ended afterwards."""
+    home = Home(runtime)
+    try:
+        home.start_node()
+        yield home
+    finally:
+        home.close()
 
 
 def _clean_environment(home: str, runtime: str | None) -> dict[str, str]:

@@ -153,10 +153,6 @@ class Session:
             self._last_size = found[0]
         return self._last_size
 
-    def name_or_id(self) -> str:
-        """Return how people call it."""
-        return self.record.name or str(self.id)
-
     def duration_ms(self) -> int:
         """Return how long it has lived, in milliseconds."""
         end = self.record.completed_ns or time.time_ns()

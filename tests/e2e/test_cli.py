@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from codewire import __version__
-from tests.support import CW, Home, is_alive, wait_until
+from tests.support import CW, Home, is_alive, running_home, wait_until
 
 LIST_HINT = "\n\nUse 'cw list' to see active sessions\n"
 STATUS_HINT = "\n\nUse 'cw status <id>' to check session status\n"
@@ -25,12 +25,8 @@ STATUS_HINT = "\n\nUse 'cw status <id>' to check session status\n"
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Home]:
     """A node for tests that only look at sessions of their own."""
-    home = Home()
-    try:
-        home.start_node()
+    with running_home() as home:
         yield home
-    finally:
-        home.close()
 
 
 def launch(home: Home, *argv: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from codewire.errors import RequestError
-from tests.support import Home, wait_until
+from tests.support import Home, running_home, wait_until
 
 
 def test_set_get_list_delete(node: Home) -> None:
@@ -78,12 +78,8 @@ def test_refused(kv_home: Home, fields: dict[str, Any], text: str) -> None:
 
 @pytest.fixture(scope="module")
 def kv_home() -> Any:
-    home = Home()
-    try:
-        home.start_node()
+    with running_home() as home:
         yield home
-    finally:
-        home.close()
 
 
 def test_a_store_that_is_full_says_so(kv_home: Home) -> None:

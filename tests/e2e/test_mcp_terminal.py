@@ -8,17 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.test_mcp import Agent, drive
-from tests.support import Home
+from tests.support import Home, running_home
 
 
 @pytest.fixture
 def home() -> Iterator[Home]:
-    home = Home()
-    try:
-        home.start_node()
+    with running_home() as home:
         yield home
-    finally:
-        home.close()
 
 
 def test_a_screen_is_read_and_typed_into(home: Home) -> None:
