@@ -165,8 +165,12 @@ class Caller:
                 return
             failure = self._failure()
             if failure:
-                self._refuse(failure)
-                return
+                # Left before it is told: from now on the request shows that nobody waits.
+                self._node.mailbox.leave(request, peer.waker)
+                if request.answer is None:
+                    self._refuse(failure)
+                    return
+                continue
             peer.wait(max(0.0, (request.deadline_ns - time.time_ns()) / SECOND))
 
     def _failure(self) -> str:
