@@ -12,10 +12,11 @@ RUNTIMES = ("gevent", "threads")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the machine for itself as slow: it runs alone, and in CI on one Python."""
+    """Mark what needs the machine for itself: it runs alone, and as slow."""
     alone = ("test_torture_", "test_promises_readers", "test_terminal")
     for item in items:
         if item.path.name.startswith(alone):
+            item.add_marker(pytest.mark.alone)
             item.add_marker(pytest.mark.slow)
 
 

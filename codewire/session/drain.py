@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 TYPING_CAP = 4096
 FLOOD_CAP = 1 << 17
 TYPING_SECONDS = 1.0
+# After a key is typed, floods rest until its echo is there, but no longer than this.
+ECHO_SECONDS = 0.0005
 
 # The kernel holds at most 640 KiB of a dead child's output (TTYB_DEFAULT_MEM_LIMIT): once this
 # much has come since its exit, the rest is a grandchild's.
@@ -77,6 +79,11 @@ class Drain:
         self._ready: dict[int, Source] = {}
         self._aftermath: dict[int, int] = {}
         self._typed_at = -TYPING_SECONDS
+        # Whose echo the floods (those that had more to say after their turn) wait for, and till
+        # when: 0 for none. Set anew only when they had a turn in between.
+        self._typed_into: Source | None = None
+        self._echo_by = 0.0
+        self._floods: frozenset[int] = frozenset()
         self._splice = splice_works()
         self._lock = threading.Lock()
 
@@ -112,9 +119,12 @@ class Drain:
             if self._sources.get(source.master) is source:
                 self._epoll.modify(source.master, BOTH_EVENTS if wanted else READ_EVENTS)
 
-    def typed(self) -> None:
-        """Somebody is typing: keep turns short for a while."""
+    def typed(self, source: Source) -> None:
+        """Somebody types into this one: keep turns short for a while, and look for the echo."""
         self._typed_at = time.monotonic()
+        if not self._echo_by:
+            self._typed_into = source
+            self._echo_by = self._typed_at + ECHO_SECONDS
 
     def is_typing(self) -> bool:
         """Say whether somebody typed within the last second."""
@@ -128,11 +138,28 @@ class Drain:
                 wait_readable(epoll_fd)
             for fd, events in self._epoll.poll(0):
                 self._collect(fd, events)
-            for fd, source in list(self._ready.items()):
-                if not self._turn_safely(fd, source):
-                    self._ready.pop(fd, None)
-            if self._ready:
+            rest = self._round()
+            if rest > 0:
+                wait_readable(epoll_fd, rest)
+            elif self._ready:
                 give_way()
+
+    def _round(self) -> float:
+        """Give every ready one a turn, but no flood that rests; return how long they rest yet."""
+        rest = self._echo_by - time.monotonic()
+        if rest <= 0:
+            self._echo_by = 0.0
+        for fd, source in list(self._ready.items()):
+            is_awaited = source is self._typed_into
+            if rest > 0 and fd in self._floods and not is_awaited:
+                continue
+            if not self._turn_safely(fd, source):
+                self._ready.pop(fd, None)
+            if rest > 0 and is_awaited:
+                # Long past: the floods go on, and only then may they be made to rest again.
+                self._echo_by = -1.0
+        self._floods = frozenset(self._ready)
+        return min(rest, self._echo_by - time.monotonic()) if self._floods else 0.0
 
     def _collect(self, fd: int, events: int) -> None:
         if fd == self._nudge_fd:

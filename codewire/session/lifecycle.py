@@ -269,7 +269,7 @@ class Lifecycle:
         """
         if session.input is None or not session.is_running():
             raise InputClosed(0)
-        self._drain.typed()
+        self._drain.typed(session)
         session.terminal.typed.note(session.grow_count(), data)
         count = session.input.write(data, is_cancelled, before)
         self._publish(session, "session.input", {"source": source, "bytes_count": count})
@@ -278,7 +278,7 @@ class Lifecycle:
     def key_in(self, session: Session, data: bytes) -> None:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
         if session.input is not None:
-            self._drain.typed()
+            self._drain.typed(session)
             session.terminal.typed.note(session.grow_count(), data)
             session.input.write(data)
 

@@ -64,7 +64,7 @@ def shell(request: pytest.FixtureRequest, node: Home) -> int:
 
 
 def drop_line(home: Home, session: int) -> None:
-    """Press Ctrl-C until the shell shows a fresh prompt: while it draws a paste it keeps the line."""
+    """Press Ctrl-C until there is a new prompt: a shell that draws a paste keeps its line."""
 
     prompts = home.log(session).count(b"prompt> ")
     for _ in range(20):

@@ -270,3 +270,56 @@ def test_a_failing_session_harms_no_other(drain: Drain, make: Make) -> None:
         bad.print(b"x\n")
         good.print(b"y\n")
     wait_until(lambda: good.output() == b"y\r\n" * 5, 10, "the good one is logged")
+
+
+@contextlib.contextmanager
+def flooding(terminal: Terminal) -> Iterator[None]:
+    """Have the terminal print without end."""
+    stop, stopped = threading.Event(), threading.Event()
+
+    def flood() -> None:
+        while not stop.is_set():
+            terminal.print(text(1, 1000))
+        stopped.set()
+
+    spawn(flood)
+    try:
+        wait_until(lambda: terminal.log.end > 1 << 20, 10, "the flood runs")
+        yield
+    finally:
+        stop.set()
+        assert stopped.wait(10)
+
+
+def grows(terminal: Terminal, seconds: float) -> bool:
+    before = terminal.log.end
+    time.sleep(seconds)
+    return terminal.log.end > before
+
+
+def test_a_flood_rests_until_an_echo_is_there(
+    drain: Drain, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "ECHO_SECONDS", 5.0)
+    loud, typed_into = make(), make()
+    drain.add(loud)
+    drain.add(typed_into)
+    with flooding(loud):
+        drain.typed(typed_into)
+        wait_until(lambda: not grows(loud, 0.05), 2, "the flood rests")
+        assert not grows(loud, 0.3)
+        typed_into.print(b"echo")
+        wait_until(lambda: typed_into.log.end == 4, 2, "the echo is there")
+        wait_until(lambda: grows(loud, 0.05), 2, "the flood goes on")
+
+
+def test_keys_without_an_echo_do_not_stop_a_flood(drain: Drain, make: Make) -> None:
+    loud, silent = make(), make()
+    drain.add(loud)
+    drain.add(silent)
+    with flooding(loud):
+        start, deadline = loud.log.end, time.monotonic() + 10
+        while loud.log.end < start + (1 << 20):
+            assert time.monotonic() < deadline, "the flood starves"
+            drain.typed(silent)
+            time.sleep(0.0001)

@@ -66,18 +66,21 @@ def joined_text(tokens: list[Token]) -> list[Token]:
     return out
 
 
+@pytest.mark.slow
 @CASES
 @given(OUTPUT)
 def test_nothing_is_lost_or_changed(data: bytes) -> None:
     assert b"".join(raw for _, raw in parse(data, [])) == data
 
 
+@pytest.mark.slow
 @CASES
 @given(OUTPUT)
 def test_one_byte_at_a_time_gives_the_same_tokens(data: bytes) -> None:
     assert joined_text(parse(data, list(range(1, len(data))))) == joined_text(parse(data, []))
 
 
+@pytest.mark.slow
 @CASES
 @given(OUTPUT, st.integers(0, 60))
 def test_modes_come_out_the_same_and_can_be_entered_and_left(data: bytes, cut: int) -> None:
@@ -93,6 +96,7 @@ def test_modes_come_out_the_same_and_can_be_entered_and_left(data: bytes, cut: i
     assert copy.enter() == Modes().enter()
 
 
+@pytest.mark.slow
 @CASES
 @given(OUTPUT, st.integers(0, 60))
 def test_a_screen_takes_anything_and_keeps_its_shape(data: bytes, cut: int) -> None:
@@ -109,6 +113,7 @@ def test_a_screen_takes_anything_and_keeps_its_shape(data: bytes, cut: int) -> N
     assert [len(row.chars) for row in whole.grid.rows] == [20] * 3
 
 
+@pytest.mark.slow
 @CASES
 @given(OUTPUT)
 def test_masking_queries_keeps_length_and_everything_else(data: bytes) -> None:
