@@ -16,7 +16,7 @@ from codewire.session.log import Chunk, Cursor
 from codewire.session.session import Session
 from codewire.session.viewers import Viewer
 from codewire.term.modes import Modes
-from codewire.term.queries import find_unfinished, mask_queries
+from codewire.term.queries import Replay, find_unfinished, mask_queries
 from codewire.term.screen import Screen
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
@@ -72,6 +72,7 @@ class Attachment:
         # From here on its terminal answers queries; those before are not shown to it.
         self._live_from = 0
         self._wants_redraw = False
+        self._replay = mask_queries
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
@@ -129,12 +130,16 @@ class Attachment:
         """As `_begin` for a client that is a terminal: it gets modes, and a screen or lines."""
         session, log = self._session, cursor.log
 
-        def view(screen: Screen, reached: int) -> tuple[int, bool, bytes]:
-            is_alternate = screen.modes.is_alternate
-            shown = screen.paint() if is_alternate else screen.modes.enter()
-            return reached - screen.pending, is_alternate, shown
+        def view(screen: Screen, reached: int) -> tuple[int, bool, bool, bytes]:
+            is_alternate, has_region = screen.modes.is_alternate, screen.has_region
+            shown = (
+                screen.paint(with_region=False)
+                if is_alternate
+                else (screen.modes.enter(region=has_region))
+            )
+            return reached - screen.pending, is_alternate, has_region, shown
 
-        offset, is_alternate, shown = session.terminal.display.look(
+        offset, is_alternate, has_region, shown = session.terminal.display.look(
             log, view, self._live_from or log.end
         )
         cursor.offset = self._live_from = offset
@@ -145,7 +150,9 @@ class Attachment:
         start = log.line_start(HISTORY_LINES if lines is None else lines, cursor.offset)
         modes = Modes()
         cursor.offset = scan_modes(modes, log, max(log.first, start - MODES_BYTES), start)
-        return modes.enter()
+        self._replay = Replay(modes.is_alternate).feed
+        # One that was set for another size is in force no more: the screen knows.
+        return modes.enter(region=has_region)
 
     def _read_masked(self, cursor: Cursor) -> Chunk:
         """Return the next bytes; queries that somebody else has answered are blotted out.
@@ -157,7 +164,7 @@ class Attachment:
         stop = find_unfinished(chunk.data) if len(chunk.data) < left else len(chunk.data)
         if stop:
             cursor.offset = chunk.offset + stop
-            return chunk._replace(data=mask_queries(chunk.data[:stop]))
+            return chunk._replace(data=self._replay(chunk.data[:stop]))
         return chunk
 
     def _pump(self, cursor: Cursor) -> None:

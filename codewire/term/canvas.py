@@ -163,6 +163,11 @@ class Canvas:
         top, bottom = max(0, top - 1), min(bottom or self.rows, self.rows) - 1
         return (top, bottom) if top < bottom else (0, self.rows - 1)
 
+    @property
+    def has_region(self) -> bool:
+        """Say whether a part of the screen is kept out of scrolling."""
+        return self.region() != (0, self.rows - 1)
+
     def _blank(self) -> Style:
         """Return the style of cells that are erased: they keep the background."""
         background = self.modes.style.background
@@ -244,14 +249,17 @@ class Canvas:
 
     # Showing it elsewhere
 
-    def paint(self) -> bytes:
-        """Return what shows this screen, modes and cursor included, on a terminal just reset."""
+    def paint(self, *, with_region: bool = True) -> bytes:
+        """Return what shows this screen, modes and cursor included, on a terminal just reset.
+
+        Without its scroll region for a terminal whose program is told of a new size right away.
+        """
         out = []
         if self.modes.is_alternate:
             x, y, _ = self._places.get(False, (0, 0, False))
             out += [_painted(self._main), b"\x1b[%d;%dH\x1b[?1049h" % (y + 1, x + 1)]
-        out += [_painted(self.grid), self.modes.enter(alternate=False)]
-        top = self.region()[0] if self._is_origin else 0
+        out += [_painted(self.grid), self.modes.enter(alternate=False, region=with_region)]
+        top = self.region()[0] if with_region and self._is_origin else 0
         out.append(b"\x1b[%d;%dH" % (self.y - top + 1, self.x + 1))
         return b"".join(out)
 

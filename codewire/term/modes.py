@@ -230,12 +230,12 @@ class Modes:
         self.charsets = list(charsets)
         (self.on.add if origin else self.on.discard)(ORIGIN)
 
-    def enter(self, *, alternate: bool = True) -> bytes:
+    def enter(self, *, alternate: bool = True, region: bool = True) -> bytes:
         """Return what brings a terminal from its defaults to these modes; the cursor moves."""
         out = [b"\x1b]2;%b\x07" % self.title.encode("utf-8", "replace")] if self.title else []
         if alternate and self.is_alternate:
             out.append(b"\x1b[?1049h")
-        if any(self.region):
+        if region and any(self.region):
             bottom = b"%d" % self.region[1] if self.region[1] else b""
             out.append(b"\x1b[%d;%br" % (self.region[0] or 1, bottom))
         for number in PRIVATE:

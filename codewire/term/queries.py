@@ -38,6 +38,8 @@ MAX_QUERY = 1024
 UNFINISHED = re.compile(
     rb"\x1b(?:\[[0-9;?>=$]{0,24}|\](?:[0-9][^\x07\x1b]*\x1b?)?|P[+$]?[^\x1b]*\x1b?|_[^\x1b]*\x1b?)?\Z"
 )
+# What says which screen is in use, and a scroll region on it.
+REGION = re.compile(rb"\x1b\[(?:\?(?:47|1047|1049)([hl])|[0-9]{1,5}(?:;[0-9]{0,5})?r)")
 
 # As upstream says (spec/wire.md 17.5): a VT102, which promises nothing.
 DEVICE = b"\x1b[?6c"
@@ -90,6 +92,30 @@ def mask_queries(data: bytes) -> bytes:
     if b"\x1b" not in data:
         return data
     return QUERY.sub(lambda found: b"\0" * len(found[0]), data)
+
+
+class Replay:
+    """Makes old output fit to be shown again, byte for byte as long as it was.
+
+    It asks nothing any more. And a full-screen program that is gone sets no scroll region: it was
+    for the size of that time, and terminals forget it when they are resized.
+    """
+
+    def __init__(self, is_alternate: bool) -> None:
+        """`is_alternate` says on which screen the output begins."""
+        self._is_alternate = is_alternate
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the next bytes, which end between two queries (`find_unfinished`)."""
+        return REGION.sub(self._replace, mask_queries(data))
+
+    def _replace(self, found: re.Match[bytes]) -> bytes:
+        if found[1]:
+            self._is_alternate = found[1] == b"h"
+        elif self._is_alternate:
+            # Setting a region also sends the cursor home; this only does that.
+            return b"\x1b[" + b"0" * (len(found[0]) - 3) + b"H"
+        return found[0]
 
 
 def answer(query: bytes, state: State) -> bytes:

@@ -95,6 +95,15 @@ def test_a_painted_screen_looks_the_same(data: bytes) -> None:
     assert copy.lines() == screen.lines()
 
 
+def test_a_screen_is_painted_without_a_region_that_a_new_size_ends() -> None:
+    screen, larger = Screen(6, 20), Screen(9, 20)
+    screen.feed(b"\x1b[?1049h\x1b[1;6r\x1b[?6hone\r\ntwo")
+    larger.feed(screen.paint(with_region=False))
+    assert not larger.has_region
+    assert larger.lines()[:2] == ["one", "two"]
+    assert (larger.y, larger.x) == (1, 3)
+
+
 def test_ansi_lines() -> None:
     screen = Screen(1, 10)
     screen.feed(b"a\x1b[31mb\x1b[0m c")

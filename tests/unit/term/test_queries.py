@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewire.term.modes import Modes
-from codewire.term.queries import QUERY, State, answer, find_unfinished, mask_queries
+from codewire.term.queries import QUERY, Replay, State, answer, find_unfinished, mask_queries
 
 ANSWERS = [
     (b"\x1b[c", b"\x1b[?6c"),
@@ -78,6 +78,16 @@ def test_a_replay_holds_no_query(query: bytes) -> None:
 @pytest.mark.parametrize("data", NO_QUERIES)
 def test_what_is_no_query_stays(data: bytes) -> None:
     assert mask_queries(data) == data
+
+
+def test_a_replay_sets_no_region_of_a_full_screen_program() -> None:
+    replay = Replay(False)
+    assert replay.feed(b"\x1b[0;23rapt\x1b[6n\x1b[?1049h\x1b[1;24rvim") == (
+        b"\x1b[0;23rapt\0\0\0\0\x1b[?1049h\x1b[0000Hvim"
+    )
+    assert replay.feed(b"\x1b[2;9r\x1b[r\x1b[?1049l\x1b[3;9r") == (
+        b"\x1b[000H\x1b[r\x1b[?1049l\x1b[3;9r"
+    )
 
 
 def test_looking_is_left_until_an_answer_needs_it() -> None:
