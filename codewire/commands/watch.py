@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.commands import output
 from codewire.commands.logs import note_gap
 from codewire.errors import CodewireError, UsageError
+from codewire.term.strip import AnsiStripper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,6 +203,8 @@ class _Printer:
             + " " * max(1, width - len(label) + 1)
             for i, label in enumerate(labels)
         ]
+        # A terminal is shared: no session may clear it, switch it, ask it, or paint over a label.
+        self._strippers = [AnsiStripper() for _ in labels] if output.is_terminal() else []
         self._pending = [""] * len(labels)
         self._status = 0
 
@@ -227,7 +230,15 @@ class _Printer:
         return self._status
 
     def _add(self, number: int, text: str) -> None:
+        if self._strippers:
+            text = (
+                self._strippers[number]
+                .feed(text.encode("utf-8", "replace"))
+                .decode("utf-8", "replace")
+            )
         *lines, rest = (self._pending[number] + text).split("\n")
+        if self._strippers:
+            lines = [_last_state(line) for line in lines]
         prefix = self._prefixes[number]
         output.write("".join(f"{prefix}{line}\n" for line in lines), flush=True)
         self._pending[number] = rest
@@ -246,3 +257,8 @@ class _Printer:
         self._flush(number)
         output.note(f"[{self._labels[number]}] error: {error}")
         self._status = error.exit_code
+
+
+def _last_state(line: str) -> str:
+    """Return what a line shows that carriage returns have begun again: a progress bar's end."""
+    return line.rstrip("\r").rpartition("\r")[2]

@@ -128,6 +128,30 @@ def test_it_looks_as_if_it_ran_here(stage: Stage, name: str) -> None:
         other.expect_same(directly)
 
 
+def test_a_larger_terminal_is_used_to_its_last_row(stage: Stage) -> None:
+    # vim keeps its 24 rows as a scroll region that a real terminal forgets when it is resized.
+    if shutil.which("vim") is None:
+        pytest.skip("vim is not installed")
+    command = ["vim", "-n", "-u", "NONE", stage.path("text")]
+    stage.launch(*command)
+    stage.home.cw("wait", "1", "--for", "line 23")
+    stage.launch("bash", "-c", f"vim -n -u NONE -c q {stage.path('text')}; exec cat")
+    stage.home.cw("wait", "2", "--idle", "1")
+    attached = stage.tmux.cw("attach", "1", "--no-bar", rows=36)
+    direct = stage.tmux.run(*command, rows=36)
+    for window in (attached, direct):
+        window.expect("line 35")
+        # The message of vim's start is gone once the size has changed: ask for it again.
+        window.type("G:f\r")
+    attached.expect_same(direct)
+    for session in ("1", "2"):
+        window = stage.tmux.cw("attach", session, "--no-bar", rows=36)
+        window.settled()
+        assert window.facts("scroll_region_upper", "scroll_region_lower") == direct.facts(
+            "scroll_region_upper", "scroll_region_lower"
+        )
+
+
 BAR = """
 for i in $(seq 1 40); do
     printf "\\rprogress %3d%% [%-40s]" $((i * 5 / 2)) "$(seq -s= $i | tr -d 0-9)"
@@ -273,6 +297,19 @@ def test_the_size_is_that_of_who_acted_last(stage: Stage) -> None:
     small.type("\x02d")
     wait_until(lambda: not stage.home.session(1)["attached"], 10, "both have left")
     size("20 60")
+
+
+def test_watching_several_keeps_the_terminal_in_order(stage: Stage) -> None:
+    screen = "printf '\\033[?1049h\\033[2J\\033[c\\033[?25hone\\n10%%\\r20%%\\n'; exec cat"
+    stage.launch("sh", "-c", screen)
+    stage.launch("sh", "-c", "echo two; exec cat")
+    for session in (1, 2):
+        wait_until(lambda n=session: b"\n" in stage.home.log(n), 10, "it has printed")
+    watcher = stage.tmux.cw("watch", "1", "2")
+    for line in ("[1] one", "[1] 20%", "[2] two"):
+        watcher.expect(line)
+    assert watcher.facts("alternate_on") == "alternate_on=0"
+    assert "10%" not in watcher.show() and "^[" not in watcher.show()
 
 
 def test_the_bar_names_what_there_is_to_know(stage: Stage) -> None:
