@@ -61,7 +61,9 @@ def _check(session: Session, request: Message, data: bytes) -> None:
     expected = request.get("expect_screen")
     if expected and current_hash(session) != expected:
         raise RequestError(f"the screen of session {session.id} has changed; nothing was typed")
-    is_long = len(data) > LINE_BYTES and LONG_LINE.search(data) is not None
+    # What was typed before belongs to the same line; Enter alone may always end that.
+    line = b" " * min(session.terminal.typed.unfinished, LINE_BYTES) + data
+    is_long = len(line) > LINE_BYTES and LONG_LINE.search(line) is not None
     if is_long and not request.get("paste") and session.input.is_canonical():
         raise RequestError(
             f"session {session.id} reads whole lines, and its terminal keeps only "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 MAX_LINES = 64
 MAX_LINE_BYTES = 4096
+# Keys that end, drop or shorten the line at a terminal: what came before them counts no more.
+EDITS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Typed:
@@ -17,6 +20,7 @@ class Typed:
         self._numbers = 0
         self._start = 0
         self._open = b""
+        self._length = 0
 
     def note(self, offset: int, data: bytes) -> None:
         """Take what is about to be typed while the log ends at `offset`."""
@@ -25,7 +29,10 @@ class Typed:
                 if not self._open:
                     self._start = offset
                 self._open = (self._open + piece)[:MAX_LINE_BYTES]
+                *edited, rest = EDITS.split(piece)
+                self._length = len(rest) + (0 if edited else self._length)
                 if piece.endswith(b"\n"):
+                    self._length = 0
                     self._add(self._open.strip())
                     self._open = b""
 
@@ -34,6 +41,11 @@ class Typed:
             self._numbers += 1
             self._lines.append((self._numbers, self._start, line))
             del self._lines[:-MAX_LINES]
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of a line are typed whose end is not; 0 too where it was edited."""
+        return self._length
 
     def since(self, number: int) -> list[tuple[int, int, bytes]]:
         """Return (number, offset, line) of those after a number; one not yet ended comes last.

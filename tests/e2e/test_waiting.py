@@ -155,6 +155,22 @@ def test_input_is_refused_where_it_would_do_harm(home: Home) -> None:
         client.send_input(1, b"d\n")
 
 
+def test_a_line_typed_in_parts_is_not_cut_either(home: Home) -> None:
+    home.launch("bash", "-c", "echo up; exec cat")
+    home.cw("wait", "1", "--for", "up")
+    client = home.client()
+    client.send_input(1, b"x" * 4000)
+    with pytest.raises(RequestError, match="reads whole lines"):
+        client.send_input(1, b"y" * 96)
+    client.send_input(1, b"y" * 95)
+    # Enter ends it, as does the key that drops a line.
+    client.send_input(1, b"\n")
+    client.send_input(1, b"z" * 4000)
+    client.send_input(1, b"\x15")
+    assert client.send_input(1, b"z" * 4095 + b"\n") == 4096
+    wait_until(lambda: home.log(1).count(b"y") == 2 * 95, 10, "no byte was lost")
+
+
 def test_a_screen_as_text(home: Home) -> None:
     home.launch(
         "bash", "-c", r"printf 'main\033[?1049h\033[2J\033[3;5H\033[31mred\033[0m 日本'; exec cat"
