@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from codewire.commands import output
 from codewire.commands.logs import note_gap
 from codewire.errors import CodewireError, UsageError
+from codewire.term.modes import Modes
+from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
 
 if TYPE_CHECKING:
@@ -102,13 +104,37 @@ def _converter(args: dict[str, Any]) -> JsonLines | None:
 def _watch_one(
     client: Client, session_id: int, options: dict[str, Any], convert: JsonLines | None
 ) -> int:
-    for chunk in client.watch(session_id, **options):
-        note_gap(chunk.gap)
-        text = chunk.text if convert is None else convert.feed(chunk.text, _now())
-        output.write(text, flush=True)
-    if convert is not None:
-        output.write(convert.finish(_now()))
+    onlooker = _Onlooker() if convert is None and output.is_terminal() else None
+    try:
+        for chunk in client.watch(session_id, **options):
+            note_gap(chunk.gap)
+            text = chunk.text if convert is None else convert.feed(chunk.text, _now())
+            output.write(onlooker.feed(text) if onlooker else text, flush=True)
+        if convert is not None:
+            output.write(convert.finish(_now()))
+    finally:
+        if onlooker:
+            output.write(onlooker.leave(), flush=True)
     return 0
+
+
+class _Onlooker:
+    """Keeps a terminal that only looks on from answering queries, and leaves it as it was."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._modes = Modes()
+
+    def feed(self, text: str) -> str:
+        data = self._held + text.encode("utf-8", "replace")
+        stop = find_unfinished(data)
+        data, self._held = mask_queries(data[:stop]), data[stop:]
+        self._modes.note(data)
+        return data.decode("utf-8", "replace")
+
+    def leave(self) -> str:
+        """Return what undoes everything that was switched."""
+        return self._modes.leave().decode()
 
 
 def _now() -> str:

@@ -312,6 +312,20 @@ def test_watching_several_keeps_the_terminal_in_order(stage: Stage) -> None:
     assert "10%" not in watcher.show() and "^[" not in watcher.show()
 
 
+def test_watching_one_leaves_the_terminal_as_it_was(stage: Stage) -> None:
+    stage.launch("sh", "-c", r"printf '\033[c\033[6n\033[?1049h\033[?25h\033[?1hDIRTY'; exec cat")
+    wait_until(lambda: b"DIRTY" in stage.home.log(1), 10, "the program runs")
+    shell = stage.tmux.shell()
+    shell.settled()
+    before = shell.facts(*FACTS)
+    shell.type(f"{' '.join(CW)} watch 1 --timeout 2\r")
+    shell.expect("DIRTY")
+    assert shell.facts("alternate_on") == "alternate_on=1"
+    shell.expect("watch timeout reached")
+    assert shell.facts(*FACTS) == before
+    assert not re.search(r"\d[cR]", shell.settled())
+
+
 def test_the_bar_names_what_there_is_to_know(stage: Stage) -> None:
     assert stage.home.cw("launch", "planner", "--", "cat").returncode == 0
     first = stage.tmux.cw("attach", "planner", "--detach-key", "ctrl-a")
