@@ -72,12 +72,17 @@ class Keeper:
         lock = lock_file(self._paths.lock)
         if lock is None:
             raise NodeRunning(read_pid(self._paths.pid))
-        listener, self._socket_path = listen_unix(self._paths)
+        # Before the socket is there to promise a node: it fails when the disk is full.
+        write_pid(self._paths.pid)
+        try:
+            listener, self._socket_path = listen_unix(self._paths)
+        except (CodewireError, OSError):
+            os.unlink(self._paths.pid)
+            raise
         read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         note = os.memfd_create("codewire-drain", os.MFD_CLOEXEC)
         os.ftruncate(note, 16)
         self._shared = [listener.detach(), lock, read_end, write_end, note]
-        write_pid(self._paths.pid)
 
     def run(self) -> int:
         """Serve until stopped; return the exit status."""

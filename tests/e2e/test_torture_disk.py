@@ -40,6 +40,18 @@ def ballast(home: Home) -> Path:
     return Path(home.data_dir, "ballast")
 
 
+def fill(home: Home) -> Path:
+    """Leave no free page on the disk; return the file that took them."""
+    file = ballast(home)
+    with open(file, "wb", buffering=0) as filler:
+        try:
+            while filler.write(b"b" * 4096):
+                pass
+        except OSError:
+            pass
+    return file
+
+
 def ask(home: Home, number: int, count: int) -> None:
     """Have a printer session print that many lines more."""
     data = f"{count}\n".encode()
@@ -335,13 +347,7 @@ def test_only_the_last_finished_sessions_are_kept(home: Home, runtime: str) -> N
 def test_a_launch_on_a_full_disk_is_all_or_nothing(small_disk: Home) -> None:
     """Whatever the answer, the list, the directories and the processes agree with it."""
     home = small_disk
-    file = ballast(home)
-    with open(file, "wb", buffering=0) as filler:
-        try:
-            while filler.write(b"b" * 4096):
-                pass
-        except OSError:
-            pass
+    file = fill(home)
     assert shutil.disk_usage(home.data_dir).free < 4096
     answer = home.request({"type": "Launch", "command": ["cat"], "working_dir": "/", "name": "n"})
     listed = home.request({"type": "ListSessions"})["sessions"]
@@ -356,3 +362,15 @@ def test_a_launch_on_a_full_disk_is_all_or_nothing(small_disk: Home) -> None:
     assert home.log(number) == b"hello\r\n"
     path = Path(home.data_dir, "sessions.json")
     wait_until(lambda: path.exists() and "completed (0)" in path.read_text(), 10, "it is saved")
+
+
+def test_a_node_that_cannot_start_on_a_full_disk_is_not_announced(small_disk: Home) -> None:
+    home = small_disk
+    home.stop_node()
+    file = fill(home)
+    result = home.cw("list")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: node failed to start: "), result.stderr
+    assert not Path(home.data_dir, "codewire.sock").exists()
+    file.unlink()
+    home.start_node()
