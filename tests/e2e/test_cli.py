@@ -9,8 +9,8 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
