@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def mcp_server(args: dict[str, Any], context: Context) -> int:
     """Serve the Model Context Protocol on stdin and stdout, for an AI agent to drive Codewire.
 
-    A local node is started when none runs. Ends when stdin does.
+    They act on one node: this machine's, which is started when none runs, or that of --server.
+    Ends when stdin does.
 
     Usage:
       cw mcp-server [options]
@@ -21,7 +22,8 @@ def mcp_server(args: dict[str, Any], context: Context) -> int:
     Examples:
       claude mcp add --scope user codewire -- cw mcp-server
       claude mcp add codewire -- cw mcp-server
+      claude mcp add gpu -- cw mcp-server --server gpu
     """
     from codewire.mcp.server import main
 
-    return main(context.server, context.token)
+    return main(context.server, context.token, ca=context.ca, insecure=context.insecure)

@@ -263,9 +263,12 @@ def _exact_flags(values: dict[str, Any]) -> list[str]:
     """Return the flags in the one form docopt cannot misread; several values as one."""
     exact = []
     for long, value in values.items():
+        # A command's help text does not list the global ones.
+        if long in GLOBAL_NAMES or value is False or value == []:
+            continue
         if value is True:
             exact.append(long)
-        elif value is not False and value != [] and long not in GLOBAL_NAMES:
+        else:
             exact.append(f"{long}={value[-1] if isinstance(value, list) else value}")
     return exact
 

@@ -93,9 +93,15 @@ class CallClient(Client):
     """A Client whose connections belong to one call."""
 
     def __init__(
-        self, server: str | None, token: str | None, notify: Callable[[str], None]
+        self,
+        server: str | None,
+        token: str | None,
+        *,
+        ca: str | None,
+        insecure: bool,
+        notify: Callable[[str], None],
     ) -> None:
-        super().__init__(server, token, notify=notify)
+        super().__init__(server, token, ca=ca, insecure=insecure, notify=notify)
         self.call_in_progress = Call()
 
     def connect(self) -> FrameStream:

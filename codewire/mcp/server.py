@@ -40,14 +40,11 @@ codewire_send_input, end with codewire_kill_session. Sessions are named by id or
 class Server:
     """One MCP server on two descriptors."""
 
-    def __init__(
-        self, read_fd: int, write_fd: int, server: str | None = None, token: str | None = None
-    ) -> None:
-        """`server` and `token` choose the node as `--server` and `--token` do."""
+    def __init__(self, read_fd: int, write_fd: int, new_client: Callable[[], CallClient]) -> None:
+        """`new_client` makes the client of one call."""
         self._reader = rpc.LineReader(read_fd)
         self._writer = rpc.Writer(write_fd)
-        self._server = server
-        self._token = token
+        self._new_client = new_client
         self._calls: dict[str, CallClient] = {}
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(MAX_CALLS)
@@ -165,7 +162,7 @@ class Server:
     ) -> None:
         key = json.dumps(request_id)
         try:
-            client = CallClient(self._server, self._token, print_notice)
+            client = self._new_client()
             with self._lock:
                 self._calls[key] = client
             self._report_progress(client, params)
@@ -234,11 +231,18 @@ def _text_result(text: str, is_error: bool) -> rpc.Message:
     return result
 
 
-def main(server: str | None = None, token: str | None = None) -> int:
-    """Serve on stdin and stdout, after making sure that there is a node."""
+def main(server: str | None, token: str | None, *, ca: str | None, insecure: bool) -> int:
+    """Serve on stdin and stdout, after making sure that there is a node.
+
+    The arguments choose the node as the flags of these names do.
+    """
+
+    def new_client() -> CallClient:
+        return CallClient(server, token, ca=ca, insecure=insecure, notify=print_notice)
+
     try:
-        CallClient(server, token, print_notice).node_status()
+        new_client().node_status()
     except CodewireError as error:
         # Said now, and again by every call: the node may come later.
         print_notice(f"[mcp] {error}")
-    return Server(0, 1, server, token).run()
+    return Server(0, 1, new_client).run()

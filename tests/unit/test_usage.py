@@ -137,6 +137,11 @@ def test_global_flags_stand_anywhere() -> None:
     assert (args["--server"], args["--token"]) == ("gpu", "secret")
 
 
+def test_a_global_switch_stands_behind_the_command() -> None:
+    assert parse("--insecure", "1")["--insecure"] is True
+    assert not parse("--insecure=false", "1")["--insecure"]
+
+
 def test_a_command_may_have_a_global_flag_of_its_own() -> None:
     doc = "Add.\n\nUsage:\n  cw add [options] <n>\n\nOptions:\n      --token <token>  Its token\n"
     assert parse("x", "--token", "t", doc=doc)["--token"] == "t"
@@ -248,7 +253,7 @@ def test_every_usage_is_read_by_docopt(name: str) -> None:
 def test_help_lists_every_command_that_is_not_hidden() -> None:
     text = table.root_help()
     for name, command in table.TABLE.items():
-        assert (f"\n  {name} " in text) == bool(command.group)
+        assert (f"\n  {name}  " in text) == bool(command.group)
     assert "Sessions:" in text and "Environments:" not in text
 
 
