@@ -69,7 +69,9 @@ def parse_url(url: str) -> Address:
     """Take a ws:// or wss:// URL apart. Raises NodeRefused for one that cannot be dialled."""
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    if scheme not in DEFAULT_PORTS or not authority or "@" in authority or "?" in authority:
+    # A second scheme: one we do not know, behind the ws:// of what has none of ours.
+    is_odd = "@" in authority or "?" in authority or "://" in rest
+    if scheme not in DEFAULT_PORTS or not authority or is_odd:
         raise NodeRefused("not a URL of a node, such as wss://host:9100")
     host, port = authority, ""
     if not authority.endswith("]"):

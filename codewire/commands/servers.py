@@ -5,12 +5,35 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codewire.commands import output
+from codewire.commands import output, table
 from codewire.errors import UsageError
 from codewire.paths import data_dir
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+
+
+def server(args: dict[str, Any], context: Context) -> int:
+    """Give nodes on other machines names, for --server and for `name:session`.
+
+    Usage:
+      cw server [options] [<command>...]
+
+    Commands:
+      cw server add <name> <url>   Save a node, with --token
+      cw server list               List the saved ones; tokens are not shown
+      cw server remove <name>      Forget one and its token
+
+    Examples:
+      cw server add gpu wss://gpu.example.com --token "$TOKEN"
+      cw help server add
+    """
+    if args["<command>"]:
+        from codewire.wire.texts import go_quote
+
+        raise UsageError(f'unknown command {go_quote(args["<command>"][0])} for "cw server"')
+    output.write(table.command_help("server"))
+    return 0
 
 
 def add(args: dict[str, Any], context: Context) -> int:

@@ -70,6 +70,7 @@ TABLE = {
     "kv list": Command("kv", "list_keys", "", "Print keys and values"),
     "kv delete": Command("kv", "delete_key", "", "Remove a key"),
     "mcp-server": Command("mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"),
+    "server": Command("servers", "server", "", "Names for nodes on other machines"),
     "server add": Command("servers", "add", "Networking", "Save a node on another machine"),
     "server remove": Command("servers", "remove", "Networking", "Forget a saved server"),
     "server list": Command("servers", "list_servers", "Networking", "List saved servers"),

@@ -44,7 +44,15 @@ def test_urls_taken_apart(url: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ws:///ws", "ftp://h/ws", "ws://u@h/ws", "ws://h:x/ws", "ws://h:99999/ws"]
+    "url",
+    [
+        "ws:///ws",
+        "ftp://h/ws",
+        websocket_url("ftp://h"),
+        "ws://u@h/ws",
+        "ws://h:x/ws",
+        "ws://h:99999/ws",
+    ],
 )
 def test_urls_that_lead_nowhere(url: str) -> None:
     with pytest.raises(NodeRefused):
