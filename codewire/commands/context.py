@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from codewire.errors import UsageError
+from codewire.errors import RequestError, UsageError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -65,6 +65,23 @@ class Context:
             )
         return self.client_of(node), session
 
+    def find(self, word: str) -> tuple[Client, int | str]:
+        """Return a client and the session id, or else the tag, that `[node:]word` means there.
+
+        Raises UsageError, and RequestError when there is neither.
+        """
+        from codewire.client.addressing import resolve_session_or_tag
+
+        client, ref = self.locate(word, may_be_tag=True)
+        try:
+            return client, resolve_session_or_tag(client, ref)[1]
+        except RequestError as error:
+            node, colon, _ = ref.partition(":")
+            # Tags of --group have a colon of their own; another is rather meant for a node.
+            if not colon or node == "group":
+                raise
+            raise RequestError(f'unknown node "{node}": {self._known_names()}; {error}') from error
+
     def names_server(self, word: str | None) -> bool:
         """Say whether a word alone, where a session could stand, is a saved server's name."""
         return bool(word) and not self._named_server and self._is_saved(str(word))
@@ -73,6 +90,8 @@ class Context:
         """Return a client of a node by its name: the local one's or a saved server's."""
         from codewire.client.api import Client
 
+        if self._named_server:
+            raise UsageError(f'node "{node}" cannot be combined with --server; use one of them')
         known = self.knows(node)
         if not known:
             raise UsageError(f'unknown node "{node}": {self._known_names()}, and {NO_RELAY}')

@@ -165,11 +165,13 @@ def _exit_status(session: dict[str, Any]) -> int:
 
 def _selection(args: dict[str, Any], context: Context) -> tuple[Client, int | None, list[str]]:
     """Return the client, the session and the tags a command line asks for."""
-    from codewire.client.addressing import resolve_session, resolve_session_or_tag
+    from codewire.client.addressing import resolve_session
 
     tags = list(args["--tag"])
     word, session = args["<session-or-tag>"], args.get("--session")
     if session:
+        if context.names_server(word):
+            session, word = f"{word}:{session}", None
         client, ref = context.locate(session)
         if word:
             tags.append(word)
@@ -178,8 +180,7 @@ def _selection(args: dict[str, Any], context: Context) -> tuple[Client, int | No
         return context.client(), None, tags
     if context.names_server(word):
         return context.client_of(word), None, tags
-    client, ref = context.locate(word, may_be_tag=True)
-    _, found = resolve_session_or_tag(client, ref)
+    client, found = context.find(word)
     if isinstance(found, str):
         return client, None, [*tags, found]
     return client, found, tags

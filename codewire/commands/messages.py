@@ -46,7 +46,7 @@ def msg(args: dict[str, Any], context: Context) -> int:
     answer = client.msg(
         _resolve(client, ref),
         args["<body>"],
-        sender=_sender(args, client),
+        sender=_sender(args, client, context),
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
@@ -78,7 +78,7 @@ def request(args: dict[str, Any], context: Context) -> int:
       answer=$(cw request --raw coder "which branch?")
     """
     client, ref = context.locate(args["<session>"])
-    recipient, sender = _resolve(client, ref), _sender(args, client)
+    recipient, sender = _resolve(client, ref), _sender(args, client, context)
     try:
         answer = client.request(
             recipient,
@@ -91,7 +91,9 @@ def request(args: dict[str, Any], context: Context) -> int:
     except RequestTimedOut as error:
         if error.note:
             output.notice(error.note)
-        shown = args["--from"] or sender or args["<session>"]
+        shown = str(args["--from"] or sender or args["<session>"])
+        if ":" not in shown:
+            shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
         later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
         raise RequestTimedOut(later, error.request_id) from error
     _show_note(answer)
@@ -172,7 +174,7 @@ def listen(args: dict[str, Any], context: Context) -> int:
     """Stream messages, requests and replies of all sessions as they are sent, until Ctrl-C.
 
     Usage:
-      cw listen [options]
+      cw listen [options] [<node>]
 
     Options:
           --session <session>    Only what this session sends and gets
@@ -183,9 +185,15 @@ def listen(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw listen
       cw listen --session planner
+      cw listen gpu
       cw listen --json
     """
-    client, ref = _local(args, args["--session"] or "", context)
+    session, node = args["--session"] or "", args["<node>"]
+    if node and session:
+        session, node = f"{node}:{session}", None
+    client, ref = _local(args, session, context)
+    if node:
+        client = context.client_of(node)
     session_id = _resolve(client, ref) if ref else None
     is_listening = False
     for frame in client.listen(session_id):
@@ -291,8 +299,20 @@ def _resolve(client: Client, ref: str) -> int:
     return resolve_session(client, ref)
 
 
-def _sender(args: dict[str, Any], client: Client) -> int | None:
-    return _resolve(client, args["--from"]) if args["--from"] else _own_session(client)
+def _sender(args: dict[str, Any], client: Client, context: Context) -> int | None:
+    """Return the id of who sends, on the recipient's node; its name may be left out.
+
+    Raises UsageError for a session of another node: its id means nothing there.
+    """
+    sender = args["--from"]
+    if not sender:
+        return _own_session(client)
+    if ":" not in sender:
+        return _resolve(client, sender)
+    home, ref = context.locate(sender)
+    if home.target.url != client.target.url:
+        raise UsageError("--from must be a session of the node that the message is sent to")
+    return _resolve(client, ref)
 
 
 def _own_session(client: Client) -> int | None:

@@ -164,10 +164,7 @@ def _kill_tags(client: Client, tags: list[str]) -> int:
 
 
 def _kill_one(target: str, context: Context) -> int:
-    from codewire.client.addressing import resolve_session_or_tag
-
-    client, ref = context.locate(target, may_be_tag=True)
-    _, found = resolve_session_or_tag(client, ref)
+    client, found = context.find(target)
     if isinstance(found, str):
         return _kill_tags(client, [found])
     answer = client.kill(found)

@@ -14,7 +14,7 @@ from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from queue import Queue
     from types import FrameType
 
@@ -145,27 +145,17 @@ def _now() -> str:
 
 def _single(args: dict[str, Any], context: Context) -> tuple[Client, int] | None:
     """Return the one session a command line names, None when it names several, or a tag."""
-    from codewire.client.addressing import resolve_session_or_tag
-
     words = args["<session-or-tag>"]
     if len(words) != 1 or args["--tag"]:
         return None
-    client, ref = context.locate(words[0], may_be_tag=True)
-    _, found = resolve_session_or_tag(client, ref)
+    client, found = context.find(words[0])
     return (client, found) if isinstance(found, int) else None
 
 
 def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int, str]]:
     """Return the sessions to follow, each once, with what to call them. Raises RequestError."""
-    from codewire.client.addressing import resolve_session_or_tag
-
     found: dict[tuple[str, int], tuple[Client, int, str]] = {}
-    wanted = [(word, *context.locate(word, may_be_tag=True)) for word in args["<session-or-tag>"]]
-    wanted += [(tag, context.client(), "") for tag in args["--tag"]]
-    for word, client, ref in wanted:
-        target: int | str = word
-        if ref:
-            _, target = resolve_session_or_tag(client, ref)
+    for node, client, target in _wanted(args, context):
         matching = [
             session
             for session in client.list_sessions()
@@ -175,12 +165,27 @@ def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int,
             raise CodewireError(f"session {target} not found")
         if not matching:
             raise CodewireError(f'no sessions found with tag "{target}"')
-        node = word.partition(":")[0] if ref and ref != word else ""
         for session in matching:
             label = str(session.get("name") or session["id"])
             key = (node, session["id"])
             found[key] = (client, session["id"], f"{node}:{label}" if node else label)
     return list(found.values())
+
+
+def _wanted(args: dict[str, Any], context: Context) -> Iterator[tuple[str, Client, int | str]]:
+    """Yield node ("" unless a word names it), client, and session id or tag of what is asked for.
+
+    With --tag a saved server's name says where the tags are.
+    """
+    tags = args["--tag"]
+    nodes = [word for word in args["<session-or-tag>"] if tags and context.names_server(word)]
+    for word in args["<session-or-tag>"]:
+        if word not in nodes:
+            client, target = context.find(word)
+            yield "" if target == word else word.rpartition(":")[0], client, target
+    for tag in tags:
+        for node in nodes or [""]:
+            yield node, context.client_of(node) if node else context.client(), tag
 
 
 def _watch_many(sessions: list[tuple[Client, int, str]], options: dict[str, Any]) -> int:

@@ -322,9 +322,53 @@ def test_node_prefixes(remote: RemoteHome, home: Home) -> None:
     unknown = home.cw("list", "dev-2")
     assert unknown.returncode == 1
     assert 'unknown node "dev-2": saved servers: dev-1' in unknown.stderr
+    assert "cannot be combined" in home.cw("-s", "x", "list", "dev-1").stderr
     by_variable = home.cw("list", "--json", env={"CODEWIRE_SERVER": "dev-1"})
     assert len(json.loads(by_variable.stdout)) == 2
     assert by_variable.stdout == home.cw("--server", "dev-1", "list", "--json").stdout
+
+
+def test_unknown_nodes_are_named_where_tags_could_stand(home: Home) -> None:
+    home.cw("server", "add", "dev-1", "http://127.0.0.1:1")
+    for command in ("kill", "wait", "watch", "subscribe"):
+        done = home.cw(command, "dev-2:3")
+        line = done.stderr.splitlines()[-1]
+        assert done.returncode == 1
+        assert line.startswith('Error: unknown node "dev-2": saved servers: dev-1; no session or')
+    assert "unknown node" not in home.cw("kill", "group:none").stderr
+
+
+def test_tags_and_sessions_of_a_node(remote: RemoteHome, home: Home) -> None:
+    home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
+    home.cw("launch", "dev-1:one", "build", "--", "sh", "-c", "echo 1; sleep 1")
+    home.cw("launch", "dev-1:two", "build", "--", "sh", "-c", "echo 2")
+    watched = home.cw("watch", "dev-1", "--tag", "build")
+    assert sorted(watched.stdout.splitlines()) == ["[dev-1:one] 1", "[dev-1:two] 2"]
+    home.cw("launch", "dev-1", "--", "cat")
+    with home.popen("subscribe", "dev-1", "--session", "3") as events:
+        assert events.stderr is not None and events.stdout is not None
+        assert b"subscribed" in events.stderr.readline()
+        home.cw("kill", "dev-1:3")
+        assert b"[session 3]" in events.stdout.readline()
+        events.terminate()
+
+
+def test_senders_and_listeners_on_another_node(remote: RemoteHome, home: Home) -> None:
+    home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
+    for name in ("planner", "coder"):
+        home.cw("launch", f"dev-1:{name}", "--", "cat")
+    with home.popen("listen", "dev-1") as letters:
+        assert letters.stderr is not None and letters.stdout is not None
+        assert b"listening" in letters.stderr.readline()
+        for sender in ("planner", "dev-1:planner"):
+            assert home.cw("msg", "-f", sender, "dev-1:coder", "hello").returncode == 0
+            assert letters.stdout.readline() == "[planner → coder] hello\n".encode()
+        letters.terminate()
+    asked = home.cw("request", "-f", "planner", "dev-1:coder", "?", "--timeout", "1")
+    assert "'cw inbox dev-1:planner'" in asked.stderr
+    home.cw("launch", "here", "--", "cat")
+    elsewhere = home.cw("msg", "-f", "dev-1:planner", "here", "hello")
+    assert "--from must be a session of the node" in elsewhere.stderr
 
 
 def test_saved_servers(home: Home) -> None:
@@ -337,7 +381,10 @@ def test_saved_servers(home: Home) -> None:
     assert home.cw("server", "remove", "b").stderr == 'Server "b" removed\n'
     gone = home.cw("server", "remove", "b")
     assert (gone.returncode, gone.stderr) == (1, 'Error: server "b" not found\n')
-    assert home.cw("server", "add", "x", "http://user@h").returncode == 1
+    for url in ("http://user@h", "ftp://h"):
+        assert home.cw("server", "add", "x", url).returncode == 1
+    assert "cw server add" in home.cw("server").stdout
+    assert home.cw("server", "frob").stderr == 'Error: unknown command "frob" for "cw server"\n'
     assert "secret" not in "".join(listed.stdout + listed.stderr)
 
 
@@ -454,6 +501,9 @@ def test_tls_in_process(runtime: str, certificate: tuple[str, str]) -> None:
         insecure = Client(url, home.token, insecure=True, notify=told.append)
         assert len(insecure.list_sessions()) == 1
         assert "is not checked" in told[0]
+        for flags in (("--ca", cert), ("--insecure",)):
+            agent = home.cw("mcp-server", "-s", url, "--token", home.token, *flags)
+            assert agent.returncode == 0 and "not trusted" not in agent.stderr
         with pytest.raises(NodeUnreachable):
             Client(url.replace("https", "http"), home.token).list_sessions()
     finally:
