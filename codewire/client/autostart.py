@@ -1,7 +1,8 @@
 """Starts a node for a client that finds none; many clients at once start exactly one.
 
 A lock file serialises the starters, and the socket, not a pid file, says whether a node lives
-(spec/files.md 2). The node is detached: own OS session, no inherited descriptors, cwd /.
+(spec/files.md 2). The node is detached: own OS session, no inherited descriptors, cwd /, and the
+cgroup that scope.py names.
 """
 
 from __future__ import annotations
@@ -68,10 +69,25 @@ def _lock_or_node(data_dir: DataDir) -> int | None:
 
 
 def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
+    from codewire.client import scope
+
+    command = [*self_command(), "node"]
+    prefix = scope.own_scope(os.environ)
+    if prefix:
+        try:
+            return _start_as([*prefix, *command], data_dir, notify)
+        except NodeUnreachable:
+            # Better a node in the login's scope than none; if the fault is its own, it says so now.
+            pass
+    return _start_as(command, data_dir, notify)
+
+
+def _start_as(command: list[str], data_dir: DataDir, notify: Callable[[str], None]) -> None:
+    """Start a node with this argv and return once it answers. Raises NodeUnreachable."""
     log = os.open(data_dir.node_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         log_start = os.fstat(log).st_size
-        pid = _spawn_detached([*self_command(), "node"], log)
+        pid = _spawn_detached(command, log)
     finally:
         os.close(log)
     deadline = time.monotonic() + START_SECONDS

@@ -6,6 +6,7 @@ The node is a small stand-in script; who starts it, when and how is the real thi
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -16,13 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from codewire.client import scope
 from tests.processes import end_processes, is_alive, wait_until
 from tests.support import REPOSITORY
 
 CLIENT = """
-import sys
-from codewire.client import Client, autostart
+import os, sys
+from codewire.client import Client, autostart, scope
 from codewire.errors import CodewireError
+scope.own_scope = lambda environ: os.environ.get("TEST_SCOPE", "").split()
 autostart.self_command = lambda: [sys.executable, sys.argv[1]]
 try:
     print(Client().list_sessions())
@@ -134,6 +137,51 @@ def test_the_node_is_detached_from_its_client(stand: Stand) -> None:
     os.close(reader)
     assert os.stat(os.path.join(stand.root, "node.log")).st_mode & 0o777 == 0o600
     assert os.stat(stand.root).st_mode & 0o777 == 0o700
+
+
+def test_a_node_is_moved_out_of_the_scope_of_a_login(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`env` stands in for systemd-run: it becomes the command, too."""
+    monkeypatch.setenv("TEST_SCOPE", "env CODEWIRE_AUTOSTART=moved")
+    assert stand.run() == (0, "[]\n", f"[cw] node started (pid {stand.nodes()[0]})\n")
+    assert '"autostart": "moved"' in stand.read("facts")
+
+
+def test_a_node_starts_although_no_scope_can_be_had(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_SCOPE", "/bin/false")
+    assert stand.run() == (0, "[]\n", f"[cw] node started (pid {stand.nodes()[0]})\n")
+    assert '"autostart": "1"' in stand.read("facts")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "missing", "is_moved"),
+    [
+        ("0::/user.slice/user-1000.slice/session-3.scope", "", True),
+        ("2:cpu:/\n1:name=systemd:/user.slice/user-0.slice/session-c1.scope", "", True),
+        ("0::/user.slice/user-1000.slice/session-3.scope", "linger", False),
+        ("0::/user.slice/user-1000.slice/session-3.scope", "private", False),
+        ("0::/user.slice/user-1000.slice/session-3.scope", "systemd-run", False),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope", "", False),
+        ("0::/system.slice/coder-agent.service", "", False),
+    ],
+)
+def test_which_nodes_need_a_scope_of_their_own(
+    tmp_path: Path, cgroup: str, missing: str, is_moved: bool
+) -> None:
+    """Without lingering such a scope would end soon after the logout; the login's may stay."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    for name in (f"var/lib/systemd/linger/{user}", "run/u/systemd/private", "usr/bin/systemd-run"):
+        if not missing or missing not in name:
+            Path(tmp_path, name).parent.mkdir(parents=True)
+            Path(tmp_path, name).touch()
+    Path(tmp_path, "proc/self").mkdir(parents=True)
+    Path(tmp_path, "proc/self/cgroup").write_text(f"{cgroup}\n")
+    prefix = scope.own_scope({"XDG_RUNTIME_DIR": "/run/u"}, str(tmp_path))
+    assert (prefix[:3] == ["/usr/bin/systemd-run", "--user", "--scope"]) is is_moved
+    assert bool(prefix) is is_moved and scope.own_scope({}, str(tmp_path)) == []
 
 
 def test_twenty_clients_at_once_start_one_node(stand: Stand) -> None:
