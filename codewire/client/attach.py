@@ -24,7 +24,13 @@ from codewire.client.terminal import (
     say_last,
     terminal_size,
 )
-from codewire.errors import CodewireError, ConnectionLost, ProtocolError, UsageError
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    NodeRefused,
+    ProtocolError,
+    UsageError,
+)
 from codewire.term.chord import DetachChord
 from codewire.term.modes import Modes
 from codewire.term.restore import CLEAR, RESTORE_TITLE, SAVE_TITLE
@@ -152,8 +158,9 @@ class _Attachment:
                 ending = self._take_items() or self._wait() or self._run_timers()
                 if ending is not None:
                     return self._with_gap(ending)
-        except ConnectionLost:
-            return Ending("[cw] connection lost", 1)
+        except ConnectionLost as error:
+            why = f": {error}" if isinstance(error.__cause__, NodeRefused) else ""
+            return Ending(f"[cw] connection lost{why}", 1)
         except ProtocolError as error:
             return Ending(f"[cw] connection error: {error}", 1)
         except CodewireError as error:

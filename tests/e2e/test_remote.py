@@ -328,6 +328,21 @@ def test_node_prefixes(remote: RemoteHome, home: Home) -> None:
     assert by_variable.stdout == home.cw("--server", "dev-1", "list", "--json").stdout
 
 
+def test_an_attachment_that_is_not_taken_back_says_why(remote: RemoteHome, home: Home) -> None:
+    home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
+    remote.launch("cat")
+    terminal = Terminal()
+    try:
+        terminal.process = home.popen("attach", "dev-1:1", **terminal.streams)
+        terminal.expect(b"attached to session 1")
+        Path(remote.data_dir, "token").write_text("another")
+        remote.kill_worker()
+        assert terminal.wait() == 1
+        terminal.expect(b"does not accept this token")
+    finally:
+        terminal.close()
+
+
 def test_unknown_nodes_are_named_where_tags_could_stand(home: Home) -> None:
     home.cw("server", "add", "dev-1", "http://127.0.0.1:1")
     for command in ("kill", "wait", "watch", "subscribe"):
