@@ -15,7 +15,7 @@ from codewire.client.connection import Redial, check_answer, exchange, field, op
 from codewire.client.messaging import Messaging
 from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
 from codewire.client.target import resolve_target
-from codewire.errors import ConnectionLost, NodeUnreachable, UsageError
+from codewire.errors import ConnectionLost, NodeUnreachable, RequestError, UsageError
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
@@ -160,7 +160,13 @@ class Client(Messaging):
             request["data"] = encode_bytes(data[start : start + INPUT_CHUNK_BYTES]) or None
             if key:
                 request["input_key"] = f"{key}/{start}" if start else key
-            answer = self._ask(request) if key else self.call(request)
+            try:
+                answer = self._ask(request) if key else self.call(request)
+            except RequestError as error:
+                if not sent:
+                    raise
+                cause = str(error).removesuffix("; nothing was typed")
+                raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
             sent += field(answer, "bytes", 0)
             if answer.get("uncertain"):
                 self._notify(

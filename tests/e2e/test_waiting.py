@@ -169,6 +169,9 @@ def test_a_line_typed_in_parts_is_not_cut_either(home: Home) -> None:
     client.send_input(1, b"\x15")
     assert client.send_input(1, b"z" * 4095 + b"\n") == 4096
     wait_until(lambda: home.log(1).count(b"y") == 2 * 95, 10, "no byte was lost")
+    # A long text goes in parts; the error says how much of it was typed.
+    with pytest.raises(RequestError, match=r"as a paste; the first 16384 bytes were typed$"):
+        client.send_input(1, b"w\n" * 8192 + b"w" * 5000 + b"\n")
 
 
 def test_a_screen_as_text(home: Home) -> None:
