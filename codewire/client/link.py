@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.io.streams import FrameStream
 
+# How often a dialling thread is looked after.
+DIAL_POLL_SECONDS = 0.05
+
 # A Unix socket that polls writable has at least three quarters of its buffer (208 KiB) free.
 SEND_BYTES = 16 * 1024
 
@@ -78,6 +81,7 @@ class Link:
         }
         self._prologue = b""
         self._redial = Redial(client.target)
+        self._dialling: _Dialling | None = None
         self._stream: FrameStream | None = None
         self._offset: int | None = None
         self._is_attached = False
@@ -186,13 +190,22 @@ class Link:
         return None
 
     def dial(self) -> None:
-        """Try to get the attachment back; call when `next_dial` is due.
+        """Try to get the attachment back; call when `next_dial` is due. Never waits for a network.
 
         Raises ConnectionLost when the node is gone for good.
         """
-        self.next_dial = time.monotonic() + self._redial.pause()
-        stream = self._redial.try_open()
+        if self._client.target.is_local:
+            stream = self._redial.try_open()
+        else:
+            if self._dialling is None:
+                self._dialling = _Dialling(self._redial)
+            if not self._dialling.is_over:
+                self.next_dial = time.monotonic() + DIAL_POLL_SECONDS
+                return
+            dialling, self._dialling = self._dialling, None
+            stream = dialling.result()
         if stream is None:
+            self.next_dial = time.monotonic() + self._redial.pause()
             return
         self.next_dial = None
         self._stream = stream
@@ -246,6 +259,35 @@ class Link:
         self._sent_size = (0, 0)
         self._detach_sent = False
         self._can_write = True
+
+
+class _Dialling:
+    """One attempt to reach a remote node, in a thread: a network that is away answers nothing."""
+
+    def __init__(self, redial: Redial) -> None:
+        from threading import Thread
+
+        self._redial = redial
+        self._stream: FrameStream | None = None
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def result(self) -> FrameStream | None:
+        """Return what Redial.try_open has returned, or raise what it has raised."""
+        if self._error is not None:
+            raise self._error
+        return self._stream
+
+    def _run(self) -> None:
+        try:
+            self._stream = self._redial.try_open()
+        except BaseException as error:  # noqa: BLE001 - handed over to who asked
+            self._error = error
 
 
 def _decode(payload: bytes) -> dict[str, Any]:

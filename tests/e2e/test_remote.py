@@ -343,6 +343,68 @@ def test_an_attachment_that_is_not_taken_back_says_why(remote: RemoteHome, home:
         terminal.close()
 
 
+class Cable:
+    """A way to a node that can be cut: who dials then is let in and hears nothing."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.rsplit(":", 1)
+        self._node = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._is_cut = False
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._is_cut = True
+        for end in self._ends:
+            end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        # Wakes who accepts; closing alone would not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for end in (self._listener, *self._ends):
+            end.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._ends.append(client)
+            if not self._is_cut:
+                node = socket.create_connection(self._node)
+                self._ends.append(node)
+                for pair in ((client, node), (node, client)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            return
+
+
+def test_an_attachment_can_be_left_while_the_network_is_away(remote: RemoteHome) -> None:
+    remote.launch("cat")
+    cable, terminal = Cable(remote.address), Terminal()
+    try:
+        flags = ("--server", f"http://127.0.0.1:{cable.port}", "--token", remote.token)
+        terminal.process = remote.popen("attach", "1", *flags, **terminal.streams)
+        terminal.expect(b"attached to session 1")
+        terminal.expect_raw()
+        cable.cut()
+        terminal.expect(b"reconnecting...", 5)
+        terminal.type(b"\x02d")
+        assert terminal.wait(3) == 0
+        terminal.expect(b"detached from session 1")
+    finally:
+        terminal.close()
+        cable.close()
+
+
 def test_unknown_nodes_are_named_where_tags_could_stand(home: Home) -> None:
     home.cw("server", "add", "dev-1", "http://127.0.0.1:1")
     for command in ("kill", "wait", "watch", "subscribe"):
