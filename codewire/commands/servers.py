@@ -12,6 +12,9 @@ from codewire.paths import data_dir
 if TYPE_CHECKING:
     from codewire.commands.context import Context
 
+# A line longer than this is no token.
+MAX_TOKEN = 4096
+
 
 def server(args: dict[str, Any], context: Context) -> int:
     """Give nodes on other machines names, for --server and for `name:session`.
@@ -46,12 +49,13 @@ def add(args: dict[str, Any], context: Context) -> int:
       cw server add [options] <name> <url>
 
     Options:
-          --token <token>  The node's token
+          --token <token>  The node's token; - reads it from stdin, unseen by other users
           --ca <file>      Trust these authorities (PEM), not the system's
           --insecure       Accept any certificate: it could be anyone's
 
     Examples:
       cw server add gpu wss://gpu.example.com --token "$TOKEN"
+      ssh gpu cat .codewire/token | cw server add gpu wss://gpu.example.com --token -
       cw --server gpu list
       cw attach gpu:planner
     """
@@ -62,9 +66,10 @@ def add(args: dict[str, Any], context: Context) -> int:
     if not name or ":" in name:
         raise UsageError(f"a server's name must not be empty or hold a colon, got: {name!r}")
     _check_url(websocket_url(url))
-    server = Server(
-        url, args["--token"] or "", os.path.abspath(ca) if ca else "", bool(args["--insecure"])
-    )
+    token = args["--token"] or ""
+    if token == "-":
+        token = _token_from_stdin()
+    server = Server(url, token, os.path.abspath(ca) if ca else "", bool(args["--insecure"]))
     add_server(data_dir().servers, name, server)
     output.note(f'Server "{name}" added')
     return 0
@@ -106,6 +111,15 @@ def list_servers(args: dict[str, Any], context: Context) -> int:
     for name, server in sorted(servers.items()):
         output.line(f"{printable(name):<20} {printable(server.url)}")
     return 0
+
+
+def _token_from_stdin() -> str:
+    import sys
+
+    token = sys.stdin.readline(MAX_TOKEN).strip() if sys.stdin is not None else ""
+    if not token:
+        raise UsageError("no token on stdin")
+    return token
 
 
 def _check_url(url: str) -> None:

@@ -460,6 +460,9 @@ def test_saved_servers(home: Home) -> None:
     assert (gone.returncode, gone.stderr) == (1, 'Error: server "b" not found\n')
     for url in ("http://user@h", "ftp://h"):
         assert home.cw("server", "add", "x", url).returncode == 1
+    assert home.cw("server", "add", "p", "http://h", "--token", "-", input="hush\n").returncode == 0
+    assert 'token = "hush"' in Path(home.data_dir, "servers.toml").read_text()
+    assert home.cw("server", "add", "q", "http://h", "--token", "-").returncode == 1
     assert "cw server add" in home.cw("server").stdout
     assert home.cw("server", "frob").stderr == 'Error: unknown command "frob" for "cw server"\n'
     assert "secret" not in "".join(listed.stdout + listed.stderr)
