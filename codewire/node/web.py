@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from codewire.errors import CodewireError, ConnectionLost, ProtocolError
+from codewire.errors import CodewireError, ConfigError, ConnectionLost, ProtocolError
 from codewire.io.tcp import join_address, listen_tcp, read_head, resolve_listen, tune
 from codewire.io.wait import spawn
 from codewire.io.websockets import WebSocketStream
@@ -72,12 +72,7 @@ class Web:
             self._drop_kept()
             return
         try:
-            if settings.tls_cert:
-                from codewire.io.tls import server_context
-
-                self._tls = server_context(
-                    self._path(settings.tls_cert), self._path(settings.tls_key)
-                )
+            self._tls = self._tls_context()
             listener = self._listen(settings.listen)
         except CodewireError as error:
             log.error("not reachable from other machines: %s", error)
@@ -95,6 +90,18 @@ class Web:
             )
         spawn(self._watchdog.run)
         spawn(self._accept, listener)
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        """Return what TLS needs, None without a certificate. Raises ConfigError."""
+        certificate, key = self._node.settings.tls_cert, self._node.settings.tls_key
+        if not certificate:
+            if key:
+                # Whoever set it counts on encryption.
+                raise ConfigError("node.tls_key is set, but node.tls_cert is not")
+            return None
+        from codewire.io.tls import server_context
+
+        return server_context(self._path(certificate), self._path(key))
 
     def _path(self, path: str) -> str:
         """Return where a file of the configuration is: relative to the data directory."""

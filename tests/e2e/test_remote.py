@@ -590,6 +590,20 @@ def test_tls_in_process(runtime: str, certificate: tuple[str, str]) -> None:
         home.close()
 
 
+@pytest.mark.parametrize("line", ['tls_key = "key.pem"', 'tls_cert = "missing.pem"'])
+def test_half_configured_tls_never_listens_in_the_clear(runtime: str, line: str) -> None:
+    home = RemoteHome(runtime)
+    os.makedirs(home.data_dir, 0o700)
+    Path(home.data_dir, "config.toml").write_text(f"[node]\n{line}\n")
+    try:
+        home.start_node()
+        assert home.node_status().get("listen") is None
+        assert "not reachable from other machines" in home.node_output()
+        assert "tls_cert" in home.node_output()
+    finally:
+        home.close()
+
+
 # Our client against servers of others
 
 
