@@ -41,6 +41,7 @@ def attach(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw attach
       cw attach planner
+      cw attach gpu:planner
       cw attach planner --history all
       cw attach planner --detach-key ctrl-a
     """
@@ -50,12 +51,13 @@ def attach(args: dict[str, Any], context: Context) -> int:
     wants_history, lines, replays_all = _history(args)
     letter = _detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
     label = ""
-    if args["<session>"]:
-        client, ref = context.locate(args["<session>"])
+    word = args["<session>"]
+    if word and not context.names_server(word):
+        client, ref = context.locate(word)
         session_id = resolve_session(client, ref)
         label = "" if ref.lstrip("@").isdigit() else f"{ref.lstrip('@')} ({session_id})"
     else:
-        client = context.client()
+        client = context.client_of(word) if word else context.client()
         picked = attach_client.pick_session(client)
         session_id = picked["id"]
         name = picked.get("name")

@@ -328,6 +328,21 @@ def test_node_prefixes(remote: RemoteHome, home: Home) -> None:
     assert by_variable.stdout == home.cw("--server", "dev-1", "list", "--json").stdout
 
 
+def test_a_node_alone_is_attached_where_nobody_is(remote: RemoteHome, home: Home) -> None:
+    home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
+    home.cw("launch", "dev-1:bot", "--", "cat")
+    terminal = Terminal()
+    try:
+        terminal.process = home.popen("attach", "dev-1", **terminal.streams)
+        terminal.expect(b"attaching to session bot (1): cat")
+        terminal.expect(b"attached to session 1")
+        terminal.expect_raw()
+        terminal.type(b"\x02d")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+
+
 def test_an_attachment_that_is_not_taken_back_says_why(remote: RemoteHome, home: Home) -> None:
     home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
     remote.launch("cat")
