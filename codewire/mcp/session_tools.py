@@ -1,4 +1,4 @@
-"""Tools for sessions: launch, look, type, wait, end (spec/mcp.md 3).
+"""Tools for one session at a time: launch, look, type, end (spec/mcp.md 3).
 
 Long because what a model is told of a tool stands beside what the tool does.
 """
@@ -9,10 +9,9 @@ from typing import Any
 
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
-from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.tool import MAX_CHARS, SESSION, Tool, session_number, to_json
+from codewire.mcp.calls import CallClient
+from codewire.mcp.tool import DURATION, MAX_CHARS, SESSION, TAGS, Tool, session_number, to_json
 
-MAX_SECONDS = 24 * 3600
 HISTORY_LINES = 50
 
 
@@ -143,55 +142,6 @@ def kill_session(client: CallClient, args: dict[str, Any]) -> str:
     return f"Killed session {session_id}" + (f"; still alive: {names}" if names else "")
 
 
-def subscribe(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_subscribe."""
-    session_id = args["session_id"]
-    if session_id is not None:
-        session_id = session_number(client, session_id)
-    stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
-    events: list[dict[str, Any]] = []
-    for message in client.bounded(stream, args["max_duration_seconds"]):
-        if message.get("type") != "Event":
-            continue
-        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
-        if args["max_events"] and len(events) >= args["max_events"]:
-            break
-    return to_json(events)
-
-
-def wait_for(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_wait_for."""
-    session_id = args["session_id"]
-    if session_id is not None:
-        session_id = session_number(client, session_id)
-    elif not args["tags"]:
-        raise RequestError("wait needs a session_id or tags")
-    text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
-    if session_id is None and (text or regex or idle is not None):
-        raise RequestError("waiting for text or silence needs a session_id")
-    try:
-        if session_id is not None and (text or regex):
-            match = client.wait_for_text(
-                session_id,
-                text,
-                regex=regex,
-                from_offset=args["from_offset"] or 0,
-                include_echo=args["include_echo"],
-                timeout_seconds=args["timeout_seconds"] or None,
-            )
-            return to_json({"line": match.line, "next_offset": match.offset})
-        sessions = client.wait(
-            session_id,
-            args["tags"] or (),
-            args["condition"],
-            args["timeout_seconds"] or None,
-            idle_seconds=idle,
-        )
-    except CallEnded as error:
-        raise RequestError("cancelled") from error
-    return to_json(sessions)
-
-
 COMMAND = Param(
     "command",
     "strings",
@@ -199,15 +149,6 @@ COMMAND = Param(
     'for shell syntax use ["bash", "-c", "…"].',
     required=True,
 )
-TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
-DURATION = Param(
-    "max_duration_seconds",
-    "integer",
-    "How long to watch before returning (default 30)",
-    default=30,
-    maximum=MAX_SECONDS,
-)
-
 TOOLS = (
     Tool(
         "codewire_list_sessions",
@@ -355,63 +296,5 @@ TOOLS = (
         "gone. Give session_id, or tags to end all running sessions with any of them.",
         (Param("session_id", "session", "Session: its id, or its name"), TAGS),
         kill_session,
-    ),
-    Tool(
-        "codewire_subscribe",
-        "Collect events for a limited time: session.created, session.status (a session ended), "
-        "session.output_summary, session.input, session.attached, session.detached, "
-        "direct.message, message.request, message.reply. Returns a JSON array. Set max_events to 1 "
-        "to return at the first one. Only events from now on are seen.",
-        (
-            Param("session_id", "session", "Only events of this session"),
-            TAGS,
-            Param("event_types", "strings", "Only these event types"),
-            DURATION,
-            Param("max_events", "integer", "Return after this many events (default: no limit)"),
-        ),
-        subscribe,
-    ),
-    Tool(
-        "codewire_wait_for",
-        "Block until a session has finished, or all (or any) of the sessions with some tags; with "
-        "text or regex until a session prints it (returns the line and next_offset), with "
-        "idle_seconds until it has been silent for so long. "
-        "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
-        "`Error: wait timed out` when it takes longer.",
-        (
-            Param("session_id", "session", "Session: its id, or its name"),
-            TAGS,
-            Param(
-                "condition",
-                "string",
-                "With tags: wait for all of them or any (default all)",
-                default="all",
-                choices=("all", "any"),
-            ),
-            Param("text", "string", "Wait until the session prints this"),
-            Param("regex", "string", "Wait until it prints what this regular expression matches"),
-            Param(
-                "from_offset",
-                "integer",
-                "Look for text from this log offset on (default 0: the session's start); use "
-                "next_offset of an earlier result to wait for the next one",
-                maximum=MAX_U64,
-            ),
-            Param(
-                "include_echo",
-                "boolean",
-                "Count the echo of typed input as printed (default false)",
-                default=False,
-            ),
-            Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
-            Param(
-                "timeout_seconds",
-                "integer",
-                "Give up after this long (default 300; 0: never)",
-                default=300,
-                maximum=MAX_SECONDS * 365,
-            ),
-        ),
-        wait_for,
     ),
 )

@@ -13,10 +13,19 @@ from codewire.mcp.calls import CallClient
 
 # A result is one text; what is longer is of no use to a model and much to its bill.
 MAX_CHARS = 500_000
+MAX_SECONDS = 24 * 3600
 
 Run = Callable[[CallClient, dict[str, Any]], str | list[str]]
 
 SESSION = Param("session_id", "session", "Session: its id, or its name", required=True)
+TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
+DURATION = Param(
+    "max_duration_seconds",
+    "integer",
+    "How long to watch before returning (default 30)",
+    default=30,
+    maximum=MAX_SECONDS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from codewire.mcp import environment_tools, message_tools, session_tools, shared_tools
+from codewire.mcp import (
+    environment_tools,
+    message_tools,
+    session_tools,
+    shared_tools,
+    waiting_tools,
+)
 from codewire.mcp.tool import Tool
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
         *session_tools.TOOLS,
+        *waiting_tools.TOOLS,
         *message_tools.TOOLS,
         *shared_tools.TOOLS,
         *environment_tools.TOOLS,

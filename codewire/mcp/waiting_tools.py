@@ -1,0 +1,124 @@
+"""Tools that wait for what sessions do: collect events, wait for an end, a text, silence.
+
+Their place in the list is behind the tools for one session (spec/mcp.md 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewire.errors import RequestError
+from codewire.mcp.arguments import MAX_U64, Param
+from codewire.mcp.calls import CallClient, CallEnded
+from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, session_number, to_json
+
+
+def subscribe(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_subscribe."""
+    session_id = args["session_id"]
+    if session_id is not None:
+        session_id = session_number(client, session_id)
+    stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
+    events: list[dict[str, Any]] = []
+    for message in client.bounded(stream, args["max_duration_seconds"]):
+        if message.get("type") != "Event":
+            continue
+        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
+        if args["max_events"] and len(events) >= args["max_events"]:
+            break
+    return to_json(events)
+
+
+def wait_for(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_wait_for."""
+    session_id = args["session_id"]
+    if session_id is not None:
+        session_id = session_number(client, session_id)
+    elif not args["tags"]:
+        raise RequestError("wait needs a session_id or tags")
+    text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
+    if session_id is None and (text or regex or idle is not None):
+        raise RequestError("waiting for text or silence needs a session_id")
+    try:
+        if session_id is not None and (text or regex):
+            match = client.wait_for_text(
+                session_id,
+                text,
+                regex=regex,
+                from_offset=args["from_offset"] or 0,
+                include_echo=args["include_echo"],
+                timeout_seconds=args["timeout_seconds"] or None,
+            )
+            return to_json({"line": match.line, "next_offset": match.offset})
+        sessions = client.wait(
+            session_id,
+            args["tags"] or (),
+            args["condition"],
+            args["timeout_seconds"] or None,
+            idle_seconds=idle,
+        )
+    except CallEnded as error:
+        raise RequestError("cancelled") from error
+    return to_json(sessions)
+
+
+TOOLS = (
+    Tool(
+        "codewire_subscribe",
+        "Collect events for a limited time: session.created, session.status (a session ended), "
+        "session.output_summary, session.input, session.attached, session.detached, "
+        "direct.message, message.request, message.reply. Returns a JSON array. Set max_events to 1 "
+        "to return at the first one. Only events from now on are seen.",
+        (
+            Param("session_id", "session", "Only events of this session"),
+            TAGS,
+            Param("event_types", "strings", "Only these event types"),
+            DURATION,
+            Param("max_events", "integer", "Return after this many events (default: no limit)"),
+        ),
+        subscribe,
+    ),
+    Tool(
+        "codewire_wait_for",
+        "Block until a session has finished, or all (or any) of the sessions with some tags; with "
+        "text or regex until a session prints it (returns the line and next_offset), with "
+        "idle_seconds until it has been silent for so long. "
+        "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
+        "`Error: wait timed out` when it takes longer.",
+        (
+            Param("session_id", "session", "Session: its id, or its name"),
+            TAGS,
+            Param(
+                "condition",
+                "string",
+                "With tags: wait for all of them or any (default all)",
+                default="all",
+                choices=("all", "any"),
+            ),
+            Param("text", "string", "Wait until the session prints this"),
+            Param("regex", "string", "Wait until it prints what this regular expression matches"),
+            Param(
+                "from_offset",
+                "integer",
+                "Look for text from this log offset on (default 0: the session's start); use "
+                "next_offset of an earlier result to wait for the next one",
+                maximum=MAX_U64,
+            ),
+            Param(
+                "include_echo",
+                "boolean",
+                "Count the echo of typed input as printed (default false)",
+                default=False,
+            ),
+            Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
+            Param(
+                "timeout_seconds",
+                "integer",
+                "Give up after this long (default 300; 0: never)",
+                default=300,
+                maximum=MAX_SECONDS * 365,
+            ),
+        ),
+        wait_for,
+    ),
+)
