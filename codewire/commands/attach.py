@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from codewire.commands.context import Context
 
-PASTE_START, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 # One keystroke every 15 ms: what programs that tell typing from pasting by time take as typing.
 KEY_SECONDS = 0.015
 CHUNK = 16 * 1024
@@ -159,9 +158,9 @@ def _keystrokes(args: dict[str, Any]) -> Iterator[bytes]:
     """Yield the input in the pieces to send it in."""
     enter = b"" if args["--no-newline"] else b"\r"
     if args["--paste"]:
-        # An end mark inside the text would end the paste early and type the rest.
-        pasted = b"".join(_source(args)).replace(PASTE_END, b"")
-        yield PASTE_START + pasted + PASTE_END + enter
+        from codewire.term.paste import as_typed
+
+        yield as_typed(b"".join(_source(args))) + enter
     elif args["--type"]:
         for data in _source(args):
             yield from (data[i : i + 1] for i in range(len(data)))

@@ -67,6 +67,15 @@ def bracketed(text: str) -> bytes:
     return (START + harmless(text) + END).encode("utf-8", "replace")
 
 
+def as_typed(data: bytes) -> bytes:
+    """Return data as one paste, unchanged but for ends inside it, which would type the rest."""
+    end = END.encode()
+    # Again and again: taking one out may put another together.
+    while end in data:
+        data = data.replace(end, b"")
+    return START.encode() + data + end
+
+
 def plain(text: str) -> bytes:
     """Return harmless text as bytes to type, for a program that knows no pastes."""
     return harmless(text).encode("utf-8", "replace")

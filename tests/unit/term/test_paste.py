@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.term.paste import PasteMode, bracketed, harmless, plain
+from codewire.term.paste import PasteMode, as_typed, bracketed, harmless, plain
 
 ON, OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 
@@ -85,3 +85,10 @@ def test_nothing_but_line_feeds_reaches_the_terminal(text: str) -> None:
 
 def test_lone_surrogates_are_replaced() -> None:
     assert plain("a\udcff") == b"a?"
+
+
+@pytest.mark.parametrize(
+    "data", [b"a\x1b[201~b", b"a\x1b[20\x1b[201~1~b", b"a\x1b[2\x1b[20\x1b[201~1~01~b"]
+)
+def test_no_end_inside_a_typed_paste(data: bytes) -> None:
+    assert as_typed(data) == b"\x1b[200~ab\x1b[201~"
