@@ -6,6 +6,7 @@ Knows the transport, not the tools. Lines are read by one thread; requests may b
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from typing import Any
@@ -88,9 +89,21 @@ class Writer:
         self.send({"id": request_id, "error": {"code": code, "message": message}})
 
 
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    """Return a number that can be written again: Python reads 1e400 as infinity."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:40]} is out of range")
+    return number
+
+
 def parse_line(line: bytes) -> Any:
     """Return the JSON value of a line. Raises ValueError."""
     try:
-        return json.loads(line.decode("utf-8"))
+        return json.loads(line.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
     except (UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error

@@ -272,6 +272,11 @@ def test_bad_messages_get_an_error_or_nothing_and_the_server_lives_on(node: Home
     server.send({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": [1]})
     assert server.read()["error"]["code"] == -32602
     assert server.ask("tools/call", 4, name="nope")["error"]["message"] == "unknown tool: nope"
+    for odd in (b"1e400", b"NaN", b"-Infinity"):
+        # Could be echoed in no valid JSON.
+        server.send(b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % odd)
+        answer = server.read()
+        assert (answer["id"], answer["error"]["code"]) == (None, -32700)
     deep = b'{"jsonrpc":"2.0","id":5,"method":"ping","params":' + b'{"a":' * 50_000
     server.send(deep + b"1" + b"}" * 50_001)
     assert server.read()["error"]["code"] == -32700
