@@ -26,6 +26,8 @@ class Param:
     default: Any = None
     choices: tuple[str, ...] = ()
     maximum: int = MAX_U32
+    # An empty text is no value.
+    is_filled: bool = False
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the value."""
@@ -40,6 +42,8 @@ class Param:
             value["type"] = self.kind
         if self.kind in ("integer", "number"):
             value |= {"minimum": 0, "maximum": self.maximum}
+        if self.is_filled:
+            value["minLength"] = 1
         if self.choices:
             value["enum"] = list(self.choices)
         return value
@@ -47,7 +51,7 @@ class Param:
     def read(self, arguments: dict[str, Any]) -> Any:
         """Return the checked value, the default when absent or null. Raises ArgumentError."""
         value = arguments.get(self.name)
-        if value is None:
+        if value is None or (self.is_filled and value == ""):
             if self.required:
                 raise ArgumentError(f"missing {self.name}")
             return self.default

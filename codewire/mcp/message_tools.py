@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
-from codewire.errors import RequestError
+from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, session_number, to_json
+from codewire.mcp.tool import Tool, ToolFailed, listing, session_number
 
 MAX_TIMEOUT = 24 * 3600
 
@@ -18,7 +19,8 @@ def _sender(client: CallClient, args: dict[str, Any]) -> int | None:
     if args["from_session_id"] is not None:
         return session_number(client, args["from_session_id"])
     inside = os.environ.get("CW_SESSION_ID", "")
-    return int(inside) if inside.isdigit() and client.target.is_local else None
+    is_id = inside.isascii() and inside.isdigit() and len(inside) <= 10
+    return int(inside) or None if is_id and client.target.is_local else None
 
 
 def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
@@ -55,22 +57,35 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
     if session is None:
         raise RequestError("session id or name required")
     answer = client.read_messages(session_number(client, session), tail=args["tail"])
-    waiting = {"open_requests": answer["open_requests"]}
-    return [to_json(answer.get("messages") or []), to_json(waiting)]
+    waiting = listing(answer["open_requests"], hint="answer these first")
+    facts: dict[str, Any] = {"open_requests": json.loads(waiting[0])}
+    if len(waiting) > 1:
+        facts["open_requests_truncated"] = json.loads(waiting[1])["truncated"]
+    if answer.get("cut"):
+        facts["older_messages"] = "left out by the node: they are too much for one answer"
+    hint = "the oldest; messages.jsonl in the session's directory has them all"
+    return listing(answer.get("messages") or [], newest=True, hint=hint, facts=facts)
 
 
-def request(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_request: blocks for the reply."""
-    answer = client.request(
-        _recipient(client, args),
-        args["body"],
-        sender=_sender(client, args),
-        timeout_seconds=args["timeout_seconds"] or None,
-        delivery=args["delivery"],
-    )
+def request(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_request: blocks for the reply. What the node adds is a text of its own."""
+    recipient, sender = _recipient(client, args), _sender(client, args)
+    try:
+        answer = client.request(
+            recipient,
+            args["body"],
+            sender=sender,
+            timeout_seconds=args["timeout_seconds"] or None,
+            delivery=args["delivery"],
+        )
+    except RequestTimedOut as error:
+        later = f"The request stays open: a later reply is in the inbox of {sender or recipient}, "
+        later += "see codewire_read_messages"
+        raise ToolFailed(str(error), error.note, later) from error
     from_id = answer.get("from_id")
     who = answer.get("from_name") or (f"session {from_id}" if from_id else "unknown")
-    return f"Reply from {who}: {answer.get('reply_body') or ''}"
+    reply_text = f"Reply from {who}: {answer.get('reply_body') or ''}"
+    return [reply_text, answer["note"]] if answer.get("note") else [reply_text]
 
 
 def reply(client: CallClient, args: dict[str, Any]) -> str:
@@ -98,9 +113,10 @@ DELIVERY = Param(
     "delivery",
     "string",
     "inbox (default): stored for the recipient to read; both: also typed into its terminal; "
-    "pty: only typed. Never typed where a shell would run it: the answer then says so",
+    "pty: only typed; auto: both if there is a sender, else inbox. "
+    "Never typed where a shell would run it: the answer then says so",
     default="inbox",
-    choices=("inbox", "pty", "both"),
+    choices=("inbox", "pty", "both", "auto"),
 )
 
 TOOLS = (
@@ -108,7 +124,11 @@ TOOLS = (
         "codewire_msg",
         "Send a message to another session's inbox and go on; it reads it with "
         "codewire_read_messages or `cw inbox`. For an answer use codewire_request.",
-        (*TO, Param("body", "string", "The message, at most 64 KiB", required=True), DELIVERY),
+        (
+            *TO,
+            Param("body", "string", "The message, at most 64 KiB", required=True, is_filled=True),
+            DELIVERY,
+        ),
         msg,
     ),
     Tool(
@@ -129,10 +149,11 @@ TOOLS = (
     Tool(
         "codewire_request",
         "Ask another session something and block until it replies (or timeout_seconds is over). "
-        "Returns `Reply from <who>: <text>`.",
+        "Returns `Reply from <who>: <text>`. After a timeout the request stays open "
+        "and a later reply is in the inbox.",
         (
             *TO,
-            Param("body", "string", "The question, at most 64 KiB", required=True),
+            Param("body", "string", "The question, at most 64 KiB", required=True, is_filled=True),
             Param(
                 "timeout_seconds",
                 "integer",
@@ -150,7 +171,7 @@ TOOLS = (
         "message.request event. The sender must be the session that was asked, or reply_token "
         "must be given.",
         (
-            Param("request_id", "string", "The request to answer", required=True),
+            Param("request_id", "string", "The request to answer", required=True, is_filled=True),
             Param("body", "string", "The answer", required=True),
             Param("from_session_id", "session", "The answering session: id or name"),
             Param("reply_token", "string", "The request's token, instead of from_session_id"),

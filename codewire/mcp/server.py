@@ -19,7 +19,8 @@ from codewire.errors import CodewireError
 from codewire.mcp import rpc
 from codewire.mcp.arguments import ArgumentError, input_schema, read_arguments
 from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.toolbox import TOOLS, Tool
+from codewire.mcp.tool import Tool, ToolFailed
+from codewire.mcp.toolbox import TOOLS
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
@@ -187,10 +188,11 @@ class Server:
             texts = tool.run(client, arguments)
         except CallEnded:
             return _text_result("Error: cancelled", True)
+        except ToolFailed as error:
+            return _texts_result([f"Error: {error}", *error.more], True)
         except CodewireError as error:
             return _text_result(f"Error: {error}", True)
-        blocks = [texts] if isinstance(texts, str) else texts
-        return {"content": [{"type": "text", "text": text} for text in blocks]}
+        return _texts_result([texts] if isinstance(texts, str) else texts, False)
 
     def _cancel(self, params: Any) -> None:
         request_id = params.get("requestId") if isinstance(params, dict) else None
@@ -225,7 +227,11 @@ def _sealed(params: rpc.Message, result: rpc.Message) -> rpc.Message:
 
 
 def _text_result(text: str, is_error: bool) -> rpc.Message:
-    result: rpc.Message = {"content": [{"type": "text", "text": text}]}
+    return _texts_result([text], is_error)
+
+
+def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:
+    result: rpc.Message = {"content": [{"type": "text", "text": text} for text in texts]}
     if is_error:
         result["isError"] = True
     return result

@@ -10,18 +10,29 @@ from typing import Any
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import DURATION, MAX_CHARS, SESSION, TAGS, Tool, session_number, to_json
+from codewire.mcp.tool import (
+    DURATION,
+    MAX_CHARS,
+    SESSION,
+    TAGS,
+    Tool,
+    listing,
+    session_number,
+    to_json,
+)
+from codewire.term.paste import as_typed
 
 HISTORY_LINES = 50
 
 
-def list_sessions(client: CallClient, args: dict[str, Any]) -> str:
+def list_sessions(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_list_sessions."""
     wanted = args["status_filter"]
     sessions = client.list_sessions()
     if wanted != "all":
         sessions = [s for s in sessions if str(s.get("status", "")).startswith(wanted)]
-    return to_json(sessions)
+    hint = "the oldest; ask for one by name with codewire_get_session_status"
+    return listing(sessions, newest=True, hint=hint)
 
 
 def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -67,7 +78,7 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
     session_id = session_number(client, args["session_id"])
     text = args["input"]
     if args["paste"]:
-        text = "\x1b[200~" + text.replace("\x1b[201~", "") + "\x1b[201~"
+        text = as_typed(text.encode("utf-8", "replace")).decode()
         text += "\r" if args["auto_newline"] else ""
     elif args["enter"]:
         text += "\r"
@@ -84,26 +95,27 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
     return f"Sent {count} bytes to session {session_id}"
 
 
-def watch_session(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_watch_session."""
+def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_watch_session: the output, then where a read goes on."""
     session_id = session_number(client, args["session_id"])
     stream = client.watch(
         session_id,
         include_history=args["include_history"],
         history_lines=args["history_lines"] if args["include_history"] else None,
     )
-    pieces, size, status = [], 0, ""
+    pieces, size, ending, offset = [], 0, "\n[Watch timeout]\n", None
     for chunk in client.bounded(stream, args["max_duration_seconds"]):
-        pieces.append(chunk.text)
         size += len(chunk.text)
-        if chunk.done:
-            status = chunk.status
         if size > MAX_CHARS:
+            # A piece is shown whole or not at all, so that the offset is where the text stops.
+            ending = "\n... [output truncated to 500KB]"
             break
-    text = "".join(pieces)
-    if size > MAX_CHARS:
-        return text[:MAX_CHARS] + "\n... [output truncated to 500KB]"
-    return text + (f"\n[Session {status}]\n" if status else "\n[Watch timeout]\n")
+        pieces.append(chunk.text)
+        offset = chunk.offset if chunk.offset is not None else offset
+        if chunk.done:
+            ending = f"\n[Session {chunk.status}]\n"
+    text = "".join(pieces) + ending
+    return [text] if offset is None else [text, to_json({"next_offset": offset})]
 
 
 def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
@@ -248,7 +260,8 @@ TOOLS = (
         "codewire_watch_session",
         "Follow a session's output live for a limited time: recent lines first, then what it "
         "prints until it ends or max_duration_seconds is over. Returns raw terminal output, ending "
-        "in [Session <status>] or [Watch timeout]. To just wait for the end use codewire_wait_for.",
+        "in [Session <status>] or [Watch timeout], then JSON with next_offset, where "
+        "codewire_read_session_output reads on. To just wait for the end use codewire_wait_for.",
         (
             SESSION,
             Param(

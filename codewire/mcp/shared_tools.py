@@ -8,10 +8,12 @@ from codewire.config import read_toml
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, to_json
+from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
 from codewire.wire.control import encode_bytes
 
 DEFAULT_NAMESPACE = "default"
+# A longer value is not listed with its key: codewire_kv_get reads it.
+MAX_LISTED_VALUE = 16 << 10
 
 
 def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
@@ -28,41 +30,51 @@ def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
 
 def kv_set(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_set."""
-    _check_key(args)
     value = args["value"].encode("utf-8", "replace")
     client.kv_set(args["key"], value, namespace=args["namespace"], ttl=args["ttl"] or "")
     return f"Set {args['namespace']}/{args['key']}"
 
 
-def kv_get(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_kv_get."""
-    _check_key(args)
+def kv_get(client: CallClient, args: dict[str, Any]) -> str | list[str]:
+    """Run codewire_kv_get: the value; if it is long a part, and where the next one begins."""
     value = client.kv_get(args["key"], namespace=args["namespace"])
-    return "Key not found" if value is None else value.decode("utf-8", "replace")
+    if value is None:
+        return "Key not found"
+    start = args["from_offset"] or 0
+    end = _character_end(value, start + MAX_BYTES)
+    text = value[start:end].decode("utf-8", "replace")
+    return [text, to_json({"next_offset": end, "size": len(value)})] if end < len(value) else text
 
 
-def kv_list(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_kv_list: each value as base64, and as text."""
+def _character_end(value: bytes, end: int) -> int:
+    """Return the end of the last whole UTF-8 character before `end`; of other bytes, near it."""
+    if end >= len(value):
+        return len(value)
+    for back in range(4):
+        if value[end - back] & 0xC0 != 0x80:
+            return end - back
+    return end
+
+
+def kv_list(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_kv_list: each value as base64, and as text; of long ones the size alone."""
     entries = client.kv_list(args["prefix"], namespace=args["namespace"])
     for entry in entries:
         value = entry["value"]
-        entry |= {"value": encode_bytes(value), "text": value.decode("utf-8", "replace")}
-    return to_json(entries)
+        if len(value) > MAX_LISTED_VALUE:
+            entry |= {"value": None, "text": None, "size": len(value)}
+        else:
+            entry |= {"value": encode_bytes(value), "text": value.decode("utf-8", "replace")}
+    return listing(entries, hint="ask with a longer prefix")
 
 
 def kv_delete(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_delete."""
-    _check_key(args)
     client.kv_delete(args["key"], namespace=args["namespace"])
     return f"Deleted {args['namespace']}/{args['key']}"
 
 
-def _check_key(args: dict[str, Any]) -> None:
-    if not args["key"]:
-        raise RequestError("missing key")
-
-
-KEY = Param("key", "string", "The key", required=True)
+KEY = Param("key", "string", "The key", required=True, is_filled=True)
 NAMESPACE = Param(
     "namespace", "string", "Keeps keys of different uses apart", default=DEFAULT_NAMESPACE
 )
@@ -88,14 +100,20 @@ TOOLS = (
     ),
     Tool(
         "codewire_kv_get",
-        "Read the value of a key; `Key not found` when there is none.",
-        (KEY, NAMESPACE),
+        "Read the value of a key; `Key not found` when there is none. Of a value over 500000 bytes "
+        "you get a part, then JSON with next_offset: pass it back as from_offset to read on.",
+        (
+            KEY,
+            NAMESPACE,
+            Param("from_offset", "integer", "Read on from this byte (default 0)"),
+        ),
         kv_get,
     ),
     Tool(
         "codewire_kv_list",
         "List keys that begin with a prefix, as a JSON array of {key, value (base64), text, "
-        "expires_at}.",
+        "expires_at}; a value over 16 KiB as {key, value: null, size}: read it with "
+        "codewire_kv_get.",
         (Param("prefix", "string", "Only keys that begin with this", default=""), NAMESPACE),
         kv_list,
     ),

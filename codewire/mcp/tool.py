@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewire.client.addressing import resolve_session
+from codewire.errors import CodewireError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 
 # A result is one text; what is longer is of no use to a model and much to its bill.
 MAX_CHARS = 500_000
+# The same for a list, whose items are shown whole or not at all.
+MAX_BYTES = 500_000
 MAX_SECONDS = 24 * 3600
 
 Run = Callable[[CallClient, dict[str, Any]], str | list[str]]
@@ -28,6 +31,14 @@ DURATION = Param(
 )
 
 
+class ToolFailed(CodewireError):
+    """A failure with more to say than its one line: texts of their own in the result."""
+
+    def __init__(self, text: str, *more: str) -> None:
+        super().__init__(text)
+        self.more = [text for text in more if text]
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool. `run` returns the text of the result, or several texts (content blocks)."""
@@ -41,6 +52,27 @@ class Tool:
 def session_number(client: CallClient, value: int | str) -> int:
     """Return the id of a session given by id or name. Raises RequestError, UsageError."""
     return value if isinstance(value, int) else resolve_session(client, value)
+
+
+def listing(
+    items: list[Any], *, hint: str, newest: bool = False, facts: dict[str, Any] | None = None
+) -> list[str]:
+    """Return a JSON array of what fits MAX_BYTES, then what else there is to say, if anything.
+
+    The first items are kept, or the last ones; `hint` says how to get at those left out.
+    """
+    room, kept = MAX_BYTES, []
+    for item in reversed(items) if newest else items:
+        room -= len(to_json([item]).encode("utf-8", "replace"))
+        if room < 0:
+            break
+        kept.append(item)
+    if newest:
+        kept.reverse()
+    facts = dict(facts or {})
+    if len(kept) < len(items):
+        facts["truncated"] = f"{len(items) - len(kept)} of {len(items)} are left out: {hint}"
+    return [to_json(kept), to_json(facts)] if facts else [to_json(kept)]
 
 
 def to_json(value: Any) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, session_number, to_json
+from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
 
 
-def subscribe(client: CallClient, args: dict[str, Any]) -> str:
+def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_subscribe."""
     session_id = args["session_id"]
     if session_id is not None:
@@ -26,10 +26,10 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> str:
         events.append({"session_id": message.get("session_id"), **message.get("event", {})})
         if args["max_events"] and len(events) >= args["max_events"]:
             break
-    return to_json(events)
+    return listing(events, hint="ask for fewer sessions or event types, or less time")
 
 
-def wait_for(client: CallClient, args: dict[str, Any]) -> str:
+def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     """Run codewire_wait_for."""
     session_id = args["session_id"]
     if session_id is not None:
@@ -59,7 +59,8 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str:
         )
     except CallEnded as error:
         raise RequestError("cancelled") from error
-    return to_json(sessions)
+    hint = "the oldest; ask for one with codewire_get_session_status"
+    return listing(sessions, newest=True, hint=hint)
 
 
 TOOLS = (

@@ -306,6 +306,10 @@ def test_odd_arguments_are_refused_with_the_argument_named(node: Home) -> None:
     assert empty["content"][0]["text"] == "Error: command must not be empty"
     assert server.call("launch_session")["error"]["message"] == "missing command"
     assert server.call("msg", to_name="x")["error"]["message"] == "missing body"
+    assert server.call("msg", to_name="x", body="")["error"]["message"] == "missing body"
+    assert server.call("kv_get", key="")["error"]["message"] == "missing key"
+    empty_id = server.call("reply", request_id="", body="x")
+    assert empty_id["error"]["message"] == "missing request_id"
 
 
 def test_calls_run_side_by_side_and_can_be_cancelled(node: Home) -> None:
