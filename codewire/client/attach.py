@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 CHORD_SECONDS = 0.05
 # How long the node may take to confirm a detachment; it frees the session without that too.
 DETACH_SECONDS = 2.0
-# Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped.
-TYPED_BYTES = 64 * 1024
+# Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped, but a
+# chord behind that much is not seen either.
+TYPED_BYTES = 4 << 20
 READ_BYTES = 16 * 1024
 
 BAR_IDLE_SECONDS = 0.75

@@ -264,8 +264,8 @@ def test_a_node_that_reads_nothing_can_be_left(attach: Attach) -> None:
 
     screen = attach(deaf)
     screen.expect(b"deaf")
-    # More than its socket takes unread; what is over waits in the client.
-    for _ in range(25):
+    # More than its socket takes unread; what is over waits in the client, the chord behind it.
+    for _ in range(100):
         screen.type(b"k" * 4000)
     screen.type(CTRL_B + b"d")
     started = time.monotonic()
