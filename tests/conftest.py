@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.remote import RemoteHome
 from tests.support import Home, running_home
 
 RUNTIMES = ("gevent", "threads")
@@ -40,3 +41,13 @@ def node(runtime: str) -> Iterator[Home]:
     """A fresh HOME with a running node, once on each runtime."""
     with running_home(runtime) as home:
         yield home
+
+
+@pytest.fixture
+def remote(runtime: str) -> Iterator[RemoteHome]:
+    home = RemoteHome(runtime)
+    try:
+        home.start_node()
+        yield home
+    finally:
+        home.close()
