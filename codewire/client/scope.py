@@ -28,10 +28,19 @@ def own_scope(environ: Mapping[str, str], root: str = "/") -> list[str]:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if not runtime or not _is_in_login_scope(os.path.join(root, "proc/self/cgroup")):
         return []
-    needed = (SYSTEMD_RUN, f"{LINGER}/{_user()}", f"{runtime}/systemd/private")
-    if not all(os.path.exists(os.path.join(root, path.lstrip("/"))) for path in needed):
+    needed = (SYSTEMD_RUN, f"{runtime}/systemd/private")
+    if not is_lingering(root) or not all(_exists(root, path) for path in needed):
         return []
     return [SYSTEMD_RUN, "--user", "--scope", "--quiet", "--collect", "--"]
+
+
+def is_lingering(root: str = "/") -> bool:
+    """Say whether this user's service manager outlives the last logout (loginctl(1))."""
+    return _exists(root, f"{LINGER}/{_user()}")
+
+
+def _exists(root: str, path: str) -> bool:
+    return os.path.exists(os.path.join(root, path.lstrip("/")))
 
 
 def _is_in_login_scope(path: str) -> bool:

@@ -156,10 +156,9 @@ def _linger(context: Context) -> Iterator[Finding]:
     if not _kills_user_processes():
         yield "linger", OK, "sessions outlive the logout"
         return
-    import getpass
+    from codewire.client.scope import is_lingering
 
-    user = getpass.getuser()
-    if os.path.exists(f"/var/lib/systemd/linger/{user}"):
+    if is_lingering():
         yield "linger", OK, "lingering is on"
     else:
         yield "linger", FAIL, "logout ends all sessions: run 'loginctl enable-linger'"
