@@ -70,10 +70,14 @@ def bracketed(text: str) -> bytes:
 def as_typed(data: bytes) -> bytes:
     """Return data as one paste, unchanged but for ends inside it, which would type the rest."""
     end = END.encode()
-    # Again and again: taking one out may put another together.
-    while end in data:
-        data = data.replace(end, b"")
-    return START.encode() + data + end
+    *ended, rest = data.split(end[-1:])
+    kept = bytearray()
+    for piece in ended:
+        kept += piece + end[-1:]
+        # Looked for in what is kept: taking one out may put another together.
+        if kept.endswith(end):
+            del kept[-len(end) :]
+    return START.encode() + kept + rest + end
 
 
 def plain(text: str) -> bytes:
