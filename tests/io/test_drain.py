@@ -58,32 +58,19 @@ class Terminal:
     def output(self) -> bytes:
         return self.log.read(0, 1 << 30).data
 
+    def close_slave(self) -> None:
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
+
     def close(self) -> None:
-        for fd in (self.master, self.slave):
-            if fd >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+        self.close_slave()
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
 
 
 Make = Callable[[], Terminal]
-
-
-@pytest.fixture(params=["splice", "read"])
-def drain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Drain:
-    """A running drain; its loop stays with the test process, waiting for ever."""
-    if request.param == "read":
-        monkeypatch.setattr(drain_module, "splice_works", lambda: False)
-    drain = new_drain()
-    assert drain.uses_splice == (request.param == "splice")
-    spawn(drain.run)
-    return drain
-
-
-def new_drain() -> Drain:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    note = os.memfd_create("test-drain")
-    os.ftruncate(note, 16)
-    return Drain(read_end, write_end, note)
 
 
 @pytest.fixture
@@ -98,6 +85,35 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield one
     for terminal in terminals:
         terminal.close()
+
+
+@pytest.fixture(params=["splice", "read"])
+def drain(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> Iterator[Drain]:
+    """A running drain; its loop stays with the test process, waiting for ever.
+
+    It closes the masters it was given, as in the node: were they closed behind its back, it would
+    read the next test's terminal, whose master gets the same number, into the old one's log.
+    """
+    if request.param == "read":
+        monkeypatch.setattr(drain_module, "splice_works", lambda: False)
+    drain = new_drain()
+    assert drain.uses_splice == (request.param == "splice")
+    spawn(drain.run)
+    yield drain
+    for terminal in list(drain._sources.values()):
+        assert isinstance(terminal, Terminal)
+        terminal.close_slave()
+        drain.exited(terminal)
+        assert terminal.hung_up.wait(10), f"terminal {terminal.id} is not given up"
+
+
+def new_drain() -> Drain:
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    note = os.memfd_create("test-drain")
+    os.ftruncate(note, 16)
+    return Drain(read_end, write_end, note)
 
 
 def text(seed: int, count: int) -> bytes:
@@ -145,8 +161,7 @@ def test_the_end_comes_after_the_last_byte(drain: Drain, make: Make) -> None:
         drain.add(terminal)
         data = text(terminal.id, 50)
         terminal.print(data)
-        os.close(terminal.slave)
-        terminal.slave = -1
+        terminal.close_slave()
         drain.exited(terminal)
         assert terminal.drained.wait(10)
         assert terminal.drained_at == len(logged(data))
@@ -165,8 +180,7 @@ def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
     assert not terminal.hung_up.is_set()
     terminal.print(b"after\n")
     wait_until(lambda: terminal.output() == b"before\r\nafter\r\n", 10, "it is logged")
-    os.close(terminal.slave)
-    terminal.slave = -1
+    terminal.close_slave()
     assert terminal.hung_up.wait(10)
 
 
@@ -175,7 +189,7 @@ def test_a_hangup_is_no_end_while_the_child_lives(drain: Drain, make: Make) -> N
     terminal = make()
     path = os.ttyname(terminal.slave)
     drain.add(terminal)
-    os.close(terminal.slave)
+    terminal.close_slave()
     assert not terminal.hung_up.wait(0.2)
     terminal.slave = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     terminal.print(b"back\n")
@@ -186,8 +200,7 @@ def test_a_hangup_is_no_end_while_the_child_lives(drain: Drain, make: Make) -> N
 def test_a_hangup_does_not_spin(drain: Drain, make: Make) -> None:
     terminal = make()
     drain.add(terminal)
-    os.close(terminal.slave)
-    terminal.slave = -1
+    terminal.close_slave()
     terminal.writable.clear()
     before = time.process_time()
     time.sleep(0.5)
@@ -201,8 +214,7 @@ def test_many_ends_at_once(drain: Drain, make: Make) -> None:
         drain.add(terminal)
         terminal.print(b"bye\n")
     for terminal in terminals:
-        os.close(terminal.slave)
-        terminal.slave = -1
+        terminal.close_slave()
     for terminal in terminals:
         drain.exited(terminal)
     for terminal in terminals:
@@ -263,13 +275,14 @@ def test_a_failing_session_harms_no_other(drain: Drain, make: Make) -> None:
         def take_bytes(self, data: bytes) -> None:
             raise OSError(errno.EIO, "broken")
 
-    bad.log = Broken()  # type: ignore[assignment]
+    log, bad.log = bad.log, Broken()  # type: ignore[assignment]
     drain.add(bad)
     drain.add(good)
     for _ in range(5):
         bad.print(b"x\n")
         good.print(b"y\n")
     wait_until(lambda: good.output() == b"y\r\n" * 5, 10, "the good one is logged")
+    bad.log = log
 
 
 @contextlib.contextmanager
