@@ -64,7 +64,7 @@ def _add_log_facts(session: Session, info: dict[str, Any]) -> None:
     size = max(found.st_size, live.end if live is not None else 0)
     info["output_size_bytes"] = size
     if size:
-        info["last_output_at"] = format_seconds(session.last_output_ns or found.st_mtime_ns)
+        info["last_output_at"] = format_seconds(found.st_mtime_ns)
 
 
 def _add_end(session: Session, info: dict[str, Any]) -> None:

@@ -68,13 +68,15 @@ class OutputLog:
         self._lock = threading.Lock()
         self._wakers: tuple[Waker, ...] = ()
         self._can_punch = True
-        self.end = os.fstat(self._fd).st_size
+        found = os.fstat(self._fd)
+        self.end = found.st_size
         self.first = self._find_first()
         # Shared with the session's record, which is how it gets written down.
         self._gaps = [] if gaps is None else gaps
         self._find_last_gap()
         self.on_gap: Callable[[], None] = lambda: None
-        self.grown_at_ns = 0
+        # When the last byte came; also after a restart, from the file.
+        self.grown_at_ns = found.st_mtime_ns if self.end else 0
         self.failure = ""
         self._users = 1
 

@@ -57,8 +57,6 @@ class Observer:
                 count_lines(session, output)
         finally:
             output.release()
-        if output.grown_at_ns:
-            session.last_output_ns = output.grown_at_ns
 
     def _summarise(self, session: Session, now: float) -> None:
         record = session.record

@@ -40,7 +40,6 @@ class Session:
         self.exit: dict[str, Any] = {}
         self.ended = threading.Event()
         self.attached_count = 0
-        self.last_output_ns = 0
         self.lock = threading.Lock()
         self._log: OutputLog | None = None
         self._last_size = DEFAULT_SIZE
@@ -105,13 +104,10 @@ class Session:
         return not self.ended.is_set()
 
     def idle_seconds(self) -> float:
-        """Return how long ago it printed something, or began."""
+        """Return how long ago it printed something, or began. For a session with a terminal."""
         current = self._log
-        latest = max(
-            current.grown_at_ns if current is not None else 0,
-            self.last_output_ns,
-            self.record.created_ns,
-        )
+        grown_at_ns = current.grown_at_ns if current is not None else 0
+        latest = max(grown_at_ns, self.record.created_ns)
         return max(0.0, (time.time_ns() - latest) / 1e9)
 
     def wake(self) -> None:

@@ -71,6 +71,15 @@ def test_silence(home: Home) -> None:
     assert home.cw("wait", "2", "--idle", "60").returncode == 0
 
 
+def test_silence_is_counted_over_a_worker_restart(home: Home) -> None:
+    home.launch("bash", "-c", "sleep 2; echo late; exec sleep 100")
+    wait_until(lambda: home.log(1).endswith(b"late\r\n"), 20, "it prints")
+    printed = time.monotonic()
+    home.kill_worker()
+    assert home.cw("wait", "1", "--idle", "2", "--timeout", "20").returncode == 0
+    assert time.monotonic() - printed > 1.9
+
+
 @pytest.mark.parametrize(("command", "status"), [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)])
 def test_the_exit_status_is_passed_on(home: Home, command: str, status: int) -> None:
     home.launch("bash", "-c", command)

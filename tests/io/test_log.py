@@ -200,6 +200,17 @@ def test_a_gap_noted_only_at_its_beginning(path: str) -> None:
     log.release()
 
 
+def test_when_it_grew_is_known_after_a_restart(path: str) -> None:
+    log = OutputLog(path)
+    assert log.grown_at_ns == 0
+    log.take_bytes(b"x")
+    log.release()
+    os.utime(path, ns=(0, 1_700_000_000 * 10**9))
+    again = OutputLog(path)
+    assert again.grown_at_ns == 1_700_000_000 * 10**9
+    again.release()
+
+
 def test_readers_are_woken_until_they_close(path: str) -> None:
     log = OutputLog(path)
     waker = threading.Event()
