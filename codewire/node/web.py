@@ -212,8 +212,7 @@ class Web:
 
         In upstream's order: path, token, upgrade fields, origin (spec/wire.md 1).
         """
-        method, target, _ = head.start
-        path = target.partition("?")[0]
+        method, path = head.start[0], head.path
         if path == "/healthz":
             return Refusal(200, "ok") if method in ("GET", "HEAD") else Refusal(405, "use GET")
         if path != "/ws":

@@ -49,6 +49,14 @@ class Head(NamedTuple):
     start: tuple[str, str, str]
     fields: dict[str, str]
 
+    @property
+    def path(self) -> str:
+        """A request's path without its query, also when it names the server (RFC 9112 3.2.2)."""
+        target = self.start[1]
+        if not target.startswith("/"):
+            target = "/" + target.partition("://")[2].partition("/")[2]
+        return target.partition("?")[0]
+
     def has_token(self, name: str, token: str) -> bool:
         """Say whether a comma-separated field contains a token, whatever its case."""
         values = self.fields.get(name, "").lower().split(",")
@@ -115,8 +123,9 @@ def check_upgrade(head: Head) -> Refusal | None:
         return Refusal(426, f"WebSocket version {VERSION} required", fields)
     if not _is_key(head.fields.get("sec-websocket-key", "")):
         return Refusal(400, "bad Sec-WebSocket-Key")
-    if not head.fields.get("host"):
-        return Refusal(400, "missing Host")
+    host = head.fields.get("host")
+    if not host or "," in host:
+        return Refusal(400, "Host given twice" if host else "missing Host")
     return None
 
 

@@ -67,6 +67,7 @@ def test_both_ends_agree() -> None:
         ({"Sec_WebSocket_Key": "c2hvcnQ="}, 400),
         ({"Sec_WebSocket_Key": "=" + KEY}, 400),
         ({"Host": None}, 400),
+        ({"Host": "server.example.com", "host": "other.example.com"}, 400),
     ],
 )
 def test_upgrades(changed: dict[str, str | None], status: int | None) -> None:
@@ -108,6 +109,21 @@ def test_origins(origin: str | None, crosses: bool) -> None:
 def test_malformed_heads(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_head(data)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/ws", "/ws"),
+        ("/ws?a=/b", "/ws"),
+        ("http://server.example.com:9100/ws?a", "/ws"),
+        ("HTTPS://server.example.com", "/"),
+        ("//elsewhere/ws", "//elsewhere/ws"),
+        ("*", "/"),
+    ],
+)
+def test_paths(target: str, path: str) -> None:
+    assert parse_head(request(start=f"GET {target} HTTP/1.1")).path == path
 
 
 def test_repeated_fields_are_joined() -> None:
