@@ -1,8 +1,7 @@
 """Who may import whom: the floors of the architecture as rules over parsed sources.
 
 Pure: handed {module name: source text}, it returns the violations in words. Imports inside
-functions and under TYPE_CHECKING count like all others, except that a type-only import closes
-no circle (nothing runs it).
+functions and under TYPE_CHECKING count like all others.
 """
 
 from __future__ import annotations
@@ -53,7 +52,6 @@ class Import(NamedTuple):
     importer: str
     imported: str
     line: int
-    type_only: bool
 
 
 def violations(sources: dict[str, str]) -> list[str]:
@@ -111,7 +109,7 @@ def _gevent_rule(imports: list[Import]) -> list[str]:
 def _circles(imports: list[Import]) -> list[str]:
     edges: dict[str, set[str]] = {}
     for found in imports:
-        if not found.type_only and room(found.imported):
+        if room(found.imported):
             edges.setdefault(found.importer, set()).add(found.imported)
     return [f"circle: {' -> '.join(path)}" for path in _cycles(edges)]
 
@@ -136,10 +134,9 @@ def _cycles(edges: dict[str, set[str]]) -> list[list[str]]:
 
 def _imports(importer: str, text: str, sources: dict[str, str]) -> Iterator[Import]:
     tree = ast.parse(text, importer)
-    type_only = {id(node) for block in _type_checking_blocks(tree) for node in ast.walk(block)}
     for node in ast.walk(tree):
         for name in _imported_names(node, importer, sources):
-            yield Import(importer, name, getattr(node, "lineno", 0), id(node) in type_only)
+            yield Import(importer, name, getattr(node, "lineno", 0))
 
 
 def _imported_names(node: ast.AST, importer: str, sources: dict[str, str]) -> list[str]:
@@ -168,9 +165,3 @@ def _absolute(node: ast.ImportFrom, importer: str, sources: dict[str, str]) -> s
 def _called_name(node: ast.Call) -> str:
     function = node.func
     return str(getattr(function, "attr", "") or getattr(function, "id", ""))
-
-
-def _type_checking_blocks(tree: ast.Module) -> Iterator[ast.stmt]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            yield from node.body

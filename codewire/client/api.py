@@ -326,9 +326,10 @@ class Client(Messaging):
             raise UsageError(f"bad regular expression: {error}") from error
         if from_offset is None:
             from_offset = field(self.status(session_id), "output_size", 0)
-        start = whole_number("from_offset", from_offset, MAX_U64) or 0
-        number = checked_id(session_id)
-        return wait_for_text(self, number, pattern, start, include_echo, timeout_seconds)
+        where = (checked_id(session_id), whole_number("from_offset", from_offset, MAX_U64) or 0)
+        return wait_for_text(
+            self.connect, self.redial(), where, pattern, include_echo, timeout_seconds
+        )
 
     # The node
 

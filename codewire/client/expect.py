@@ -14,7 +14,8 @@ from codewire.client.readers import resumed
 from codewire.errors import RequestError
 
 if TYPE_CHECKING:
-    from codewire.client.api import Client
+    from codewire.client.connection import Redial
+    from codewire.client.readers import Connect
 
 # Text that is looked at again when more comes: a match may lie across pieces.
 WINDOW_CHARS = 64 * 1024
@@ -135,14 +136,18 @@ class Matcher:
 
 
 def wait_for_text(
-    client: Client,
-    session_id: int,
+    connect: Connect,
+    redial: Redial,
+    where: tuple[int, int],
     pattern: re.Pattern[str],
-    from_offset: int,
     include_echo: bool,
     timeout_seconds: int | None,
 ) -> Match:
-    """Block until the session prints what matches. Raises RequestError when it ends before that."""
+    """Block until a session prints what matches; `where` is its id and the offset to look from.
+
+    Raises RequestError when it ends before that.
+    """
+    session_id, from_offset = where
     request: dict[str, Any] = {
         "type": "Logs",
         "id": session_id,
@@ -154,7 +159,7 @@ def wait_for_text(
     }
     matcher = Matcher(pattern, include_echo)
     empty: list[Any] = []
-    for message in resumed(client.connect, client.redial(), request, "LogData"):
+    for message in resumed(connect, redial, request, "LogData"):
         for entry in field(message, "typed", empty):
             if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str):
                 matcher.add_typed(int(entry[0]), entry[1])

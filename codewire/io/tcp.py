@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, ProtocolError
 from codewire.wire.handshake import HEAD_END, MAX_HEAD
-
-if TYPE_CHECKING:
-    from codewire.io.tls import TlsSocket
 
 BACKLOG = 1024
 
@@ -20,6 +17,16 @@ KEEPALIVE_IDLE_SECONDS = 30
 KEEPALIVE_INTERVAL_SECONDS = 15
 KEEPALIVE_PROBES = 3
 USER_TIMEOUT_MS = 75_000
+
+
+class Receiver(Protocol):
+    """What bytes come in by: a socket, or TLS over one."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Bound every later read."""
+
+    def recv(self, limit: int, /) -> bytes:
+        """Return what is there, b"" at the end."""
 
 
 def dial_tcp(host: str, port: int, timeout: float) -> socket.socket:
@@ -98,7 +105,7 @@ def join_address(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def read_head(sock: socket.socket | TlsSocket, deadline: float) -> tuple[bytes, bytes]:
+def read_head(sock: Receiver, deadline: float) -> tuple[bytes, bytes]:
     """Return the head of an HTTP message, without its empty line, and what came behind it.
 
     `deadline` is a time.monotonic(), so that one byte a second gains a peer nothing. Raises
@@ -119,7 +126,7 @@ def read_head(sock: socket.socket | TlsSocket, deadline: float) -> tuple[bytes, 
     return bytes(buffer[:end]), bytes(buffer[end + len(HEAD_END) :])
 
 
-def receive_before(sock: socket.socket | TlsSocket, deadline: float) -> bytes:
+def receive_before(sock: Receiver, deadline: float) -> bytes:
     """Return the next bytes, b"" at the end. Raises TimeoutError, ConnectionLost."""
     while True:
         left = deadline - time.monotonic()

@@ -1,8 +1,7 @@
 """Answers terminal queries of sessions nobody is attached to: one more cursor on each log.
 
-One greenlet or thread for all sessions, woken by output of those alone that have no client. Who
-answers is decided by offset, so a query is answered once: below `Questions.limit` by the node, from
-there on by the terminals of the attached clients, and again by the node past what they were sent.
+One greenlet or thread for all sessions, woken by output of those alone that have no client. Which
+queries are the node's to answer is said in questions.py.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 
 from codewire.io.wait import give_way
-from codewire.session.display import between_sequences
 from codewire.session.log import OutputLog
+from codewire.session.questions import Asker, Questions
 from codewire.session.session import Session
 from codewire.term.modes import Modes
 from codewire.term.queries import QUERY, State, answer, find_unfinished
@@ -33,59 +31,6 @@ FAR_BYTES, NEAR_BYTES = 4 << 20, 1 << 18
 # After a restart of the worker the clients that were attached come back first: what was asked
 # meanwhile is for their terminals to answer.
 RETURN_SECONDS = 1.0
-
-
-class Questions:
-    """One session's state: where the node has read to, and where it must stop for now.
-
-    As a waker of the log it costs nothing while a client is attached.
-    """
-
-    __slots__ = ("session", "offset", "limit", "clients", "is_rung", "lock", "_ring")
-
-    def __init__(self, session: Session, ring: Callable[[Questions], None]) -> None:
-        self.session = session
-        self.offset = 0
-        # None: nobody is attached.
-        self.limit: int | None = None
-        self.clients = 0
-        self.is_rung = False
-        self.lock = threading.Lock()
-        self._ring = ring
-
-    def set(self) -> None:
-        """Be told that the log has grown."""
-        if self.limit is None:
-            self.ring()
-
-    def ring(self) -> None:
-        """Ask for a turn."""
-        if not self.is_rung:
-            self.is_rung = True
-            self._ring(self)
-
-    def attached(self, output: OutputLog, offset: int | None) -> int:
-        """Count a client in; return from where on its terminal answers.
-
-        `offset` is where one that was attached before goes on, None for one that starts afresh.
-        """
-        with self.lock:
-            self.clients += 1
-            end = between_sequences(output, output.end) if offset is None else offset
-            if self.limit is None:
-                self.limit = max(end, self.offset)
-                return self.limit
-            return max(end, self.offset)
-
-    def detached(self, sent: int) -> None:
-        """Count a client out that was sent the log up to `sent`."""
-        with self.lock:
-            self.clients -= 1
-            self.limit = max(self.limit or 0, sent)
-            if not self.clients:
-                self.offset = max(self.offset, self.limit)
-                self.limit = None
-        self.set()
 
 
 class Answerer:
@@ -164,7 +109,7 @@ class Answerer:
             return questions.offset - start
 
 
-def _answer(session: Session, output: OutputLog, query: bytes, end: int) -> None:
+def _answer(session: Asker, output: OutputLog, query: bytes, end: int) -> None:
     def look() -> tuple[Modes, int, int, int, int]:
         return session.terminal.display.look(
             output, lambda s, _: (s.modes, s.y, s.x, s.rows, s.cols), end

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from codewire.io.ptys import set_window_size, window_size
 from codewire.session.display import DEFAULT_SIZE
 from codewire.session.log import Cursor, OutputLog
+from codewire.session.questions import Questions
 from codewire.session.record import Record
 from codewire.session.terminal import Terminal
 
 if TYPE_CHECKING:
-    from codewire.session.answers import Questions
     from codewire.session.input import Input
 
 log = logging.getLogger(__name__)
