@@ -80,8 +80,9 @@ class Worker:
             from codewire.node.web import Web
 
             Web(self._node).start()
-        spawn(accept_clients, self._node, listener)
+        # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
+        spawn(accept_clients, self._node, listener)
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
         self._stop.wait()
         self._sessions.stop()
