@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import end_processes
+from tests.processes import command_line, end_processes
 from tests.support import Home, is_alive, wait_until
 
 INSTANT_SESSIONS = 500
 
 
-@pytest.fixture
-def quick(home: Home, runtime: str) -> Iterator[Home]:
-    """A node whose ladder waits half a second before SIGKILL."""
+def start_with_grace(home: Home, runtime: str, seconds: float) -> None:
+    """Start a node whose ladder waits so long before SIGKILL."""
     os.mkdir(home.data_dir)
-    Path(home.data_dir, "config.toml").write_text("[node]\ngrace_seconds = 0.5\n")
+    Path(home.data_dir, "config.toml").write_text(f"[node]\ngrace_seconds = {seconds}\n")
     home.start_node(runtime)
-    yield home
+
+
+@pytest.fixture
+def quick(home: Home, runtime: str) -> Home:
+    """A node whose ladder waits half a second before SIGKILL."""
+    start_with_grace(home, runtime, 0.5)
+    return home
 
 
 def pid_in(home: Home, name: str) -> int:
@@ -31,6 +35,7 @@ def pid_in(home: Home, name: str) -> int:
     return int(str(text))
 
 
+@pytest.mark.timeout(400)
 def test_sessions_that_end_as_they_start(node: Home) -> None:
     """All output, the right code, the notice last: to whoever attaches or watches at once."""
     for number in range(1, INSTANT_SESSIONS + 1):
@@ -106,7 +111,7 @@ def test_sigterm_handled(node: Home) -> None:
     number = node.launch("/bin/sh", "-c", script)
     wait_until(lambda: node.log(number) == b"ready\r\n", 10, "the trap is set")
     with node.connect() as attached:
-        attached.send_control({"type": "Attach", "id": number})
+        assert attached.request({"type": "Attach", "id": number})["type"] == "Attached"
         assert "survivors" not in node.request({"type": "Kill", "id": number})
         output, messages = attached.read_stream()
     assert output.endswith(b"bye\r\n")
@@ -115,17 +120,16 @@ def test_sigterm_handled(node: Home) -> None:
     assert (info["status"], info["exit_code"], info["end_reason"]) == ("killed", 12, "killed")
 
 
-def test_an_interactive_shell_is_killed_fast(node: Home) -> None:
-    """It ignores SIGTERM by design; the grace time (5 s here) is not for it."""
-    number = node.launch("/bin/bash", "--norc", "-i")
-    with node.connect() as attached:
+def test_an_interactive_shell_is_killed_fast(home: Home, runtime: str) -> None:
+    """It ignores SIGTERM by design; the grace time (longer here than we wait) is not for it."""
+    start_with_grace(home, runtime, 60)
+    number = home.launch("/bin/bash", "--norc", "-i")
+    with home.connect() as attached:
         attached.send_control({"type": "Attach", "id": number})
         attached.send_data(b"sleep 1000 &\necho started-$((1 + 1))\n")
         attached.read_output_until(b"started-2\r\n")
-    started = time.monotonic()
-    assert node.request({"type": "Kill", "id": number}) == {"type": "Killed", "id": number}
-    assert time.monotonic() - started < 2
-    assert not session_processes(node)
+    assert home.request({"type": "Kill", "id": number}) == {"type": "Killed", "id": number}
+    assert not session_processes(home)
 
 
 def session_processes(home: Home) -> list[int]:
@@ -144,11 +148,17 @@ def test_a_kill_ends_the_whole_tree(quick: Home) -> None:
     """
     number = quick.launch("/bin/bash", "-c", tree)
     other = quick.launch("/bin/sh", "-c", "setsid sleep 1006 & wait")
-    wait_until(lambda: len(session_processes(quick)) >= 11, 10, "the trees have grown")
+    wait_until(lambda: sleepers(quick) == list(range(1001, 1007)), 10, "the trees have grown")
     assert quick.request({"type": "Kill", "id": number}) == {"type": "Killed", "id": number}
-    left = session_processes(quick)
-    assert len(left) == 2, "only the other session is left"
+    assert sleepers(quick) == [1006], "only the other session is left"
+    assert len(session_processes(quick)) == 2
     assert quick.session(other)["status"] == "running"
+
+
+def sleepers(home: Home) -> list[int]:
+    """Return for how many seconds those that are `sleep` by now want to, in order."""
+    words = [command_line(pid).split() for pid in session_processes(home)]
+    return sorted(int(argv[1]) for argv in words if argv[:1] == ["sleep"])
 
 
 def test_killing_a_finished_session_signals_nobody(node: Home) -> None:
@@ -167,20 +177,21 @@ def test_killing_a_finished_session_signals_nobody(node: Home) -> None:
     end_processes([grandchild])
 
 
-def test_kill_all_climbs_one_ladder_for_all(quick: Home) -> None:
-    """Thirty sessions, some of them stubborn: half a second of grace, not thirty times that."""
+def test_kill_all_climbs_one_ladder_for_all(home: Home, runtime: str) -> None:
+    """Thirty sessions, ten of them stubborn: two seconds of grace, not ten times that."""
+    start_with_grace(home, runtime, 2)
     stubborn = "trap '' TERM HUP; echo ready; while :; do sleep 9; done"
     numbers = [
-        quick.launch("/bin/sh", "-c", stubborn if number % 3 == 0 else "echo ready; exec cat")
+        home.launch("/bin/sh", "-c", stubborn if number % 3 == 0 else "echo ready; exec cat")
         for number in range(30)
     ]
     for number in numbers:
-        wait_until(lambda number=number: quick.log(number) == b"ready\r\n", 10, "all are ready")
+        wait_until(lambda number=number: home.log(number) == b"ready\r\n", 10, "all are ready")
     started = time.monotonic()
-    assert quick.request({"type": "KillAll"}) == {"type": "KilledAll", "count": 30}
-    assert time.monotonic() - started < 5
-    assert {quick.session(number)["status"] for number in numbers} == {"killed"}
-    assert not session_processes(quick)
+    assert home.request({"type": "KillAll"}) == {"type": "KilledAll", "count": 30}
+    assert time.monotonic() - started < 15
+    assert {home.session(number)["status"] for number in numbers} == {"killed"}
+    assert not session_processes(home)
 
 
 def test_launches_that_fail_leave_no_trace(node: Home) -> None:
@@ -223,4 +234,5 @@ def test_launches_that_fail_leave_no_trace(node: Home) -> None:
     assert sorted(os.listdir(os.path.join(node.data_dir, "sessions"))) == before
     assert len(session_processes(node)) == 1
     assert node.launch("cat", name="free") == first + 1
-    assert masters(node) == 4, "two sessions, each held by worker and keeper"
+    # The keeper closes what it sent a little after the worker has it.
+    wait_until(lambda: masters(node) == 4, 10, "two sessions, each held by worker and keeper")
