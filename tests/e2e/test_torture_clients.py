@@ -11,12 +11,17 @@ import struct
 import threading
 import time
 
+import pytest
+
 from tests.follower import Probe
 from tests.processes import cpu_seconds, open_descriptors, resident_kilobytes, thread_count
 from tests.support import Home, wait_until
 
-# What any other client may wait meanwhile, on a machine that does other things too.
-PATIENCE = 1.0
+# What any other client may wait meanwhile. A node that waits for a bad one waits for good; one on
+# a machine that does other things too may take a second or two (figures are in bench/).
+PATIENCE = 8.0
+# A loop that spins takes all of a processor, or its share of a busy one.
+SPINNING = 0.25
 
 MAX_PAYLOAD = 16 << 20
 
@@ -127,15 +132,20 @@ def test_unfinished_frames_wait_and_cost_nothing(node: Home) -> None:
         for data in unfinished * 20:
             connections.enter_context(node.connect()).send_raw(data)
         assert probe.stop() < PATIENCE
-        before = cpu_seconds(node.worker_pid)
-        time.sleep(1)
-        assert cpu_seconds(node.worker_pid) - before < 0.2, "waiting for the rest burns CPU"
+        assert cpu_used(node.worker_pid)[0] < SPINNING, "waiting for the rest burns CPU"
         # The rest may come late.
         late = connections.enter_context(node.connect())
         for byte in control('{"type":"ListSessions"}'):
             late.send_raw(bytes([byte]))
         assert late.receive_control()["type"] == "SessionList"
     wait_until(lambda: open_descriptors(node.worker_pid) < 60, 10, "their descriptors are closed")
+
+
+def cpu_used(*pids: int) -> list[float]:
+    """Return the processor time in seconds that each process takes in one of leisure."""
+    before = [cpu_seconds(pid) for pid in pids]
+    time.sleep(1)
+    return [cpu_seconds(pid) - start for pid, start in zip(pids, before, strict=True)]
 
 
 def test_clients_that_never_read(node: Home) -> None:
@@ -291,10 +301,13 @@ def test_odd_sizes_inside_an_attachment_are_ignored(node: Home) -> None:
         assert b"33 101\r\n" in connection.read_output_until(b"101\r\n")
 
 
-ATTACHMENTS = 10_000
+ROUNDS, ATTACHMENTS = 4, 2500
 WARM_UP = 500
+# A leak of 200 bytes an attachment.
+ROUND_KILOBYTES = 512
 
 
+@pytest.mark.timeout(400)
 def test_attaching_and_detaching_for_ever_costs_nothing(node: Home) -> None:
     number = node.launch("/bin/sh", "-c", "echo hello; exec cat")
     wait_until(lambda: node.session(number).get("output_bytes"), 10, "it has printed")
@@ -302,12 +315,16 @@ def test_attaching_and_detaching_for_ever_costs_nothing(node: Home) -> None:
     worker = node.worker_pid
     wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "all are detached")
     descriptors, threads = settled(worker)
-    memory = resident_kilobytes(worker)
-    attach_and_detach(node, number, ATTACHMENTS)
-    wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "all are detached")
-    wait_until(lambda: open_descriptors(worker) <= descriptors, 10, "descriptors flat")
-    wait_until(lambda: thread_count(worker) <= threads, 10, "threads flat")
-    assert resident_kilobytes(worker) - memory < 2048
+    grown = []
+    for _ in range(ROUNDS):
+        memory = resident_kilobytes(worker)
+        attach_and_detach(node, number, ATTACHMENTS)
+        wait_until(lambda: node.session(number)["attached_count"] == 0, 10, "all are detached")
+        wait_until(lambda: open_descriptors(worker) <= descriptors, 10, "descriptors flat")
+        wait_until(lambda: thread_count(worker) <= threads, 10, "threads flat")
+        grown.append(resident_kilobytes(worker) - memory)
+    # What leaks does so in every round; more clients at a time than ever before come but once.
+    assert min(grown) < ROUND_KILOBYTES, grown
     assert open_descriptors(node.keeper_pid) < 40
 
 
@@ -374,12 +391,7 @@ def test_ends_of_files_never_spin(node: Home) -> None:
                 connection.receive()
         for connection in connections:
             connection.sock.shutdown(socket.SHUT_WR)
-        node.request({"type": "ListSessions"})
-        before = cpu_seconds(node.worker_pid), cpu_seconds(node.keeper_pid)
-        time.sleep(1)
-        after = cpu_seconds(node.worker_pid), cpu_seconds(node.keeper_pid)
-        assert after[0] - before[0] < 0.1
-        assert after[1] - before[1] < 0.05
+        assert max(cpu_used(node.worker_pid, node.keeper_pid)) < SPINNING
         # Those that outlive a half-close still answer: spec/wire.md 2.
         node.request({"type": "Kill", "id": number})
         assert json.loads(connections[4].read_rest()[-1][1])["type"] == "WaitResult"
