@@ -15,7 +15,7 @@ import pytest
 from tests import printer
 from tests.follower import Follower
 from tests.rawwire import DATA
-from tests.support import Home, wait_until
+from tests.support import Home, is_alive, wait_until
 
 DISK_BYTES = 2 << 20
 BALLAST_BYTES = 1 << 20
@@ -25,6 +25,8 @@ LINE = printer.LINE_BYTES
 @pytest.fixture
 def small_disk(home: Home, runtime: str) -> Iterator[Home]:
     """A node whose data directory is a file system of its own, 2 MiB in memory (needs root)."""
+    if os.getuid() != 0:
+        pytest.skip("needs root: mount(8)")
     os.mkdir(home.data_dir)
     options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs"]
     subprocess.run(["mount", *options, home.data_dir], check=True, timeout=10)
@@ -310,7 +312,7 @@ def test_sessions_lost_with_the_whole_node(home: Home, runtime: str) -> None:
     os.kill(worker, signal.SIGKILL)
     assert home.node is not None
     home.node.wait(10)
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "the terminal hung up")
+    wait_until(lambda: not is_alive(pid), 10, "the terminal hung up")
     home.start_node(runtime)
     info = home.session(lost)
     assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")
