@@ -1,11 +1,35 @@
-"""A node that other machines reach: a home of its own that listens on TCP."""
+"""A node that other machines reach: a home of its own that listens on TCP; ports for others."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 from codewire.client import Client
 from tests.support import Home
+
+# Below what the kernel hands out (32768 and up, ip(7)) and above the well-known services.
+FIRST_PORT, PORTS = 10_000, 22_000
+
+
+def free_port() -> int:
+    """Return a TCP port for a program that cannot be told "any", not in use on 127.0.0.1.
+
+    One the kernel had picked would be given to somebody else between now and the program's bind;
+    these nobody gets by chance, and processes begin to look far from each other.
+    """
+    start = os.getpid() * 7919
+    for step in range(PORTS):
+        port = FIRST_PORT + (start + step) % PORTS
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class RemoteHome(Home):

@@ -15,6 +15,7 @@ import pytest
 from codewire.client import Client
 from codewire.wire.frames import DATA
 from tests import printer
+from tests.remote import free_port
 from tests.support import REPOSITORY, Home, wait_until
 
 
@@ -32,9 +33,7 @@ def site(runtime: str) -> Iterator[tuple[Home, Path, int]]:
     try:
         subprocess.run([*command, *files], cwd=directory, check=True, capture_output=True)
         home.start_node()
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            port = sock.getsockname()[1]
-        yield home, directory, port
+        yield home, directory, free_port()
     finally:
         home.close()
 
@@ -76,7 +75,12 @@ def check(home: Home, directory: Path, port: int, process: subprocess.Popen[byte
         assert client.send_input(client.launch(["cat"]), typed) == len(typed)
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            # A failed test may have left it a connection that it waits for.
+            process.kill()
+            process.wait(20)
 
 
 def attached(client: Client, session: int) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.remote import free_port
 from tests.support import REPOSITORY, Home, is_alive, wait_until
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -28,8 +29,7 @@ class Ssh:
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
             subprocess.run(command, check=True)
         shutil.copy(directory / "user.pub", directory / "authorized")
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         config = directory / "sshd_config"
         config.write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\n"
@@ -39,6 +39,9 @@ class Ssh:
         self._process = subprocess.Popen(
             [SSHD, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL
         )
+
+    def open(self) -> None:
+        """Return once it lets people in."""
         wait_until(self._answers, 20, "sshd answers")
 
     def close(self) -> None:
@@ -73,8 +76,11 @@ def ssh(home: Home) -> Iterator[Ssh]:
         # Where its unprivileged half lives; Debian makes it when the service starts.
         os.makedirs("/run/sshd", 0o755, exist_ok=True)
     server = Ssh(Path(home.path))
-    yield server
-    server.close()
+    try:
+        server.open()
+        yield server
+    finally:
+        server.close()
 
 
 def cw(home: Home, *words: str, **env: str) -> str:
