@@ -283,7 +283,9 @@ def _clean_environment(home: str, runtime: str | None) -> dict[str, str]:
     """Return this process's environment without what would reach cw, in the given home."""
     # Without cached bytecode every one of the many commands started would compile the package.
     cached = ("PYTHONDONTWRITEBYTECODE",)
-    dropped = ("CODEWIRE_", "CW_", "CLAUDE", "HOSTNAME", "XDG_", "TMUX", *cached)
+    # curses and readline take a size from there, not from their terminal.
+    size = ("LINES", "COLUMNS")
+    dropped = ("CODEWIRE_", "CW_", "CLAUDE", "HOSTNAME", "XDG_", "TMUX", *size, *cached)
     env = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     env.update(HOME=home, TERM="xterm-256color", LC_ALL="C.UTF-8")
     if runtime is not None:

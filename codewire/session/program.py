@@ -20,6 +20,8 @@ NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,31}\Z")
 
 # Set by an agent for its own children; a session is none (spec/wire.md 12).
 PRIVATE_VARIABLES = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CODEWIRE_AUTOSTART", "CODEWIRE_TOKEN")
+# The size of the terminal the node was started from: programs take it for that of their own.
+SIZE_VARIABLES = ("LINES", "COLUMNS")
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -66,7 +68,8 @@ def build_environment(
     cwd: str,
 ) -> dict[str, str]:
     """Return the session's whole environment, layer by layer (spec/wire.md 12)."""
-    env = {key: value for key, value in base.items() if key not in PRIVATE_VARIABLES}
+    dropped = PRIVATE_VARIABLES + SIZE_VARIABLES
+    env = {key: value for key, value in base.items() if key not in dropped}
     if env.get("TERM", "").strip() in ("", "dumb"):
         env["TERM"] = "xterm-256color"
     if not env.get("COLORTERM", "").strip():

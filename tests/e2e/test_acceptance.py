@@ -75,6 +75,16 @@ def test_arguments_and_directories_survive_a_locale_that_is_not_utf8(home: Home)
     ]
 
 
+def test_a_terminal_the_node_was_started_from_gives_its_size_to_no_session(home: Home) -> None:
+    """curses believes LINES and COLUMNS before the terminal, and never sees another size then."""
+    home.env.update(LINES="7", COLUMNS="30")
+    home.start_node()
+    home.wait_finished(home.launch("env", env=["COLUMNS=50"]))
+    printed = home.log(1).decode().split()
+    assert "COLUMNS=50" in printed, "unless it was asked for"
+    assert not [word for word in printed if word.startswith("LINES=")]
+
+
 def test_command_that_is_no_utf8_is_refused_instead_of_changed(home: Home) -> None:
     """JSON cannot carry the byte; a command with another one in its place must not run."""
     done = home.cw("launch", "--", "echo", os.fsdecode(b"a\xffb"))
