@@ -13,6 +13,9 @@ import time
 from codewire.term.restore import TEARDOWN
 from tests.processes import wait_until
 
+# What the test itself writes behind the process's last byte.
+END_MARK = b"\0[end of screen]\0"
+
 
 class Terminal:
     """Start a process with `streams`, assign it to `process`. Every wait is bounded.
@@ -37,14 +40,14 @@ class Terminal:
     def expect_raw(self) -> None:
         """Wait until the process has taken the terminal; until then the kernel echoes."""
         lflag = 3
-        wait_until(lambda: not termios.tcgetattr(self.slave)[lflag] & termios.ECHO)
+        wait_until(lambda: not termios.tcgetattr(self.slave)[lflag] & termios.ECHO, 30)
 
     def type(self, data: bytes) -> None:
         """Press keys; at most a few thousand at once (n_tty takes 4095)."""
-        assert select.select([], [self.master], [], 10)[1], "the client reads no keys"
+        assert select.select([], [self.master], [], 30)[1], "the client reads no keys"
         os.write(self.master, data)
 
-    def expect(self, wanted: bytes, timeout: float = 10.0) -> None:
+    def expect(self, wanted: bytes, timeout: float = 30.0) -> None:
         """Read the screen until `wanted` comes, after everything expected before."""
         deadline = time.monotonic() + timeout
         while (at := self.seen.find(wanted, self._expected_up_to)) < 0:
@@ -54,14 +57,13 @@ class Terminal:
             self._read(min(left, 0.2))
         self._expected_up_to = at + len(wanted)
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 30.0) -> int:
         """Return the process's exit status, reading the screen meanwhile and to its end."""
         deadline = time.monotonic() + timeout
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"still runs: {self.seen[-600:]!r}"
             self._read(0.05)
-        while self._read(0):
-            pass
+        self._read_to_the_end()
         return self.process.returncode
 
     def check_restored(self) -> None:
@@ -84,6 +86,17 @@ class Terminal:
         os.close(self.slave)
         if self.master >= 0:
             self.hang_up()
+
+    def _read_to_the_end(self) -> None:
+        """Read all the process wrote: the kernel hands it on in order, but a moment later."""
+        while self._read(0):
+            pass
+        os.write(self.slave, END_MARK)
+        deadline = time.monotonic() + 10
+        while not self.seen.endswith(END_MARK):
+            assert time.monotonic() < deadline, f"the end never comes: {self.seen[-600:]!r}"
+            self._read(0.2)
+        self.seen = self.seen.removesuffix(END_MARK)
 
     def _read(self, timeout: float) -> bool:
         if not select.select([self.master], [], [], timeout)[0]:
