@@ -5,6 +5,7 @@ Everything here goes by pid. Linux only, as the suite's end-to-end part is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -90,6 +91,19 @@ def resident_kilobytes(pid: int) -> int:
 def open_descriptors(pid: int) -> int:
     """Return how many descriptors a live process holds. Raises OSError when it is gone."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def is_connected(pid: int) -> bool:
+    """Say whether a process has a connected Unix socket: proc(5), /proc/net/unix."""
+    connected, state, inode = "03", 5, 6
+    with open("/proc/net/unix", encoding="ascii", errors="replace") as file:
+        rows = [line.split() for line in file]
+    inodes = {f"socket:[{row[inode]}]" for row in rows if row[state] == connected}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
+                return True
+    return False
 
 
 def thread_count(pid: int) -> int:

@@ -6,17 +6,18 @@ import json
 import os
 import pty
 import re
+import select
 import shlex
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from codewire import __version__
+from tests.processes import is_connected
 from tests.support import CW, Home, is_alive, running_home, wait_until
 
 LIST_HINT = "\n\nUse 'cw list' to see active sessions\n"
@@ -54,29 +55,12 @@ def failure(home: Home, *argv: str, **options: str) -> str:
 
 def prints(home: Home, session_id: int, text: str) -> None:
     """Wait until a session has printed the text."""
-    wait_until(lambda: text.encode() in home.log(session_id), 10, f"{text!r} is in the log")
-
-
-def sockets(pid: int) -> set[str]:
-    """Return the names of the sockets a process holds."""
-    fds = f"/proc/{pid}/fd"
-    try:
-        links = {os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)}
-    except FileNotFoundError:  # one was closed meanwhile
-        return set()
-    return {link for link in links if link.startswith("socket:")}
-
-
-def is_waiting(pid: int) -> bool:
-    """Say whether a process stays on one connection: that is no short look-up."""
-    before = sockets(pid)
-    time.sleep(0.3)
-    return bool(before) and sockets(pid) == before
+    wait_until(lambda: text.encode() in home.log(session_id), 30, f"{text!r} is in the log")
 
 
 def the_rest(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """Wait for the end; return what stdout and stderr hold that was not yet read."""
-    process.wait(20)
+    process.wait(30)
     assert process.stdout is not None and process.stderr is not None
     return process.stdout.read(), process.stderr.read()
 
@@ -248,6 +232,13 @@ def test_auto_approve_goes_behind_the_program(shared: Home) -> None:
     assert shared.cw("logs", str(session_id)).stdout.strip() == "--dangerously-skip-permissions hi"
 
 
+def sessions(home: Home) -> tuple[list[int], set[str]]:
+    """Return the ids that are listed and the directories there are."""
+    listed = home.request({"type": "ListSessions"})["sessions"]
+    directories = os.listdir(os.path.join(home.data_dir, "sessions"))
+    return [session["id"] for session in listed], set(directories)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -262,9 +253,9 @@ def test_auto_approve_goes_behind_the_program(shared: Home) -> None:
     ],
 )
 def test_a_refused_launch_leaves_nothing(shared: Home, argv: list[str], message: str) -> None:
-    before = shared.cw("list", "--json").stdout
+    before = sessions(shared)
     assert failure(shared, "launch", *argv) == f"Error: {message}\n"
-    assert json.loads(shared.cw("list", "--json").stdout) == json.loads(before)
+    assert sessions(shared) == before
 
 
 def test_a_name_is_taken_while_its_session_runs(shared: Home) -> None:
@@ -288,8 +279,8 @@ def test_list(home: Home) -> None:
     finished(home, "--", "bash", "-c", "echo a\nexit 3")
     lines = home.cw("list").stdout.splitlines()
     assert re.fullmatch(r"ID +NAME +COMMAND +STATUS +AGE", lines[0])
-    assert re.fullmatch(r"1    planner        sleep 600 {24}running        \ds ago", lines[1])
-    assert re.fullmatch(r"2    - {14}bash -c echo a exit 3 +completed \(3\)  \ds ago", lines[2])
+    assert re.fullmatch(r"1    planner        sleep 600 {24}running        \d+[sm] ago", lines[1])
+    assert re.fullmatch(r"2    - {14}bash -c echo a exit 3 +completed \(3\)  \d+[sm] ago", lines[2])
     assert len(lines) == 3
     for argv, ids in (
         (["--status", "running"], [1]),
@@ -364,33 +355,42 @@ def test_logs_follow_to_the_end(shared: Home) -> None:
 
 
 def test_watch(shared: Home) -> None:
-    session_id = str(launch(shared, "--", "bash", "-c", "printf 'a\nb\nc\n'; read x; echo end $x"))
+    script = "printf 'a\nb\nc\n'; while read x; do echo $x; [ $x != end ] || exit; done"
+    session_id = str(launch(shared, "--", "bash", "-c", f"stty -echo; {script}"))
     prints(shared, int(session_id), "c\r\n")
-    watchers = [
+    whole, tail, new = (
         shared.popen("watch", session_id, *flags)
         for flags in ([], ["--tail", "1"], ["--no-history"])
-    ]
-    whole, tail = watchers[0].stdout, watchers[1].stdout
-    assert whole is not None and whole.readline() == b"a\r\n"
-    assert tail is not None and tail.readline() == b"c\r\n"
-    shared.cw("send", session_id, "1")
-    outputs = [the_rest(process)[0] for process in watchers]
-    assert outputs[0].startswith(b"b\r\nc\r\n") and outputs[0].endswith(b"end 1\r\n")
-    assert outputs[1].endswith(b"end 1\r\n")
-    assert b"a\r\n" not in outputs[2]
-    assert [process.returncode for process in watchers] == [0, 0, 0]
+    )
+    assert whole.stdout is not None and whole.stdout.readline() == b"a\r\n"
+    assert tail.stdout is not None and tail.stdout.readline() == b"c\r\n"
+
+    def new_one_watches() -> bool:
+        """Nothing else shows when a watcher of new output alone is there."""
+        shared.cw("send", session_id, "go")
+        return bool(select.select([new.stdout], [], [], 0.1)[0])
+
+    wait_until(new_one_watches, 30, "new output is watched")
+    shared.cw("send", session_id, "end")
+    outputs = [the_rest(process)[0] for process in (whole, tail, new)]
+    told = outputs[1].removesuffix(b"end\r\n").count(b"go\r\n")
+    assert outputs[1] == b"go\r\n" * told + b"end\r\n"
+    assert outputs[0] == b"b\r\nc\r\n" + outputs[1]
+    assert outputs[2].endswith(b"\r\nend\r\n") and outputs[1].endswith(outputs[2])
+    assert [process.returncode for process in (whole, tail, new)] == [0, 0, 0]
     done = shared.cw("watch", session_id, "--tail", "1")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "end 1\r\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\r\n", "")
 
 
 def test_watch_for_a_time(shared: Home) -> None:
     session_id = launch(shared, "timed", "timed-tag", "--", "bash", "-c", "echo hello; sleep 600")
     prints(shared, session_id, "hello")
-    done = shared.cw("watch", "timed", "--timeout", "1")
-    assert (done.returncode, done.stdout) == (0, "hello\r\n")
-    assert done.stderr == "\n[cw] watch timeout reached\n"
-    done = shared.cw("watch", "timed-tag", "--timeout", "1")
-    assert (done.returncode, done.stdout) == (0, "[timed] hello\r\n")
+    # Long enough to show what there is on a busy machine; both at once, for the time they take.
+    one = shared.popen("watch", "timed", "--timeout", "6")
+    tagged = shared.popen("watch", "timed-tag", "--timeout", "6")
+    assert the_rest(one) == (b"hello\r\n", b"\n[cw] watch timeout reached\n")
+    assert the_rest(tagged) == (b"[timed] hello\r\n", b"\n[cw] watch timeout reached\n")
+    assert (one.returncode, tagged.returncode) == (0, 0)
 
 
 def test_watch_a_tag(shared: Home) -> None:
@@ -424,7 +424,8 @@ def test_send(shared: Home, tmp_path: Path) -> None:
         done = shared.cw("send", name, *argv, input=text)
         assert done.stderr == f"Sent {count} bytes to session {session_id}\n"
         assert (done.returncode, done.stdout) == (0, "")
-    prints(shared, session_id, "pasted")
+    # Typed last and printed last: by then cat has printed all of it, each line by itself.
+    wait_until(lambda: shared.log(session_id).count(b"pasted") == 2, 30, "all of it was printed")
     lines = shared.log(session_id).decode().replace("\r", "").splitlines()
     for word in ("one", "two", "three", "four", "from file", "unended", "--dashes", "ty"):
         assert word in lines
@@ -439,12 +440,10 @@ def test_send_to_a_finished_session(shared: Home) -> None:
 
 def test_attach_needs_a_terminal_and_a_session(home: Home) -> None:
     home.start_node()
-    text = failure(home, "attach")
-    assert (
-        text == f"Error: no running unattached sessions available{LIST_HINT}" or "terminal" in text
-    )
+    needs = "Error: attach needs a terminal on stdin and stdout; "
+    assert failure(home, "attach").startswith(needs)
     launch(home, "--", "sleep", "600")
-    assert "terminal" in failure(home, "attach", "1")
+    assert failure(home, "attach", "1").startswith(needs)
 
 
 def test_attach_and_detach(shared: Home) -> None:
@@ -457,12 +456,13 @@ def test_attach_and_detach(shared: Home) -> None:
     screen = bytearray()
     reader = threading.Thread(target=_collect, args=(master, screen), daemon=True)
     reader.start()
-    wait_until(lambda: b"ready" in screen, 10)
+    wait_until(lambda: b"ready" in screen, 30)
     os.write(master, b"typed\r")
-    wait_until(lambda: screen.count(b"typed") >= 2, 10)
+    wait_until(lambda: screen.count(b"typed") >= 2, 30)
     os.write(master, b"\x02d")
-    assert process.wait(10) == 0
-    reader.join(10)
+    assert process.wait(30) == 0
+    reader.join(30)
+    assert not reader.is_alive(), "its descriptor is closed next"
     os.close(master)
     assert f"[cw] detached from session {session_id}".encode() in screen
     assert shared.session(session_id)["status"] == "running"
@@ -524,7 +524,7 @@ def test_subscribe(shared: Home) -> None:
     assert json.loads(event)["data"]["exit_code"] == 5
     assert event.startswith('{"timestamp":"')
     subscriber.send_signal(signal.SIGINT)
-    assert subscriber.wait(10) == 130
+    assert subscriber.wait(30) == 130
     assert subscriber.stderr.read() == b""
 
 
@@ -597,35 +597,31 @@ def test_node_status_and_restart(home: Home) -> None:
     assert home.session(session_id)["status"] == "running"
 
 
-@pytest.mark.parametrize(
-    ("argv", "sign"),
-    [
-        (["watch", "1"], "stdout"),
-        (["logs", "-f", "1"], "stdout"),
-        (["subscribe"], "stderr"),
-        (["wait", "1"], ""),
-        (["watch", "tag"], "stdout"),
-    ],
-)
-def test_a_stream_whose_node_is_gone_ends_with_one_line(
-    home: Home, argv: list[str], sign: str
-) -> None:
+def test_a_stream_whose_node_is_gone_ends_with_one_line(home: Home) -> None:
     home.start_node()
     launch(home, "--tag", "tag", "--", "bash", "-c", "echo up; sleep 600")
     prints(home, 1, "up")
-    process = home.popen(*argv)
-    if sign:
-        assert getattr(process, sign).readline()
-    else:
-        wait_until(lambda: is_waiting(process.pid), 10)
-    home.expects_leftovers = True
     keeper, worker = home.keeper_pid, home.worker_pid
+    # This one says nothing, and has no other business with the node: its connection is the sign.
+    waiting = home.popen("wait", "1")
+    wait_until(lambda: is_connected(waiting.pid), 30, "the wait is at the node")
+    streams = [waiting]
+    for argv, sign in (
+        (["watch", "1"], "stdout"),
+        (["logs", "-f", "1"], "stdout"),
+        (["subscribe"], "stderr"),
+        (["watch", "tag"], "stdout"),
+    ):
+        streams.append(home.popen(*argv))
+        assert getattr(streams[-1], sign).readline(), argv
+    home.expects_leftovers = True
     os.kill(worker, signal.SIGSTOP)  # or it would start another keeper
     os.kill(keeper, signal.SIGKILL)
     os.kill(worker, signal.SIGKILL)
-    _, errors = the_rest(process)
-    assert process.returncode == 1
-    assert errors.count(b"\n") == 1 and b"node is gone" in errors, errors
+    for process in streams:
+        _, errors = the_rest(process)
+        assert process.returncode == 1, process.args
+        assert errors.count(b"\n") == 1 and b"node is gone" in errors, (process.args, errors)
 
 
 # Streams of the client itself
