@@ -34,3 +34,9 @@ def window_size(fd: int) -> tuple[int, int]:
     packed = fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8)
     rows, cols, _, _ = struct.unpack("HHHH", packed)
     return rows, cols
+
+
+def unread_bytes(fd: int) -> int:
+    """Return how many bytes may be read from a master or terminal right now. Raises OSError."""
+    (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
+    return int(count)

@@ -6,6 +6,7 @@ RUNNING ── the node lost the process ──────> COMPLETED, end_reas
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from codewire.io.ptys import set_window_size, window_size
+from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.session.display import DEFAULT_SIZE
 from codewire.session.log import Cursor, OutputLog
 from codewire.session.questions import Questions
@@ -104,11 +105,24 @@ class Session:
         return not self.ended.is_set()
 
     def idle_seconds(self) -> float:
-        """Return how long ago it printed something, or began. For a session with a terminal."""
+        """Return how long ago it printed something, or began. For a session with a terminal.
+
+        What is still to be read counts: a worker that got no processor for a while learns of the
+        time before it learns of the output.
+        """
+        if self._has_unread():
+            return 0.0
         current = self._log
         grown_at_ns = current.grown_at_ns if current is not None else 0
         latest = max(grown_at_ns, self.record.created_ns)
         return max(0.0, (time.time_ns() - latest) / 1e9)
+
+    def _has_unread(self) -> bool:
+        found: list[int] = []
+        if self.input is not None:
+            with contextlib.suppress(OSError):
+                self.input.use(lambda fd: found.append(unread_bytes(fd)))
+        return any(found)
 
     def wake(self) -> None:
         """Wake everyone who looks at this session."""
