@@ -42,7 +42,8 @@ script, replies = sys.argv[1:3]
 os.write(1, json.loads(open(script).readline())[0].encode("latin-1"))
 done = 1
 while True:
-    lines = open(script).read().splitlines()
+    # What follows the last newline is a line that is still being written.
+    *lines, _ = open(script).read().split("\\n")
     if len(lines) <= done:
         time.sleep(0.005)
         continue
@@ -76,21 +77,24 @@ class Asker:
         program = Path(home.path, "asker.py")
         program.write_text(ASKER)
         self.id = home.launch(sys.executable, str(program), str(self._script), str(self._replies))
-        wait_until(lambda: home.log(self.id) == SETUP, 10, "the asker runs")
+        wait_until(lambda: home.log(self.id) == SETUP, 30, "the asker runs")
 
-    def ask(self, *pieces: bytes, want: int, patience: float = 5.0) -> bytes:
+    def ask(self, *pieces: bytes, want: int, patience: float = 30.0) -> bytes:
         """Print the pieces and return what was typed back: after `want` bytes, or `patience`."""
         line = [*(piece.decode("latin-1") for piece in pieces), want, patience]
         with self._script.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.asked += 1
-        wait_until(lambda: len(self._lines()) == self.asked, 20, "the reply was written down")
+        wait_until(
+            lambda: len(self._lines()) == self.asked, patience + 30, "the reply was written down"
+        )
         reply = json.loads(self._lines()[-1])
         assert isinstance(reply, str)
         return reply.encode("latin-1")
 
     def _lines(self) -> list[str]:
-        return self._replies.read_text().splitlines()
+        *lines, _ = self._replies.read_text().split("\n")
+        return lines
 
     def attach(self, **fields: object) -> RawConnection:
         connection = self.home.connect()
@@ -127,7 +131,7 @@ def test_never_answered_while_attached_and_again_after_detaching(asker: Asker) -
         client.send_control({"type": "Detach"})
         while client.receive()[0] == 1:
             pass
-    wait_until(lambda: not asker.home.session(asker.id)["attached"], 5, "detached")
+    wait_until(lambda: not asker.home.session(asker.id)["attached"], 30, "detached")
     for query, expected in ANSWERS.values():
         assert asker.ask(query, want=len(expected)) == expected
 
@@ -147,7 +151,7 @@ def test_a_replay_holds_no_query_that_was_answered(asker: Asker, history: str | 
     end = len(asker.home.log(asker.id))
     seen = b""
     with asker.attach(history=history) as client:
-        while seen.count(b">") < len(ANSWERS) and len(seen) < end:
+        while len(seen) < end:
             kind, data = client.receive()
             assert kind == 1
             seen += data
@@ -158,6 +162,7 @@ def test_a_replay_holds_no_query_that_was_answered(asker: Asker, history: str | 
         assert client.receive()[1] == b"\x1b[c"
 
 
+@pytest.mark.alone
 def test_answers_come_soon(asker: Asker) -> None:
     times = []
     for _ in range(20):
@@ -170,7 +175,7 @@ def test_answers_come_soon(asker: Asker) -> None:
 def test_answers_survive_a_killed_worker(asker: Asker) -> None:
     assert asker.ask(b"\x1b[c", want=5) == b"\x1b[?6c"
     asker.home.kill_worker()
-    assert asker.ask(b"\x1b[5n", want=4, patience=10) == b"\x1b[0n"
+    assert asker.ask(b"\x1b[5n", want=4) == b"\x1b[0n"
 
 
 def test_a_client_that_comes_back_after_a_killed_worker_answers(asker: Asker) -> None:
