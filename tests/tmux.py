@@ -28,7 +28,7 @@ class Tmux:
             env=self._home.env,
             cwd=self._home.path,
             capture_output=True,
-            timeout=20,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.decode()
@@ -83,13 +83,25 @@ class Window:
     def pid(self) -> int:
         return int(self.facts("pane_pid").partition("=")[2])
 
-    def expect(self, text: str, timeout: float = 15.0) -> None:
+    def expect(self, text: str, timeout: float = 30.0) -> None:
         wait_until(lambda: text in self.show(), timeout, f"{text!r} on the screen")
 
+    def expect_facts(self, facts: str, timeout: float = 30.0) -> None:
+        """Wait until tmux knows this of the terminal: `alternate_on=0 cursor_flag=1`, say."""
+        names = [fact.partition("=")[0] for fact in facts.split(" ")]
+        wait_until(lambda: self.facts(*names) == facts, timeout, facts)
+
+    def expect_prompt(self) -> None:
+        """Wait until the shell of `Tmux.shell` reads a command."""
+        wait_until(lambda: self.show().rstrip().endswith("$"), 30, "the shell's prompt")
+
     def settled(self, quiet: float = 0.3) -> str:
-        """Return the screen once it has not changed for a while."""
+        """Return the screen once it has not changed for a while.
+
+        A slow program may not even have begun: wait for what it shows where that matters.
+        """
         last, since = self.show(colours=True), time.monotonic()
-        deadline = since + 15
+        deadline = since + 30
         while time.monotonic() - since < quiet:
             assert time.monotonic() < deadline, "the screen never settles"
             time.sleep(0.05)
@@ -98,7 +110,7 @@ class Window:
                 last, since = now, time.monotonic()
         return last
 
-    def expect_same(self, other: Window, timeout: float = 10.0) -> None:
+    def expect_same(self, other: Window, timeout: float = 30.0) -> None:
         """Wait until both terminals show the same, colours and cursor included."""
         places = ("cursor_x", "cursor_y", "cursor_flag", "alternate_on")
         deadline = time.monotonic() + timeout
