@@ -37,6 +37,9 @@ CW = [sys.executable, str(REPOSITORY / "cw.py")]
 # An orderly stop runs the kill ladder (5 s grace unless configured) before the keeper ends.
 STOP_TIMEOUT = 20.0
 
+# What was told to end may take so long on a busy machine before it counts as left over.
+LINGER_SECONDS = 15.0
+
 
 class Home:
     """A private HOME. `runtime` ("gevent", "threads" or None) is what its nodes run on.
@@ -63,7 +66,7 @@ class Home:
         self,
         *args: str,
         input: str | None = None,
-        timeout: float = 20.0,
+        timeout: float = 60.0,
         env: dict[str, str] | None = None,
         cwd: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
@@ -107,7 +110,7 @@ class Home:
                 stderr=stderr,
                 start_new_session=True,
             )
-        wait_until(self._node_answers, 20, "the node answers")
+        wait_until(self._node_answers, 60, "the node answers")
 
     def stop_node(self) -> int:
         """Ask the node to stop (SIGTERM to the keeper) and return its exit status."""
@@ -122,7 +125,7 @@ class Home:
         """
         pid = self.worker_pid
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not is_alive(pid), 10, "the worker is gone")
+        wait_until(lambda: not is_alive(pid), 30, "the worker is gone")
         return pid
 
     def node_output(self) -> str:
@@ -259,7 +262,7 @@ class Home:
     def _kill_leftovers(self) -> list[str]:
         """SIGKILL what is still there and return it in words: pid and command line."""
         # What the stop hung up or signalled may need a moment to be gone.
-        _wait_gone(self.processes(), 0 if self.expects_leftovers else 3)
+        _wait_gone(self.processes(), 0 if self.expects_leftovers else LINGER_SECONDS)
         words = []
         while pids := self.processes():
             words += [f"{pid} {command_line(pid)}" for pid in pids]
@@ -313,11 +316,11 @@ def _wait_gone(pids: list[int], timeout: float) -> None:
 def _reap(process: subprocess.Popen[bytes]) -> str:
     """Collect a process that was told to end and close its pipes.
 
-    One that has not ended after five seconds is SIGKILLed and returned in words, else "".
+    One that has not ended after LINGER_SECONDS is SIGKILLed and returned in words, else "".
     """
     words = ""
     try:
-        process.wait(5)
+        process.wait(LINGER_SECONDS)
     except subprocess.TimeoutExpired:
         words = f"{process.pid} {command_line(process.pid)}"
         process.kill()

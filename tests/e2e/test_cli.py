@@ -659,7 +659,7 @@ def through_bash(home: Home, command: str, unbuffered: str) -> subprocess.Comple
         ["bash", "-c", f"{shlex.join(CW)} {command}"],
         env={**home.env, "PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
-        timeout=20,
+        timeout=60,
     )
 
 

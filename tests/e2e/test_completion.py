@@ -83,7 +83,7 @@ def test_shells(home: Home, shell: str, script: str) -> None:
     launch_two(home)
     flags = ["-f"] if shell == "zsh" else []
     done = subprocess.run(
-        [shell, *flags, "-c", script], env=home.env, capture_output=True, timeout=30
+        [shell, *flags, "-c", script], env=home.env, capture_output=True, timeout=60
     )
     assert b"planner" in done.stdout, done.stderr
     assert done.stderr == b""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import support
 from tests.support import Home, is_alive, wait_until
 
 
@@ -25,7 +26,8 @@ def start(home: Home, script: str) -> int:
     return int(done.stdout)
 
 
-def test_close_ends_and_reports_what_was_left(home: Home) -> None:
+def test_close_ends_and_reports_what_was_left(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "LINGER_SECONDS", 0.2)
     pid = start(home, "trap '' TERM HUP; while :; do sleep 1; done")
     with pytest.raises(AssertionError, match=f"outlived the node: .*{pid} "):
         home.close()
