@@ -22,6 +22,7 @@ def home() -> Iterator[Home]:
         home.close()
 
 
+@pytest.mark.timeout(400)  # A minute on a machine that has twenty other things to do.
 def test_list_fits_one_frame_whatever_the_sessions_hold(home: Home) -> None:
     """Ten command lines of 1.8 MB are more than a frame carries; they still list and resolve."""
     home.start_node()
