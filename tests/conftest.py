@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.remote import RemoteHome
 from tests.support import Home, running_home
 
 RUNTIMES = ("gevent", "threads")
+
+# How long an example takes is the machine's affair, and in a fresh clone the first text drawn
+# waits for Hypothesis to build its table of Unicode. The examples are the same in every run: one
+# found by chance would refuse a change that has nothing to do with it. To look for new ones, run
+# with --hypothesis-profile=search.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("search"), derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
