@@ -28,6 +28,8 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+# A whole file of tests each; those in it have the usual time.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", TWICE)
 def test_under_gevent(name: str) -> None:
     if importlib.util.find_spec("gevent") is None:
@@ -40,7 +42,7 @@ def test_under_gevent(name: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=380,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

@@ -39,6 +39,8 @@ PIECES = [
 OUTPUT = st.binary(max_size=40).map(
     lambda data: b"".join(PIECES[b] if b < len(PIECES) else bytes((b,)) for b in data)
 )
+# With so many examples a busy machine needs minutes.
+PATIENT = pytest.mark.timeout(600)
 CASES = settings(
     max_examples=10_000,
     deadline=None,
@@ -67,6 +69,7 @@ def joined_text(tokens: list[Token]) -> list[Token]:
 
 
 @pytest.mark.slow
+@PATIENT
 @CASES
 @given(OUTPUT)
 def test_nothing_is_lost_or_changed(data: bytes) -> None:
@@ -74,6 +77,7 @@ def test_nothing_is_lost_or_changed(data: bytes) -> None:
 
 
 @pytest.mark.slow
+@PATIENT
 @CASES
 @given(OUTPUT)
 def test_one_byte_at_a_time_gives_the_same_tokens(data: bytes) -> None:
@@ -81,6 +85,7 @@ def test_one_byte_at_a_time_gives_the_same_tokens(data: bytes) -> None:
 
 
 @pytest.mark.slow
+@PATIENT
 @CASES
 @given(OUTPUT, st.integers(0, 60))
 def test_modes_come_out_the_same_and_can_be_entered_and_left(data: bytes, cut: int) -> None:
@@ -97,6 +102,7 @@ def test_modes_come_out_the_same_and_can_be_entered_and_left(data: bytes, cut: i
 
 
 @pytest.mark.slow
+@PATIENT
 @CASES
 @given(OUTPUT, st.integers(0, 60))
 def test_a_screen_takes_anything_and_keeps_its_shape(data: bytes, cut: int) -> None:
@@ -114,6 +120,7 @@ def test_a_screen_takes_anything_and_keeps_its_shape(data: bytes, cut: int) -> N
 
 
 @pytest.mark.slow
+@PATIENT
 @CASES
 @given(OUTPUT)
 def test_masking_queries_keeps_length_and_everything_else(data: bytes) -> None:
