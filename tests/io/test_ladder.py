@@ -162,10 +162,12 @@ def test_the_tree_holds_all_descendants(start: Start) -> None:
     assert is_alive(other.pid)
 
 
-def test_members_stay_known_when_their_parents_die(start: Start) -> None:
-    leader = start("setsid sh -c 'sleep 101 & wait' & sleep 0.3")
+def test_members_stay_known_when_their_parents_die(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    leader = start("setsid sh -c 'sleep 101 & wait' & read line < go")
+    grown(leader, 3)
     known = ProcessTable().tree(leader.pid, {})
-    wait_until(lambda: len(known.update(ProcessTable().tree(leader.pid, known)) or known) >= 4, 10)
+    (tmp_path / "go").write_text("\n")
     assert leader.ended.wait(10)
     left = ProcessTable().tree(leader.pid, known, is_gone=True)
     assert 2 <= len(left) < len(known)
@@ -221,8 +223,8 @@ def test_a_program_that_ignores_sigterm_has_its_grace_time(start: Start, tmp_pat
 def test_sigterm_is_enough_for_most(start: Start) -> None:
     leaders = [start("sleep 100") for _ in range(5)]
     started = time.monotonic()
-    assert climb(leaders, 10) == {}
-    assert time.monotonic() - started < 5
+    assert climb(leaders, 60) == {}
+    assert time.monotonic() - started < 30, "the grace time was waited out"
     assert {leader.process.wait(5) for leader in leaders} == {-signal.SIGTERM}
 
 
@@ -231,7 +233,7 @@ def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) 
     wait_until((tmp_path / "ready").exists, 10, "the trap is set")
     started = time.monotonic()
     assert climb([leader], 0.3) == {}
-    assert 0.3 <= time.monotonic() - started < 5
+    assert 0.3 <= time.monotonic() - started < 30
     assert leader.process.wait(5) == -signal.SIGKILL
 
 
@@ -255,6 +257,8 @@ def test_survivors_are_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
     def signal_others(process: Process, number: int) -> None:
         if process.pid != stuck:
             signal_process(process, number)
+            # However long the leader takes to die, it is not among the survivors.
+            assert leader.ended.wait(10)
 
     monkeypatch.setattr(ladder_module, "signal_process", signal_others)
     monkeypatch.setattr(ladder_module, "KILL_SECONDS", 0.2)
