@@ -26,11 +26,13 @@ class Connection:
         self.reader.start()
         wait_until(lambda: self.stream.quiet_seconds(time.monotonic() + 1))
         self.watchdog = Watchdog()
+        now = time.monotonic()
+        self.heard = now - self.stream.quiet_seconds(now)
         self.watchdog.add(self.stream)
 
-    def look(self, seconds: float) -> None:
-        """Have the watchdog look as if so much time had passed."""
-        self.watchdog.look(time.monotonic() + seconds)
+    def look(self, seconds: float, since: float | None = None) -> None:
+        """Have the watchdog look so long after the peer was heard, or after `since`."""
+        self.watchdog.look((self.heard if since is None else since) + seconds)
 
     def close(self) -> None:
         self.stream.abort()
@@ -48,8 +50,9 @@ def connection() -> Iterator[Connection]:
 
 def test_a_quiet_peer_is_pinged_once_a_period(connection: Connection) -> None:
     connection.look(PING_SECONDS - 1)
-    connection.look(PING_SECONDS + 1)
-    connection.look(PING_SECONDS + 2)
+    # Well past it: the period begins when the watchdog learns of the connection.
+    connection.look(2 * PING_SECONDS)
+    connection.look(2 * PING_SECONDS + 1)
     receiver = Receiver(is_server=False)
     receiver.feed(connection.peer.recv(100))
     assert receiver.next_event() == Ping(b"")
@@ -67,9 +70,10 @@ def test_a_dead_peer_is_dropped(connection: Connection) -> None:
 
 def test_a_peer_that_does_not_say_goodbye_is_dropped(connection: Connection) -> None:
     connection.stream.shutdown()
-    connection.look(CLOSE_SECONDS - 1)
+    closing = connection.stream.closing_since
+    connection.look(CLOSE_SECONDS - 1, closing)
     assert connection.reader.is_alive()
-    connection.look(CLOSE_SECONDS + 1)
+    connection.look(CLOSE_SECONDS + 1, closing)
     connection.reader.join(5)
     assert not connection.reader.is_alive()
 

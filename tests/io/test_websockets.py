@@ -171,7 +171,7 @@ def test_a_server_does_not_wait_for_a_goodbye_for_ever() -> None:
     stream = WebSocketStream(left, is_server=True)
     started = time.monotonic()
     stream.close()
-    assert CLOSE_SECONDS - 0.1 < time.monotonic() - started < CLOSE_SECONDS + 2
+    assert CLOSE_SECONDS - 0.1 < time.monotonic() - started < CLOSE_SECONDS + 20
     right.close()
 
 
