@@ -328,14 +328,19 @@ def test_a_flood_rests_until_an_echo_is_there(
         wait_until(lambda: loud.log.end > before, 10, "the flood goes on")
 
 
-def test_keys_without_an_echo_do_not_stop_a_flood(drain: Drain, make: Make) -> None:
+def test_keys_without_an_echo_do_not_stop_a_flood(
+    drain: Drain, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long beside the pause between two keys: were each to begin a new rest, none would end.
+    monkeypatch.setattr(drain_module, "ECHO_SECONDS", 0.02)
     loud, silent = make(), make()
     drain.add(loud)
     drain.add(silent)
     with flooding(loud):
-        # Twice what the turn at hand may still move: on a busy machine a rest takes its time.
-        start, deadline = loud.log.end, time.monotonic() + 30
-        while loud.log.end < start + 2 * drain_module.FLOOD_CAP:
+        # What the turn at hand may still move, and many turns after as many rests.
+        wanted = loud.log.end + drain_module.FLOOD_CAP + 16 * drain_module.TYPING_CAP
+        deadline = time.monotonic() + 30
+        while loud.log.end < wanted:
             assert time.monotonic() < deadline, "the flood starves"
             drain.typed(silent)
             time.sleep(0.0001)
