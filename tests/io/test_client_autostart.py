@@ -26,7 +26,8 @@ import os, sys
 from codewire.client import Client, autostart, scope
 from codewire.errors import CodewireError
 scope.own_scope = lambda environ: os.environ.get("TEST_SCOPE", "").split()
-autostart.self_command = lambda: [sys.executable, sys.argv[1]]
+autostart.self_command = lambda: [sys.executable, "-IS", sys.argv[1]]
+autostart.START_SECONDS = float(os.environ.get("TEST_PATIENCE", autostart.START_SECONDS))
 try:
     print(Client().list_sessions())
 except CodewireError as error:
@@ -70,8 +71,11 @@ class Stand:
     def write_node(self, text: str) -> None:
         Path(self.script).write_text(text)
 
-    def client(self, **options: object) -> subprocess.Popen[str]:
+    def client(self, patience: str = "50", **options: object) -> subprocess.Popen[str]:
+        """Start a client that waits so long for a node; "" is as long as a real one does."""
         env = {**os.environ, "CODEWIRE_DIR": self.root, "PYTHONPATH": str(REPOSITORY)}
+        if patience:
+            env["TEST_PATIENCE"] = patience
         return subprocess.Popen(
             [sys.executable, "-c", CLIENT, self.script],
             stdin=subprocess.DEVNULL,
@@ -82,9 +86,9 @@ class Stand:
             **options,  # type: ignore[call-overload]
         )
 
-    def run(self) -> tuple[int, str, str]:
-        client = self.client()
-        out, err = client.communicate(timeout=30)
+    def run(self, patience: str = "50") -> tuple[int, str, str]:
+        client = self.client(patience)
+        out, err = client.communicate(timeout=60)
         return client.returncode, out, err
 
     def read(self, name: str) -> str:
@@ -123,7 +127,7 @@ def test_the_node_is_detached_from_its_client(stand: Stand) -> None:
     os.set_inheritable(writer, True)
     client = stand.client(pass_fds=[writer])
     os.close(writer)
-    client.communicate(timeout=30)
+    client.communicate(timeout=60)
     facts = json.loads(stand.read("facts"))
     assert facts["argv"] == ["node"]
     assert facts["cwd"] == "/"
@@ -218,7 +222,7 @@ def test_a_node_that_never_listens_is_given_up(stand: Stand) -> None:
         "time.sleep(60)\n"
     )
     expected = "Error: node failed to start (socket not available after 5s): thinking\n"
-    assert stand.run()[2] == expected
+    assert stand.run(patience="")[2] == expected
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_line(stand: Stand) -> None:
