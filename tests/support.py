@@ -37,6 +37,8 @@ CW = [sys.executable, str(REPOSITORY / "cw.py")]
 # An orderly stop runs the kill ladder (5 s grace unless configured) before the keeper ends.
 STOP_TIMEOUT = 20.0
 
+# A guard against what never comes, so generous: a machine may be slow and have other work.
+PATIENCE = 60.0
 # What was told to end may take so long on a busy machine before it counts as left over.
 LINGER_SECONDS = 15.0
 
@@ -66,7 +68,7 @@ class Home:
         self,
         *args: str,
         input: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = PATIENCE,
         env: dict[str, str] | None = None,
         cwd: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
@@ -110,7 +112,7 @@ class Home:
                 stderr=stderr,
                 start_new_session=True,
             )
-        wait_until(self._node_answers, 60, "the node answers")
+        wait_until(self._node_answers, PATIENCE, "the node answers")
 
     def stop_node(self) -> int:
         """Ask the node to stop (SIGTERM to the keeper) and return its exit status."""
@@ -261,9 +263,11 @@ class Home:
 
     def _kill_leftovers(self) -> list[str]:
         """SIGKILL what is still there and return it in words: pid and command line."""
-        # What the stop hung up or signalled may need a moment to be gone.
-        _wait_gone(self.processes(), 0 if self.expects_leftovers else LINGER_SECONDS)
-        words = []
+        words: list[str] = []
+        if not self.expects_leftovers:
+            # What the stop hung up or signalled may need a moment to be gone.
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not self.processes(), LINGER_SECONDS)
         while pids := self.processes():
             words += [f"{pid} {command_line(pid)}" for pid in pids]
             end_processes(pids)
@@ -324,7 +328,7 @@ def _reap(process: subprocess.Popen[bytes]) -> str:
     except subprocess.TimeoutExpired:
         words = f"{process.pid} {command_line(process.pid)}"
         process.kill()
-        process.wait(5)
+        process.wait(15)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
