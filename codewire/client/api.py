@@ -11,7 +11,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.connection import Redial, check_answer, exchange, field, open_stream
+from codewire.client.connection import (
+    Redial,
+    asked_again,
+    check_answer,
+    exchange,
+    field,
+    open_stream,
+)
 from codewire.client.messaging import Messaging
 from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
 from codewire.client.target import resolve_target
@@ -372,16 +379,11 @@ class Client(Messaging):
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request that may be repeated: it is sent again when its worker goes away."""
         started = time.monotonic()
-        timeout = request.get("timeout_seconds")
         answer = exchange(self.connect(), request)
         redial = self.redial()
         while answer is None:
             stream = redial.open()
-            if timeout is not None:
-                left = timeout - int(time.monotonic() - started)
-                # 0 would mean for ever; the node words the time-out itself.
-                request = {**request, "timeout_seconds": max(1, left)}
-            answer = exchange(stream, request)
+            answer = exchange(stream, asked_again(request, started))
         return check_answer(answer)
 
 

@@ -111,6 +111,18 @@ def field(message: dict[str, Any], key: str, default: Value) -> Value:
     return value
 
 
+def asked_again(request: dict[str, Any], started: float) -> dict[str, Any]:
+    """Return a first request as it is asked again: of its time-out only what is left.
+
+    `started` is the time.monotonic() when it was asked first.
+    """
+    timeout = request.get("timeout_seconds")
+    if timeout is None:
+        return request
+    # 0 would mean for ever; the node words the time-out itself.
+    return {**request, "timeout_seconds": max(1, timeout - int(time.monotonic() - started))}
+
+
 class Redial:
     """Reaches a node again, with bounded patience; one for the lifetime of a stream."""
 

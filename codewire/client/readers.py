@@ -6,9 +6,10 @@ asked again from there, so no byte is missed or repeated. Events have no offset:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.connection import check_answer, field, receive_message
+from codewire.client.connection import asked_again, check_answer, field, receive_message
 from codewire.errors import ConnectionLost
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def resumed(
     Raises RequestError, ProtocolError, and ConnectionLost when the node is gone for good or, having
     named no offset, cannot be asked to continue.
     """
+    first, started = request, time.monotonic()
     stream = connect()
     offset: int | None = None
     is_answered = False
@@ -116,9 +118,10 @@ def resumed(
                 raise ConnectionLost(
                     "connection lost: the node closed it in the middle of an answer"
                 )
-            kept = {key: value for key, value in request.items() if key not in BEGINNINGS}
-            request = {**kept, "from_offset": offset}
+            kept = {key: value for key, value in first.items() if key not in BEGINNINGS}
+            first = {**kept, "from_offset": offset}
         stream = redial.open()
+        request = asked_again(first, started)
 
 
 def _offset(message: dict[str, Any]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,6 +156,29 @@ def test_watch_resumes_and_ends_with_the_final_status(client: Any) -> None:
         ("", 0, "completed (0)"),
     ]
     assert seen[1] == {"type": "WatchSession", "id": 1, "from_offset": 2}
+
+
+def test_waiting_for_text_is_not_prolonged_by_a_new_worker(client: Any) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def first(end: NodeEnd) -> None:
+        seen.append(end.receive_control())
+        end.send_raw(control(type="LogData", data="x", done=False, offset=1))
+        time.sleep(1.1)  # the time-out counts whole seconds
+
+    def second(end: NodeEnd) -> None:
+        seen.append(end.receive_control())
+
+    def third(end: NodeEnd) -> None:
+        seen.append(end.receive_control())
+        end.send_raw(control(type="LogData", data="DONE", done=False, offset=5))
+
+    found = client(first, second, third).wait_for_text(1, "DONE", timeout_seconds=1000)
+    assert found.line == "xDONE"
+    assert [request["from_offset"] for request in seen] == [0, 1, 1]
+    assert seen[0]["timeout_seconds"] == 1000
+    # What is left is counted from the beginning, not twice.
+    assert 900 < seen[2]["timeout_seconds"] <= seen[1]["timeout_seconds"] <= 999
 
 
 def test_a_node_without_offsets_cannot_be_resumed(client: Any) -> None:
