@@ -153,35 +153,47 @@ class Server:
             text = f"Error: {MAX_CALLS} calls are in progress; wait for some to end"
             self._writer.result(request_id, _sealed(params, _text_result(text, True)))
             return
+        try:
+            client = self._new_client()
+        except CodewireError as error:
+            self._slots.release()
+            self._writer.result(request_id, _sealed(params, _text_result(f"Error: {error}", True)))
+            return
+        # Before the next line is read: it may be the one that cancels this call.
+        with self._lock:
+            self._calls[json.dumps(request_id)] = client
         thread = threading.Thread(
-            target=self._run_call, args=(request_id, tool, arguments, params), daemon=True
+            target=self._run_call, args=(client, request_id, tool, arguments, params), daemon=True
         )
         thread.start()
 
     def _run_call(
-        self, request_id: Any, tool: Tool, arguments: dict[str, Any], params: rpc.Message
+        self,
+        client: CallClient,
+        request_id: Any,
+        tool: Tool,
+        arguments: dict[str, Any],
+        params: rpc.Message,
     ) -> None:
-        key = json.dumps(request_id)
         try:
-            client = self._new_client()
-            with self._lock:
-                self._calls[key] = client
             self._report_progress(client, params)
             result = self._run_tool(client, tool, arguments)
             if not client.call_in_progress.is_cancelled:
                 self._writer.result(request_id, _sealed(params, result))
-        except CodewireError as error:
-            self._writer.result(request_id, _sealed(params, _text_result(f"Error: {error}", True)))
         except Exception as error:  # noqa: BLE001 - a thread's top: the agent must get an answer
             sys.stderr.write(f"[mcp] {tool.name} failed: {error!r}\n")
             self._writer.error(request_id, rpc.INTERNAL_ERROR, f"internal error: {error!r}")
         finally:
-            with self._lock:
-                ended = self._calls.pop(key, None)
-            if ended is not None:
-                ended.call_in_progress.end()
-                ended.call_in_progress.close()
+            self._forget(json.dumps(request_id), client)
+            client.call_in_progress.end()
+            client.call_in_progress.close()
             self._slots.release()
+
+    def _forget(self, key: str, client: CallClient) -> None:
+        """Drop a call that is over, but not a later one that was given the same id."""
+        with self._lock:
+            if self._calls.get(key) is client:
+                del self._calls[key]
 
     def _run_tool(self, client: CallClient, tool: Tool, arguments: dict[str, Any]) -> rpc.Message:
         try:

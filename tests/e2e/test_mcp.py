@@ -1,10 +1,12 @@
-"""The MCP server: driven by the official SDK, and by hand where the SDK is too polite."""
+"""The MCP server: driven by the official SDK, and by hand where the SDK is too polite.
+
+Calls that last, and what happens to them meanwhile: test_mcp_calls.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +15,7 @@ import jsonschema
 import pytest
 from mcp import Client, StdioServerParameters
 
-from tests.support import CW, Home, wait_until
+from tests.support import CW, Home
 
 LOCAL_TOOLS = 17
 ALL_TOOLS = 30
@@ -65,10 +67,11 @@ class RawServer:
         self.process = home.popen("mcp-server", stderr=subprocess.DEVNULL)
         self._buffer = b""
 
-    def send(self, line: bytes | dict[str, Any]) -> None:
-        data = line if isinstance(line, bytes) else json.dumps(line).encode()
+    def send(self, *lines: bytes | dict[str, Any]) -> None:
+        """Send lines in one write."""
+        data = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
         assert self.process.stdin is not None
-        self.process.stdin.write(data + b"\n")
+        self.process.stdin.write(b"".join(line + b"\n" for line in data))
         self.process.stdin.flush()
 
     def read(self) -> dict[str, Any]:
@@ -83,7 +86,14 @@ class RawServer:
         return self.read()
 
     def call(self, tool: str, request_id: Any = 1, **arguments: Any) -> dict[str, Any]:
-        return self.ask("tools/call", request_id, name=f"codewire_{tool}", arguments=arguments)
+        self.send(tool_call(tool, request_id, **arguments))
+        return self.read()
+
+
+def tool_call(tool: str, request_id: Any, **arguments: Any) -> dict[str, Any]:
+    """Return the message that calls a tool."""
+    params = {"name": f"codewire_{tool}", "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -287,7 +297,7 @@ def test_bad_messages_get_an_error_or_nothing_and_the_server_lives_on(node: Home
 
 def test_odd_arguments_are_refused_with_the_argument_named(node: Home) -> None:
     server = RawServer(node)
-    node.cw("launch", "--", "true")
+    node.launch("true")
     for value in (-1, 1e30, 3.9, "3", None, [1], {}, True, 1 << 40):
         answer = server.call("read_session_output", session_id=1, tail=value)
         if value is None:
@@ -310,83 +320,3 @@ def test_odd_arguments_are_refused_with_the_argument_named(node: Home) -> None:
     assert server.call("kv_get", key="")["error"]["message"] == "missing key"
     empty_id = server.call("reply", request_id="", body="x")
     assert empty_id["error"]["message"] == "missing request_id"
-
-
-def test_calls_run_side_by_side_and_can_be_cancelled(node: Home) -> None:
-    server = RawServer(node)
-    server.call("launch_session", command=["sleep", "1000"], name="long")
-    waiting = {
-        "jsonrpc": "2.0",
-        "id": "waiting",
-        "method": "tools/call",
-        "params": {
-            "name": "codewire_wait_for",
-            "arguments": {"session_id": "long", "timeout_seconds": 0},
-        },
-    }
-    server.send(waiting)
-    assert server.call("list_sessions", "quick")["id"] == "quick"
-    server.send(
-        {
-            "jsonrpc": "2.0",
-            "method": "notifications/cancelled",
-            "params": {"requestId": "waiting"},
-        }
-    )
-    # No answer to what was cancelled: the next answer is the next call's.
-    assert server.call("list_sessions", "after")["id"] == "after"
-    server.send({**waiting, "id": "again"})
-    first = server.call("kill_session", "kill", session_id="long")
-    assert {first["id"], server.read()["id"]} == {"again", "kill"}
-
-
-def test_progress_is_reported_on_a_long_wait(node: Home) -> None:
-    server = RawServer(node)
-    server.call("launch_session", command=["sleep", "6.5"])
-    answer = server.ask(
-        "tools/call",
-        9,
-        name="codewire_wait_for",
-        arguments={"session_id": 1},
-        _meta={"progressToken": "p"},
-    )
-    assert answer["method"] == "notifications/progress"
-    assert answer["params"]["progressToken"] == "p"
-    assert answer["params"]["progress"] >= 5
-    assert server.read()["id"] == 9
-
-
-def test_the_end_of_input_ends_the_server(node: Home) -> None:
-    server = RawServer(node)
-    server.ask("ping")
-    assert server.process.stdin is not None
-    server.process.stdin.close()
-    assert server.process.wait(10) == 0
-
-
-def test_a_node_is_started_and_found_again_after_it_stopped(home: Home) -> None:
-    server = RawServer(home)
-    launched = server.call("launch_session", command=["true"])
-    assert launched["result"]["content"][0]["text"] == "Launched session 1"
-    assert home.cw("stop").returncode == 0
-    wait_until(lambda: not os.path.exists(home.socket), 20, "the node has stopped")
-    sessions = json.loads(server.call("list_sessions")["result"]["content"][0]["text"])
-    assert [s["id"] for s in sessions] == [1]
-
-
-def test_a_worker_killed_under_a_waiting_call_is_not_noticed(node: Home) -> None:
-    server = RawServer(node)
-    server.call("launch_session", command=["sh", "-c", "read x; exit 5"])
-    server.send(
-        {
-            "jsonrpc": "2.0",
-            "id": "wait",
-            "method": "tools/call",
-            "params": {"name": "codewire_wait_for", "arguments": {"session_id": 1}},
-        }
-    )
-    os.kill(node.worker_pid, 9)
-    node.cw("send", "1", "go")
-    answer = server.read()
-    assert answer["id"] == "wait"
-    assert json.loads(answer["result"]["content"][0]["text"])[0]["exit_code"] == 5
