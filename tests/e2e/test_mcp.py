@@ -102,10 +102,13 @@ def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
         program = "echo ready; read word; echo got $word; exec sleep 1000"
         launched = await agent.call("launch_session", command=["sh", "-c", program], name="worker")
         assert launched == "Launched session 1"
+        # What is typed before the program prints is echoed before it.
+        await agent.call("wait_for", session_id=1, regex=r"ready\r\n")
         assert (
             await agent.call("send_input", session_id="worker", input="hello")
             == "Sent 6 bytes to session 1"
         )
+        await agent.call("wait_for", session_id=1, regex=r"got hello\r\n")
         watched = await agent.call("watch_session", session_id=1, max_duration_seconds=1)
         assert "got hello" in watched
         assert watched.endswith("[Watch timeout]\n")
@@ -122,7 +125,11 @@ def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
             await agent.refused("wait_for", session_id=1, timeout_seconds=1)
             == "Error: wait timed out"
         )
+        watching = asyncio.create_task(
+            agent.call("watch_session", session_id=1, max_duration_seconds=50)
+        )
         assert await agent.call("kill_session", session_id="worker") == "Killed session 1"
+        assert (await watching).endswith("got hello\r\n\n[Session killed]\n")
         ended = json.loads(await agent.call("wait_for", session_id=1))
         assert [(s["id"], s["status"]) for s in ended] == [(1, "killed")]
         listed = json.loads(await agent.call("list_sessions", status_filter="killed"))
