@@ -21,7 +21,7 @@ def test_a_screen_is_read_and_typed_into(home: Home) -> None:
     async def script(agent: Agent) -> None:
         program = r"printf 'main\033[?1049h\033[2;3Hmenu 日本'; read x; printf '\033[2;3Hdone'; cat"
         await agent.call("launch_session", command=["bash", "-c", program])
-        match = json.loads(await agent.call("wait_for", session_id=1, text="menu"))
+        match = json.loads(await agent.call("wait_for", session_id=1, text="日本"))
         assert match["line"].endswith("menu 日本")
         text, facts = await agent.texts("read_session_output", session_id=1, view="screen")
         screen = json.loads(facts)
@@ -34,9 +34,10 @@ def test_a_screen_is_read_and_typed_into(home: Home) -> None:
             assert (
                 await agent.call("send_input", **typing, key="once") == "Sent 3 bytes to session 1"
             )
+        # What was typed is shown a moment after it was taken.
+        await agent.call("wait_for", session_id=1, regex="d.ne", from_offset=match["next_offset"])
         refused = await agent.refused("send_input", **typing)
         assert "has changed" in refused
-        await agent.call("wait_for", session_id=1, regex="d.ne", from_offset=match["next_offset"])
         assert "busy" in await agent.refused(
             "send_input", session_id=1, input="x", if_idle_seconds=60
         )
