@@ -1,8 +1,12 @@
-"""The keeper's records, and how it starts a session's process. See posix_spawn(3), pty(7)."""
+"""The keeper's records, how it starts a session's process, and waits for an end.
+
+See posix_spawn(3), pty(7), pidfd_open(2).
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 from typing import Any
 
@@ -100,3 +104,18 @@ def exit_of(status: int) -> Exit:
     """Translate a wait(2) status."""
     code = os.waitstatus_to_exitcode(status)
     return {"code": code} if code >= 0 else {"signal": -code}
+
+
+def await_end(pid: int, seconds: float) -> None:
+    """Block until a process has ended, child or not, reaped or not; at most so long.
+
+    Whoever sees the keeper gone may take it that everything is.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll(seconds * 1000)
+    os.close(pidfd)

@@ -20,7 +20,7 @@ from codewire.errors import CodewireError, KeeperError, NodeRunning
 from codewire.io.fds import FileLimit, lock_file, raise_file_limit
 from codewire.io.unix import listen_unix
 from codewire.keeper import protocol
-from codewire.keeper.children import UNKNOWN_EXIT, Child, exit_of, spawn_child
+from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, exit_of, spawn_child
 from codewire.keeper.link import Link
 from codewire.keeper.pidfile import read_pid, say, write_pid
 from codewire.paths import DataDir, data_dir, worker_command
@@ -362,6 +362,7 @@ class Keeper:
         if self._link is not None:
             self._link.wait_closed(2.0)
             self._lose_worker()
+            await_end(self._worker_pid, 2.0)
         self._remove_own_files()
         return 0
 
