@@ -133,10 +133,11 @@ def test_a_paste_into_a_program_that_does_not_read(node: Home) -> None:
                 typing.send_data(b"%d\n" % turn)
                 typing.read_output_until(b"%d\r\n%d\r\n" % (turn, turn))
                 assert time.monotonic() - started < 1
-        before = cpu_seconds(node.worker_pid)
-        time.sleep(0.5)
-        assert cpu_seconds(node.worker_pid) - before < 0.2, "waiting for a program burns CPU"
         assert probe.stop() < 1
+        worker = node.worker_pid
+        before = cpu_seconds(worker)
+        time.sleep(0.5)
+        assert cpu_seconds(worker) - before < 0.2, "waiting for a program burns CPU"
         assert sender.is_alive(), "the paste should be held back"
         Path(node.path, "listen").touch()
         sender.join(30)
