@@ -113,7 +113,8 @@ def await_end(pid: int, seconds: float) -> None:
     """
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except (OSError, AttributeError):
+        # Gone already; or a kernel or libc without it.
         return
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
