@@ -12,8 +12,8 @@ import time
 from bench.report import Results
 from bench.systems import Ours
 from bench.wire import call
-from codewire.client.connection import open_stream
-from codewire.client.target import Target
+from codewire.client.reach.connection import open_stream
+from codewire.client.reach.target import Target
 from codewire.io.streams import FrameStream
 from codewire.paths import DataDir
 from codewire.wire.frames import DATA

@@ -11,7 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.connection import (
+from codewire.client.messaging import Messaging
+from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
+from codewire.client.reach.connection import (
     Redial,
     asked_again,
     check_answer,
@@ -19,9 +21,7 @@ from codewire.client.connection import (
     field,
     open_stream,
 )
-from codewire.client.messaging import Messaging
-from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
-from codewire.client.target import resolve_target
+from codewire.client.reach.target import resolve_target
 from codewire.errors import ConnectionLost, NodeUnreachable, RequestError, UsageError
 from codewire.wire.control import encode_bytes
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from codewire.client.expect import Match
+    from codewire.client.reach.target import Target
     from codewire.client.readers import LogChunk, WatchChunk
-    from codewire.client.target import Target
     from codewire.io.streams import FrameStream
 
 # Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
@@ -371,7 +371,7 @@ class Client(Messaging):
         except NodeUnreachable:
             if not self._autostart:
                 raise
-        from codewire.client.autostart import ensure_node
+        from codewire.client.reach.autostart import ensure_node
 
         ensure_node(self.target.data_dir, self._notify)
         return open_stream(self.target)

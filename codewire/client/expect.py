@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.connection import field
+from codewire.client.reach.connection import field
 from codewire.client.readers import resumed
 from codewire.errors import RequestError
 
 if TYPE_CHECKING:
-    from codewire.client.connection import Redial
+    from codewire.client.reach.connection import Redial
     from codewire.client.readers import Connect
 
 # Text that is looked at again when more comes: a match may lie across pieces.

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.connection import check_answer, exchange, field
 from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, whole_number
+from codewire.client.reach.connection import check_answer, exchange, field
 from codewire.errors import ConnectionLost, RequestTimedOut, UsageError
 from codewire.wire.control import decode_bytes, encode_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from codewire.client.connection import Redial
-    from codewire.client.target import Target
+    from codewire.client.reach.connection import Redial
+    from codewire.client.reach.target import Target
     from codewire.io.streams import FrameStream
 
 DELIVERIES = ("auto", "inbox", "pty", "both")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.connection import asked_again, check_answer, field, receive_message
+from codewire.client.reach.connection import asked_again, check_answer, field, receive_message
 from codewire.errors import ConnectionLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from codewire.client.connection import Redial
+    from codewire.client.reach.connection import Redial
     from codewire.io.streams import FrameStream
 
     Connect = Callable[[], FrameStream]

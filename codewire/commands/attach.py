@@ -44,8 +44,8 @@ def attach(args: dict[str, Any], context: Context) -> int:
       cw attach planner --history all
       cw attach planner --detach-key ctrl-a
     """
-    from codewire.client import attach as attach_client
     from codewire.client.addressing import resolve_session
+    from codewire.client.attaching import attach as attach_client
 
     wants_history, lines, replays_all = _history(args)
     letter = _detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")

@@ -100,7 +100,7 @@ class Context:
         return Client(node, self.token, ca=self.ca, insecure=self.insecure)
 
     def _known_names(self) -> str:
-        from codewire.client.servers import known_names
+        from codewire.client.reach.servers import known_names
         from codewire.paths import data_dir
 
         return known_names(data_dir().servers)

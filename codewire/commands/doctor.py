@@ -156,7 +156,7 @@ def _linger(context: Context) -> Iterator[Finding]:
     if not _kills_user_processes():
         yield "linger", OK, "sessions outlive the logout"
         return
-    from codewire.client.scope import is_lingering
+    from codewire.client.reach.scope import is_lingering
 
     if is_lingering():
         yield "linger", OK, "lingering is on"

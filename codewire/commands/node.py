@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire import config, paths
-from codewire.client.autostart import is_alive
+from codewire.client.reach.autostart import is_alive
 from codewire.commands import output
 from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreachable
 from codewire.wire.timestamps import parse_timestamp
@@ -201,7 +201,7 @@ def _become_node() -> None:
 
 def _start_detached() -> tuple[bool, int]:
     """Start a node unless one answers; return whether it is new, and its pid."""
-    from codewire.client.autostart import ensure_node
+    from codewire.client.reach.autostart import ensure_node
 
     notices: list[str] = []
     ensure_node(paths.data_dir(), notices.append)

@@ -61,7 +61,7 @@ def reset(args: dict[str, Any], context: Context) -> int:
     """
     import os
 
-    from codewire.client.terminal import reset_terminal
+    from codewire.client.attaching.terminal import reset_terminal
 
     if not os.isatty(0):
         raise UsageError("reset needs a terminal on stdin")

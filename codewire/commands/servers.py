@@ -59,8 +59,8 @@ def add(args: dict[str, Any], context: Context) -> int:
       cw --server gpu list
       cw attach gpu:planner
     """
-    from codewire.client.servers import Server, add_server
-    from codewire.client.target import websocket_url
+    from codewire.client.reach.servers import Server, add_server
+    from codewire.client.reach.target import websocket_url
 
     name, url, ca = args["<name>"], args["<url>"], args["--ca"]
     if not name or ":" in name:
@@ -84,7 +84,7 @@ def remove(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw server remove gpu
     """
-    from codewire.client.servers import remove_server
+    from codewire.client.reach.servers import remove_server
 
     remove_server(data_dir().servers, args["<name>"])
     output.note(f'Server "{args["<name>"]}" removed')
@@ -100,7 +100,7 @@ def list_servers(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw server list
     """
-    from codewire.client.servers import load_servers
+    from codewire.client.reach.servers import load_servers
     from codewire.term.width import printable
 
     servers = load_servers(data_dir().servers)
@@ -123,7 +123,7 @@ def _token_from_stdin() -> str:
 
 
 def _check_url(url: str) -> None:
-    from codewire.client.remote import parse_url
+    from codewire.client.reach.remote import parse_url
     from codewire.errors import NodeRefused
 
     try:

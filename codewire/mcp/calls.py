@@ -9,13 +9,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from codewire.client.api import Client
-from codewire.client.connection import Redial
+from codewire.client.reach.connection import Redial
 from codewire.errors import CodewireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from codewire.client.target import Target
+    from codewire.client.reach.target import Target
     from codewire.io.streams import FrameStream
 
 

@@ -19,10 +19,10 @@ from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
 from codewire.paths import data_dir
-from codewire.session.drain import Drain
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.mailbox import Mailbox
+from codewire.session.output.drain import Drain
 
 log = logging.getLogger(__name__)
 

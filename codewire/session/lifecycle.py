@@ -20,13 +20,12 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import Process
 from codewire.paths import DataDir
-from codewire.session.answers import Answerer
-from codewire.session.drain import Drain
 from codewire.session.events import EventBus
 from codewire.session.files import making_files, remove_files
-from codewire.session.input import Input, InputClosed
 from codewire.session.ladder import Ladder
-from codewire.session.observer import Observer
+from codewire.session.output.drain import Drain
+from codewire.session.output.observer import Observer
+from codewire.session.output.result import capture_result
 from codewire.session.program import (
     LaunchRequest,
     build_environment,
@@ -35,9 +34,10 @@ from codewire.session.program import (
 )
 from codewire.session.record import Record, Status, record_from_json
 from codewire.session.registry import Registry
-from codewire.session.result import capture_result
 from codewire.session.session import Session
 from codewire.session.store import Store, load_records
+from codewire.session.terminal.answers import Answerer
+from codewire.session.terminal.input import Input, InputClosed
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
-from codewire.session.display import DEFAULT_SIZE
-from codewire.session.log import Cursor, OutputLog
-from codewire.session.questions import Questions
+from codewire.session.output.log import Cursor, OutputLog
 from codewire.session.record import Record
-from codewire.session.terminal import Terminal
+from codewire.session.terminal.display import DEFAULT_SIZE
+from codewire.session.terminal.questions import Questions
+from codewire.session.terminal.state import Terminal
 
 if TYPE_CHECKING:
-    from codewire.session.input import Input
+    from codewire.session.terminal.input import Input
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 message heads and the WebSocket upgrade inside them (RFC 9112, RFC 6455 4).
 
 Bytes in, bytes out, both roles. Knows no paths, tokens or sockets: node/web.py decides what is
-served, io/tcp.py reads the heads, client/remote.py dials.
+served, io/tcp.py reads the heads, client/reach/remote.py dials.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from codewire.client.remote import dial
-from codewire.client.target import Target
+from codewire.client.reach.remote import dial
+from codewire.client.reach.target import Target
 from codewire.errors import CodewireError
 from codewire.io.tcp import read_head, tune
 from codewire.io.websockets import WebSocketStream

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from codewire.client import connection
+from codewire.client.reach import connection
 from codewire.errors import NodeSilent
 from tests.support import Home, wait_until
 

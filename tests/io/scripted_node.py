@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 
-from codewire.client.target import Target
+from codewire.client.reach.target import Target
 from codewire.paths import DataDir
 from tests.rawwire import RawConnection
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
-from codewire.client.target import websocket_url
+from codewire.client.reach.target import websocket_url
 from codewire.errors import (
     ConfigError,
     ConnectionLost,

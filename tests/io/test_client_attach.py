@@ -28,7 +28,8 @@ from tests.terminal import Terminal
 
 CHILD = """
 import sys
-from codewire.client import Client, attach
+from codewire.client import Client
+from codewire.client.attaching import attach
 from codewire.errors import CodewireError
 {prelude}
 try:

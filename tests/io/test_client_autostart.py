@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from codewire.client import scope
+from codewire.client.reach import scope
 from tests.processes import end_processes, is_alive, wait_until
 from tests.support import REPOSITORY
 
 CLIENT = """
 import os, sys
-from codewire.client import Client, autostart, scope
+from codewire.client import Client
+from codewire.client.reach import autostart, scope
 from codewire.errors import CodewireError
 scope.own_scope = lambda environ: os.environ.get("TEST_SCOPE", "").split()
 autostart.self_command = lambda: [sys.executable, "-IS", sys.argv[1]]

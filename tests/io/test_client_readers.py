@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
-from codewire.client.link import Ended, Gap, Link, Output
+from codewire.client.attaching.link import Ended, Gap, Link, Output
 from codewire.errors import ConnectionLost, RequestError
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from codewire.client.connection import LONGEST_PAUSE, PAUSE, Redial
-from codewire.client.proxies import Proxy, proxy_for
-from codewire.client.remote import Address, parse_url
-from codewire.client.servers import Server, add_server, load_servers, remove_server
-from codewire.client.target import Target, resolve_target, websocket_url
+from codewire.client.reach.connection import LONGEST_PAUSE, PAUSE, Redial
+from codewire.client.reach.proxies import Proxy, proxy_for
+from codewire.client.reach.remote import Address, parse_url
+from codewire.client.reach.servers import Server, add_server, load_servers, remove_server
+from codewire.client.reach.target import Target, resolve_target, websocket_url
 from codewire.errors import CodewireError, ConfigError, ConnectionLost, NodeRefused, UsageError
 from codewire.paths import DataDir
 

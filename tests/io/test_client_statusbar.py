@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.client.attach import short_age
-from codewire.client.statusbar import StatusBar
+from codewire.client.attaching.attach import short_age
+from codewire.client.attaching.statusbar import StatusBar
 from codewire.term.restore import bar_draw, bar_remove, bar_setup
 
 SETUP_IN_PLACE = b"\x1b7" + bar_setup(24) + b"\x1b8"

@@ -14,9 +14,9 @@ import pytest
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import spawn, wait_writable
-from codewire.session import drain as drain_module
-from codewire.session.drain import Drain
-from codewire.session.log import OutputLog
+from codewire.session.output import drain as drain_module
+from codewire.session.output.drain import Drain
+from codewire.session.output.log import OutputLog
 from tests.support import wait_until
 
 

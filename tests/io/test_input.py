@@ -13,7 +13,7 @@ import pytest
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_readable, wait_writable
-from codewire.session.input import Input, InputClosed
+from codewire.session.terminal.input import Input, InputClosed
 from tests.support import wait_until
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codewire.session.log import Cursor, OutputLog
+from codewire.session.output.log import Cursor, OutputLog
 
 LINES = b"".join(b"line %d\n" % number for number in range(20_000))
 

@@ -44,7 +44,7 @@ OFFENCES = [
     ("upward", "codewire.wire.frames", "from codewire.io import unix", "upward import: wire -> io"),
     (
         "upward",
-        "codewire.session.log",
+        "codewire.session.output.log",
         "import codewire.node.worker",
         "upward import: session -> node",
     ),

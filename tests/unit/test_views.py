@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.node.views import fit_frame
+from codewire.node.handlers.views import fit_frame
 
 LONG = st.text(max_size=300)
 

@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 
 from codewire.errors import RequestError
 from codewire.io.wait import give_way, spawn
-from codewire.session.input import InputClosed
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.foreground import UNKNOWN, Shell, find_shell
 from codewire.session.session import Session
+from codewire.session.terminal.input import InputClosed
 from codewire.term.paste import PasteMode, bracketed, plain
 
 # How long a sender waits to hear that its text was typed.

@@ -58,7 +58,7 @@ def resolve_target(
     directory = data_dir()
     if not server:
         return Target(directory)
-    from codewire.client.servers import find_server
+    from codewire.client.reach.servers import find_server
 
     saved = find_server(directory.servers, server)
     if saved is not None:
@@ -92,6 +92,6 @@ def _token_required(server: str, path: str) -> str:
     text = "--token required for ad-hoc WebSocket server"
     if "." in server or ":" in server:
         return text
-    from codewire.client.servers import known_names
+    from codewire.client.reach.servers import known_names
 
     return f'{text} (no server "{server}" is saved; {known_names(path)})'

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from codewire.errors import RequestError
 from codewire.node.context import Message, Node
-from codewire.session.display import View, screen_hash
 from codewire.session.session import Session
+from codewire.session.terminal.display import View, screen_hash
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
 

@@ -69,7 +69,7 @@ def _lock_or_node(data_dir: DataDir) -> int | None:
 
 
 def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
-    from codewire.client import scope
+    from codewire.client.reach import scope
 
     command = [*self_command(), "node"]
     prefix = scope.own_scope(os.environ)

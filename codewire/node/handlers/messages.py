@@ -7,7 +7,7 @@ import time
 from codewire.errors import RequestError
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
-from codewire.node.peer import Peer
+from codewire.node.handlers.peer import Peer
 from codewire.session.events import Subscription
 from codewire.session.mail.draft import DELIVERIES, Draft
 from codewire.session.mail.groups import may_reach

@@ -11,10 +11,10 @@ import time
 
 from codewire.errors import RequestError
 from codewire.io.streams import FrameStream
-from codewire.node.attach import history_offset
 from codewire.node.context import Message, Node
-from codewire.node.peer import Peer
-from codewire.session.log import Cursor
+from codewire.node.handlers.attach import history_offset
+from codewire.node.handlers.peer import Peer
+from codewire.session.output.log import Cursor
 from codewire.session.session import Session
 from codewire.term.strip import AnsiStripper
 from codewire.wire.utf8 import Utf8Stream

@@ -25,7 +25,7 @@ from codewire.wire.frames import CONTROL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codewire.client.target import Target
+    from codewire.client.reach.target import Target
 
 # A keeper that is itself being replaced is back within this time, or nobody will be.
 PATIENCE = 3.0
@@ -49,7 +49,7 @@ def open_stream(target: Target) -> FrameStream:
     """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
     if target.is_local:
         return FrameStream(connect_unix(target.data_dir.real_socket()))
-    from codewire.client.remote import dial
+    from codewire.client.reach.remote import dial
 
     return dial(target)
 

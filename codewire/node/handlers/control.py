@@ -5,8 +5,8 @@ from __future__ import annotations
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
-from codewire.node.screens import current_hash
-from codewire.node.views import session_infos, session_status
+from codewire.node.handlers.screens import current_hash
+from codewire.node.handlers.views import session_infos, session_status
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
 

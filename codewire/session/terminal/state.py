@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codewire.session.display import Display
-from codewire.session.once import InputKeys
-from codewire.session.typed import Typed
-from codewire.session.viewers import Viewers
+from codewire.session.terminal.display import Display
+from codewire.session.terminal.once import InputKeys
+from codewire.session.terminal.typed import Typed
+from codewire.session.terminal.viewers import Viewers
 
 
 class Terminal:

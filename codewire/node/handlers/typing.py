@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from codewire.errors import RequestError
 from codewire.node.context import Message, Node
-from codewire.node.screens import current_hash
-from codewire.session.input import InputClosed
-from codewire.session.once import MAX_KEY_LENGTH
+from codewire.node.handlers.screens import current_hash
 from codewire.session.session import Session
+from codewire.session.terminal.input import InputClosed
+from codewire.session.terminal.once import MAX_KEY_LENGTH
 
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
 LINE_BYTES = 4095

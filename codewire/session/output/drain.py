@@ -21,7 +21,7 @@ from typing import Protocol
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import give_way, wait_readable
-from codewire.session.log import OutputLog
+from codewire.session.output.log import OutputLog
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from codewire import __version__
-from codewire.client.proxies import Proxy, proxy_for
+from codewire.client.reach.proxies import Proxy, proxy_for
 from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
 from codewire.io.tcp import dial_tcp, join_address, read_head
 from codewire.io.websockets import WebSocketStream
 from codewire.wire import handshake
 
 if TYPE_CHECKING:
-    from codewire.client.target import Target
+    from codewire.client.reach.target import Target
     from codewire.io.tls import TlsSocket
 
 # Name look-up apart, all of it: connect, proxy, TLS, handshake.

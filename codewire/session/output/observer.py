@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from codewire.io.wait import give_way
 from codewire.session.events import EventBus
-from codewire.session.log import OutputLog
+from codewire.session.output.log import OutputLog
 from codewire.session.session import Session
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client import addressing
 from codewire.client.api import print_notice
-from codewire.client.link import Detached, Ended, Gap, Link, Output, Viewers
-from codewire.client.statusbar import StatusBar
-from codewire.client.terminal import (
+from codewire.client.attaching.link import Detached, Ended, Gap, Link, Output, Viewers
+from codewire.client.attaching.statusbar import StatusBar
+from codewire.client.attaching.terminal import (
     FATAL_SIGNALS,
     STDIN,
     RawTerminal,

@@ -7,8 +7,8 @@ import time
 from codewire.errors import ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
-from codewire.node.peer import Peer
-from codewire.node.views import session_infos, session_status
+from codewire.node.handlers.peer import Peer
+from codewire.node.handlers.views import session_infos, session_status
 from codewire.session.events import Subscription
 from codewire.session.session import Session
 from codewire.wire.control import decode_control

@@ -9,12 +9,12 @@ from codewire.errors import ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
-from codewire.node.peer import Peer
-from codewire.session.display import MODES_BYTES, scan_modes
-from codewire.session.input import InputClosed
-from codewire.session.log import Chunk, Cursor
+from codewire.node.handlers.peer import Peer
+from codewire.session.output.log import Chunk, Cursor
 from codewire.session.session import Session
-from codewire.session.viewers import Viewer
+from codewire.session.terminal.display import MODES_BYTES, scan_modes
+from codewire.session.terminal.input import InputClosed
+from codewire.session.terminal.viewers import Viewer
 from codewire.term.modes import Modes
 from codewire.term.queries import Replay, find_unfinished, mask_queries
 from codewire.term.screen import Screen

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from codewire.io.wait import give_way
-from codewire.session.log import OutputLog
+from codewire.session.output.log import OutputLog
 from codewire.term.modes import Modes
 from codewire.term.queries import find_unfinished
 from codewire.term.screen import Screen

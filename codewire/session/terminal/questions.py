@@ -1,7 +1,7 @@
 """Who answers a session's terminal queries: decided by offset, so that each is answered once.
 
-Below `Questions.limit` the node answers (session/answers.py), from there on the terminals of the
-attached clients, and again the node past what they were sent.
+Below `Questions.limit` the node answers (answers.py), from there on the terminals of the attached
+clients, and again the node past what they were sent.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from codewire.session.display import between_sequences
-from codewire.session.input import Input
-from codewire.session.log import OutputLog
-from codewire.session.terminal import Terminal
+from codewire.session.output.log import OutputLog
+from codewire.session.terminal.display import between_sequences
+from codewire.session.terminal.input import Input
+from codewire.session.terminal.state import Terminal
 
 
 class Asker(Protocol):

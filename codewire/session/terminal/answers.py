@@ -13,9 +13,9 @@ import time
 from collections import deque
 
 from codewire.io.wait import give_way
-from codewire.session.log import OutputLog
-from codewire.session.questions import Asker, Questions
+from codewire.session.output.log import OutputLog
 from codewire.session.session import Session
+from codewire.session.terminal.questions import Asker, Questions
 from codewire.term.modes import Modes
 from codewire.term.queries import QUERY, State, answer, find_unfinished
 

@@ -1,0 +1,1 @@
+"""`cw attach`: the user's terminal, the link to a session, and the bar."""

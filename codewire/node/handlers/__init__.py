@@ -1,0 +1,1 @@
+"""One module a request family: what a client asks, and the answers."""
