@@ -133,7 +133,8 @@ def test_a_session_is_seen_typed_into_and_left(attach: Attach) -> None:
 def test_a_terminal_that_cannot_be_opened_again_works_too(attach: Attach) -> None:
     # As after `su`: the terminal is open, but its path is not ours to open.
     prelude = (
-        "import os; from codewire.client import terminal; terminal.OWN_FLAGS |= os.O_DIRECTORY"
+        "import os; from codewire.client.attaching import terminal; "
+        "terminal.OWN_FLAGS |= os.O_DIRECTORY"
     )
     screen = attach(serve, prelude=prelude)
     screen.expect(b"hello\r\n")
