@@ -22,11 +22,12 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the machine for itself: it runs alone, and as slow."""
-    alone = ("test_torture_", "test_promises_readers", "test_terminal")
+    """Mark what needs the machine for itself: it runs alone; and what takes long."""
+    alone = ("test_torture_", "test_promises_readers")
     for item in items:
         if item.path.name.startswith(alone):
             item.add_marker(pytest.mark.alone)
+        if item.path.name.startswith((*alone, "test_terminal")):
             item.add_marker(pytest.mark.slow)
 
 
