@@ -53,11 +53,14 @@ def test_a_call_is_cancelled_however_soon(node: Home) -> None:
         return CallClient(None, None, ca=None, insecure=False, notify=print)
 
     (requests, to_server), (results, from_server) = os.pipe(), os.pipe()
-    serving = threading.Thread(target=Server(requests, from_server, slow_client).run, daemon=True)
+    server = Server(requests, from_server, slow_client)
+    serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
     calls = [tool_call("wait_for", name, session_id=session) for name in ("cancelled", "other")]
     for message in (calls[0], cancel("cancelled"), calls[1]):
         os.write(to_server, json.dumps(message).encode() + b"\n")
+    # The last of the three has been read: from here on a call may end by itself.
+    wait_until(lambda: '"other"' in server._calls, 20, "everything is read")
     node.client().kill(session)
     with open(results, "rb") as answered:
         assert json.loads(answered.readline())["id"] == "other"
