@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from tests.remote import RemoteHome
 from tests.support import Home, running_home
 
 RUNTIMES = ("gevent", "threads")
+
+# A shell's background job ignores it, and so would everything the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes is the machine's affair, and in a fresh clone the first text drawn
 # waits for Hypothesis to build its table of Unicode. The examples are the same in every run: one
