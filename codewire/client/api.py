@@ -382,8 +382,7 @@ class Client(Messaging):
         answer = exchange(self.connect(), request)
         redial = self.redial()
         while answer is None:
-            stream = redial.open()
-            answer = exchange(stream, asked_again(request, started))
+            answer = exchange(redial.open(), asked_again(request, started))
         return check_answer(answer)
 
 

@@ -37,6 +37,6 @@ def window_size(fd: int) -> tuple[int, int]:
 
 
 def unread_bytes(fd: int) -> int:
-    """Return how many bytes may be read from a master or terminal right now. Raises OSError."""
+    """Return how many bytes may be read from a terminal or pipe right now. Raises OSError."""
     (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
     return int(count)

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from codewire.io.ptys import open_pty
+from codewire.io.ptys import open_pty, unread_bytes
 from codewire.io.wait import give_way, wait_readable
 from codewire.session.output.log import OutputLog
 
@@ -95,8 +95,7 @@ class Drain:
     def pending(self) -> tuple[int, int]:
         """Return (session id, byte count) of what the last worker left in the pipe."""
         (session_id,) = NOTE.unpack(self._note[: NOTE.size])
-        count = struct.unpack("i", fcntl.ioctl(self._pipe_read, FIONREAD, b"\0" * 4))[0]
-        return session_id, count
+        return session_id, unread_bytes(self._pipe_read)
 
     def flush_pending(self, output: OutputLog, count: int) -> None:
         """Write what the last worker left in the pipe to the log it belongs to."""
@@ -231,9 +230,6 @@ class Drain:
             if self._sources.pop(fd, None) is not None:
                 self._epoll.unregister(fd)
         source.on_hangup()
-
-
-FIONREAD = 0x541B
 
 
 def _pipe_slots(pipe: int) -> int:
