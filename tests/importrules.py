@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# A room imports its own modules and rooms on lower floors. base is errors, config and paths.
+# A room imports its own modules and rooms on lower floors. base is errors, config, files and paths.
 FLOORS = {
     "base": 0,
     "wire": 1,
@@ -25,7 +25,13 @@ FLOORS = {
     "commands": 7,
     "entry": 8,
 }
-BASE_MODULES = {"codewire", "codewire.errors", "codewire.config", "codewire.paths"}
+BASE_MODULES = {
+    "codewire",
+    "codewire.errors",
+    "codewire.config",
+    "codewire.files",
+    "codewire.paths",
+}
 ENTRY_MODULES = {"cw", "codewire.__main__"}
 
 # The MCP server is a user of the client; the table in the architecture puts them on one row.
