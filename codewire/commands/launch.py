@@ -138,7 +138,7 @@ def _check_text(command: list[str]) -> None:
 
 
 def _working_dir(directory: str | None, client: Client) -> str | None:
-    """Return an absolute directory; a remote node is asked for its own default unless told."""
+    """Return an absolute directory; None leaves it to the client where the node is another's."""
     if directory is None and not client.target.is_local:
         return None
     try:

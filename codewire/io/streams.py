@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
@@ -37,6 +38,17 @@ class FrameStream:
     def fileno(self) -> int:
         """Return the socket's descriptor, for waiting on it."""
         return self._sock.fileno()
+
+    def peer_pid(self) -> int:
+        """Return the pid of who listens at the other end (SO_PEERCRED, unix(7)); 0 if unknown."""
+        sock = self._sock
+        if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
+            return 0
+        try:
+            found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except OSError:
+            return 0
+        return int.from_bytes(found[:4], sys.byteorder)
 
     def set_timeout(self, seconds: float | None) -> None:
         """Bound every later `receive` and send; past it they raise TimeoutError."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from codewire.errors import RequestError
+from codewire.io.deadline import Deadline
 from codewire.mcp.arguments import MAX_U64, Param
-from codewire.mcp.calls import CallClient
+from codewire.mcp.calls import CallClient, until_out_of_time
 from codewire.mcp.tool import (
     DURATION,
     MAX_CHARS,
@@ -97,6 +98,7 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
 
 def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_watch_session: the output, then where a read goes on."""
+    client = client.until(Deadline.after(args["max_duration_seconds"]))
     session_id = session_number(client, args["session_id"])
     stream = client.watch(
         session_id,
@@ -104,7 +106,7 @@ def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
         history_lines=args["history_lines"] if args["include_history"] else None,
     )
     pieces, size, ending, offset = [], 0, "\n[Watch timeout]\n", None
-    for chunk in client.bounded(stream, args["max_duration_seconds"]):
+    for chunk in until_out_of_time(stream):
         size += len(chunk.text)
         if size > MAX_CHARS:
             # A piece is shown whole or not at all, so that the offset is where the text stops.

@@ -20,6 +20,7 @@ from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.mailbox import Mailbox
 from codewire.session.session import Session
+from codewire.wire.features import FEATURES
 from codewire.wire.timestamps import format_nanos
 
 Message = dict[str, Any]
@@ -39,6 +40,13 @@ class Node:
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
     # Addresses other machines can reach this node at, as host:port; filled in by web.py.
     listening: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def timeout(request: Message) -> float:
+        """Return how many seconds a request may wait, 0 where it does not say."""
+        if request.get("timeout_ms"):
+            return float(request["timeout_ms"]) / 1000
+        return float(request.get("timeout_seconds") or 0)
 
     def session(self, request: Message) -> Session:
         """Return the session a request names by `id`. Raises RequestError."""
@@ -64,5 +72,7 @@ class Node:
             "sessions_total": len(everything),
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
+            # A client asks for them before it sends what must not be dropped or done twice.
+            "features": list(FEATURES),
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }
