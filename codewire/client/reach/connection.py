@@ -124,6 +124,12 @@ def exchange(stream: FrameStream, request: dict[str, Any], redial: Redial) -> di
         return redial.receive(stream, request)
     except ConnectionLost:
         return None
+    except NodeSilent as error:
+        if is_question(request):
+            raise
+        raise type(error)(
+            f"{error}; what was asked for may still be done", error.is_stopped
+        ) from error
     finally:
         stream.close()
 
