@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
 INPUT_CHUNK_BYTES = 16 * 1024
 
+# The longest grace_seconds a node may be configured with, and what the ladder takes after it.
+KILL_SECONDS = 3600 + 60.0
+
 
 def print_notice(line: str) -> None:
     """Say one line on stderr, where there is one."""
@@ -159,15 +162,18 @@ class Client(Messaging, Waiting):
         `finished` is true in it when the session had ended before; `survivors` lists what even
         SIGKILL could not end, each with `pid` and `command`.
         """
-        return self.call({"type": "Kill", "id": checked_id(session_id)})
+        return self._end({"type": "Kill", "id": checked_id(session_id)})
 
     def kill_all(self) -> int:
         """End every running session and return how many there were."""
-        return field(self.call({"type": "KillAll"}), "count", 0)
+        return field(self._end({"type": "KillAll"}), "count", 0)
 
     def kill_by_tags(self, tags: Iterable[str]) -> int:
         """End the running sessions that carry any of the tags and return how many there were."""
-        return field(self.call({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+        return field(self._end({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+
+    def _end(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.within(KILL_SECONDS).call(request)
 
     def send_input(
         self,

@@ -33,7 +33,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
       cw launch [options] <name> <tag> -- <command>...
 
     Options:
-      -d, --dir <dir>            Working directory (default: the current one)
+      -d, --dir <dir>            Working directory (default: the current one; where another node
+                                 has none of that name, the home directory there)
           --name <name>          Name of the session: letters, digits and hyphens, at most 32
       -t, --tag <tag,...>        Tag the session; repeatable
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable

@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
-from codewire.io.wait import GEVENT, wait_writable
 from codewire.wire.control import control_frame
 from codewire.wire.frames import DATA, FrameDecoder, encode_frame, encode_header
 
@@ -98,6 +97,9 @@ class FrameStream:
     @property
     def sends_files(self) -> bool:
         """Say whether `send_file` works: on a plain socket, where nothing preempts its checks."""
+        # Of nodes only: a client starts faster without it.
+        from codewire.io.wait import GEVENT
+
         return GEVENT and isinstance(self._sock, socket.socket)
 
     def send_file(self, file: int, offset: int, count: int, holds: Callable[[int], bool]) -> None:
@@ -107,6 +109,8 @@ class FrameStream:
         freed before they are sent, the frame cannot be finished and ConnectionLost is raised: the
         client comes back and is told of the gap.
         """
+        from codewire.io.wait import wait_writable
+
         fd = self._sock.fileno()
         try:
             self._send_header(encode_header(DATA, count))

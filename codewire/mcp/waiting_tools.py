@@ -9,7 +9,6 @@ from typing import Any
 
 from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
-from codewire.io.deadline import Deadline
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
 from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
@@ -17,7 +16,7 @@ from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, sessio
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_subscribe."""
-    client = client.until(Deadline.after(args["max_duration_seconds"]))
+    client = client.within(args["max_duration_seconds"])
     session_id = args["session_id"]
     if session_id is not None:
         session_id = session_number(client, session_id)

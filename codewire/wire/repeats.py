@@ -40,24 +40,12 @@ KEYS = {
     "KVDelete": REQUEST_KEY,
 }
 
-# They end when a session or a person does something; the rest is answered at once. A log that is
-# not followed is answered at once, too: see is_wait.
-WAITS = frozenset(
-    (
-        "Wait",
-        "MsgRequest",
-        "WatchSession",
-        "Subscribe",
-        "MsgListen",
-        "Attach",
-        # As long as a program reads nothing.
-        "SendInput",
-        # As long as the node's grace_seconds allow.
-        "Kill",
-        "KillAll",
-        "KillByTags",
-    )
-)
+# They end when a session or a person does something. All others are answered at once; a log that
+# is not followed is, too: see is_wait.
+WAITS = frozenset(("Wait", "MsgRequest", "WatchSession", "Subscribe", "MsgListen"))
+# They take as long as a program reads nothing, or the node's grace_seconds allow; but not for ever
+# at a node that does nothing at all.
+SLOW = frozenset(("SendInput", "Kill", "KillAll", "KillByTags"))
 
 
 def is_question(request: dict[str, Any]) -> bool:
@@ -74,4 +62,9 @@ def key_of(request: dict[str, Any]) -> str:
 def is_wait(request: dict[str, Any]) -> bool:
     """Say whether the answer may take as long as somebody likes."""
     kind = request.get("type")
-    return kind in WAITS or (kind == "Logs" and bool(request.get("follow")))
+    return kind in WAITS or kind in SLOW or (kind == "Logs" and bool(request.get("follow")))
+
+
+def is_slow(request: dict[str, Any]) -> bool:
+    """Say whether a request waits, but not for a node whose worker is stopped."""
+    return request.get("type") in SLOW

@@ -61,10 +61,24 @@ class Asker:
 
         The sooner one counts where there is one already.
         """
-        bounded = object.__new__(type(self))
-        bounded.__dict__.update(self.__dict__)
+        bounded = self._copy()
         bounded.deadline = self.deadline.sooner(deadline)
         return bounded
+
+    def within(self: Self, seconds: float) -> Self:
+        """Return this client with a deadline so many seconds from now; see `until`."""
+        return self.until(Deadline.after(seconds))
+
+    def telling(self: Self, notify: Callable[[str], None]) -> Self:
+        """Return this client with another one to be told what is worth a line."""
+        client = self._copy()
+        client._notify = notify
+        return client
+
+    def _copy(self: Self) -> Self:
+        client = object.__new__(type(self))
+        client.__dict__.update(self.__dict__)
+        return client
 
     def connect(self) -> FrameStream:
         """Return a new connection, after starting the node if need be; the caller closes it."""
@@ -100,7 +114,7 @@ class Asker:
         """
         asker = self
         if not repeats.is_wait(request):
-            asker = self.until(Deadline.after(PROMPT_TOTAL_SECONDS))
+            asker = self.within(PROMPT_TOTAL_SECONDS)
         asker.require(request)
         redial, ends = asker.redial(), node_deadline(request)
         answer = exchange(asker.connect(), request, redial)
@@ -139,7 +153,7 @@ class Asker:
 
         if not features.needs_features(request):
             return
-        bounded = self.until(Deadline.after(PROMPT_TOTAL_SECONDS))
+        bounded = self.within(PROMPT_TOTAL_SECONDS)
         option = features.missing(request, bounded._features(bounded.connect))
         if option:
             nothing = features.NOTHING_DONE.get(request["type"], "")

@@ -26,7 +26,7 @@ from codewire.io.streams import FrameStream
 from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.repeats import is_question, is_wait
+from codewire.wire.repeats import is_question, is_slow, is_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,8 +222,8 @@ class Redial:
         """Return the next answer to a request, None when the node went away.
 
         Raises OutOfTime past the deadline, and NodeSilent when a request that is no wait is not
-        answered for PROMPT_SECONDS. Whoever waits is told, once, of a worker that is stopped; only
-        what does something and has no deadline is given up then.
+        answered for PROMPT_SECONDS. Whoever waits is told, once, of a worker that is stopped; what
+        is only slow is given up then.
         """
         while True:
             try:
@@ -233,7 +233,7 @@ class Redial:
             except NodeSilent as error:
                 if not is_wait(request):
                     raise
-                if error.is_stopped and self.deadline.never and not is_question(request):
+                if error.is_stopped and is_slow(request):
                     raise
                 if error.is_stopped and not self._has_told and self._notify is not None:
                     self._has_told = True

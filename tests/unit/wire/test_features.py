@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from codewire.wire.features import FEATURES, NEEDS, listed, missing, needs_features
-from codewire.wire.repeats import KEYS, QUESTIONS, WAITS, is_question, is_wait, key_of
+from codewire.wire.repeats import (
+    KEYS,
+    QUESTIONS,
+    SLOW,
+    WAITS,
+    is_question,
+    is_slow,
+    is_wait,
+    key_of,
+)
 from codewire.wire.requests import FIELDS
 
 
@@ -38,8 +47,10 @@ def test_a_key_must_be_there_to_be_one() -> None:
 
 
 def test_what_is_answered_at_once() -> None:
-    prompt = "ListSessions Launch GetStatus GetScreen NodeStatus NodeRestart MsgSend MsgRead KVSet"
-    assert not WAITS & set(prompt.split())
+    prompt = "ListSessions Launch GetStatus GetScreen NodeStatus NodeRestart MsgSend KVSet Attach"
+    assert not (WAITS | SLOW) & set(prompt.split())
+    assert is_slow({"type": "Kill"})
+    assert not is_slow({"type": "Wait"})
     assert not is_wait({"type": "Logs", "follow": False})
     assert is_wait({"type": "Logs", "follow": True})
     assert is_wait({"type": "SendInput"})
