@@ -20,7 +20,6 @@ from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.mailbox import Mailbox
 from codewire.session.session import Session
-from codewire.wire.features import FEATURES
 from codewire.wire.timestamps import format_nanos
 
 Message = dict[str, Any]
@@ -72,7 +71,5 @@ class Node:
             "sessions_total": len(everything),
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
-            # A client asks for them before it sends what must not be dropped or done twice.
-            "features": list(FEATURES),
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }

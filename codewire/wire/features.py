@@ -83,8 +83,7 @@ def needs_features(request: dict[str, Any]) -> bool:
 
 def listed(answer: dict[str, Any]) -> frozenset[str]:
     """Return the features in a NodeStatus answer; those of a node that names none are none."""
-    node = answer.get("node")
-    found = node.get("features") if isinstance(node, dict) else None
+    found = answer.get("features")
     if not isinstance(found, list):
         return frozenset()
     return frozenset(name for name in found if isinstance(name, str))

@@ -10,7 +10,7 @@ from tests.support import Home
 
 
 def test_a_node_lists_its_features(node: Home) -> None:
-    assert node.node_status()["features"] == list(FEATURES)
+    assert node.request({"type": "NodeStatus"})["features"] == list(FEATURES)
 
 
 def test_lists_can_be_asked_for_in_part(node: Home) -> None:

@@ -61,7 +61,7 @@ def answers(message: dict[str, Any], seen: list[dict[str, Any]] | None = None) -
 
 
 # A node of this version says what it knows, on a connection of its own.
-KNOWS_ALL = answers({"type": "NodeStatus", "node": {"features": list(FEATURES)}})
+KNOWS_ALL = answers({"type": "NodeStatus", "node": {}, "features": list(FEATURES)})
 
 
 def drops(end: NodeEnd) -> None:

@@ -63,7 +63,7 @@ def says_nothing(end: NodeEnd) -> None:
 
 def knows_all(end: NodeEnd) -> None:
     assert end.receive_control() == {"type": "NodeStatus"}
-    end.send_control({"type": "NodeStatus", "node": {"features": list(FEATURES)}})
+    end.send_control({"type": "NodeStatus", "node": {}, "features": list(FEATURES)})
 
 
 def drops(end: NodeEnd) -> None:

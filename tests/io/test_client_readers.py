@@ -23,7 +23,7 @@ CHUNK = 7
 def knows_all(end: NodeEnd) -> None:
     """A node of this version says what it knows, on a connection of its own."""
     assert end.receive_control() == {"type": "NodeStatus"}
-    end.send_control({"type": "NodeStatus", "node": {"features": list(FEATURES)}})
+    end.send_control({"type": "NodeStatus", "node": {}, "features": list(FEATURES)})
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -41,7 +41,7 @@ class Node:
         self.seen.append(request)
         kind = request["type"]
         if kind == "NodeStatus" and self.features is not None:
-            end.send_control({"type": "NodeStatus", "node": {"features": self.features}})
+            end.send_control({"type": "NodeStatus", "node": {}, "features": self.features})
         elif kind == self.loses and self.times > 0:
             self.times -= 1
         elif kind in self.answers:

@@ -12,6 +12,7 @@ from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
+from codewire.wire.features import FEATURES
 
 
 def list_sessions(node: Node, request: Message) -> Message:
@@ -118,8 +119,8 @@ def detach_nothing(node: Node, request: Message) -> Message:
 
 
 def node_status(node: Node, request: Message) -> Message:
-    """Facts about the node itself."""
-    return {"type": "NodeStatus", "node": node.status()}
+    """Facts about the node itself; `features` say what a client may rely on."""
+    return {"type": "NodeStatus", "node": node.status(), "features": list(FEATURES)}
 
 
 def node_restart(node: Node, request: Message) -> Message:
