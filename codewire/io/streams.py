@@ -43,6 +43,8 @@ class FrameStream:
         sock = self._sock
         if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
             return 0
+        if not hasattr(socket, "SO_PEERCRED"):
+            return 0
         try:
             found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         except OSError:
