@@ -12,7 +12,7 @@ import socket
 import stat
 import time
 
-from codewire.errors import CodewireError, NodeUnreachable
+from codewire.errors import CodewireError, NodeSilent, NodeUnreachable
 from codewire.paths import MAX_SOCKET_PATH, DataDir
 
 # More than the 20 clients a swarm starts at once; the kernel caps it at net.core.somaxconn.
@@ -28,7 +28,8 @@ MAX_FDS = 253
 def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     """Return a connected stream socket. Raises NodeUnreachable with the cause.
 
-    Blocks while the listener's backlog is full, for at most `timeout` seconds (None: for ever).
+    Blocks while the listener's backlog is full, for at most `timeout` seconds (None: for ever);
+    NodeSilent says that it was.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -39,7 +40,9 @@ def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     except OSError as error:
         sock.close()
         cause = error.strerror or str(error)
-        raise NodeUnreachable(f"connecting to local socket: {path}: {cause.lower()}") from error
+        # Who lets clients queue is there: nobody is to start another.
+        kind = NodeSilent if isinstance(error, TimeoutError) else NodeUnreachable
+        raise kind(f"connecting to local socket: {path}: {cause.lower()}") from error
     return sock
 
 

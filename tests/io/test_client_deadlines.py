@@ -217,7 +217,7 @@ def test_a_backlog_full_of_waiting_clients_is_not_waited_for(tmp_path: Any) -> N
         listener.bind(path)
         listener.listen(0)
         waiting = connect_unix(path, 1.0)
-        with within(5), pytest.raises(NodeUnreachable, match="too many clients wait already"):
+        with within(5), pytest.raises(NodeSilent, match="too many clients wait already"):
             connect_unix(path, 0.2)
         waiting.close()
 

@@ -18,7 +18,7 @@ from codewire.client.reach.connection import (
     node_deadline,
     open_stream,
 )
-from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, UsageError
+from codewire.errors import CodewireError, ConnectionLost, NodeSilent, NodeUnreachable, UsageError
 from codewire.io.deadline import NEVER
 from codewire.io.deadline import Deadline as Deadline
 from codewire.wire import repeats
@@ -84,6 +84,8 @@ class Asker:
         """Return a new connection, after starting the node if need be; the caller closes it."""
         try:
             return open_stream(self.target, self.deadline)
+        except NodeSilent:
+            raise
         except NodeUnreachable:
             if not self._autostart:
                 raise
