@@ -8,7 +8,9 @@ CodewireError            1
 │   └── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
 ├── NodeUnreachable      1   no node can be reached or started
 │   └── NodeRefused      1   what answers will not serve us, however often it is asked
+│   ├── NoWorker         1   the node's keeper answers that its worker cannot start
 │   └── NodeSilent       1   a node lets clients in but does not answer
+│       └── OutOfTime    1   it did not answer before the caller's own deadline
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
 ├── LaunchError          1   a session cannot be started
@@ -57,8 +59,20 @@ class NodeUnreachable(CodewireError):
     """No node can be reached or started."""
 
 
+class NoWorker(NodeUnreachable):
+    """The node's keeper answers itself: its worker cannot start. The message is the node's."""
+
+
 class NodeSilent(NodeUnreachable):
-    """A node lets clients in but does not answer."""
+    """A node lets clients in but does not answer; `is_stopped` if its worker is seen stopped."""
+
+    def __init__(self, message: str, is_stopped: bool = False) -> None:
+        super().__init__(message)
+        self.is_stopped = is_stopped
+
+
+class OutOfTime(NodeSilent):
+    """The node did not answer before the deadline that the caller had set."""
 
 
 class NodeRefused(NodeUnreachable):

@@ -22,9 +22,9 @@ def resolve_session(client: Client, ref: str) -> int:
 
     An id is not checked: the request that uses it will be. Raises RequestError for unknown names.
     """
-    session_id = _as_id(ref)
-    if session_id is None:
-        session_id = _named(client.list_sessions(), _name(ref))
+    session_id, name = _as_id(ref), _name(ref)
+    if session_id is None and name:
+        session_id = _named(client.find_sessions(name), name)
     if session_id is None:
         from codewire.wire.texts import go_quote
 
@@ -42,7 +42,7 @@ def resolve_session_or_tag(
     session_id = _as_id(ref)
     if session_id is not None:
         return "id", session_id
-    sessions = client.list_sessions()
+    sessions = client.find_sessions(_name(ref), ref) if _name(ref) else []
     session_id = _named(sessions, _name(ref))
     if session_id is not None:
         return "id", session_id

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.client.messaging import Messaging
-from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
-from codewire.client.reach.connection import (
-    Redial,
-    asked_again,
-    check_answer,
-    exchange,
-    field,
-    open_stream,
+from codewire.client.numbers import (
+    MAX_U16,
+    MAX_U32,
+    MAX_U64,
+    checked_id,
+    milliseconds,
+    whole_number,
 )
+from codewire.client.reach.connection import field
 from codewire.client.reach.target import resolve_target
-from codewire.errors import ConnectionLost, NodeUnreachable, RequestError, UsageError
+from codewire.client.waiting import Waiting, session_list
+from codewire.errors import RequestError, UsageError
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from codewire.client.expect import Match
-    from codewire.client.reach.target import Target
     from codewire.client.readers import LogChunk, WatchChunk
-    from codewire.io.streams import FrameStream
 
 # Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
 INPUT_CHUNK_BYTES = 16 * 1024
+
+# The longest grace_seconds a node may be configured with, and what the ladder takes after it.
+KILL_SECONDS = 3600 + 60.0
 
 
 def print_notice(line: str) -> None:
@@ -45,7 +45,7 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-class Client(Messaging):
+class Client(Messaging, Waiting):
     """Talks to one node; any number of threads may share it.
 
     `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
@@ -53,7 +53,8 @@ class Client(Messaging):
     local node that does not run is started unless `autostart` is false; `notify` is then told in
     one line (default: stderr), as it is when a remote node is out of reach for a while. Every call
     may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the node's own text,
-    RequestError.
+    RequestError. What is no wait ends within a minute, with NodeSilent where nobody answers; see
+    `until` for less.
     """
 
     def __init__(
@@ -66,9 +67,8 @@ class Client(Messaging):
         autostart: bool = True,
         notify: Callable[[str], None] = print_notice,
     ) -> None:
-        self.target: Target = resolve_target(server, token, ca=ca, insecure=insecure)
-        self._autostart = autostart and self.target.is_local
-        self._notify = notify
+        target = resolve_target(server, token, ca=ca, insecure=insecure)
+        super().__init__(target, autostart and target.is_local, notify)
         if self.target.insecure:
             notify(f"[cw] warning: the certificate of {self.target.url} is not checked")
 
@@ -76,7 +76,31 @@ class Client(Messaging):
 
     def list_sessions(self) -> list[dict[str, Any]]:
         """Return SessionInfo of every session, finished ones included, by id (spec/wire.md 7)."""
-        return _sessions(self._ask({"type": "ListSessions"}))
+        return session_list(self.ask({"type": "ListSessions"}))
+
+    def find_sessions(
+        self, name: str = "", tag: str = "", *, session_id: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return id, name, status, attached and tags of the sessions with that name, tag or id.
+
+        Other keys may be there: a node of another make sends the whole list, and it is sifted here.
+        """
+        request = {
+            "type": "ListSessions",
+            "name": name or None,
+            "tags": [tag] if tag else None,
+            "id": session_id,
+            "brief": True,
+        }
+        if not name and not tag and session_id is None:
+            return []
+        return [
+            session
+            for session in session_list(self.ask(request))
+            if (session_id is not None and session.get("id") == session_id)
+            or (name and session.get("name") == name)
+            or (tag and tag in (session.get("tags") or ()))
+        ]
 
     def launch(
         self,
@@ -92,15 +116,16 @@ class Client(Messaging):
     ) -> int:
         """Start `command` (an argv, no shell) in a new session and return its id.
 
-        `working_dir` defaults to the current directory for the local node, to the node's choice
-        for others. `env` are KEY=VALUE strings. `stdin_data` is typed once the session runs.
+        `working_dir` defaults to the current directory; where another node has no such one, to
+        what that chooses, which `notify` is told. `env` are KEY=VALUE strings. `stdin_data` is
+        typed once the session runs.
         """
-        if working_dir is not None or self.target.is_local:
-            working_dir = os.path.abspath(working_dir or os.getcwd())
+        is_optional = working_dir is None and not self.target.is_local
         request = {
             "type": "Launch",
             "command": list(command),
-            "working_dir": working_dir,
+            "working_dir": os.path.abspath(working_dir or _current_directory(is_optional)),
+            "dir_optional": is_optional or None,
             "name": name or None,
             "tags": list(tags) or None,
             "env": _environment(env) or None,
@@ -111,7 +136,17 @@ class Client(Messaging):
             # with the same key, its successor names that one instead of starting another.
             "launch_key": os.urandom(12).hex(),
         }
-        return field(self._ask(request), "id", 0)
+        try:
+            answer = self.ask(request)
+        except RequestError as error:
+            # Nothing was started; a node that knows dir_optional does not refuse.
+            if not (is_optional and _is_missing(str(error))):
+                raise
+            again = {**request, "working_dir": "/", "launch_key": os.urandom(12).hex()}
+            answer = {"note": "it runs in /", **self.ask(again)}
+        if answer.get("note"):
+            self._notify(f"[cw] {self.target} has no {request['working_dir']}: {answer['note']}")
+        return field(answer, "id", 0)
 
     def status(self, session_id: int, *, screen_hash: bool = False) -> dict[str, Any]:
         """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes.
@@ -119,7 +154,7 @@ class Client(Messaging):
         With `screen_hash`, `info` has one: it changes when what the terminal shows does.
         """
         request = {"type": "GetStatus", "id": checked_id(session_id)}
-        return self._ask({**request, "screen_hash": True} if screen_hash else request)
+        return self.ask({**request, "screen_hash": True} if screen_hash else request)
 
     def kill(self, session_id: int) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
@@ -127,15 +162,18 @@ class Client(Messaging):
         `finished` is true in it when the session had ended before; `survivors` lists what even
         SIGKILL could not end, each with `pid` and `command`.
         """
-        return self.call({"type": "Kill", "id": checked_id(session_id)})
+        return self._end({"type": "Kill", "id": checked_id(session_id)})
 
     def kill_all(self) -> int:
         """End every running session and return how many there were."""
-        return field(self.call({"type": "KillAll"}), "count", 0)
+        return field(self._end({"type": "KillAll"}), "count", 0)
 
     def kill_by_tags(self, tags: Iterable[str]) -> int:
         """End the running sessions that carry any of the tags and return how many there were."""
-        return field(self.call({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+        return field(self._end({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+
+    def _end(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.within(KILL_SECONDS).call(request)
 
     def send_input(
         self,
@@ -158,17 +196,18 @@ class Client(Messaging):
         request = {
             "type": "SendInput",
             "id": checked_id(session_id),
-            "if_idle_ms": None if if_idle_seconds is None else int(if_idle_seconds * 1000),
+            "if_idle_ms": milliseconds("if_idle_seconds", if_idle_seconds),
             "expect_screen": expect_screen or None,
             "paste": paste or None,
         }
+        self.require({**request, "input_key": key or None})
         sent = 0
         for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
             request["data"] = encode_bytes(data[start : start + INPUT_CHUNK_BYTES]) or None
             if key:
                 request["input_key"] = f"{key}/{start}" if start else key
             try:
-                answer = self._ask(request) if key else self.call(request)
+                answer = self.ask(request)
             except RequestError as error:
                 if not sent:
                     raise
@@ -192,7 +231,7 @@ class Client(Messaging):
         `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
         colours. `offset` is the log offset the screen is made of.
         """
-        return self._ask(
+        return self.ask(
             {
                 "type": "GetScreen",
                 "id": checked_id(session_id),
@@ -227,6 +266,7 @@ class Client(Messaging):
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
             "max_bytes": whole_number("max_bytes", max_bytes, MAX_U64),
         }
+        self.require(request)
         from codewire.client.readers import read_log
 
         return read_log(self.connect, self.redial(), request)
@@ -250,6 +290,7 @@ class Client(Messaging):
             "history_lines": whole_number("history_lines", history_lines, MAX_U32),
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
         }
+        self.require(request)
         from codewire.client.readers import read_watch
 
         return read_watch(self.connect, self.redial(), request)
@@ -275,120 +316,31 @@ class Client(Messaging):
 
         return read_events(self.connect, self.redial(), request)
 
-    def wait(
-        self,
-        session_id: int | None = None,
-        tags: Iterable[str] = (),
-        condition: str = "all",
-        timeout_seconds: int | None = None,
-        *,
-        idle_seconds: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """Block until a session, or all or any of those with a tag, have ended; return them.
-
-        With `idle_seconds` (one session only) also when it has printed nothing for that long.
-        Raises RequestError "wait timed out" after `timeout_seconds` (None or 0: never).
-        """
-        wanted = list(tags)
-        if session_id is None and not wanted:
-            raise UsageError("wait needs a session or a tag")
-        if condition not in ("all", "any"):
-            raise UsageError(f"condition must be all or any, got {condition!r}")
-        request = {
-            "type": "Wait",
-            "id": None if session_id is None else checked_id(session_id),
-            "tags": wanted or None,
-            "condition": condition,
-            "timeout_seconds": whole_number("timeout_seconds", timeout_seconds, MAX_U64) or None,
-            "idle_ms": None if idle_seconds is None else int(idle_seconds * 1000),
-        }
-        return _sessions(self._ask(request))
-
-    def wait_for_text(
-        self,
-        session_id: int,
-        text: str | None = None,
-        *,
-        regex: str | None = None,
-        from_offset: int | None = 0,
-        include_echo: bool = False,
-        timeout_seconds: int | None = None,
-    ) -> Match:
-        """Block until a session prints `text`, or what matches `regex`; return the line and offset.
-
-        Looks at output from `from_offset` on: 0 is the session's start, None is now; a Match's
-        offset continues behind it. The echo of what was typed does not count unless asked for.
-        Raises RequestError "wait timed out", or when the session ends first; UsageError for a bad
-        expression.
-        """
-        import re
-
-        from codewire.client.expect import wait_for_text
-
-        if (text or regex) in (None, "") or (text and regex):
-            raise UsageError("wait for either a text or a regular expression")
-        try:
-            pattern = re.compile(re.escape(text) if text else str(regex), re.MULTILINE)
-        except re.error as error:
-            raise UsageError(f"bad regular expression: {error}") from error
-        if from_offset is None:
-            from_offset = field(self.status(session_id), "output_size", 0)
-        where = (checked_id(session_id), whole_number("from_offset", from_offset, MAX_U64) or 0)
-        return wait_for_text(
-            self.connect, self.redial(), where, pattern, include_echo, timeout_seconds
-        )
-
     # The node
 
     def node_status(self) -> dict[str, Any]:
         """Return the node's version, processes, start times and session counts."""
-        return field(self._ask({"type": "NodeStatus"}), "node", {})
+        return field(self.ask({"type": "NodeStatus"}), "node", {})
 
     def node_restart(self) -> None:
         """Replace the node's worker; sessions and attached clients live on."""
         self.call({"type": "NodeRestart"})
 
-    # Requests
 
-    def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send one request and return its single answer (spec/wire.md 5, 6).
-
-        Keys whose value is None are left out. Raises RequestError when the answer is an Error.
-        """
-        answer = exchange(self.connect(), request)
-        if answer is None:
-            raise ConnectionLost("connection closed before response")
-        return check_answer(answer)
-
-    def redial(self) -> Redial:
-        """Return what reaches the node again for one stream."""
-        return Redial(self.target, self._notify)
-
-    def connect(self) -> FrameStream:
-        """Return a new connection, after starting the node if need be; the caller closes it."""
-        try:
-            return open_stream(self.target)
-        except NodeUnreachable:
-            if not self._autostart:
-                raise
-        from codewire.client.reach.autostart import ensure_node
-
-        ensure_node(self.target.data_dir, self._notify)
-        return open_stream(self.target)
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request that may be repeated: it is sent again when its worker goes away."""
-        started = time.monotonic()
-        answer = exchange(self.connect(), request)
-        redial = self.redial()
-        while answer is None:
-            answer = exchange(redial.open(), asked_again(request, started))
-        return check_answer(answer)
+def _current_directory(is_optional: bool) -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        if is_optional:
+            return "/"
+        raise UsageError("the current directory no longer exists; name another one") from None
 
 
-def _sessions(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    empty: list[Any] = []
-    return [session for session in field(answer, "sessions", empty) if isinstance(session, dict)]
+def _is_missing(text: str) -> bool:
+    """Say whether a node refused a launch because of its working directory (spec/wire.md 10)."""
+    return text.startswith("working directory ") and text.endswith(
+        ("does not exist", "is not a directory")
+    )
 
 
 def _environment(entries: Iterable[str]) -> list[str]:

@@ -135,28 +135,30 @@ class Matcher:
             self._base += extra
 
 
-def wait_for_text(
-    connect: Connect,
-    redial: Redial,
-    where: tuple[int, int],
-    pattern: re.Pattern[str],
-    include_echo: bool,
-    timeout_seconds: int | None,
-) -> Match:
-    """Block until a session prints what matches; `where` is its id and the offset to look from.
-
-    Raises RequestError when it ends before that.
-    """
-    session_id, from_offset = where
-    request: dict[str, Any] = {
+def text_request(session_id: int, from_offset: int, timeout: dict[str, Any]) -> dict[str, Any]:
+    """Return the request whose answers `wait_for_text` looks through; `timeout` are its fields."""
+    return {
         "type": "Logs",
         "id": session_id,
         "follow": True,
         "strip_ansi": True,
         "from_offset": from_offset,
         "mark_typed": True,
-        "timeout_seconds": timeout_seconds or None,
+        **timeout,
     }
+
+
+def wait_for_text(
+    connect: Connect,
+    redial: Redial,
+    request: dict[str, Any],
+    pattern: re.Pattern[str],
+    include_echo: bool,
+) -> Match:
+    """Block until a session prints what matches, from where a text_request begins.
+
+    Raises RequestError when it ends before that, or in time; OutOfTime past redial's deadline.
+    """
     matcher = Matcher(pattern, include_echo)
     empty: list[Any] = []
     for message in resumed(connect, redial, request, "LogData"):
@@ -168,4 +170,4 @@ def wait_for_text(
             return Match(line, message.get("offset"))
         if message.get("timed_out"):
             raise RequestError("wait timed out")
-    raise RequestError(f"session {session_id} ended without printing it")
+    raise RequestError(f"session {request['id']} ended without printing it")

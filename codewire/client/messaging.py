@@ -9,31 +9,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, whole_number
-from codewire.client.reach.connection import check_answer, exchange, field
-from codewire.errors import ConnectionLost, RequestTimedOut, UsageError
+from codewire.client.numbers import MAX_U32, checked_id, seconds, whole_number
+from codewire.client.reach.asking import Asker, deadline_behind
+from codewire.client.reach.connection import check_answer, field, timeout_fields
+from codewire.errors import OutOfTime, RequestTimedOut, UsageError
 from codewire.wire.control import decode_bytes, encode_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from codewire.client.reach.connection import Redial
-    from codewire.client.reach.target import Target
-    from codewire.io.streams import FrameStream
+# What a node takes where no time-out is given (spec/wire.md 5).
+DEFAULT_REQUEST_SECONDS = 60
 
 DELIVERIES = ("auto", "inbox", "pty", "both")
 
 
-class Messaging:
+class Messaging(Asker):
     """What Client adds to its own requests. Sessions are named by id or by name."""
-
-    if TYPE_CHECKING:
-        target: Target
-
-        def connect(self) -> FrameStream: ...
-        def redial(self) -> Redial: ...
-        def call(self, request: dict[str, Any]) -> dict[str, Any]: ...
-        def _ask(self, request: dict[str, Any]) -> dict[str, Any]: ...
 
     # Messages
 
@@ -54,7 +46,7 @@ class Messaging:
         """
         request = self._letter("MsgSend", to, body, sender, delivery, force)
         is_kept = request["delivery"] != "pty"
-        answer = self._send_once(request) if is_kept else self.call(request)
+        answer = self._send_once(request) if is_kept else self.ask(request)
         return {"delivered": request["delivery"], **answer}
 
     def read_messages(self, session: int | str, *, tail: int | None = None) -> dict[str, Any]:
@@ -64,7 +56,7 @@ class Messaging:
         requests that still wait for this session's reply.
         """
         request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
-        answer = self._ask({**request, **_named(session, "id")})
+        answer = self.ask({**request, **_named(session, "id")})
         if "open_requests" not in answer:
             # There are no requests at all, or the node is of another make and does not say.
             answer["open_requests"] = unanswered(answer, session)
@@ -76,18 +68,23 @@ class Messaging:
         body: str,
         *,
         sender: int | None = None,
-        timeout_seconds: int | None = None,
+        timeout_seconds: float | None = None,
         delivery: str = "auto",
         force: bool = False,
     ) -> dict[str, Any]:
         """Ask a session and block for its reply: `reply_body`, `from_id`, `from_name` in a dict.
 
-        Raises RequestTimedOut after `timeout_seconds` (None: 60); a reply that comes later is in
-        both inboxes. For `delivery` and `force` see `msg`.
+        Raises RequestTimedOut after `timeout_seconds` (None or 0: 60), whatever the node does; a
+        reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
         """
-        request = self._letter("MsgRequest", to, body, sender, delivery, force)
-        seconds = whole_number("timeout_seconds", timeout_seconds, MAX_U64)
-        answer = self._send_once({**request, "timeout_seconds": seconds}, is_checked=False)
+        letter = self._letter("MsgRequest", to, body, sender, delivery, force)
+        limit = seconds("timeout_seconds", timeout_seconds)
+        asker = self.until(deadline_behind(limit or DEFAULT_REQUEST_SECONDS))
+        try:
+            answer = asker._send_once({**letter, **timeout_fields(limit)}, is_checked=False)
+        except OutOfTime as error:
+            shown = f"request timed out after {limit or DEFAULT_REQUEST_SECONDS:g}s"
+            raise RequestTimedOut(f"{shown}: {error}") from error
         text = answer.get("message")
         if answer.get("type") == "Error" and isinstance(text, str) and " timed out after " in text:
             raise RequestTimedOut(text, field(answer, "request_id", ""), field(answer, "note", ""))
@@ -132,13 +129,13 @@ class Messaging:
 
     def kv_get(self, key: str, *, namespace: str = "") -> bytes | None:
         """Return the value of a key, None when there is none."""
-        value = self._ask({"type": "KVGet", **_place(key, namespace)}).get("value")
+        value = self.ask({"type": "KVGet", **_place(key, namespace)}).get("value")
         return None if value is None else decode_bytes(value)
 
     def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[dict[str, Any]]:
         """Return the keys that begin with `prefix`: `key`, `value` (bytes), `expires_at` if any."""
         empty: list[Any] = []
-        answer = self._ask({"type": "KVList", **_place(prefix, namespace)})
+        answer = self.ask({"type": "KVList", **_place(prefix, namespace)})
         entries = [dict(entry) for entry in field(answer, "entries", empty)]
         for entry in entries:
             entry["value"] = decode_bytes(entry.get("value") or "")
@@ -172,15 +169,7 @@ class Messaging:
 
         The node does a request with the same key once. Raises RequestError unless not `is_checked`.
         """
-        request = {**request, "request_key": os.urandom(16).hex()}
-        answer = exchange(self.connect(), request)
-        if answer is None and not self.target.is_local:
-            # Another node may not know keys: it must not get the request twice.
-            raise ConnectionLost("connection closed before response")
-        redial = self.redial()
-        while answer is None:
-            answer = exchange(redial.open(), request)
-        return check_answer(answer) if is_checked else answer
+        return self.ask({**request, "request_key": os.urandom(16).hex()}, is_checked=is_checked)
 
 
 def unanswered(answer: dict[str, Any], session: int | str) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from codewire.errors import UsageError
 MAX_U16 = 0xFFFF
 MAX_U32 = 0xFFFFFFFF
 MAX_U64 = 0xFFFFFFFFFFFFFFFF
+# Of milliseconds that fit the wire's numbers.
+MAX_SECONDS = MAX_U64 // 1000
 
 
 def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | None:
@@ -16,6 +18,23 @@ def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | 
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
         raise UsageError(f"{name} must be a whole number from 0 to {maximum}, got {value!r}")
     return value
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """Return `value` if it is None or a number of seconds from 0 on. Raises UsageError."""
+    if value is None:
+        return None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # Said this way round, NaN is refused as well.
+    if not is_number or not 0 <= value <= MAX_SECONDS:
+        raise UsageError(f"{name} must be a number from 0 to {MAX_SECONDS}, got {value!r}")
+    return value
+
+
+def milliseconds(name: str, value: float | None) -> int | None:
+    """Return a number of seconds as whole milliseconds. Raises UsageError."""
+    checked = seconds(name, value)
+    return None if checked is None else round(checked * 1000)
 
 
 def checked_id(session_id: int) -> int:

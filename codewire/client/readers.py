@@ -6,10 +6,9 @@ asked again from there, so no byte is missed or repeated. Events have no offset:
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.reach.connection import asked_again, check_answer, field, receive_message
+from codewire.client.reach.connection import asked_again, check_answer, field, node_deadline
 from codewire.errors import ConnectionLost
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def read_events(
     stream = connect()
     while True:
         try:
-            stream.send_control(request)
-            while (message := receive_message(stream)) is not None:
+            redial.send(stream, request)
+            while (message := redial.receive(stream, request)) is not None:
                 redial.succeeded()
                 if check_answer(message).get("type") in EVENT_MESSAGES:
                     yield message
@@ -90,16 +89,16 @@ def resumed(
     """Yield messages of one kind until one is done, over as many connections as it takes.
 
     Raises RequestError, ProtocolError, and ConnectionLost when the node is gone for good or, having
-    named no offset, cannot be asked to continue.
+    named no offset, cannot be asked to continue; OutOfTime past redial's deadline.
     """
-    first, started = request, time.monotonic()
+    first, ends = request, node_deadline(request)
     stream = connect()
     offset: int | None = None
     is_answered = False
     while True:
         try:
-            stream.send_control(request)
-            while (message := receive_message(stream)) is not None:
+            redial.send(stream, request)
+            while (message := redial.receive(stream, request)) is not None:
                 redial.succeeded()
                 # Other control frames are notices of newer nodes.
                 if check_answer(message).get("type") != kind:
@@ -121,7 +120,7 @@ def resumed(
             kept = {key: value for key, value in first.items() if key not in BEGINNINGS}
             first = {**kept, "from_offset": offset}
         stream = redial.open()
-        request = asked_again(first, started)
+        request = asked_again(first, ends)
 
 
 def _offset(message: dict[str, Any]) -> int | None:

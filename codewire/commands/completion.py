@@ -18,6 +18,9 @@ SHELLS = ("bash", "zsh", "fish")
 # What the last line of the candidates says: files are welcome, or not.
 FILES, NO_FILES = ":0", ":4"
 
+# Somebody has pressed Tab: a node that does not answer must not hold up the shell.
+SECONDS = 2.0
+
 WITH_SESSIONS = frozenset(
     ("attach", "kill", "logs", "send", "watch", "status", "inbox", "screen", "msg", "request")
 ) | {"wait", "subscribe"}
@@ -264,7 +267,7 @@ def _list(before: list[str]) -> list[dict[str, Any]]:
         if word in ("-s", "--server"):
             server = before[at + 1]
     try:
-        return Client(server, autostart=False).list_sessions()
+        return Client(server, autostart=False).within(SECONDS).list_sessions()
     except CodewireError:
         return []
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from codewire.client.api import Client
+    from codewire.client.reach.asking import Deadline
 
 NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
 
@@ -22,6 +23,7 @@ class Context:
     """
 
     def __init__(self, flags: dict[str, Any]) -> None:
+        self._deadline: Deadline | None = None
         self._named_server: str | None = flags.get("--server") or None
         self.server = self._named_server or os.environ.get("CODEWIRE_SERVER") or None
         self.token: str | None = flags.get("--token") or None
@@ -30,11 +32,22 @@ class Context:
 
     def client(self, *, autostart: bool = True) -> Client:
         """Return a client of the target; without --server a node is started when none runs."""
-        from codewire.client.api import Client
-
-        return Client(
+        return self._client(
             self.server, self.token, ca=self.ca, insecure=self.insecure, autostart=autostart
         )
+
+    def give_up_after(self, seconds: float | None) -> None:
+        """Bound all that this command asks of nodes by its --timeout (None and 0: no bound)."""
+        if seconds:
+            from codewire.client.reach.asking import deadline_behind
+
+            self._deadline = deadline_behind(seconds)
+
+    def _client(self, *args: Any, **options: Any) -> Client:
+        from codewire.client.api import Client
+
+        client = Client(*args, **options)
+        return client if self._deadline is None else client.until(self._deadline)
 
     def refuse_server(self, command: str) -> None:
         """Raise UsageError for a command that acts on this machine's node only."""
@@ -88,16 +101,14 @@ class Context:
 
     def client_of(self, node: str) -> Client:
         """Return a client of a node by its name: the local one's or a saved server's."""
-        from codewire.client.api import Client
-
         if self._named_server:
             raise UsageError(f'node "{node}" cannot be combined with --server; use one of them')
         known = self.knows(node)
         if not known:
             raise UsageError(f'unknown node "{node}": {self._known_names()}, and {NO_RELAY}')
         if known == "local":
-            return Client()
-        return Client(node, self.token, ca=self.ca, insecure=self.insecure)
+            return self._client()
+        return self._client(node, self.token, ca=self.ca, insecure=self.insecure)
 
     def _known_names(self) -> str:
         from codewire.client.reach.servers import known_names

@@ -93,6 +93,7 @@ def wait(args: dict[str, Any], context: Context) -> int:
       cw wait planner --for "Ready." --timeout 60
       cw wait build --exit-status
     """
+    context.give_up_after(args["--timeout"])
     client, session_id, tags = _selection(args, context)
     if session_id is None and not tags:
         raise UsageError("session id, name, or tag required (or use --tag)")

@@ -33,7 +33,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
       cw launch [options] <name> <tag> -- <command>...
 
     Options:
-      -d, --dir <dir>            Working directory (default: the current one)
+      -d, --dir <dir>            Working directory (default: the current one; where another node
+                                 has none of that name, the home directory there)
           --name <name>          Name of the session: letters, digits and hyphens, at most 32
       -t, --tag <tag,...>        Tag the session; repeatable
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
@@ -138,7 +139,7 @@ def _check_text(command: list[str]) -> None:
 
 
 def _working_dir(directory: str | None, client: Client) -> str | None:
-    """Return an absolute directory; a remote node is asked for its own default unless told."""
+    """Return an absolute directory; None leaves it to the client where the node is another's."""
     if directory is None and not client.target.is_local:
         return None
     try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
 
+# Of --timeout 0, as the node has it.
+DEFAULT_TIMEOUT = 60.0
 # As -t of this command only: zero and less mean all.
 ALL = 0
 MAX_TAIL = (1 << 32) - 1
@@ -77,6 +79,9 @@ def request(args: dict[str, Any], context: Context) -> int:
       cw request -f planner coder "status?" --timeout 30
       answer=$(cw request --raw coder "which branch?")
     """
+    # Without the flag it is the text of the default.
+    timeout = float(args["--timeout"]) or DEFAULT_TIMEOUT
+    context.give_up_after(timeout)
     client, ref = context.locate(args["<session>"])
     recipient, sender = _resolve(client, ref), _sender(args, client, context)
     try:
@@ -84,7 +89,7 @@ def request(args: dict[str, Any], context: Context) -> int:
             recipient,
             args["<body>"],
             sender=sender,
-            timeout_seconds=int(args["--timeout"]),
+            timeout_seconds=timeout,
             delivery=args["--delivery"],
             force=bool(args["--force"]),
         )

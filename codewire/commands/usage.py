@@ -4,7 +4,8 @@ docopt-ng guesses at misspelt and shortened flags, and a guess must not decide w
 session. So every flag is looked up here first, with the error texts of spec/cli.md 1; docopt then
 sees exact long forms only. How a value is read is said by its placeholder in the help text:
 
-    <n> <seconds>    a whole number          <a|b|c>         one of these words
+    <n>              a whole number          <a|b|c>         one of these words
+    <seconds>        a number, such as 1.5
     <tag,...>        repeatable, and a comma separates       <KEY=VALUE>...  repeatable, kept as is
 """
 
@@ -192,13 +193,15 @@ class _Scanner:
             values[option.long] = _read_value(option, text)
 
 
-def _read_value(option: Option, text: str) -> bool | int | str:
+def _read_value(option: Option, text: str) -> bool | float | str:
     if not option.placeholder:
         if text in TRUE_WORDS or text in FALSE_WORDS:
             return text in TRUE_WORDS
         raise _invalid(option, text, f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    if option.placeholder in ("<n>", "<seconds>"):
+    if option.placeholder == "<n>":
         return _read_number(option, text)
+    if option.placeholder == "<seconds>":
+        return _read_seconds(option, text)
     choices = option.placeholder[1:-1].split("|")
     if len(choices) > 1 and text not in choices:
         raise _invalid(option, text, "must be one of " + ", ".join(choices))
@@ -214,6 +217,17 @@ def _read_number(option: Option, text: str) -> int:
     if len(digits) > 20 or int(digits) > MAX_NUMBER:
         raise _invalid(option, text, f'strconv.ParseInt: parsing "{text}": value out of range')
     return int(digits)
+
+
+def _read_seconds(option: Option, text: str) -> float:
+    """Return a number of seconds: whole where it is, so that it is shown as it was typed."""
+    whole, point, fraction = text.partition(".")
+    if not point or not (fraction.isascii() and fraction.isdigit()):
+        return _read_number(option, text)
+    if whole.startswith("-"):
+        raise _invalid(option, text, f"must be a number from 0 to {MAX_NUMBER}")
+    number = _read_number(option, whole or "0") + float(f"0.{fraction[:9]}")
+    return int(number) if number.is_integer() else number
 
 
 def _invalid(option: Option, text: str, cause: str) -> UsageError:

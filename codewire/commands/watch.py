@@ -82,7 +82,7 @@ def watch(args: dict[str, Any], context: Context) -> int:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _set_alarm(seconds: int) -> None:
+def _set_alarm(seconds: float) -> None:
     def on_alarm(number: int, frame: FrameType | None) -> None:
         raise _TimeIsUp
 
@@ -158,7 +158,7 @@ def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int,
     for node, client, target in _wanted(args, context):
         matching = [
             session
-            for session in client.list_sessions()
+            for session in _candidates(client, target)
             if session["id"] == target or target in (session.get("tags") or ())
         ]
         if not matching and isinstance(target, int):
@@ -170,6 +170,12 @@ def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int,
             key = (node, session["id"])
             found[key] = (client, session["id"], f"{node}:{label}" if node else label)
     return list(found.values())
+
+
+def _candidates(client: Client, target: int | str) -> list[dict[str, Any]]:
+    if isinstance(target, str):
+        return client.find_sessions(tag=target)
+    return client.find_sessions(session_id=target)
 
 
 def _wanted(args: dict[str, Any], context: Context) -> Iterator[tuple[str, Client, int | str]]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
-from codewire.io.wait import GEVENT, wait_writable
 from codewire.wire.control import control_frame
 from codewire.wire.frames import DATA, FrameDecoder, encode_frame, encode_header
 
@@ -37,6 +37,19 @@ class FrameStream:
     def fileno(self) -> int:
         """Return the socket's descriptor, for waiting on it."""
         return self._sock.fileno()
+
+    def peer_pid(self) -> int:
+        """Return the pid of who listens at the other end (SO_PEERCRED, unix(7)); 0 if unknown."""
+        sock = self._sock
+        if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
+            return 0
+        if not hasattr(socket, "SO_PEERCRED"):
+            return 0
+        try:
+            found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except OSError:
+            return 0
+        return int.from_bytes(found[:4], sys.byteorder)
 
     def set_timeout(self, seconds: float | None) -> None:
         """Bound every later `receive` and send; past it they raise TimeoutError."""
@@ -86,6 +99,9 @@ class FrameStream:
     @property
     def sends_files(self) -> bool:
         """Say whether `send_file` works: on a plain socket, where nothing preempts its checks."""
+        # Of nodes only: a client starts faster without it.
+        from codewire.io.wait import GEVENT
+
         return GEVENT and isinstance(self._sock, socket.socket)
 
     def send_file(self, file: int, offset: int, count: int, holds: Callable[[int], bool]) -> None:
@@ -95,6 +111,8 @@ class FrameStream:
         freed before they are sent, the frame cannot be finished and ConnectionLost is raised: the
         client comes back and is told of the gap.
         """
+        from codewire.io.wait import wait_writable
+
         fd = self._sock.fileno()
         try:
             self._send_header(encode_header(DATA, count))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, ProtocolError
+from codewire.io.deadline import Deadline
 from codewire.wire.handshake import HEAD_END, MAX_HEAD
 
 BACKLOG = 1024
@@ -30,15 +31,67 @@ class Receiver(Protocol):
 
 
 def dial_tcp(host: str, port: int, timeout: float) -> socket.socket:
-    """Return a socket connected within `timeout` seconds. Raises NodeUnreachable with the cause."""
+    """Return a socket connected within `timeout` seconds. Raises NodeUnreachable with the cause.
+
+    The look-up of the name is part of that, and all of the addresses it may have.
+    """
+    deadline = Deadline.after(timeout)
     try:
-        sock = socket.create_connection((host, port), timeout)
+        sock = _connect_any(_look_up(host, port, deadline), deadline)
     except TimeoutError as error:
         raise NodeUnreachable("timed out") from error
     except (OSError, UnicodeError) as error:
         raise NodeUnreachable((getattr(error, "strerror", None) or str(error)).lower()) from error
     tune(sock)
     return sock
+
+
+def _look_up(host: str, port: int, deadline: Deadline) -> list[Any]:
+    """Return what getaddrinfo(3) finds. It knows no time-out: a thread of its own waits for it."""
+    import threading
+
+    found: list[Any] = []
+
+    def look_up() -> None:
+        try:
+            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            found.append(error)
+
+    try:
+        thread = threading.Thread(target=look_up, daemon=True)
+        thread.start()
+        thread.join(deadline.left())
+    except RuntimeError:
+        # No room for a thread: better unbounded than not at all.
+        look_up()
+    if not found:
+        raise TimeoutError("timed out")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    addresses: list[Any] = found[0]
+    return addresses
+
+
+def _connect_any(addresses: list[Any], deadline: Deadline) -> socket.socket:
+    """Return a socket to the first address that answers; each gets its part of what is left."""
+    failure: OSError = OSError("no address found")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        left = deadline.left() or 0.0
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            failure = error
+            continue
+        try:
+            sock.settimeout(max(0.01, left / (len(addresses) - number)))
+            sock.connect(address)
+            sock.settimeout(max(0.01, deadline.left() or 0.0))
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure
 
 
 def tune(sock: socket.socket) -> None:

@@ -10,27 +10,55 @@ import errno
 import os
 import socket
 import stat
+import time
 
-from codewire.errors import CodewireError, NodeUnreachable
+from codewire.errors import CodewireError, NodeSilent, NodeUnreachable
 from codewire.paths import MAX_SOCKET_PATH, DataDir
 
 # More than the 20 clients a swarm starts at once; the kernel caps it at net.core.somaxconn.
 BACKLOG = 1024
 
+# How often a full backlog is tried again.
+BACKLOG_PAUSE = 0.05
+
 # The kernel's SCM_MAX_FD is 253.
 MAX_FDS = 253
 
 
-def connect_unix(path: str) -> socket.socket:
-    """Return a connected stream socket. Raises NodeUnreachable with the cause."""
+def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
+    """Return a connected stream socket. Raises NodeUnreachable with the cause.
+
+    Blocks while the listener's backlog is full, for at most `timeout` seconds (None: for ever);
+    NodeSilent says that it was.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.connect(path)
+        if timeout is None:
+            sock.connect(path)
+        else:
+            _connect_within(sock, path, timeout)
     except OSError as error:
         sock.close()
         cause = error.strerror or str(error)
-        raise NodeUnreachable(f"connecting to local socket: {path}: {cause.lower()}") from error
+        # Who lets clients queue is there: nobody is to start another.
+        kind = NodeSilent if isinstance(error, TimeoutError) else NodeUnreachable
+        raise kind(f"connecting to local socket: {path}: {cause.lower()}") from error
     return sock
+
+
+def _connect_within(sock: socket.socket, path: str, timeout: float) -> None:
+    """Connect before `timeout` seconds are over; a full backlog is EAGAIN then (connect(2))."""
+    deadline = time.monotonic() + timeout
+    sock.setblocking(False)
+    while True:
+        try:
+            sock.connect(path)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "too many clients wait already") from None
+            time.sleep(BACKLOG_PAUSE)
+    sock.setblocking(True)
 
 
 def is_answering(path: str) -> bool:

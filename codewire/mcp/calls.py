@@ -6,21 +6,24 @@ Every call has connections of its own, so ending a call is shutting them down.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from codewire.client.api import Client
 from codewire.client.reach.connection import Redial
-from codewire.errors import CodewireError
+from codewire.errors import CodewireError, OutOfTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from codewire.client.reach.target import Target
+    from codewire.io.deadline import Deadline
     from codewire.io.streams import FrameStream
+
+Item = TypeVar("Item")
 
 
 class CallEnded(CodewireError):
-    """The call was cancelled or its time is up."""
+    """The call was cancelled, or the server ends."""
 
 
 class Call:
@@ -29,7 +32,6 @@ class Call:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stream: FrameStream | None = None
-        self._timer: threading.Timer | None = None
         self._over = threading.Event()
         self.is_cancelled = False
 
@@ -51,12 +53,6 @@ class Call:
                 raise CallEnded("the call has ended")
         return stream
 
-    def expire_after(self, seconds: float) -> None:
-        """End the call's waiting after `seconds`."""
-        self._timer = threading.Timer(seconds, self.end)
-        self._timer.daemon = True
-        self._timer.start()
-
     def cancel(self) -> None:
         """End the call because the agent no longer wants it."""
         self.is_cancelled = True
@@ -69,17 +65,12 @@ class Call:
             if self._stream is not None:
                 self._stream.shutdown()
 
-    def close(self) -> None:
-        """Stop the timer. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-
 
 class CallRedial(Redial):
     """Reaches a replaced worker again, unless the call is over."""
 
-    def __init__(self, target: Target, call: Call) -> None:
-        super().__init__(target)
+    def __init__(self, target: Target, call: Call, deadline: Deadline) -> None:
+        super().__init__(target, None, deadline)
         self._call = call
 
     def try_open(self) -> FrameStream | None:
@@ -108,13 +99,12 @@ class CallClient(Client):
         return self.call_in_progress.hold(super().connect())
 
     def redial(self) -> Redial:
-        return CallRedial(self.target, self.call_in_progress)
+        return CallRedial(self.target, self.call_in_progress, self.deadline)
 
-    def bounded(self, stream: Iterator[Any], seconds: float) -> Iterator[Any]:
-        """Yield from a client stream for at most `seconds`; a cancelled call raises CallEnded."""
-        self.call_in_progress.expire_after(seconds)
-        try:
-            yield from stream
-        except CallEnded:
-            if self.call_in_progress.is_cancelled:
-                raise
+
+def until_out_of_time(stream: Iterator[Item]) -> Iterator[Item]:
+    """Yield from a stream of a client with a deadline; its end is no error then."""
+    try:
+        yield from stream
+    except OutOfTime:
+        return

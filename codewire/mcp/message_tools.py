@@ -6,12 +6,14 @@ import json
 import os
 from typing import Any
 
+from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import Tool, ToolFailed, listing, session_number
 
 MAX_TIMEOUT = 24 * 3600
+DEFAULT_TIMEOUT = 60
 
 
 def _sender(client: CallClient, args: dict[str, Any]) -> int | None:
@@ -69,13 +71,15 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
 
 def request(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_request: blocks for the reply. What the node adds is a text of its own."""
+    limit = args["timeout_seconds"] or DEFAULT_TIMEOUT
+    client = client.until(deadline_behind(limit))
     recipient, sender = _recipient(client, args), _sender(client, args)
     try:
         answer = client.request(
             recipient,
             args["body"],
             sender=sender,
-            timeout_seconds=args["timeout_seconds"] or None,
+            timeout_seconds=limit,
             delivery=args["delivery"],
         )
     except RequestTimedOut as error:
@@ -156,9 +160,9 @@ TOOLS = (
             Param("body", "string", "The question, at most 64 KiB", required=True, is_filled=True),
             Param(
                 "timeout_seconds",
-                "integer",
+                "number",
                 "Give up after this long (default 60)",
-                default=60,
+                default=DEFAULT_TIMEOUT,
                 maximum=MAX_TIMEOUT,
             ),
             DELIVERY,

@@ -9,7 +9,11 @@ import json
 import math
 import os
 import threading
+import time
 from typing import Any
+
+from codewire.io.transient import PAUSE_SECONDS, is_transient
+from codewire.io.wait import wait_readable, wait_writable
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -57,7 +61,13 @@ class LineReader:
                 self._fill()
 
     def _fill(self) -> None:
-        data = os.read(self._fd, 1 << 16)
+        while True:
+            try:
+                data = os.read(self._fd, 1 << 16)
+                break
+            except BlockingIOError:
+                # Whoever gave us the descriptor shares it, and has made it non-blocking.
+                wait_readable(self._fd)
         self._ended = not data
         self._buffer += data
 
@@ -74,11 +84,16 @@ class Writer:
         text = json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False)
         data = memoryview(text.encode("utf-8", "replace") + b"\n")
         with self._lock:
-            try:
-                while data:
+            while data:
+                try:
                     data = data[os.write(self._fd, data) :]
-            except OSError:
-                return
+                except BlockingIOError:
+                    # To give up here would cut the message and glue the next one to its stump.
+                    wait_writable(self._fd)
+                except OSError as error:
+                    if not is_transient(error):
+                        return
+                    time.sleep(PAUSE_SECONDS)
 
     def result(self, request_id: Any, result: Message) -> None:
         """Answer a request."""

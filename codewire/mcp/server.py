@@ -186,7 +186,6 @@ class Server:
         finally:
             self._forget(json.dumps(request_id), client)
             client.call_in_progress.end()
-            client.call_in_progress.close()
             self._slots.release()
 
     def _forget(self, key: str, client: CallClient) -> None:

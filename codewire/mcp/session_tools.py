@@ -9,7 +9,7 @@ from typing import Any
 
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
-from codewire.mcp.calls import CallClient
+from codewire.mcp.calls import CallClient, until_out_of_time
 from codewire.mcp.tool import (
     DURATION,
     MAX_CHARS,
@@ -97,6 +97,7 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
 
 def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_watch_session: the output, then where a read goes on."""
+    client = client.within(args["max_duration_seconds"])
     session_id = session_number(client, args["session_id"])
     stream = client.watch(
         session_id,
@@ -104,7 +105,7 @@ def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
         history_lines=args["history_lines"] if args["include_history"] else None,
     )
     pieces, size, ending, offset = [], 0, "\n[Watch timeout]\n", None
-    for chunk in client.bounded(stream, args["max_duration_seconds"]):
+    for chunk in until_out_of_time(stream):
         size += len(chunk.text)
         if size > MAX_CHARS:
             # A piece is shown whole or not at all, so that the offset is where the text stops.
@@ -125,9 +126,10 @@ def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
     return to_json(dict(sorted(info.items())))
 
 
-def launch_session(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_launch_session."""
-    session_id = client.launch(
+def launch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_launch_session; what the client is told (another directory) comes behind."""
+    told: list[str] = []
+    session_id = client.telling(told.append).launch(
         args["command"],
         working_dir=args["working_dir"],
         name=args["name"],
@@ -135,7 +137,7 @@ def launch_session(client: CallClient, args: dict[str, Any]) -> str:
         env=[f"{key}={value}" for key, value in (args["env"] or {}).items()],
         stdin_data=(args["stdin"] or "").encode("utf-8", "replace"),
     )
-    return f"Launched session {session_id}"
+    return [f"Launched session {session_id}", *told]
 
 
 def kill_session(client: CallClient, args: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ SESSION = Param("session_id", "session", "Session: its id, or its name", require
 TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
 DURATION = Param(
     "max_duration_seconds",
-    "integer",
+    "number",
     "How long to watch before returning (default 30)",
     default=30,
     maximum=MAX_SECONDS,

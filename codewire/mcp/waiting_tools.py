@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
-from codewire.mcp.calls import CallClient, CallEnded
+from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
 from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_subscribe."""
+    client = client.within(args["max_duration_seconds"])
     session_id = args["session_id"]
     if session_id is not None:
         session_id = session_number(client, session_id)
     stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
     events: list[dict[str, Any]] = []
-    for message in client.bounded(stream, args["max_duration_seconds"]):
+    for message in until_out_of_time(stream):
         if message.get("type") != "Event":
             continue
         events.append({"session_id": message.get("session_id"), **message.get("event", {})})
@@ -31,6 +33,8 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
 
 def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     """Run codewire_wait_for."""
+    if args["timeout_seconds"]:
+        client = client.until(deadline_behind(args["timeout_seconds"]))
     session_id = args["session_id"]
     if session_id is not None:
         session_id = session_number(client, session_id)
@@ -114,7 +118,7 @@ TOOLS = (
             Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
             Param(
                 "timeout_seconds",
-                "integer",
+                "number",
                 "Give up after this long (default 300; 0: never)",
                 default=300,
                 maximum=MAX_SECONDS * 365,

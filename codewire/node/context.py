@@ -40,6 +40,13 @@ class Node:
     # Addresses other machines can reach this node at, as host:port; filled in by web.py.
     listening: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def timeout(request: Message) -> float:
+        """Return how many seconds a request may wait, 0 where it does not say."""
+        if request.get("timeout_ms"):
+            return float(request["timeout_ms"]) / 1000
+        return float(request.get("timeout_seconds") or 0)
+
     def session(self, request: Message) -> Session:
         """Return the session a request names by `id`. Raises RequestError."""
         session_id = request.get("id")

@@ -22,9 +22,11 @@ SESSIONS: list[dict[str, Any]] = [
 
 
 class Listing:
-    """Stands in for a client: all that addressing asks of one is the list of sessions."""
+    """Stands in for a client: all that addressing asks of one is which sessions have a name."""
 
-    def list_sessions(self) -> list[dict[str, Any]]:
+    def find_sessions(self, name: str = "", tag: str = "") -> list[dict[str, Any]]:
+        """Everything that can be meant, and more: a node may not know how to choose."""
+        assert name or tag
         return SESSIONS
 
 

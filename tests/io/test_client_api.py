@@ -19,6 +19,7 @@ from codewire.errors import (
     RequestError,
     UsageError,
 )
+from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
 Scripted = Callable[..., Client]
@@ -57,6 +58,10 @@ def answers(message: dict[str, Any], seen: list[dict[str, Any]] | None = None) -
         end.send_control(message)
 
     return handle
+
+
+# A node of this version says what it knows, on a connection of its own.
+KNOWS_ALL = answers({"type": "NodeStatus", "node": {}, "features": list(FEATURES)})
 
 
 def drops(end: NodeEnd) -> None:
@@ -172,7 +177,7 @@ def test_a_repeated_launch_carries_the_same_key(scripted: Scripted) -> None:
     def note_and_drop(end: NodeEnd) -> None:
         seen.append(end.receive_control())
 
-    client = scripted(note_and_drop, answers({"type": "Launched", "id": 4}, seen))
+    client = scripted(note_and_drop, KNOWS_ALL, answers({"type": "Launched", "id": 4}, seen))
     assert client.launch(["true"]) == 4
     assert seen[0] == seen[1]
     assert seen[0]["launch_key"]

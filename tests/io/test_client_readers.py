@@ -13,10 +13,17 @@ import pytest
 from codewire.client import Client
 from codewire.client.attaching.link import Ended, Gap, Link, Output
 from codewire.errors import ConnectionLost, RequestError
+from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
 LOG = b"".join(b"line %d\r\n" % n for n in range(9))
 CHUNK = 7
+
+
+def knows_all(end: NodeEnd) -> None:
+    """A node of this version says what it knows, on a connection of its own."""
+    assert end.receive_control() == {"type": "NodeStatus"}
+    end.send_control({"type": "NodeStatus", "node": {}, "features": list(FEATURES)})
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -173,7 +180,7 @@ def test_waiting_for_text_is_not_prolonged_by_a_new_worker(client: Any) -> None:
         seen.append(end.receive_control())
         end.send_raw(control(type="LogData", data="DONE", done=False, offset=5))
 
-    found = client(first, second, third).wait_for_text(1, "DONE", timeout_seconds=1000)
+    found = client(knows_all, first, second, third).wait_for_text(1, "DONE", timeout_seconds=1000)
     assert found.line == "xDONE"
     assert [request["from_offset"] for request in seen] == [0, 1, 1]
     assert seen[0]["timeout_seconds"] == 1000

@@ -9,7 +9,7 @@ import pytest
 
 from codewire.client.reach.connection import LONGEST_PAUSE, PAUSE, Redial
 from codewire.client.reach.proxies import Proxy, proxy_for
-from codewire.client.reach.remote import Address, parse_url
+from codewire.client.reach.remote import Address, _refusal, parse_url
 from codewire.client.reach.servers import Server, add_server, load_servers, remove_server
 from codewire.client.reach.target import Target, resolve_target, websocket_url
 from codewire.errors import CodewireError, ConfigError, ConnectionLost, NodeRefused, UsageError
@@ -150,6 +150,26 @@ def test_a_remote_node_is_tried_ever_more_slowly(tmp_path: Path) -> None:
     assert told == ["[cw] connection to ws://127.0.0.1:1/ws lost; trying again"]
     redial.succeeded()
     assert redial.pause() <= PAUSE * 1.25
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            b"the node's worker cannot start: disk full\n",
+            ": the node's worker cannot start: disk full",
+        ),
+        (b"first\r\nsecond", ": first"),
+        (b"<html><body>503</body></html>", ""),
+        (b"\x1b[2J", ""),
+        (b"\xff" * 3000, ": " + "\ufffd" * 400),
+        (b"", ""),
+    ],
+)
+def test_why_a_node_cannot_serve_is_passed_on(body: bytes, words: str) -> None:
+    error = _refusal(503, True, body)
+    assert str(error) == f"the server answered 503{words}"
+    assert not isinstance(error, NodeRefused)
 
 
 def test_a_target_that_cannot_be_dialled_is_not_tried_again(tmp_path: Path) -> None:

@@ -102,6 +102,21 @@ def test_a_wrong_flag_is_named(argv: list[str], message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("0", 0), ("0.5", 0.5), (".25", 0.25), ("2.0", 2), ("1.123456789123", 1.123456789)],
+)
+def test_seconds_may_have_a_fraction(text: str, value: float) -> None:
+    assert parse("1", "--timeout", text)["--timeout"] == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1.", "1e3", "inf", "nan", "1.5.2", "0x1", "-0.5", "9999999999.5"]
+)
+def test_other_words_are_no_seconds(text: str) -> None:
+    assert 'for "--timeout" flag' in failure("1", f"--timeout={text}")
+
+
+@pytest.mark.parametrize(
     ("argv", "flag", "value"),
     [
         (["1"], "--tail", "7"),

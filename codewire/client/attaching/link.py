@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client.numbers import whole_number
-from codewire.client.reach.connection import Redial, check_answer, field, receive_message
+from codewire.client.reach.connection import Redial, check_answer, field
 from codewire.errors import ConnectionLost, ProtocolError
 from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA
@@ -92,13 +92,13 @@ class Link:
         self.next_dial: float | None = None
 
     def open(self) -> None:
-        """Connect and attach. Blocks. Raises RequestError when the node refuses."""
+        """Connect and attach. Blocks. Raises RequestError when the node refuses, NodeSilent."""
         stream = self._client.connect()
         while True:
             self._stream = stream
             try:
-                stream.send_control(self._request)
-                message = receive_message(stream)
+                self._redial.send(stream, self._request)
+                message = self._redial.receive(stream, self._request)
             except ConnectionLost:
                 message = None
             if message is not None:
@@ -107,6 +107,8 @@ class Link:
             stream = self._redial.open()
         if check_answer(message).get("type") != "Attached":
             raise ProtocolError(f"bad answer to Attach: {message.get('type')}")
+        # From here on poll(2) says when there is something to read or room to write.
+        stream.set_timeout(None)
         self._take_attached(message)
 
     @property

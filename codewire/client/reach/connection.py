@@ -2,6 +2,8 @@
 
 The listening socket outlives workers (the keeper holds it), so after a lost connection the next
 connect waits in the backlog for the new worker; only a refusal means that the node itself is gone.
+Every wait in here ends by a Deadline (io/deadline.py) that the caller has set, or by a bound of
+its own.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from codewire.errors import (
     NodeRefused,
     NodeSilent,
     NodeUnreachable,
+    NoWorker,
+    OutOfTime,
     ProtocolError,
     RequestError,
 )
+from codewire.io.deadline import NEVER, Deadline
 from codewire.io.streams import FrameStream
 from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
+from codewire.wire.repeats import is_question, is_slow, is_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,63 +43,105 @@ LONGEST_PAUSE = 5.0
 # Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
 FRUITLESS_LIMIT = 60
 
-# What a node answers at once unless its worker cannot start or is stuck; a worker being replaced,
-# with 1000 sessions on a busy machine, takes a second or two.
-PROMPT_REQUESTS = frozenset(("ListSessions", "GetStatus", "NodeStatus", "KVGet", "KVList"))
-PROMPT_SECONDS = 30.0
+# What is no wait is answered at once unless the worker is stuck; a worker being replaced, with
+# 1000 sessions on a busy machine, takes a second or two.
+PROMPT_SECONDS = 10.0
+# For all attempts together, however many workers they take.
+PROMPT_TOTAL_SECONDS = 60.0
+# What a slow network still carries, so that a large request is not taken for silence.
+SLOW_BYTES_PER_SECOND = 32 * 1024
+# The node words its own time-outs, so it is given a moment to do so before the client does.
+MARGIN_SECONDS = 1.0
+
+NO_WORKER = "no_worker"
 
 Value = TypeVar("Value")
 
 
-def open_stream(target: Target) -> FrameStream:
+def open_stream(target: Target, deadline: Deadline = NEVER) -> FrameStream:
     """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
     if target.is_local:
-        return FrameStream(connect_unix(target.data_dir.real_socket()))
+        # Only a backlog full of clients that wait for a stuck worker makes this block.
+        path = target.data_dir.real_socket()
+        return FrameStream(connect_unix(path, deadline.within(PROMPT_SECONDS).left()))
     from codewire.client.reach.remote import dial
 
-    return dial(target)
+    return dial(target, deadline)
 
 
-def receive_message(stream: FrameStream) -> dict[str, Any] | None:
+def receive_message(
+    stream: FrameStream, deadline: Deadline = NEVER, silence: float | None = None
+) -> dict[str, Any] | None:
     """Return the next control message; None when the peer has gone. Blocks; skips data frames.
 
     An end in the middle of a frame is an end like any other: the worker was killed while writing.
-    Raises ProtocolError on bytes the format does not allow.
+    Raises OutOfTime past the deadline, NodeSilent when nothing at all comes for `silence` seconds,
+    and ProtocolError on bytes the format does not allow.
     """
+    started = time.monotonic()
     while True:
         frame = stream.next_frame()
         if frame is None:
-            if not stream.fill():
-                return None
+            try:
+                if not _fill(stream, deadline.within(silence)):
+                    return None
+            except TimeoutError:
+                raise silent(stream, time.monotonic() - started, deadline) from None
         elif frame[0] == CONTROL:
             return decode_control(frame[1])
 
 
-def exchange(stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
+def _fill(stream: FrameStream, limit: Deadline) -> bool:
+    _bound(stream, limit)
+    return stream.fill()
+
+
+def _bound(stream: FrameStream, limit: Deadline) -> None:
+    """Let the next read or write end by then. Raises TimeoutError when that is past already."""
+    left = limit.left()
+    # 0 would make the socket one that never waits.
+    if left == 0:
+        raise TimeoutError
+    stream.set_timeout(left)
+
+
+def silent(stream: FrameStream, seconds: float, deadline: Deadline) -> NodeSilent:
+    """Return the error for a node that has said nothing for so many seconds."""
+    from codewire.client.reach.silence import words
+
+    text, is_stopped = words(stream, seconds)
+    return (OutOfTime if deadline.expired else NodeSilent)(text, is_stopped)
+
+
+def exchange(stream: FrameStream, request: dict[str, Any], redial: Redial) -> dict[str, Any] | None:
     """Return the first answer to a request, None when the node went away. Closes the stream.
 
-    Raises NodeSilent when a node that lets us in gives no answer it could give at once.
+    Raises NodeSilent when a node that lets us in gives no answer it could give at once, OutOfTime
+    past the deadline of `redial`.
     """
     try:
-        if request.get("type") in PROMPT_REQUESTS:
-            stream.set_timeout(PROMPT_SECONDS)
-        stream.send_control(request)
-        return receive_message(stream)
-    except TimeoutError as error:
-        raise NodeSilent(
-            f"the node does not answer (for {PROMPT_SECONDS:g}s); its log may say why: node.log in "
-            "its data directory; 'cw node restart' replaces its worker"
-        ) from error
+        redial.send(stream, request)
+        return redial.receive(stream, request)
     except ConnectionLost:
         return None
+    except NodeSilent as error:
+        if is_question(request):
+            raise
+        raise type(error)(
+            f"{error}; what was asked for may still be done", error.is_stopped
+        ) from error
     finally:
         stream.close()
 
 
 def check_answer(message: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer that is none of the node's errors. Raises RequestError with its text."""
+    """Return an answer that is none of the node's errors. Raises RequestError with its text.
+
+    NoWorker where it is the keeper that answers, because its worker cannot start.
+    """
     if message.get("type") == "Error":
-        raise RequestError(str(message.get("message") or "the node reported an unnamed error"))
+        text = str(message.get("message") or "the node reported an unnamed error")
+        raise (NoWorker if message.get("code") == NO_WORKER else RequestError)(text)
     return message
 
 
@@ -111,38 +159,99 @@ def field(message: dict[str, Any], key: str, default: Value) -> Value:
     return value
 
 
-def asked_again(request: dict[str, Any], started: float) -> dict[str, Any]:
-    """Return a first request as it is asked again: of its time-out only what is left.
+def timeout_fields(seconds: float | None) -> dict[str, Any]:
+    """Return how a time-out stands in a request; {} for None and 0.
 
-    `started` is the time.monotonic() when it was asked first.
+    `timeout_seconds` is whole, rounded up, as every node takes it; `timeout_ms` says it exactly
+    where that is not the same.
     """
-    timeout = request.get("timeout_seconds")
-    if timeout is None:
+    if not seconds:
+        return {}
+    exact = max(1, round(seconds * 1000))
+    whole = -(-exact // 1000)
+    return {"timeout_seconds": whole, **({"timeout_ms": exact} if exact % 1000 else {})}
+
+
+def node_deadline(request: dict[str, Any]) -> Deadline:
+    """Return when the node's own time-out of a request asked now passes."""
+    if request.get("timeout_ms"):
+        return Deadline.after(request["timeout_ms"] / 1000)
+    return Deadline.after(request.get("timeout_seconds") or None)
+
+
+def asked_again(request: dict[str, Any], ends: Deadline) -> dict[str, Any]:
+    """Return a first request as it is asked again: of its time-out only what is left."""
+    left = ends.left()
+    if left is None:
         return request
     # 0 would mean for ever; the node words the time-out itself.
-    return {**request, "timeout_seconds": max(1, timeout - int(time.monotonic() - started))}
+    return {**request, "timeout_ms": None, **timeout_fields(max(0.001, left))}
 
 
 class Redial:
-    """Reaches a node again, with bounded patience; one for the lifetime of a stream."""
+    """Waits for a node, and reaches it again, with bounded patience; one for a stream's life."""
 
-    def __init__(self, target: Target, notify: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        notify: Callable[[str], None] | None = None,
+        deadline: Deadline = NEVER,
+    ) -> None:
         """`notify` is told, in one line, when a remote node does not come back at once."""
+        self.deadline = deadline
         self._target = target
         self._notify = notify
         self._refused_since: float | None = None
         self._fruitless = self._failures = 0
+        self._has_told = False
+
+    # Asking
+
+    def send(self, stream: FrameStream, request: dict[str, Any]) -> None:
+        """Send a request. Raises ConnectionLost, and as `receive` does when nobody reads it."""
+        size = sum(len(value) for value in request.values() if isinstance(value, str))
+        seconds = PROMPT_SECONDS + size / SLOW_BYTES_PER_SECOND
+        started = time.monotonic()
+        try:
+            _bound(stream, self.deadline.within(seconds))
+            stream.send_control(request)
+        except TimeoutError:
+            raise silent(stream, time.monotonic() - started, self.deadline) from None
+
+    def receive(self, stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the next answer to a request, None when the node went away.
+
+        Raises OutOfTime past the deadline, and NodeSilent when a request that is no wait is not
+        answered for PROMPT_SECONDS. Whoever waits is told, once, of a worker that is stopped; what
+        is only slow is given up then.
+        """
+        while True:
+            try:
+                return receive_message(stream, self.deadline, PROMPT_SECONDS)
+            except OutOfTime:
+                raise
+            except NodeSilent as error:
+                if not is_wait(request):
+                    raise
+                if error.is_stopped and is_slow(request):
+                    raise
+                if error.is_stopped and not self._has_told and self._notify is not None:
+                    self._has_told = True
+                    self._notify(f"[cw] still waiting, but {error}")
+
+    # Reaching
 
     def try_open(self) -> FrameStream | None:
         """Return a new connection, None when it is to be tried again in pause() seconds.
 
         Raises ConnectionLost once the node has not been there for PATIENCE seconds (a remote one:
-        REMOTE_PATIENCE) or refuses us, or has closed FRUITLESS_LIMIT connections unanswered.
+        REMOTE_PATIENCE) or refuses us, or has closed FRUITLESS_LIMIT connections unanswered;
+        OutOfTime past the deadline.
         """
         if self._fruitless >= FRUITLESS_LIMIT:
             raise ConnectionLost("connection closed before response")
         try:
-            stream = open_stream(self._target)
+            stream = open_stream(self._target, self.deadline)
         except NodeUnreachable as error:
             now = time.monotonic()
             if self._refused_since is None:
@@ -152,6 +261,8 @@ class Redial:
             patience = PATIENCE if self._target.is_local else REMOTE_PATIENCE
             if now - self._refused_since >= patience or isinstance(error, NodeRefused):
                 raise ConnectionLost(f"node is gone: {error}") from error
+            if self.deadline.expired:
+                raise OutOfTime(str(error)) from error
             return None
         self._refused_since = None
         self._fruitless += 1
@@ -173,10 +284,15 @@ class Redial:
     def open(self) -> FrameStream:
         """Return a new connection as soon as there is one. Blocks; raises as try_open does."""
         if self._fruitless:
-            time.sleep(self.pause())
+            self._sleep()
         while (stream := self.try_open()) is None:
-            time.sleep(self.pause())
+            self._sleep()
         return stream
+
+    def _sleep(self) -> None:
+        time.sleep(self.deadline.within(self.pause()).left() or 0)
+        if self.deadline.expired:
+            raise OutOfTime(f"{self._target} was lost, and is not back in time")
 
     def succeeded(self) -> None:
         """Note that the node answered: the next loss starts with full patience."""

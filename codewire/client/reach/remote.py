@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from codewire import __version__
 from codewire.client.reach.proxies import Proxy, proxy_for
 from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
+from codewire.io.deadline import NEVER, Deadline
 from codewire.io.tcp import dial_tcp, join_address, read_head
 from codewire.io.websockets import WebSocketStream
 from codewire.wire import handshake
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from codewire.client.reach.target import Target
     from codewire.io.tls import TlsSocket
 
-# Name look-up apart, all of it: connect, proxy, TLS, handshake.
+# All of it: name look-up, connect, proxy, TLS, handshake.
 DIAL_SECONDS = 10.0
 
 # What a node of another make takes in one message (spec/wire.md 1); ours names its own limit.
@@ -32,6 +33,7 @@ OTHER_NODES_LIMIT = 32768
 SEND_BUFFER_BYTES = 212992
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
+MAX_REASON = 400
 # A proxy or load balancer whose node is just not there: worth trying again.
 TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 
@@ -46,15 +48,16 @@ class Address(NamedTuple):
     path: str
 
 
-def dial(target: Target, timeout: float = DIAL_SECONDS) -> WebSocketStream:
+def dial(target: Target, deadline: Deadline = NEVER) -> WebSocketStream:
     """Return a connection to a remote node, ready for its first request. The caller closes it.
 
-    Raises NodeUnreachable, and NodeRefused where trying again is of no use.
+    Blocks until the deadline, DIAL_SECONDS at most. Raises NodeUnreachable, and NodeRefused where
+    trying again is of no use.
     """
     where = f"connecting to remote server: {target.url}"
-    deadline = time.monotonic() + timeout
+    timeout = deadline.within(DIAL_SECONDS).left() or 0.0
     try:
-        return _dial(target, parse_url(target.url), deadline)
+        return _dial(target, parse_url(target.url), time.monotonic() + timeout)
     except NodeRefused as error:
         raise NodeRefused(f"{where}: {error}") from error
     except (NodeUnreachable, ConnectionLost) as error:
@@ -62,7 +65,7 @@ def dial(target: Target, timeout: float = DIAL_SECONDS) -> WebSocketStream:
     except ProtocolError as error:
         raise NodeRefused(f"{where}: {error}") from error
     except TimeoutError as error:
-        raise NodeUnreachable(f"{where}: no answer within {timeout:g}s") from error
+        raise NodeUnreachable(f"{where}: no answer within {timeout:.3g}s") from error
 
 
 def parse_url(url: str) -> Address:
@@ -155,11 +158,11 @@ def _shake_hands(
     head = handshake.parse_head(data)
     status = handshake.status_of(head)
     if status != 101:
-        raise _refusal(status, bool(target.token))
+        raise _refusal(status, bool(target.token), rest)
     return handshake.check_response(head, key) or OTHER_NODES_LIMIT, rest
 
 
-def _refusal(status: int, has_token: bool) -> NodeUnreachable:
+def _refusal(status: int, has_token: bool, body: bytes) -> NodeUnreachable:
     """Return the error that says what an answer other than the upgrade means."""
     if status == 401 or (status == 429 and has_token):
         if has_token:
@@ -172,5 +175,8 @@ def _refusal(status: int, has_token: bool) -> NodeUnreachable:
     if 300 <= status < 400:
         return NodeRefused(f"the URL redirects elsewhere ({status}); use the final one")
     if status in TRANSIENT:
-        return NodeUnreachable(f"the server answered {status}")
+        # A node without a worker says why; a proxy's page of HTML is of no use to anyone.
+        line = body[:MAX_REASON].decode("utf-8", "replace").partition("\n")[0].strip()
+        reason = f": {line}" if line.isprintable() and line and "<" not in line else ""
+        return NodeUnreachable(f"the server answered {status}{reason}")
     return NodeRefused(f"the server answered {status} instead of opening a WebSocket")

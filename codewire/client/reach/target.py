@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class Target:
     """A node to talk to: `url` is "" for the local one, else ws:// or wss:// with its path.
 
-    For wss, `ca` is a file of authorities to trust instead of the system's ("" for those), and
-    `insecure` trusts anyone.
+    `name` is what people call it. For wss, `ca` is a file of authorities to trust instead of the
+    system's ("" for those), and `insecure` trusts anyone.
     """
 
-    __slots__ = ("ca", "data_dir", "insecure", "token", "url")
+    __slots__ = ("ca", "data_dir", "insecure", "name", "token", "url")
 
     def __init__(
         self,
@@ -31,8 +31,10 @@ class Target:
         *,
         ca: str = "",
         insecure: bool = False,
+        name: str = "",
     ) -> None:
         self.data_dir = data_dir
+        self.name = name or url
         self.url = url
         self.token = token
         self.ca = ca
@@ -41,6 +43,9 @@ class Target:
     @property
     def is_local(self) -> bool:
         return not self.url
+
+    def __str__(self) -> str:
+        return f"node {self.name}" if self.url else "the local node"
 
 
 def resolve_target(
@@ -68,7 +73,14 @@ def resolve_target(
         url = server
         if not token and not server.startswith(("http://", "https://")):
             raise UsageError(_token_required(server, directory.servers))
-    return Target(directory, websocket_url(url), token or "", ca=ca or "", insecure=insecure)
+    return Target(
+        directory,
+        websocket_url(url),
+        token or "",
+        ca=ca or "",
+        insecure=insecure,
+        name=server,
+    )
 
 
 def websocket_url(url: str) -> str:

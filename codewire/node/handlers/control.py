@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from codewire.errors import LaunchError
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
-from codewire.node.handlers.views import session_infos, session_status
+from codewire.node.handlers.views import brief_infos, session_infos, session_status
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
+from codewire.wire.features import FEATURES
 
 
 def list_sessions(node: Node, request: Message) -> Message:
-    """Every session of the node, by id."""
-    return {"type": "SessionList", "sessions": session_infos(node, node.sessions.registry.all())}
+    """Every session of the node, by id; or those a filter names.
+
+    With `name` or `tags` those of that name and those with any of the tags; with `id` that one;
+    with `brief` only what a client needs to tell which is meant.
+    """
+    sessions = node.sessions.registry.all()
+    name, tags, session_id = request.get("name"), request.get("tags"), request.get("id")
+    if name or tags or session_id is not None:
+        wanted = set(tags or ())
+        sessions = [
+            session
+            for session in sessions
+            if session.id == session_id
+            or (name and session.record.name == name)
+            or not wanted.isdisjoint(session.record.tags)
+        ]
+    infos = brief_infos(sessions) if request.get("brief") else session_infos(node, sessions)
+    return {"type": "SessionList", "sessions": infos}
 
 
 def launch(node: Node, request: Message) -> Message:
-    """Start a session, or nothing at all. Raises LaunchError."""
+    """Start a session, or nothing at all. Raises LaunchError.
+
+    With `dir_optional` a working directory that is not here is no error: the session starts in the
+    user's home, and the answer says so.
+    """
     order = LaunchRequest(
         command=tuple(request.get("command") or ()),
         working_dir=request.get("working_dir") or "",
@@ -29,7 +53,15 @@ def launch(node: Node, request: Message) -> Message:
         cols=request.get("cols") or 0,
         key=request.get("launch_key") or "",
     )
-    return {"type": "Launched", "id": node.sessions.launch(order).id}
+    try:
+        return {"type": "Launched", "id": node.sessions.launch(order).id}
+    except LaunchError as error:
+        # The directory is looked at before anything else is done (spec/wire.md 10).
+        if not request.get("dir_optional") or not str(error).startswith("working directory "):
+            raise
+    session = node.sessions.launch(replace(order, working_dir=""))
+    home = session.record.working_dir
+    return {"type": "Launched", "id": session.id, "working_dir": home, "note": f"it runs in {home}"}
 
 
 def kill(node: Node, request: Message) -> Message:
@@ -87,8 +119,8 @@ def detach_nothing(node: Node, request: Message) -> Message:
 
 
 def node_status(node: Node, request: Message) -> Message:
-    """Facts about the node itself."""
-    return {"type": "NodeStatus", "node": node.status()}
+    """Facts about the node itself; `features` say what a client may rely on."""
+    return {"type": "NodeStatus", "node": node.status(), "features": list(FEATURES)}
 
 
 def node_restart(node: Node, request: Message) -> Message:

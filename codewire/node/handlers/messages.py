@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from codewire.errors import RequestError
+from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.handlers.peer import Peer
@@ -18,8 +19,6 @@ from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos
 
 DEFAULT_TIMEOUT_SECONDS = 60
-# Longer is for ever; it keeps the arithmetic of every runtime in range.
-MAX_TIMEOUT_SECONDS = 10 * 365 * 24 * 3600
 DEFAULT_TAIL = 50
 MAX_KEY_LENGTH = 200
 
@@ -117,9 +116,11 @@ def ask(node: Node, stream: FrameStream, request: Message) -> None:
     pending = node.mailbox.resume(_key(request), peer.waker)
     try:
         if pending is None:
-            seconds = request.get("timeout_seconds") or DEFAULT_TIMEOUT_SECONDS
+            seconds = node.timeout(request) or DEFAULT_TIMEOUT_SECONDS
             draft = _draft(node, request, "request")
-            timeout = min(seconds, MAX_TIMEOUT_SECONDS)
+            timeout = min(seconds, MAX_SECONDS)
+            # Whole where it is: so it is shown, and so other versions take it from the journal.
+            timeout = int(timeout) if timeout == int(timeout) else timeout
             pending, note = node.mailbox.ask(draft, timeout, peer.waker)
         Caller(node, peer, pending, note).run()
     finally:

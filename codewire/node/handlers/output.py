@@ -7,9 +7,9 @@ resumes exactly there; what a decoder still holds back is not counted as deliver
 from __future__ import annotations
 
 import threading
-import time
 
 from codewire.errors import RequestError
+from codewire.io.deadline import Deadline
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.handlers.attach import history_offset
@@ -22,8 +22,6 @@ from codewire.wire.utf8 import Utf8Stream
 # One frame of a followed log; a log read once comes in larger pieces, most logs in one.
 FOLLOW_BYTES = 65536
 ONCE_BYTES = 1 << 20
-# Longer is for ever; it keeps the arithmetic of every runtime in range.
-MAX_SECONDS = 10 * 365 * 24 * 3600
 
 
 class TextReader:
@@ -74,7 +72,7 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
             _send_once(stream, session, cursor, reader, request.get("max_bytes"))
             return
         session.watch(peer.waker)
-        deadline = Deadline(request.get("timeout_seconds"))
+        deadline = Deadline.after(node.timeout(request) or None)
         marks = Marks(session) if request.get("mark_typed") else None
         peer.run(
             lambda: _follow(stream, session, peer, reader, deadline, marks),
@@ -132,17 +130,6 @@ def _log_data(text: str, offset: int, gap: int, done: bool) -> Message:
         "offset": offset,
         "gap": gap or None,
     }
-
-
-class Deadline:
-    """When following ends although the session has not; never without a number of seconds."""
-
-    def __init__(self, seconds: int | None) -> None:
-        self._end = time.monotonic() + min(seconds, MAX_SECONDS) if seconds else None
-
-    def left(self) -> float | None:
-        """Return the seconds that are left; None for no end."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
 class Marks:

@@ -90,6 +90,17 @@ def session_infos(node: Node, sessions: Iterable[Session]) -> list[dict[str, Any
     return fit_frame([session_info(node, session) for session in sessions])
 
 
+def brief_infos(sessions: Iterable[Session]) -> list[dict[str, Any]]:
+    """Return the part of SessionInfo by which sessions are found; no file is looked at for it."""
+    found = []
+    for session in sessions:
+        record = session.record
+        info = {"id": record.id, "name": record.name, "status": record.status_text()}
+        info |= {"attached": session.attached_count > 0, "tags": record.tags}
+        found.append({key: value for key, value in info.items() if value not in ("", [])})
+    return fit_frame(found)
+
+
 def fit_frame(infos: list[dict[str, Any]], budget: int = TEXT_BUDGET) -> list[dict[str, Any]]:
     """Cut long texts in place until all are within `budget` bytes of JSON; return `infos`.
 

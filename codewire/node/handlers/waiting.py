@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from codewire.errors import ProtocolError, RequestError
+from codewire.io.deadline import Deadline
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.handlers.peer import Peer
@@ -15,8 +14,6 @@ from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 
 DEFAULT_WAIT_SECONDS = 24 * 3600
-# Longer is for ever; it keeps the arithmetic of every runtime in range.
-MAX_WAIT_SECONDS = 10 * 365 * 24 * 3600
 
 
 def subscribe(node: Node, stream: FrameStream, request: Message) -> None:
@@ -103,8 +100,7 @@ class Waiter:
             if self._target is None:
                 raise RequestError("waiting for a session to be idle needs its id")
             self._idle_seconds = request["idle_ms"] / 1000
-        seconds = request.get("timeout_seconds") or DEFAULT_WAIT_SECONDS
-        self._deadline = time.monotonic() + min(seconds, MAX_WAIT_SECONDS)
+        self._deadline = Deadline.after(node.timeout(request) or DEFAULT_WAIT_SECONDS)
 
     def run(self) -> None:
         """Serve the client. Blocks."""
@@ -126,16 +122,15 @@ class Waiter:
             if self._is_satisfied(sessions):
                 self._stream.send_control({"type": "WaitResult", "sessions": self._infos(sessions)})
                 return
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+            if self._deadline.expired:
                 self._stream.send_control({"type": "Error", "message": "wait timed out"})
                 return
-            self._peer.wait(min(left, self._until_idle()))
+            self._peer.wait(self._deadline.within(self._until_idle()).left())
 
-    def _until_idle(self) -> float:
-        """Return how soon the session may have been idle for long enough."""
+    def _until_idle(self) -> float | None:
+        """Return how soon the session may have been idle for long enough, None for never."""
         if self._idle_seconds is None or self._target is None:
-            return MAX_WAIT_SECONDS
+            return None
         return max(0.01, self._idle_seconds - self._target.idle_seconds())
 
     def _matching(self) -> list[Session]:

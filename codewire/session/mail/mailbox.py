@@ -163,7 +163,7 @@ class Mailbox:
         return request
 
     def ask(
-        self, draft: Draft, timeout_seconds: int, waker: threading.Event
+        self, draft: Draft, timeout_seconds: float, waker: threading.Event
     ) -> tuple[Request, str]:
         """Deliver a request; `waker` is set on news of it until `leave`.
 
@@ -192,7 +192,7 @@ class Mailbox:
         except WouldBeRun as error:
             raise RequestError(f"{error}{HOW_TO_FORCE}") from error
 
-    def _new_request(self, draft: Draft, timeout_seconds: int) -> Request:
+    def _new_request(self, draft: Draft, timeout_seconds: float) -> Request:
         return Request(
             id=new_id("req_", draft.key),
             token=new_id("rpl_"),

@@ -52,7 +52,7 @@ class Request:
     to_name: str
     body: str
     sent_ns: int
-    timeout_seconds: int
+    timeout_seconds: float
     answer: Answer | None = None
     is_closed: bool = False
     # Woken when the request is answered or closed; one for each connection that waits.
@@ -61,7 +61,7 @@ class Request:
     @property
     def deadline_ns(self) -> int:
         """When its callers stop waiting."""
-        return self.sent_ns + self.timeout_seconds * SECOND
+        return self.sent_ns + int(self.timeout_seconds * SECOND)
 
     def data(self) -> dict[str, Any]:
         """Return what a message.request event carries (spec/wire.md 13.1)."""

@@ -1,0 +1,77 @@
+"""Why a node says nothing, in words: asked only when it has been silent for too long.
+
+Of the local node the socket names the keeper (SO_PEERCRED, unix(7)), and /proc its worker and
+what state that is in. Of a remote node nothing is known but its silence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from codewire.paths import worker_command
+
+if TYPE_CHECKING:
+    from codewire.io.streams import FrameStream
+
+STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "waiting for a disk or a network file system",
+    "T": "stopped",
+    "t": "stopped by a debugger",
+    "Z": "dead",
+}
+STOPPED = ("T", "t")
+
+
+class Worker(NamedTuple):
+    """A process that should answer, and its state as in /proc/pid/stat."""
+
+    pid: int
+    state: str
+
+
+def words(stream: FrameStream, seconds: float) -> tuple[str, bool]:
+    """Return what is known of a silence of so many seconds; and whether the worker is stopped."""
+    silence = f"the node does not answer (for {seconds:.3g}s)"
+    worker = find_worker(stream.peer_pid())
+    if worker is None:
+        return (
+            f"{silence}; its log may say why: node.log in its data directory; "
+            "'cw node restart' replaces its worker",
+            False,
+        )
+    named = f"{silence}: the node's worker (pid {worker.pid}) is"
+    if worker.state in STOPPED:
+        cure = f"'kill -CONT {worker.pid}' continues it, 'cw node restart' replaces it"
+        return f"{named} {STATES[worker.state]} ({worker.state}); {cure}", True
+    state = STATES.get(worker.state, "in an odd state")
+    return (
+        f"{named} {state} ({worker.state}); its log may say why: node.log in its data directory; "
+        "'cw node restart' replaces it",
+        False,
+    )
+
+
+def find_worker(keeper: int) -> Worker | None:
+    """Return the worker among a keeper's children, None where it cannot be seen."""
+    try:
+        with open(f"/proc/{keeper}/task/{keeper}/children", "rb") as file:
+            children = [int(pid) for pid in file.read(1 << 20).split()]
+    except (OSError, ValueError):
+        return None
+    # A session's leader is a child, too: the role is the argument behind the program's.
+    at, role = len(worker_command()) - 1, worker_command()[-1].encode()
+    for pid in children:
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                arguments = file.read(1 << 16).split(b"\0")
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                state = file.read(4096).rpartition(b")")[2].split()[0].decode("ascii", "replace")
+        except (OSError, IndexError):
+            continue
+        # With an option or two of the interpreter before it, and the number of its link behind.
+        for place in range(at, min(at + 3, len(arguments) - 1)):
+            if arguments[place] == role and arguments[place + 1].isdigit():
+                return Worker(pid, state)
+    return None
