@@ -1,0 +1,146 @@
+"""Which system calls can fail how: the families a fault is injected into, and the cells of a sweep.
+
+A family is one call under its names on various kernels and C libraries. Its errors are those among
+the sweep's six that section 2 of the manual, or a file system below, really allows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ERRORS = ("ENOMEM", "EAGAIN", "EMFILE", "ENOSPC", "EIO", "EROFS")
+
+# What the disk under a log may say: then output is lost, and the gap is told.
+DISK_ERRORS = ("ENOSPC", "EIO", "EROFS")
+
+
+class Family(NamedTuple):
+    """System calls that do the same, and the errors they may give; `errors` is blank-separated.
+
+    With `log_only` the fault hits only what has to do with the printing session's log.
+    """
+
+    calls: tuple[str, ...]
+    errors: str
+    log_only: bool = False
+
+
+FAMILIES = {
+    "open": Family(("openat", "open"), "ENOMEM EMFILE ENOSPC EIO EROFS"),
+    "stat": Family(("newfstatat", "fstatat64", "stat", "lstat", "statx"), "ENOMEM EIO"),
+    "fstat": Family(("fstat",), "ENOMEM EIO"),
+    "read": Family(("read", "pread64", "readv"), "ENOMEM EIO"),
+    "write": Family(("write", "pwrite64", "writev"), "ENOMEM EAGAIN ENOSPC EIO"),
+    "lseek": Family(("lseek",), "EIO"),
+    "fsync": Family(("fsync", "fdatasync"), "ENOSPC EIO EROFS"),
+    "truncate": Family(("ftruncate", "fallocate"), "ENOMEM ENOSPC EIO"),
+    "rename": Family(("rename", "renameat", "renameat2"), "ENOMEM ENOSPC EIO EROFS"),
+    "unlink": Family(("unlink", "unlinkat", "rmdir"), "ENOMEM EIO EROFS"),
+    "link": Family(("link", "linkat", "symlink", "symlinkat"), "ENOMEM ENOSPC EIO EROFS"),
+    "mkdir": Family(("mkdir", "mkdirat"), "ENOMEM ENOSPC EIO EROFS"),
+    "chmod": Family(("chmod", "fchmod", "fchmodat"), "ENOMEM EIO EROFS"),
+    "getdents": Family(("getdents64", "getdents"), "ENOMEM EIO"),
+    "readlink": Family(("readlink", "readlinkat"), "ENOMEM EIO"),
+    "access": Family(("access", "faccessat", "faccessat2"), "ENOMEM EIO EROFS"),
+    "chdir": Family(("chdir", "fchdir"), "ENOMEM EIO"),
+    "flock": Family(("flock",), "ENOMEM"),
+    "clone": Family(("clone", "clone3", "vfork", "fork"), "ENOMEM EAGAIN"),
+    "pidfd_open": Family(("pidfd_open",), "ENOMEM EMFILE"),
+    "socketpair": Family(("socketpair",), "ENOMEM EMFILE"),
+    "socket": Family(("socket",), "ENOMEM EMFILE"),
+    "bind": Family(("bind",), "ENOMEM ENOSPC EIO EROFS"),
+    "accept": Family(("accept4", "accept"), "ENOMEM EAGAIN EMFILE"),
+    "connect": Family(("connect",), "EAGAIN"),
+    "sockopt": Family(("setsockopt", "getsockopt", "getsockname", "getpeername"), "ENOMEM"),
+    "send": Family(("sendto", "sendmsg"), "ENOMEM EAGAIN"),
+    "recv": Family(("recvfrom", "recvmsg"), "ENOMEM EAGAIN"),
+    "pipe": Family(("pipe2", "pipe"), "ENOMEM EMFILE"),
+    "memfd_create": Family(("memfd_create",), "ENOMEM EMFILE"),
+    "eventfd": Family(("eventfd2", "eventfd"), "ENOMEM EMFILE"),
+    "dup": Family(("dup", "dup2", "dup3", "fcntl"), "ENOMEM EMFILE"),
+    "ioctl": Family(("ioctl",), "ENOMEM EIO"),
+    "poll": Family(("poll", "ppoll", "select", "pselect6"), "ENOMEM"),
+    "epoll_create": Family(("epoll_create1", "epoll_create"), "ENOMEM EMFILE"),
+    "epoll_ctl": Family(("epoll_ctl",), "ENOMEM ENOSPC"),
+    "splice": Family(("splice",), "ENOMEM EAGAIN"),
+    "splice@log": Family(("splice",), "ENOSPC EIO", log_only=True),
+    "sendfile": Family(("sendfile", "sendfile64"), "ENOMEM EAGAIN EIO"),
+    "inotify": Family(("inotify_init1", "inotify_add_watch"), "ENOMEM EMFILE ENOSPC"),
+    "mmap": Family(("mmap", "mmap2", "mprotect"), "ENOMEM"),
+}
+
+_NAMES = {
+    name: family for family, entry in FAMILIES.items() if not entry.log_only for name in entry.calls
+}
+
+
+def family_of(call: str) -> str:
+    """Return the family of a system call, "" when none of its errors is in the sweep."""
+    return _NAMES.get(call, "")
+
+
+# Which process meets the fault in which phase. In a take-over one of the two has been killed: the
+# fault is in what the other does about it, or in what is started in its place.
+PHASES = {
+    "start": ("keeper", "worker"),
+    "spawn": ("keeper", "worker"),
+    "reap": ("keeper", "worker"),
+    "takeover-worker": ("keeper", "worker"),
+    "takeover-keeper": ("worker", "keeper"),
+    "stop": ("keeper", "worker"),
+}
+DURATIONS = ("once", "2s")
+
+
+class Cell(NamedTuple):
+    """One fault at one moment. `at` is the number of the first call to fail, from 1."""
+
+    phase: str
+    process: str
+    family: str
+    error: str
+    duration: str
+    at: int = 1
+
+    def __str__(self) -> str:
+        place = "" if self.at == 1 else f" at {self.at}"
+        return f"{self.phase} {self.process} {self.family} {self.error} {self.duration}{place}"
+
+
+def parse_cell(text: str) -> Cell:
+    """Read what `str` of a cell says. Raises ValueError."""
+    words = text.replace(" at ", " ").split()
+    if not 5 <= len(words) <= 6:
+        raise ValueError(f"not a cell: {text!r} (phase process family error once|2s [at N])")
+    phase, process, family, error, duration = words[:5]
+    if process not in PHASES.get(phase, ()) or duration not in DURATIONS:
+        raise ValueError(f"no such cell: {text!r}")
+    if error not in FAMILIES[family].errors.split():
+        raise ValueError(f"{family} does not fail with {error}")
+    return Cell(phase, process, family, error, duration, int(words[5]) if words[5:] else 1)
+
+
+def cells_of(phase: str, process: str, counts: dict[str, int], places: int) -> list[Cell]:
+    """Return the cells for the calls that `process` makes in `phase`, as counted there.
+
+    A single fault is put at up to `places` of the calls of a family, the first and the last among
+    them; one of two seconds begins with the first.
+    """
+    cells = []
+    for family, entry in FAMILIES.items():
+        count = counts.get(family_of(entry.calls[0]), 0)
+        if not count:
+            continue
+        for error in entry.errors.split():
+            cells += [
+                Cell(phase, process, family, error, "once", at) for at in _spread(count, places)
+            ]
+            cells.append(Cell(phase, process, family, error, "2s"))
+    return cells
+
+
+def _spread(count: int, places: int) -> list[int]:
+    """Return up to `places` numbers of 1 to `count`, evenly apart, 1 first."""
+    if count <= places or places < 2:
+        return list(range(1, min(count, places) + 1))
+    return sorted({1 + round(n * (count - 1) / (places - 1)) for n in range(places)})

@@ -1,0 +1,108 @@
+"""One fault while it lasts: a tracer on each process concerned, new ones held at the gate for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from tests.faults.strace import POLL_SECONDS, CannotTrace, Strace, gate_arrivals
+from tests.processes import end_processes, is_alive
+
+# How long a call that is to fail once is waited for, and how long the other kind of fault lasts.
+ONCE_SECONDS = 3.0
+LASTING_SECONDS = 2.0
+# A new process of the node comes to its gate at once, on a machine that has nothing else to do.
+ARRIVAL_SECONDS = 8.0
+
+GATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gate")
+
+
+class Fault:
+    """Use as a context: on leaving it, nothing is traced and nobody waits at the gate any more.
+
+    Leave it only when the node has answered again: the gate is kept until then.
+    """
+
+    def __init__(self, directory: str, options: list[str], *, is_single: bool) -> None:
+        """`options` are strace's; `is_single` ends the fault with the first call that failed."""
+        self._directory = directory
+        self._options = options
+        self._is_single = is_single
+        self._tracers: list[Strace] = []
+        self._problem: CannotTrace | None = None
+        self._over = threading.Event()
+        self._closed = threading.Event()
+        self._attached = threading.Event()
+        # Held while a tracer is being attached: the end finds all of them.
+        self._lock = threading.Lock()
+        self._guard: threading.Thread | None = None
+        self._role = ""
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close. A process that was armed before the end may come to the gate after it."""
+        self.end()
+        self._closed.set()
+        if self._guard is not None:
+            self._guard.join()
+            self._let_in()
+
+    def attach(self, pid: int) -> None:
+        """Let the fault hit a running process. Raises CannotTrace."""
+        with self._lock:
+            if not self._over.is_set():
+                self._tracers.append(Strace(pid, self._directory, self._options))
+        self._attached.set()
+
+    def await_new(self, role: str) -> None:
+        """Let it hit every process of this role that starts from now on."""
+        self._role = role
+        open(os.path.join(self._directory, role), "w").close()
+        self._guard = threading.Thread(target=self._keep_gate, daemon=True)
+        self._guard.start()
+
+    def _keep_gate(self) -> None:
+        while not self._closed.wait(POLL_SECONDS):
+            self._let_in()
+
+    def _let_in(self) -> None:
+        for pid in gate_arrivals(self._directory, self._role):
+            try:
+                # One that comes after the single failure starts on a machine that is well again.
+                if not (self._is_single and self.injected()):
+                    self.attach(pid)
+            except CannotTrace as problem:
+                if is_alive(pid):
+                    self._problem = problem
+            end_processes([pid], signal.SIGCONT)
+
+    def last(self) -> None:
+        """Return when the fault has lasted as long as it shall. Raises CannotTrace."""
+        if not self._attached.wait(ARRIVAL_SECONDS) and self._problem is None:
+            raise CannotTrace(f"no new {self._role} came to the gate")
+        deadline = time.monotonic() + (ONCE_SECONDS if self._is_single else LASTING_SECONDS)
+        while time.monotonic() < deadline and not (self._is_single and self.injected()):
+            time.sleep(POLL_SECONDS)
+        if self._problem is not None:
+            raise self._problem
+
+    def end(self) -> None:
+        """The machine is well again. Idempotent."""
+        if self._role and not self._over.is_set():
+            os.unlink(os.path.join(self._directory, self._role))
+        self._over.set()
+        with self._lock:
+            for tracer in self._tracers:
+                tracer.detach()
+
+    def lines(self) -> list[str]:
+        """Return the reports of all tracers."""
+        return [line for tracer in list(self._tracers) for line in tracer.lines()]
+
+    def injected(self) -> list[str]:
+        """Return the calls that were failed."""
+        return [line for tracer in list(self._tracers) for line in tracer.injected()]

@@ -1,0 +1,96 @@
+"""The sweep: which calls each phase makes, the cells that follow from that, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.faults.calls import PHASES, Cell, cells_of, parse_cell
+from tests.faults.scenario import Outcome, Scenario
+from tests.faults.strace import count_calls, other_calls
+
+# Those that CI runs: one of each kind of fault that was found to cost a node or a session. With
+# few places a machine can be unwell in, the first call is enough.
+QUICK = """
+start keeper open ENOSPC once
+start keeper socketpair EMFILE 2s
+start keeper clone EAGAIN 2s
+start worker open EMFILE 2s
+start worker mkdir EROFS 2s
+spawn keeper clone EAGAIN once
+spawn keeper open EMFILE 2s
+spawn keeper send ENOMEM 2s
+spawn keeper poll ENOMEM 2s
+spawn worker recv ENOMEM once
+spawn worker write ENOSPC 2s
+spawn worker epoll_ctl ENOMEM 2s
+reap keeper send ENOMEM once
+reap keeper read EIO once
+reap worker recv ENOMEM once
+reap worker fsync EIO 2s
+reap worker splice@log ENOSPC 2s
+takeover-worker keeper clone ENOMEM 2s
+takeover-worker keeper socketpair EMFILE once
+takeover-worker worker open EIO 2s
+takeover-worker worker epoll_ctl ENOMEM once
+takeover-keeper worker clone EAGAIN 2s
+takeover-keeper worker socketpair EMFILE once
+takeover-keeper keeper open ENOSPC 2s
+takeover-keeper keeper write ENOSPC once
+stop keeper poll ENOMEM 2s
+stop keeper unlink EROFS once
+stop worker recv ENOMEM once
+stop worker rename ENOSPC 2s
+"""
+
+
+def quick_cells() -> list[Cell]:
+    """Return the cells of the short run."""
+    return [parse_cell(line) for line in QUICK.strip().splitlines()]
+
+
+def discover(phase: str, process: str, runtime: str) -> tuple[dict[str, int], set[str]]:
+    """Return what a process does in a phase: calls by family, and calls that are in none.
+
+    Raises CannotTrace, and RuntimeError when not even an undisturbed node keeps the promise.
+    """
+    outcome = Scenario(Cell(phase, process, "", "", "2s"), runtime, ["-e", "trace=all"]).run()
+    if outcome.wrong:
+        raise RuntimeError(f"{phase} {process}, without any fault: {outcome.wrong}\n{outcome.log}")
+    return count_calls(outcome.trace), other_calls(outcome.trace)
+
+
+def plan(
+    runtime: str, jobs: int, places: int, phases: Iterable[str], processes: Iterable[str]
+) -> list[Cell]:
+    """Return the cells for the calls that are really made. Raises as `discover`."""
+    parts = [
+        (phase, process) for phase in phases for process in PHASES[phase] if process in processes
+    ]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(lambda part: discover(*part, runtime)[0], parts))
+    return [
+        cell
+        for part, counts in zip(parts, found, strict=True)
+        for cell in cells_of(*part, counts, places)
+    ]
+
+
+def run_cells(
+    cells: list[Cell], runtime: str, jobs: int, report: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Run the cells, `jobs` at a time; `report` is told of each in turn. Raises CannotTrace."""
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = []
+        for outcome in _in_order(pool, cells, runtime):
+            report(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _in_order(pool: ThreadPoolExecutor, cells: list[Cell], runtime: str) -> Iterator[Outcome]:
+    try:
+        yield from pool.map(lambda cell: Scenario(cell, runtime).run(), cells)
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
