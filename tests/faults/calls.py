@@ -1,7 +1,8 @@
 """Which system calls can fail how: the families a fault is injected into, and the cells of a sweep.
 
 A family is one call under its names on various kernels and C libraries. Its errors are those among
-the sweep's six that section 2 of the manual, or a file system below, really allows.
+the sweep's six that section 2 of the manual, or a file system below, really allows, the likeliest
+first.
 """
 
 from __future__ import annotations
@@ -26,41 +27,42 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "open": Family(("openat", "open"), "ENOMEM EMFILE ENOSPC EIO EROFS"),
-    "stat": Family(("newfstatat", "fstatat64", "stat", "lstat", "statx"), "ENOMEM EIO"),
-    "fstat": Family(("fstat",), "ENOMEM EIO"),
-    "read": Family(("read", "pread64", "readv"), "ENOMEM EIO"),
-    "write": Family(("write", "pwrite64", "writev"), "ENOMEM EAGAIN ENOSPC EIO"),
+    "open": Family(("openat", "open"), "EMFILE ENOMEM ENOSPC EIO EROFS"),
+    "stat": Family(("newfstatat", "fstatat64", "stat", "lstat", "statx"), "EIO ENOMEM"),
+    "fstat": Family(("fstat",), "EIO ENOMEM"),
+    "read": Family(("read", "pread64", "readv"), "EIO ENOMEM"),
+    "write": Family(("write", "pwrite64", "writev"), "ENOSPC ENOMEM EAGAIN EIO"),
     "lseek": Family(("lseek",), "EIO"),
     "fsync": Family(("fsync", "fdatasync"), "ENOSPC EIO EROFS"),
-    "truncate": Family(("ftruncate", "fallocate"), "ENOMEM ENOSPC EIO"),
-    "rename": Family(("rename", "renameat", "renameat2"), "ENOMEM ENOSPC EIO EROFS"),
-    "unlink": Family(("unlink", "unlinkat", "rmdir"), "ENOMEM EIO EROFS"),
-    "link": Family(("link", "linkat", "symlink", "symlinkat"), "ENOMEM ENOSPC EIO EROFS"),
-    "mkdir": Family(("mkdir", "mkdirat"), "ENOMEM ENOSPC EIO EROFS"),
-    "chmod": Family(("chmod", "fchmod", "fchmodat"), "ENOMEM EIO EROFS"),
-    "getdents": Family(("getdents64", "getdents"), "ENOMEM EIO"),
-    "readlink": Family(("readlink", "readlinkat"), "ENOMEM EIO"),
-    "access": Family(("access", "faccessat", "faccessat2"), "ENOMEM EIO EROFS"),
-    "chdir": Family(("chdir", "fchdir"), "ENOMEM EIO"),
+    "truncate": Family(("ftruncate", "fallocate"), "ENOSPC ENOMEM EIO"),
+    "rename": Family(("rename", "renameat", "renameat2"), "ENOSPC ENOMEM EIO EROFS"),
+    "unlink": Family(("unlink", "unlinkat", "rmdir"), "EROFS ENOMEM EIO"),
+    "link": Family(("link", "linkat", "symlink", "symlinkat"), "ENOSPC ENOMEM EIO EROFS"),
+    "mkdir": Family(("mkdir", "mkdirat"), "ENOSPC ENOMEM EIO EROFS"),
+    "chmod": Family(("chmod", "fchmod", "fchmodat"), "EROFS ENOMEM EIO"),
+    "getdents": Family(("getdents64", "getdents"), "EIO ENOMEM"),
+    "readlink": Family(("readlink", "readlinkat"), "EIO ENOMEM"),
+    "access": Family(("access", "faccessat", "faccessat2"), "EROFS ENOMEM EIO"),
+    "chdir": Family(("chdir", "fchdir"), "EIO ENOMEM"),
     "flock": Family(("flock",), "ENOMEM"),
-    "clone": Family(("clone", "clone3", "vfork", "fork"), "ENOMEM EAGAIN"),
-    "pidfd_open": Family(("pidfd_open",), "ENOMEM EMFILE"),
-    "socketpair": Family(("socketpair",), "ENOMEM EMFILE"),
-    "socket": Family(("socket",), "ENOMEM EMFILE"),
-    "bind": Family(("bind",), "ENOMEM ENOSPC EIO EROFS"),
-    "accept": Family(("accept4", "accept"), "ENOMEM EAGAIN EMFILE"),
+    "clone": Family(("clone", "clone3", "vfork", "fork"), "EAGAIN ENOMEM"),
+    "execve": Family(("execve",), "EAGAIN ENOMEM EMFILE EIO"),
+    "pidfd_open": Family(("pidfd_open",), "EMFILE ENOMEM"),
+    "socketpair": Family(("socketpair",), "EMFILE ENOMEM"),
+    "socket": Family(("socket",), "EMFILE ENOMEM"),
+    "bind": Family(("bind",), "ENOSPC ENOMEM EIO EROFS"),
+    "accept": Family(("accept4", "accept"), "EMFILE ENOMEM EAGAIN"),
     "connect": Family(("connect",), "EAGAIN"),
     "sockopt": Family(("setsockopt", "getsockopt", "getsockname", "getpeername"), "ENOMEM"),
     "send": Family(("sendto", "sendmsg"), "ENOMEM EAGAIN"),
     "recv": Family(("recvfrom", "recvmsg"), "ENOMEM EAGAIN"),
-    "pipe": Family(("pipe2", "pipe"), "ENOMEM EMFILE"),
-    "memfd_create": Family(("memfd_create",), "ENOMEM EMFILE"),
-    "eventfd": Family(("eventfd2", "eventfd"), "ENOMEM EMFILE"),
-    "dup": Family(("dup", "dup2", "dup3", "fcntl"), "ENOMEM EMFILE"),
-    "ioctl": Family(("ioctl",), "ENOMEM EIO"),
+    "pipe": Family(("pipe2", "pipe"), "EMFILE ENOMEM"),
+    "memfd_create": Family(("memfd_create",), "EMFILE ENOMEM"),
+    "eventfd": Family(("eventfd2", "eventfd"), "EMFILE ENOMEM"),
+    "dup": Family(("dup", "dup2", "dup3", "fcntl"), "EMFILE ENOMEM"),
+    "ioctl": Family(("ioctl",), "EIO ENOMEM"),
     "poll": Family(("poll", "ppoll", "select", "pselect6"), "ENOMEM"),
-    "epoll_create": Family(("epoll_create1", "epoll_create"), "ENOMEM EMFILE"),
+    "epoll_create": Family(("epoll_create1", "epoll_create"), "EMFILE ENOMEM"),
     "epoll_ctl": Family(("epoll_ctl",), "ENOMEM ENOSPC"),
     "splice": Family(("splice",), "ENOMEM EAGAIN"),
     "splice@log": Family(("splice",), "ENOSPC EIO", log_only=True),
@@ -77,6 +79,11 @@ _NAMES = {
 def family_of(call: str) -> str:
     """Return the family of a system call, "" when none of its errors is in the sweep."""
     return _NAMES.get(call, "")
+
+
+def first_error(family: str) -> str:
+    """Return the error that is tried where one must do: the likeliest."""
+    return FAMILIES[family].errors.split()[0]
 
 
 # Which process meets the fault in which phase. In a take-over one of the two has been killed: the
@@ -113,7 +120,7 @@ def parse_cell(text: str) -> Cell:
     if not 5 <= len(words) <= 6:
         raise ValueError(f"not a cell: {text!r} (phase process family error once|2s [at N])")
     phase, process, family, error, duration = words[:5]
-    if process not in PHASES.get(phase, ()) or duration not in DURATIONS:
+    if process not in PHASES.get(phase, ()) or duration not in DURATIONS or family not in FAMILIES:
         raise ValueError(f"no such cell: {text!r}")
     if error not in FAMILIES[family].errors.split():
         raise ValueError(f"{family} does not fail with {error}")

@@ -1,4 +1,4 @@
-"""One fault while it lasts: a tracer on each process concerned, new ones held at the gate for it."""
+"""One fault while it lasts: a tracer on each process concerned; new ones are held at the gate."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from tests.processes import end_processes, is_alive
 from tests.support import Home
 
 START_SECONDS = 15.0
+POLL_SECONDS = 0.05
 LAUNCH_CODE = 4
 # The node gathers changes for a quarter of a second before it writes them.
 SETTLED_SECONDS = 0.6
@@ -62,6 +63,8 @@ class Scenario:
             self._run()
         except Broken as broken:
             self._outcome.wrong.append(str(broken))
+        except (AssertionError, OSError, LookupError, ValueError) as error:
+            self._outcome.wrong.append(f"{type(error).__name__}: {error}")
         finally:
             self._outcome.wrong += promise.check_output(self._home)
             self._outcome.log = self._home.node_output()[-3000:]
@@ -152,10 +155,18 @@ class Scenario:
         self._outcome.injected = injected[0] if injected else ""
         self._outcome.trace = fault.lines()
 
-    def _recover(self) -> None:
-        """The machine is well: the node must answer. Raises Broken."""
+    def _recover(self, starting: subprocess.Popen[bytes] | None = None) -> None:
+        """The machine is well: the node must answer, or, still starting, end. Raises Broken."""
         until = self._well_at + REACHABLE_SECONDS
-        self._await_answer(until)
+        while True:
+            try:
+                self._await_answer(min(until, time.monotonic() + POLL_SECONDS))
+                break
+            except Broken:
+                if starting is not None and starting.poll() is not None:
+                    return
+                if time.monotonic() > until:
+                    raise
         self._outcome.reachable_after = time.monotonic() - self._well_at
 
     # Phases
@@ -168,11 +179,7 @@ class Scenario:
             self._over(fault)
             node = self._home.node
             assert node is not None
-            try:
-                self._recover()
-            except Broken:
-                if node.poll() is None:
-                    raise
+            self._recover(node)
             if node.poll() is not None:
                 # It may give up before it has ever served: in one line, and with nothing left.
                 self._outcome.wrong += self._check_given_up(node.returncode)

@@ -1,7 +1,7 @@
 """strace(1) attached to a running process: to fail its system calls, or to see which it makes.
 
 The tracer comes and goes while the process lives. Its children are followed up to their execve, so
-that what a session or another process of the node does is left alone.
+that what a session or another process of the node does is left alone (PER_PROCESS).
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from tests.faults.calls import FAMILIES, family_of
 
 ATTACH_SECONDS = 10.0
 POLL_SECONDS = 0.005
+
+# Let a child go when it becomes another program.
+PER_PROCESS = ["-b", "execve"]
 
 CALL = re.compile(r"^(\d+) +(\w+)\(")
 INJECTED = "(INJECTED)"
@@ -34,7 +37,7 @@ class Strace:
         name = f"strace.{pid}.{time.monotonic_ns()}"
         self._report = Path(directory, f"{name}.out")
         self._words = Path(directory, f"{name}.err")
-        command = ["strace", "-f", "-b", "execve", "-o", str(self._report), *options]
+        command = ["strace", "-f", "-o", str(self._report), *options]
         with open(self._words, "wb") as stderr:
             try:
                 self._process = subprocess.Popen(
@@ -83,7 +86,10 @@ def injection(family: str, error: str, when: str, path: str = "") -> list[str]:
     """
     calls = ",".join(f"?{name}" for name in FAMILIES[family].calls)
     options = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={when}"]
-    return [*options, "-P", path] if path else options
+    if path:
+        options += ["-P", path]
+    # One that is let go at its execve is let go before that could fail.
+    return options if family == "execve" else [*PER_PROCESS, *options]
 
 
 def count_calls(lines: list[str]) -> dict[str, int]:

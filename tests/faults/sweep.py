@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.calls import PHASES, Cell, cells_of, parse_cell
 from tests.faults.scenario import Outcome, Scenario
-from tests.faults.strace import count_calls, other_calls
+from tests.faults.strace import PER_PROCESS, count_calls, other_calls
+
+RUNTIMES = ("gevent", "threads")
 
 # Those that CI runs: one of each kind of fault that was found to cost a node or a session. With
 # few places a machine can be unwell in, the first call is enough.
@@ -54,7 +56,8 @@ def discover(phase: str, process: str, runtime: str) -> tuple[dict[str, int], se
 
     Raises CannotTrace, and RuntimeError when not even an undisturbed node keeps the promise.
     """
-    outcome = Scenario(Cell(phase, process, "", "", "2s"), runtime, ["-e", "trace=all"]).run()
+    cell, options = Cell(phase, process, "", "", "2s"), [*PER_PROCESS, "-e", "trace=all"]
+    outcome = Scenario(cell, runtime, options).run()
     if outcome.wrong:
         raise RuntimeError(f"{phase} {process}, without any fault: {outcome.wrong}\n{outcome.log}")
     return count_calls(outcome.trace), other_calls(outcome.trace)
@@ -77,20 +80,19 @@ def plan(
 
 
 def run_cells(
-    cells: list[Cell], runtime: str, jobs: int, report: Callable[[Outcome], None]
+    cells: Iterable[tuple[Cell, str]], jobs: int, report: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Run the cells, `jobs` at a time; `report` is told of each in turn. Raises CannotTrace."""
+    """Run cells on their runtimes, `jobs` at a time; `report` is told of each in turn.
+
+    Raises CannotTrace. What still runs when it is interrupted is ended first.
+    """
+    outcomes = []
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = []
-        for outcome in _in_order(pool, cells, runtime):
-            report(outcome)
-            outcomes.append(outcome)
+        try:
+            for outcome in pool.map(lambda pair: Scenario(*pair).run(), cells):
+                report(outcome)
+                outcomes.append(outcome)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return outcomes
-
-
-def _in_order(pool: ThreadPoolExecutor, cells: list[Cell], runtime: str) -> Iterator[Outcome]:
-    try:
-        yield from pool.map(lambda cell: Scenario(cell, runtime).run(), cells)
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise

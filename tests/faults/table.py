@@ -51,13 +51,14 @@ def _count(outcomes: list[Outcome]) -> str:
     return f"**-{places}**"
 
 
-def summary(outcomes: list[Outcome], runtime: str) -> str:
+def summary(outcomes: list[Outcome]) -> str:
     """Return one paragraph of figures."""
     reached = [outcome for outcome in outcomes if outcome.injected or outcome.wrong]
     broken = [outcome for outcome in reached if outcome.wrong]
     slowest = max((outcome.reachable_after for outcome in reached), default=0.0)
+    runtimes = " and ".join(sorted({outcome.runtime for outcome in outcomes}))
     return (
-        f"{len(reached)} faults ({runtime}, Python {platform.python_version()}, "
+        f"{len(reached)} faults ({runtimes}, Python {platform.python_version()}, "
         f"Linux {platform.release()}): {len(reached) - len(broken)} passed, {len(broken)} failed; "
         f"the slowest node was reachable again after {slowest:.2f} s."
     )
@@ -66,7 +67,9 @@ def summary(outcomes: list[Outcome], runtime: str) -> str:
 def failures(outcomes: list[Outcome]) -> str:
     """Return a line for each broken cell."""
     return "\n".join(
-        f"- `{outcome.cell}`: {'; '.join(outcome.wrong)}" for outcome in outcomes if outcome.wrong
+        f"- `{outcome.cell}` ({outcome.runtime}): {'; '.join(outcome.wrong)}"
+        for outcome in outcomes
+        if outcome.wrong
     )
 
 
