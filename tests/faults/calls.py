@@ -7,31 +7,34 @@ first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 ERRORS = ("ENOMEM", "EAGAIN", "EMFILE", "ENOSPC", "EIO", "EROFS")
 
-# What the disk under a log may say: then output is lost, and the gap is told.
+# What a disk says. Such a fault is in the data directory only: no pipe is ever full of disk.
 DISK_ERRORS = ("ENOSPC", "EIO", "EROFS")
 
 
 class Family(NamedTuple):
     """System calls that do the same, and the errors they may give; `errors` is blank-separated.
 
-    With `log_only` the fault hits only what has to do with the printing session's log.
+    `is_disk`: only calls that have to do with a file in the data directory can give any of them.
+    `real`: what marks, in strace's words, those calls that can; a fault hits one of these, once.
     """
 
     calls: tuple[str, ...]
     errors: str
-    log_only: bool = False
+    is_disk: bool = False
+    real: str = ""
 
 
 FAMILIES = {
     "open": Family(("openat", "open"), "EMFILE ENOMEM ENOSPC EIO EROFS"),
     "stat": Family(("newfstatat", "fstatat64", "stat", "lstat", "statx"), "EIO ENOMEM"),
     "fstat": Family(("fstat",), "EIO ENOMEM"),
-    "read": Family(("read", "pread64", "readv"), "EIO ENOMEM"),
-    "write": Family(("write", "pwrite64", "writev"), "ENOSPC ENOMEM EAGAIN EIO"),
+    "read": Family(("read", "pread64", "readv"), "EIO ENOMEM", is_disk=True),
+    "write": Family(("write", "pwrite64", "writev"), "ENOSPC ENOMEM EIO", is_disk=True),
     "lseek": Family(("lseek",), "EIO"),
     "fsync": Family(("fsync", "fdatasync"), "ENOSPC EIO EROFS"),
     "truncate": Family(("ftruncate", "fallocate"), "ENOSPC ENOMEM EIO"),
@@ -53,32 +56,33 @@ FAMILIES = {
     "bind": Family(("bind",), "ENOSPC ENOMEM EIO EROFS"),
     "accept": Family(("accept4", "accept"), "EMFILE ENOMEM EAGAIN"),
     "connect": Family(("connect",), "EAGAIN"),
-    "sockopt": Family(("setsockopt", "getsockopt", "getsockname", "getpeername"), "ENOMEM"),
     "send": Family(("sendto", "sendmsg"), "ENOMEM EAGAIN"),
     "recv": Family(("recvfrom", "recvmsg"), "ENOMEM EAGAIN"),
     "pipe": Family(("pipe2", "pipe"), "EMFILE ENOMEM"),
     "memfd_create": Family(("memfd_create",), "EMFILE ENOMEM"),
     "eventfd": Family(("eventfd2", "eventfd"), "EMFILE ENOMEM"),
-    "dup": Family(("dup", "dup2", "dup3", "fcntl"), "EMFILE ENOMEM"),
-    "ioctl": Family(("ioctl",), "EIO ENOMEM"),
+    "dup": Family(("dup", "dup2", "dup3", "fcntl"), "EMFILE", real=r" dup|F_DUPFD"),
+    "ioctl": Family(("ioctl",), "EIO", real="TIOC|TC[GS]ET"),
     "poll": Family(("poll", "ppoll", "select", "pselect6"), "ENOMEM"),
     "epoll_create": Family(("epoll_create1", "epoll_create"), "EMFILE ENOMEM"),
     "epoll_ctl": Family(("epoll_ctl",), "ENOMEM ENOSPC"),
-    "splice": Family(("splice",), "ENOMEM EAGAIN"),
-    "splice@log": Family(("splice",), "ENOSPC EIO", log_only=True),
+    "splice": Family(("splice",), "ENOMEM EAGAIN ENOSPC EIO"),
     "sendfile": Family(("sendfile", "sendfile64"), "ENOMEM EAGAIN EIO"),
     "inotify": Family(("inotify_init1", "inotify_add_watch"), "ENOMEM EMFILE ENOSPC"),
     "mmap": Family(("mmap", "mmap2", "mprotect"), "ENOMEM"),
 }
 
-_NAMES = {
-    name: family for family, entry in FAMILIES.items() if not entry.log_only for name in entry.calls
-}
+_NAMES = {name: family for family, entry in FAMILIES.items() for name in entry.calls}
 
 
 def family_of(call: str) -> str:
     """Return the family of a system call, "" when none of its errors is in the sweep."""
     return _NAMES.get(call, "")
+
+
+def is_in_data(family: str, error: str) -> bool:
+    """Say whether the fault is in the data directory only."""
+    return FAMILIES[family].is_disk or error in DISK_ERRORS
 
 
 def first_error(family: str) -> str:
@@ -127,27 +131,29 @@ def parse_cell(text: str) -> Cell:
     return Cell(phase, process, family, error, duration, int(words[5]) if words[5:] else 1)
 
 
-def cells_of(phase: str, process: str, counts: dict[str, int], places: int) -> list[Cell]:
-    """Return the cells for the calls that `process` makes in `phase`, as counted there.
+def cells_of(
+    phase: str, process: str, places_of: Callable[[str, str], list[int]], places: int
+) -> list[Cell]:
+    """Return the cells for the calls that `process` makes in `phase`.
 
-    A single fault is put at up to `places` of the calls of a family, the first and the last among
-    them; one of two seconds begins with the first.
+    `places_of` says of a family and an error which of the calls, from 1, can fail so. A single
+    fault is put at up to `places` of them, the first and the last among these; one of two seconds
+    begins with the first.
     """
     cells = []
     for family, entry in FAMILIES.items():
-        count = counts.get(family_of(entry.calls[0]), 0)
-        if not count:
-            continue
         for error in entry.errors.split():
+            found = places_of(family, error)
             cells += [
-                Cell(phase, process, family, error, "once", at) for at in _spread(count, places)
+                Cell(phase, process, family, error, "once", at) for at in _spread(found, places)
             ]
-            cells.append(Cell(phase, process, family, error, "2s"))
+            if found and not entry.real:
+                cells.append(Cell(phase, process, family, error, "2s"))
     return cells
 
 
-def _spread(count: int, places: int) -> list[int]:
-    """Return up to `places` numbers of 1 to `count`, evenly apart, 1 first."""
-    if count <= places or places < 2:
-        return list(range(1, min(count, places) + 1))
-    return sorted({1 + round(n * (count - 1) / (places - 1)) for n in range(places)})
+def _spread(found: list[int], places: int) -> list[int]:
+    """Return up to `places` of the numbers, evenly apart, the first among them."""
+    if len(found) <= places or places < 2:
+        return found[:places]
+    return [found[round(n * (len(found) - 1) / (places - 1))] for n in range(places)]

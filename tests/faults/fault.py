@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from tests.faults.strace import POLL_SECONDS, CannotTrace, Strace, gate_arrivals
 from tests.processes import end_processes, is_alive
@@ -18,6 +19,10 @@ ARRIVAL_SECONDS = 8.0
 
 GATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gate")
 
+# What a node makes at its first start, where nothing is there yet to be looked at.
+DATA_FILES = ("codewire.lock", "codewire.pid", "token", "sessions", "sessions.json", "node.log")
+COMING_SESSIONS = 8
+
 
 class Fault:
     """Use as a context: on leaving it, nothing is traced and nobody waits at the gate any more.
@@ -25,8 +30,13 @@ class Fault:
     Leave it only when the node has answered again: the gate is kept until then.
     """
 
-    def __init__(self, directory: str, options: list[str], *, is_single: bool) -> None:
-        """`options` are strace's; `is_single` ends the fault with the first call that failed."""
+    def __init__(
+        self, directory: str, options: Callable[[], list[str]], *, is_single: bool
+    ) -> None:
+        """`options` returns strace's, and is asked each time it is attached to a process.
+
+        `is_single` ends the fault with the first call that failed.
+        """
         self._directory = directory
         self._options = options
         self._is_single = is_single
@@ -55,7 +65,7 @@ class Fault:
         """Let the fault hit a running process. Raises CannotTrace."""
         with self._lock:
             if not self._over.is_set():
-                self._tracers.append(Strace(pid, self._directory, self._options))
+                self._tracers.append(Strace(pid, self._directory, self._options()))
         self._attached.set()
 
     def await_new(self, role: str) -> None:
@@ -106,3 +116,19 @@ class Fault:
     def injected(self) -> list[str]:
         """Return the calls that were failed."""
         return [line for tracer in list(self._tracers) for line in tracer.injected()]
+
+
+def data_paths(root: str, keeper: int) -> list[str]:
+    """Return the files that are, or may soon be, in a data directory, and the directories.
+
+    A session that is yet to come gets the files that the first one has.
+    """
+    names = {*DATA_FILES, f"codewire.pid.{keeper}"}
+    for directory, _, files in os.walk(root):
+        inner = os.path.relpath(directory, root)
+        names |= {os.path.normpath(os.path.join(inner, name)) for name in ("", *files)}
+    of_first = {os.path.basename(name) for name in names if name.startswith("sessions/1/")}
+    for number in range(1, COMING_SESSIONS + 1):
+        names |= {f"sessions/{number}", *(f"sessions/{number}/{name}" for name in of_first)}
+    names |= {f"{name}.new" for name in names}
+    return [os.path.normpath(os.path.join(root, name)) for name in sorted(names)]

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,10 @@ STOP_SECONDS = 12.0
 ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.02
 
+# As our own client: a launch takes its time, and is not given up while the connection holds.
+LAUNCH_SECONDS = 10.0
+
+LAUNCH_CODE = 4
 PRINTER_CODE, ENDING_CODE, NEW_CODE = 5, 7, 3
 SEED, LINES, MANY = 1, 5, 100_000
 
@@ -81,11 +86,13 @@ def persist(ask: Callable[[], Any], until: float) -> Any:
         time.sleep(POLL_SECONDS)
 
 
-def request(home: Home, message: dict[str, Any], until: float) -> dict[str, Any]:
+def request(
+    home: Home, message: dict[str, Any], until: float, longest: float = ANSWER_SECONDS
+) -> dict[str, Any]:
     """Return the node's answer; what fails is asked again until the deadline. Raises Broken."""
 
     def ask() -> dict[str, Any]:
-        patience = max(0.5, min(ANSWER_SECONDS, until - time.monotonic()))
+        patience = max(0.5, min(longest, until - time.monotonic()))
         with RawConnection(home.socket, patience) as connection:
             return connection.request(message)
 
@@ -190,6 +197,49 @@ def check_new(home: Home, until: float) -> list[str]:
         return [f"nothing can be started: {broken}"]
     wrong = check_end(home, number, NEW_CODE, until + 1, may_be_lost=False)
     return wrong or check_log(home, number, b"hello\r\n", until + 1, may_have_gaps=False)
+
+
+class Launch:
+    """A client that launches while the fault lasts; asks again, under one key, when cut off."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._answer: dict[str, Any] = {}
+        self._problem = ""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._command = ["/bin/sh", "-c", f"echo e; exit {LAUNCH_CODE}"]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        order = {"type": "Launch", "command": self._command, "working_dir": self._home.path}
+        try:
+            until = time.monotonic() + 2 * REACHABLE_SECONDS
+            self._answer = request(self._home, {**order, "launch_key": "e"}, until, LAUNCH_SECONDS)
+        except Broken as broken:
+            self._problem = str(broken)
+
+    def check(self, until: float, *, may_have_gaps: bool) -> list[str]:
+        """Say what is wrong: no answer, a session half there, or not the right end of it."""
+        self._thread.join(max(0.1, until - time.monotonic()))
+        if self._thread.is_alive() or self._problem:
+            return [f"launch was not answered: {self._problem}"]
+        infos = listed(self._home, until)
+        same = [number for number, info in infos.items() if info["prompt"].endswith("exit 4")]
+        if self._answer["type"] == "Launched":
+            number = int(self._answer["id"])
+            wrong = [] if same == [number] else [f"launched {number}, listed {same}"]
+            wrong += check_end(self._home, number, LAUNCH_CODE, until, may_be_lost=False)
+            return wrong + check_log(
+                self._home, number, b"e\r\n", until, may_have_gaps=may_have_gaps
+            )
+        return [f"a failed launch left sessions {same}"] if same else self._check_no_files(infos)
+
+    def _check_no_files(self, infos: dict[int, dict[str, Any]]) -> list[str]:
+        there = {int(name) for name in os.listdir(os.path.join(self._home.data_dir, "sessions"))}
+        extra = sorted(there - set(infos))
+        return [f"a failed launch left the files of sessions {extra}"] if extra else []
 
 
 def check_stop(home: Home) -> list[str]:

@@ -10,9 +10,10 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.faults.calls import FAMILIES, family_of
+from tests.faults.calls import FAMILIES, family_of, is_in_data
 
 ATTACH_SECONDS = 10.0
 POLL_SECONDS = 0.005
@@ -22,6 +23,8 @@ PER_PROCESS = ["-b", "execve"]
 
 CALL = re.compile(r"^(\d+) +(\w+)\(")
 INJECTED = "(INJECTED)"
+# Stands for the data directory in a report.
+DATA = "<data>"
 
 
 class CannotTrace(Exception):
@@ -78,38 +81,54 @@ class Strace:
                 self._process.wait(5)
 
 
-def injection(family: str, error: str, when: str, path: str = "") -> list[str]:
+def injection(family: str, error: str, when: str, paths: Iterable[str] = ()) -> list[str]:
     """Return strace's options that fail the calls of a family.
 
     `when` is strace's: `3` the third call of each thread, `3+` the third and all later ones.
-    `path`: only calls that have to do with this file.
+    `paths`: only calls that have to do with one of these files.
     """
     calls = ",".join(f"?{name}" for name in FAMILIES[family].calls)
     options = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={when}"]
-    if path:
-        options += ["-P", path]
+    options += [word for path in paths for word in ("-P", path)]
     # One that is let go at its execve is let go before that could fail.
     return options if family == "execve" else [*PER_PROCESS, *options]
 
 
-def count_calls(lines: list[str]) -> dict[str, int]:
-    """Return how many calls of each family the busiest thread in a report made."""
-    counts: dict[tuple[str, str], int] = {}
+def observation() -> list[str]:
+    """Return strace's options that only look, with the paths of descriptors."""
+    return [*PER_PROCESS, "-y", "-e", "trace=all"]
+
+
+def places(lines: list[str], family: str, error: str) -> list[int]:
+    """Return which calls of a family, from 1, can fail so, in the thread with the most of them.
+
+    The report is one of `observation`, with DATA for the data directory.
+    """
+    real = re.compile(FAMILIES[family].real)
+    counts: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
     for line in lines:
-        found = CALL.match(line)
-        if found is not None and (family := family_of(found[2])):
-            key = (found[1], family)
-            counts[key] = counts.get(key, 0) + 1
-    most: dict[str, int] = {}
-    for (_, family), count in counts.items():
-        most[family] = max(most.get(family, 0), count)
-    return most
+        call = CALL.match(line)
+        if call is None or family_of(call[2]) != family:
+            continue
+        if is_in_data(family, error) and DATA not in line:
+            continue
+        counts[call[1]] = counts.get(call[1], 0) + 1
+        if real.search(line):
+            found.setdefault(call[1], []).append(counts[call[1]])
+    return max(found.values(), key=len, default=[])
 
 
-def other_calls(lines: list[str]) -> set[str]:
+def count_calls(lines: list[str]) -> dict[str, int]:
+    """Return how many calls of each family are in a report."""
+    calls = [family_of(call[2]) for line in lines if (call := CALL.match(line))]
+    return {family: calls.count(family) for family in sorted(set(calls)) if family}
+
+
+def other_calls(lines: list[str]) -> list[str]:
     """Return the calls in a report that belong to no family."""
     names = {found[2] for line in lines if (found := CALL.match(line))}
-    return {name for name in names if not family_of(name)}
+    return sorted(name for name in names if not family_of(name))
 
 
 def is_stopped(pid: int) -> bool:

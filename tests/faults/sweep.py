@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.faults.calls import PHASES, Cell, cells_of, parse_cell
 from tests.faults.scenario import Outcome, Scenario
-from tests.faults.strace import PER_PROCESS, count_calls, other_calls
+from tests.faults.strace import places
 
 RUNTIMES = ("gevent", "threads")
 
@@ -27,10 +28,9 @@ spawn worker recv ENOMEM once
 spawn worker write ENOSPC 2s
 spawn worker epoll_ctl ENOMEM 2s
 reap keeper send ENOMEM once
-reap keeper read EIO once
 reap worker recv ENOMEM once
 reap worker fsync EIO 2s
-reap worker splice@log ENOSPC 2s
+reap worker splice ENOSPC 2s
 takeover-worker keeper clone ENOMEM 2s
 takeover-worker keeper socketpair EMFILE once
 takeover-worker worker open EIO 2s
@@ -51,31 +51,33 @@ def quick_cells() -> list[Cell]:
     return [parse_cell(line) for line in QUICK.strip().splitlines()]
 
 
-def discover(phase: str, process: str, runtime: str) -> tuple[dict[str, int], set[str]]:
-    """Return what a process does in a phase: calls by family, and calls that are in none.
+def observe(phase: str, process: str, runtime: str) -> list[str]:
+    """Return the calls a process makes in a phase, as strace reports them.
 
     Raises CannotTrace, and RuntimeError when not even an undisturbed node keeps the promise.
     """
-    cell, options = Cell(phase, process, "", "", "2s"), [*PER_PROCESS, "-e", "trace=all"]
-    outcome = Scenario(cell, runtime, options).run()
+    outcome = Scenario(Cell(phase, process, "", "", "2s"), runtime).run()
     if outcome.wrong:
         raise RuntimeError(f"{phase} {process}, without any fault: {outcome.wrong}\n{outcome.log}")
-    return count_calls(outcome.trace), other_calls(outcome.trace)
+    return outcome.trace
 
 
 def plan(
-    runtime: str, jobs: int, places: int, phases: Iterable[str], processes: Iterable[str]
+    runtime: str, jobs: int, most: int, phases: Iterable[str], processes: Iterable[str]
 ) -> list[Cell]:
-    """Return the cells for the calls that are really made. Raises as `discover`."""
+    """Return the cells for the calls that are really made, a single fault at `most` places.
+
+    Raises as `observe`.
+    """
     parts = [
         (phase, process) for phase in phases for process in PHASES[phase] if process in processes
     ]
     with ThreadPoolExecutor(jobs) as pool:
-        found = list(pool.map(lambda part: discover(*part, runtime)[0], parts))
+        reports = list(pool.map(lambda part: observe(*part, runtime), parts))
     return [
         cell
-        for part, counts in zip(parts, found, strict=True)
-        for cell in cells_of(*part, counts, places)
+        for part, lines in zip(parts, reports, strict=True)
+        for cell in cells_of(*part, partial(places, lines), most)
     ]
 
 

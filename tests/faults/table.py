@@ -32,7 +32,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def _mark(outcomes: list[Outcome]) -> str:
-    """Return `once / 2s`: + kept, - broken (at how many places), . the call was not made."""
+    """Return `once / 2s`: + kept, - broken and t untidy (at how many places), . not called."""
     counts = [
         _count([each for each in outcomes if each.cell.duration == duration])
         for duration in DURATIONS
@@ -47,19 +47,22 @@ def _count(outcomes: list[Outcome]) -> str:
         return "." if outcomes else " "
     if not broken:
         return "+"
+    letter = "t" if all(outcome.is_only_untidy() for outcome in broken) else "-"
     places = "" if len(reached) == 1 else f"{len(broken)}/{len(reached)}"
-    return f"**-{places}**"
+    return f"**{letter}{places}**"
 
 
 def summary(outcomes: list[Outcome]) -> str:
     """Return one paragraph of figures."""
     reached = [outcome for outcome in outcomes if outcome.injected or outcome.wrong]
     broken = [outcome for outcome in reached if outcome.wrong]
+    untidy = sum(outcome.is_only_untidy() for outcome in broken)
     slowest = max((outcome.reachable_after for outcome in reached), default=0.0)
     runtimes = " and ".join(sorted({outcome.runtime for outcome in outcomes}))
     return (
         f"{len(reached)} faults ({runtimes}, Python {platform.python_version()}, "
-        f"Linux {platform.release()}): {len(reached) - len(broken)} passed, {len(broken)} failed; "
+        f"Linux {platform.release()}): {len(reached) - len(broken)} passed, {len(broken)} failed "
+        f"({untidy} of them by nothing but a traceback in the log); "
         f"the slowest node was reachable again after {slowest:.2f} s."
     )
 
