@@ -31,9 +31,9 @@ class Fault:
     """
 
     def __init__(
-        self, directory: str, options: Callable[[], list[str]], *, is_single: bool
+        self, directory: str, options: Callable[[int], list[str]], *, is_single: bool
     ) -> None:
-        """`options` returns strace's, and is asked each time it is attached to a process.
+        """`options` returns strace's for a process.
 
         `is_single` ends the fault with the first call that failed.
         """
@@ -65,7 +65,7 @@ class Fault:
         """Let the fault hit a running process. Raises CannotTrace."""
         with self._lock:
             if not self._over.is_set():
-                self._tracers.append(Strace(pid, self._directory, self._options()))
+                self._tracers.append(Strace(pid, self._directory, self._options(pid)))
         self._attached.set()
 
     def await_new(self, role: str) -> None:
@@ -118,12 +118,12 @@ class Fault:
         return [line for tracer in list(self._tracers) for line in tracer.injected()]
 
 
-def data_paths(root: str, keeper: int) -> list[str]:
+def data_paths(root: str, pid: int) -> list[str]:
     """Return the files that are, or may soon be, in a data directory, and the directories.
 
     A session that is yet to come gets the files that the first one has.
     """
-    names = {*DATA_FILES, f"codewire.pid.{keeper}"}
+    names = {*DATA_FILES, f"codewire.pid.{pid}"}
     for directory, _, files in os.walk(root):
         inner = os.path.relpath(directory, root)
         names |= {os.path.normpath(os.path.join(inner, name)) for name in ("", *files)}

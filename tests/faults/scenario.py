@@ -141,13 +141,13 @@ class Scenario:
         is_single = self.cell.duration == "once"
         return Fault(self._directory, self._tracing, is_single=is_single)
 
-    def _tracing(self) -> list[str]:
-        """Return strace's options for the cell."""
+    def _tracing(self, pid: int) -> list[str]:
+        """Return the options of strace for a process that the fault is to hit."""
         family, error = self.cell.family, self.cell.error
         if not family:
             return observation()
         when = str(self.cell.at) + ("" if self.cell.duration == "once" else "+")
-        paths = data_paths(self._home.data_dir, self._keeper) if is_in_data(family, error) else []
+        paths = data_paths(self._home.data_dir, pid) if is_in_data(family, error) else []
         return injection(family, error, when, paths)
 
     def _over(self, fault: Fault) -> None:
