@@ -20,7 +20,15 @@ ARRIVAL_SECONDS = 8.0
 GATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gate")
 
 # What a node makes at its first start, where nothing is there yet to be looked at.
-DATA_FILES = ("codewire.lock", "codewire.pid", "token", "sessions", "sessions.json", "node.log")
+DATA_FILES = (
+    "codewire.lock",
+    "codewire.pid",
+    "codewire.sock",
+    "token",
+    "sessions",
+    "sessions.json",
+    "node.log",
+)
 COMING_SESSIONS = 8
 
 
