@@ -32,6 +32,10 @@ DATA_FILES = (
 COMING_SESSIONS = 8
 
 
+class NobodyThere(Exception):
+    """The process that the fault was to hit is gone, or was never started."""
+
+
 class Fault:
     """Use as a context: on leaving it, nothing is traced and nobody waits at the gate any more.
 
@@ -70,11 +74,19 @@ class Fault:
             self._let_in()
 
     def attach(self, pid: int) -> None:
-        """Let the fault hit a running process. Raises CannotTrace."""
+        """Let the fault hit a running process. Raises CannotTrace, NobodyThere."""
         with self._lock:
             if not self._over.is_set():
-                self._tracers.append(Strace(pid, self._directory, self._options(pid)))
+                self._tracers.append(self._trace(pid))
         self._attached.set()
+
+    def _trace(self, pid: int) -> Strace:
+        try:
+            return Strace(pid, self._directory, self._options(pid))
+        except CannotTrace as problem:
+            if is_alive(pid):
+                raise
+            raise NobodyThere(f"process {pid} was gone before the fault began") from problem
 
     def await_new(self, role: str) -> None:
         """Let it hit every process of this role that starts from now on."""
@@ -94,14 +106,15 @@ class Fault:
                 if not (self._is_single and self.injected()):
                     self.attach(pid)
             except CannotTrace as problem:
-                if is_alive(pid):
-                    self._problem = problem
+                self._problem = problem
+            except NobodyThere:
+                continue
             end_processes([pid], signal.SIGCONT)
 
     def last(self) -> None:
-        """Return when the fault has lasted as long as it shall. Raises CannotTrace."""
+        """Return when it has lasted as long as it shall. Raises CannotTrace, NobodyThere."""
         if not self._attached.wait(ARRIVAL_SECONDS) and self._problem is None:
-            raise CannotTrace(f"no new {self._role} came to the gate")
+            raise NobodyThere(f"no new {self._role} came to the gate (gate/sitecustomize.py)")
         deadline = time.monotonic() + (ONCE_SECONDS if self._is_single else LASTING_SECONDS)
         while time.monotonic() < deadline and not (self._is_single and self.injected()):
             time.sleep(POLL_SECONDS)

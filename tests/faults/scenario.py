@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.faults import promise
 from tests.faults.calls import DISK_ERRORS, Cell, is_in_data
-from tests.faults.fault import GATE, Fault, data_paths
+from tests.faults.fault import GATE, Fault, NobodyThere, data_paths
 from tests.faults.promise import REACHABLE_SECONDS, Broken, Launch, Sessions
 from tests.faults.strace import DATA, injection, observation
 from tests.processes import end_processes, is_alive
@@ -61,7 +61,7 @@ class Scenario:
         started = time.monotonic()
         try:
             self._run()
-        except Broken as broken:
+        except (Broken, NobodyThere) as broken:
             self._outcome.wrong.append(str(broken))
         except (AssertionError, OSError, LookupError, ValueError) as error:
             self._outcome.wrong.append(f"{type(error).__name__}: {error}")
