@@ -32,6 +32,8 @@ class Observer:
         self._bus = bus
         self.waker = threading.Event()
         self._summaries: dict[int, tuple[float, int, int]] = {}
+        # Counted, by us or for somebody who asked, and not in a summary yet.
+        self._untold: set[int] = set()
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -40,11 +42,15 @@ class Observer:
             self.waker.wait()
             time.sleep(PAUSE_SECONDS)
             self.waker.clear()
-            now = time.monotonic()
-            for session in self._sessions():
-                if session.is_running() and session.grow_count() > session.record.counted:
-                    self.catch_up(session)
-                    self._summarise(session, now)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """Count what is new, and tell the summaries that are due at `now` (monotonic seconds)."""
+        for session in self._sessions():
+            is_behind = session.grow_count() > session.record.counted
+            if session.is_running() and (is_behind or session.id in self._untold):
+                self.catch_up(session)
+                self._summarise(session, now)
 
     def catch_up(self, session: Session) -> None:
         """Bring the session's counters to the end of its log. Blocks for what is new."""
@@ -54,7 +60,10 @@ class Observer:
             return
         try:
             with self._lock:
+                counted = session.record.counted
                 count_lines(session, output)
+                if session.record.counted > counted:
+                    self._untold.add(session.id)
         finally:
             output.release()
 
@@ -64,6 +73,7 @@ class Observer:
         if now - last < SUMMARY_SECONDS:
             self.waker.set()
             return
+        self._untold.discard(session.id)
         if record.counted == total_bytes:
             return
         self._summaries[session.id] = (now, record.counted, record.lines)
