@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.client.messaging import Messaging
-from codewire.client.numbers import MAX_U16, MAX_U32, MAX_U64, checked_id, whole_number
+from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, checked_size, whole_number
 from codewire.client.reach.connection import (
     Redial,
     asked_again,
@@ -95,6 +95,7 @@ class Client(Messaging):
         `working_dir` defaults to the current directory for the local node, to the node's choice
         for others. `env` are KEY=VALUE strings. `stdin_data` is typed once the session runs.
         """
+        size = checked_size(rows, cols)
         if working_dir is not None or self.target.is_local:
             working_dir = os.path.abspath(working_dir or os.getcwd())
         request = {
@@ -105,8 +106,7 @@ class Client(Messaging):
             "tags": list(tags) or None,
             "env": _environment(env) or None,
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
-            "rows": whole_number("rows", rows, MAX_U16),
-            "cols": whole_number("cols", cols, MAX_U16),
+            **dict(zip(("rows", "cols"), size, strict=True)),
             # A worker killed before it could answer may have started the session: asked again
             # with the same key, its successor names that one instead of starting another.
             "launch_key": os.urandom(12).hex(),

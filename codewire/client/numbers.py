@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codewire.errors import UsageError
+from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, MAX_SIDE, is_allowed
 
-MAX_U16 = 0xFFFF
 MAX_U32 = 0xFFFFFFFF
 MAX_U64 = 0xFFFFFFFFFFFFFFFF
 
@@ -16,6 +16,17 @@ def whole_number(name: str, value: int | None, maximum: int = MAX_U32) -> int | 
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
         raise UsageError(f"{name} must be a whole number from 0 to {maximum}, got {value!r}")
     return value
+
+
+def checked_size(rows: int | None, cols: int | None) -> tuple[int | None, int | None]:
+    """Return the size of a terminal, None where the node is to choose. Raises UsageError."""
+    rows, cols = whole_number("rows", rows, MAX_SIDE), whole_number("cols", cols, MAX_SIDE)
+    if not is_allowed(rows or DEFAULT_ROWS, cols or DEFAULT_COLS):
+        raise UsageError(
+            f"a terminal of {cols or DEFAULT_COLS} columns and {rows or DEFAULT_ROWS} rows "
+            f"is too large: at most {MAX_CELLS} cells"
+        )
+    return rows, cols
 
 
 def checked_id(session_id: int) -> int:

@@ -87,7 +87,7 @@ class Screen(Canvas):
         elif body == b"H":
             self._tabs.add(self.x)
         elif body == b"#8":
-            for number in self._in_slices(self.rows):
+            for number in self.slices(self.rows):
                 self.grid.rows[number].chars[:] = "E" * self.cols
             self.x = self.y = 0
 
@@ -178,7 +178,7 @@ class Screen(Canvas):
         last = self.y if how == 1 else self.rows
         if how < 3:
             rows[self.y].erase(start, end, style)
-        for number in self._in_slices(last - first):
+        for number in self.slices(last - first):
             row = rows[first + number]
             if first + number != self.y:
                 row.erase(0, self.cols, style)
@@ -188,11 +188,11 @@ class Screen(Canvas):
         """What a program clears from the main screen goes to the history, as in tmux."""
         rows = self._main.rows
         blank = 0
-        for number in self._in_slices(len(rows)):
+        for number in self.slices(len(rows)):
             if rows[-1 - number].text():
                 break
             blank += 1
-        for number in self._in_slices(len(rows) - blank):
+        for number in self.slices(len(rows) - blank):
             row, copy = rows[number], Row(0)
             copy.chars, copy.styles = list(row.chars), list(row.styles)
             copy.is_wrapped = row.is_wrapped
