@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
+from codewire.errors import RequestError
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
@@ -9,6 +13,8 @@ from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import session_infos, session_status
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
+from codewire.session.terminal.turns import ScreenUnknown
+from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
 
 
 def list_sessions(node: Node, request: Message) -> Message:
@@ -17,7 +23,13 @@ def list_sessions(node: Node, request: Message) -> Message:
 
 
 def launch(node: Node, request: Message) -> Message:
-    """Start a session, or nothing at all. Raises LaunchError."""
+    """Start a session, or nothing at all. Raises LaunchError, RequestError."""
+    rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
+    if not is_allowed(rows, cols):
+        raise RequestError(
+            f"a terminal of {cols} columns and {rows} rows is too large: "
+            f"at most {MAX_CELLS} cells; nothing was started"
+        )
     order = LaunchRequest(
         command=tuple(request.get("command") or ()),
         working_dir=request.get("working_dir") or "",
@@ -25,8 +37,8 @@ def launch(node: Node, request: Message) -> Message:
         tags=tuple(request.get("tags") or ()),
         env=tuple(request.get("env") or ()),
         stdin_data=request.get("stdin_data") or b"",
-        rows=request.get("rows") or 0,
-        cols=request.get("cols") or 0,
+        rows=rows,
+        cols=cols,
         key=request.get("launch_key") or "",
     )
     return {"type": "Launched", "id": node.sessions.launch(order).id}
@@ -67,12 +79,13 @@ def _survivors(survivors: dict[int, list[Process]]) -> list[Message] | None:
     return found or None
 
 
-def get_status(node: Node, request: Message) -> Message:
-    """One session in detail."""
+def get_status(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
+    """One session in detail; without `screen_hash` where its screen is not known."""
     session = node.session(request)
     info = session_status(node, session)
     if request.get("screen_hash"):
-        info["screen_hash"] = current_hash(session)
+        with contextlib.suppress(ScreenUnknown):
+            info["screen_hash"] = current_hash(session, has_left)
     return {"type": "SessionStatus", "info": info, "output_size": info["output_bytes"]}
 
 
