@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.client.messaging import Messaging
 from codewire.client.numbers import (
-    MAX_U16,
     MAX_U32,
     MAX_U64,
     checked_id,
+    checked_size,
     milliseconds,
     whole_number,
 )
@@ -120,6 +120,7 @@ class Client(Messaging, Waiting):
         what that chooses, which `notify` is told. `env` are KEY=VALUE strings. `stdin_data` is
         typed once the session runs.
         """
+        size = checked_size(rows, cols)
         is_optional = working_dir is None and not self.target.is_local
         request = {
             "type": "Launch",
@@ -130,8 +131,7 @@ class Client(Messaging, Waiting):
             "tags": list(tags) or None,
             "env": _environment(env) or None,
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
-            "rows": whole_number("rows", rows, MAX_U16),
-            "cols": whole_number("cols", cols, MAX_U16),
+            **dict(zip(("rows", "cols"), size, strict=True)),
             # A worker killed before it could answer may have started the session: asked again
             # with the same key, its successor names that one instead of starting another.
             "launch_key": os.urandom(12).hex(),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codewire.errors import UsageError
+from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, MAX_SIDE, is_allowed
 
-MAX_U16 = 0xFFFF
 MAX_U32 = 0xFFFFFFFF
 MAX_U64 = 0xFFFFFFFFFFFFFFFF
 # Of milliseconds that fit the wire's numbers.
@@ -35,6 +35,17 @@ def milliseconds(name: str, value: float | None) -> int | None:
     """Return a number of seconds as whole milliseconds. Raises UsageError."""
     checked = seconds(name, value)
     return None if checked is None else round(checked * 1000)
+
+
+def checked_size(rows: int | None, cols: int | None) -> tuple[int | None, int | None]:
+    """Return the size of a terminal, None where the node is to choose. Raises UsageError."""
+    rows, cols = whole_number("rows", rows, MAX_SIDE), whole_number("cols", cols, MAX_SIDE)
+    if not is_allowed(rows or DEFAULT_ROWS, cols or DEFAULT_COLS):
+        raise UsageError(
+            f"a terminal of {cols or DEFAULT_COLS} columns and {rows or DEFAULT_ROWS} rows "
+            f"is too large: at most {MAX_CELLS} cells"
+        )
+    return rows, cols
 
 
 def checked_id(session_id: int) -> int:

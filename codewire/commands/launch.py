@@ -56,8 +56,9 @@ def launch(args: dict[str, Any], context: Context) -> int:
     if args["--auto-approve"]:
         command = [command[0], "--dangerously-skip-permissions", *command[1:]]
     _check_text(command)
-    client, name = _placement(args, context)
     cols, rows = _size(args["--size"])
+    _check_cells(args["--size"], cols, rows)
+    client, name = _placement(args, context)
     session_id = client.launch(
         command,
         working_dir=_working_dir(args["--dir"], client),
@@ -174,6 +175,14 @@ def _size(text: str | None) -> tuple[int | None, int | None]:
     raise UsageError(
         f'invalid argument "{text}" for "--size" flag: must be COLSxROWS, each from 1 to 65535'
     )
+
+
+def _check_cells(text: str | None, cols: int | None, rows: int | None) -> None:
+    """Raise UsageError for a terminal that is too large, before anything is started."""
+    from codewire.wire.sizes import MAX_CELLS, is_allowed
+
+    if not is_allowed(rows or 1, cols or 1):
+        raise UsageError(f'invalid argument "{text}" for "--size" flag: at most {MAX_CELLS} cells')
 
 
 def _prompt(path: str | None) -> bytes:

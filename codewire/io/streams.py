@@ -161,6 +161,21 @@ class FrameStream:
         poller.register(self._sock.fileno(), 0)
         return not poller.poll(0)
 
+    def has_left(self) -> bool:
+        """Say whether the peer wants no answer any more. For who reads nothing; never blocks.
+
+        One that only stopped writing, as old clients do after a request, is still there.
+        """
+        return self._closed or not self.is_half_open()
+
+    def may_receive(self) -> bool:
+        """Say whether `fill` would not block."""
+        import select
+
+        poller = select.poll()
+        poller.register(self._sock.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+
     def shutdown(self) -> None:
         """End the connection from any thread: a blocked `receive` returns None. Idempotent."""
         try:

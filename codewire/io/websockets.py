@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # How long a server waits for the peer's half of the closing handshake.
 CLOSE_SECONDS = 2.0
+# How often a peer is pinged that is not read from, because a session does not take its input.
+PROBE_SECONDS = 2.0
 # Answers to pings that wait for a blocked writer; a peer that asks for more gets the newest.
 MAX_URGENT = 32
 
@@ -63,6 +65,7 @@ class WebSocketStream(FrameStream):
         self._is_reading = False
         self._heard = time.monotonic()
         self.closing_since: float | None = None
+        self._probed = time.monotonic()
 
     # Receiving
 
@@ -122,6 +125,22 @@ class WebSocketStream(FrameStream):
     def is_half_open(self) -> bool:
         """Return False: a peer that has closed wants nothing more."""
         return False
+
+    def has_left(self) -> bool:
+        """Say whether the peer has closed or gone. Never blocks; asks for a sign now and then.
+
+        The end of one that is gone may be stuck behind bytes not taken off the socket; its kernel
+        answers a ping with a reset.
+        """
+        if self._is_over or self._closed:
+            return True
+        now = time.monotonic()
+        if now - self._probed > PROBE_SECONDS:
+            self._probed = now
+            self.ping()
+        poller = select.poll()
+        poller.register(self._sock.fileno(), select.POLLRDHUP)
+        return bool(poller.poll(0))
 
     # Sending
 

@@ -24,9 +24,6 @@ ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "Kill": control.kill,
     "KillAll": control.kill_all,
     "KillByTags": control.kill_by_tags,
-    "SendInput": typing.send_input,
-    "GetScreen": screens.get_screen,
-    "GetStatus": control.get_status,
     "Resize": control.resize_nothing,
     "Detach": control.detach_nothing,
     "NodeStatus": control.node_status,
@@ -38,6 +35,13 @@ ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "KVGet": kv.get_key,
     "KVDelete": kv.delete_key,
     "KVList": kv.list_keys,
+}
+
+# One answer each, which may take a while: they are told when the client has left.
+PATIENT: dict[str, Callable[[Node, Message, Callable[[], bool]], Message]] = {
+    "SendInput": typing.send_input,
+    "GetScreen": screens.get_screen,
+    "GetStatus": control.get_status,
 }
 
 STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
@@ -106,6 +110,10 @@ def _dispatch(node: Node, stream: FrameStream, kind: int, payload: bytes) -> boo
     handler = ONE_SHOT.get(name)
     if handler is not None:
         stream.send_control(handler(node, request))
+        return True
+    patient = PATIENT.get(name)
+    if patient is not None:
+        stream.send_control(patient(node, request, stream.has_left))
         return True
     streamer = STREAMING.get(name)
     if streamer is None:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from codewire.config import Settings
@@ -37,15 +37,12 @@ from codewire.session.registry import Registry
 from codewire.session.session import Session
 from codewire.session.store import Store, load_records
 from codewire.session.terminal.answers import Answerer
-from codewire.session.terminal.input import Input, InputClosed
+from codewire.session.terminal.input import Input
+from codewire.session.terminal.turns import Pen
+from codewire.session.typing import Keyboard
+from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS
 
 log = logging.getLogger(__name__)
-
-DEFAULT_ROWS, DEFAULT_COLS = 24, 80
-
-# A program that reads its input late must not lose it to a flush at start: wait for its first
-# output, at most this long (upstream always waits it out).
-STDIN_DELAY_SECONDS = 0.2
 
 
 class Lifecycle:
@@ -61,6 +58,7 @@ class Lifecycle:
         self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
         self.is_stopping = False
         self._lock = threading.Lock()
+        self._pen = Pen()
         # Launched but not yet told to everyone, and how those among them ended meanwhile.
         self._unannounced: set[int] = set()
         self._early_exits: dict[int, dict[str, Any]] = {}
@@ -69,6 +67,7 @@ class Lifecycle:
         """Work with this keeper and this drain."""
         self._custody = custody
         self._drain = drain
+        self.keyboard = Keyboard(drain, self._publish)
 
     # Restoring
 
@@ -155,7 +154,7 @@ class Lifecycle:
             self._spawn(session, request, program, env, cwd)
         self._announce(session)
         if request.stdin_data:
-            spawn(self._type_first, session, request.stdin_data)
+            spawn(self.keyboard.type_first, session, request.stdin_data)
         return session
 
     @contextlib.contextmanager
@@ -239,56 +238,11 @@ class Lifecycle:
             record,
             os.path.join(directory, "output.log"),
             os.path.join(directory, "events.jsonl"),
+            self._pen,
         )
         session.on_drained_hook = lambda: spawn(self._complete, session)
         session.on_hangup_hook = lambda: self._close_terminal(session)
         return session
-
-    def _type_first(self, session: Session, data: bytes) -> None:
-        waker = threading.Event()
-        session.log.watch(waker)
-        waker.wait(STDIN_DELAY_SECONDS)
-        session.log.unwatch(waker)
-        with contextlib.suppress(InputClosed):
-            self.type_in(session, data, "stdin_data")
-
-    # Input
-
-    def type_in(
-        self,
-        session: Session,
-        data: bytes,
-        source: str,
-        is_cancelled: Callable[[], bool] = lambda: False,
-        before: Callable[[], None] | None = None,
-    ) -> int:
-        """Type into the session; return the byte count. Blocks while the program reads nothing.
-
-        `before` is called right before the first byte is typed.
-        Raises InputClosed when it ends, or `is_cancelled` says so, meanwhile.
-        """
-        if session.input is None or not session.is_running():
-            raise InputClosed(0)
-        self._drain.typed(session)
-        session.terminal.typed.note(session.grow_count(), data)
-        count = session.input.write(data, is_cancelled, before)
-        self._publish(session, "session.input", {"source": source, "bytes_count": count})
-        return count
-
-    def key_in(self, session: Session, data: bytes) -> None:
-        """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
-        if session.input is not None:
-            self._drain.typed(session)
-            session.terminal.typed.note(session.grow_count(), data)
-            session.input.write(data)
-
-    def is_typing(self) -> bool:
-        """Say whether somebody is typing anywhere: then nothing may take long at a time."""
-        return self._drain.is_typing()
-
-    def publish_input(self, session: Session, source: str, count: int) -> None:
-        """Report bytes typed through `key_in`."""
-        self._publish(session, "session.input", {"source": source, "bytes_count": count})
 
     # Ending
 

@@ -20,6 +20,8 @@ from codewire.session.record import Record
 from codewire.session.terminal.display import DEFAULT_SIZE
 from codewire.session.terminal.questions import Questions
 from codewire.session.terminal.state import Terminal
+from codewire.session.terminal.turns import Pen
+from codewire.wire.sizes import clamped
 
 if TYPE_CHECKING:
     from codewire.session.terminal.input import Input
@@ -30,8 +32,12 @@ log = logging.getLogger(__name__)
 class Session:
     """A record with what is alive of it. Satisfies drain.Source."""
 
-    def __init__(self, record: Record, log_path: str, events_path: str) -> None:
+    def __init__(
+        self, record: Record, log_path: str, events_path: str, pen: Pen | None = None
+    ) -> None:
+        """`pen` is what sessions of a node take turns with when their screens are drawn."""
         self.record = record
+        self._pen = pen
         self.id = record.id
         self.log_path = log_path
         self.events_path = events_path
@@ -44,6 +50,8 @@ class Session:
         self.lock = threading.Lock()
         self._log: OutputLog | None = None
         self._last_size = DEFAULT_SIZE
+        # The display learns of a new size and the terminal gets it in one.
+        self._size_lock = threading.Lock()
         self._terminal: Terminal | None = None
         self.questions: Questions | None = None
         self._watchers: tuple[threading.Event, ...] = ()
@@ -57,7 +65,7 @@ class Session:
             keys_path = os.path.join(os.path.dirname(self.log_path), "input-keys.jsonl")
             with self.lock:
                 if self._terminal is None:
-                    self._terminal = Terminal(self.size, self.resize, keys_path)
+                    self._terminal = Terminal(self.size, self.resize, keys_path, self._pen)
         return self._terminal
 
     @property
@@ -143,22 +151,22 @@ class Session:
             self._watchers = tuple(w for w in self._watchers if w is not waker)
 
     def resize(self, rows: int, cols: int) -> None:
-        """Set the terminal's size; nothing once the terminal is closed."""
+        """Set the terminal's size, cut to what is allowed; nothing once the terminal is closed."""
+        rows, cols = clamped(rows, cols)
         output = self._log
         if self.input is None or output is None or self.size() == (rows, cols):
             return
-        if self._terminal is not None and output.retain():
-            try:
-                self._terminal.display.resized(output, rows, cols)
-            finally:
-                output.release()
-        self.input.use(lambda fd: set_window_size(fd, rows, cols))
+        with self._size_lock:
+            if self._terminal is not None:
+                self._terminal.display.resized(output.end, rows, cols)
+            self.input.use(lambda fd: set_window_size(fd, rows, cols))
 
     def size(self) -> tuple[int, int]:
         """Return the terminal's (rows, columns): the last known ones once it is closed."""
         found: list[tuple[int, int]] = []
         if self.input is not None:
-            self.input.use(lambda fd: found.append(window_size(fd)))
+            with self._size_lock:
+                self.input.use(lambda fd: found.append(window_size(fd)))
         if found and all(found[0]):
             self._last_size = found[0]
         return self._last_size

@@ -6,6 +6,7 @@ Pure. What a program's control sequences do with it is in screen.py.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 
 from codewire.term.grid import WIDE_TAIL, Grid, Row
 from codewire.term.modes import INSERT, ORIGIN, WRAP, Modes
@@ -15,6 +16,19 @@ from codewire.term.width import display_width
 
 HISTORY_LINES = 2000
 TAB = 8
+# What is emulated: a cell costs some 30 bytes with its place on the other screen and in the
+# history. Terminals of people have some ten thousand cells; beyond this nobody reads a screen.
+MAX_EMULATED_CELLS = 1_000_000
+MAX_EMULATED_SIDE = 10_000
+# The history of very wide terminals has fewer lines: 2000 of 500 cells, 100 of 10,000.
+HISTORY_CELLS = 1_000_000
+# Work that a few bytes of output can ask for is cut into slices of so many cells: about 1 ms.
+SLICE_CELLS = 20_000
+# Of one that is no ASCII, drawing costs as much as erasing so many.
+DRAWN_CELLS = 50
+# A picture for another terminal is not drawn beyond this: it goes out in one frame (16 MiB).
+MAX_PICTURE_BYTES = 8 << 20
+TAB_STOPS = frozenset(range(TAB, MAX_EMULATED_SIDE, TAB))
 # DEC special graphics, what curses programs draw lines with: 0x5F to 0x7E.
 GRAPHICS = str.maketrans("_`abcdefghijklmnopqrstuvwxyz{|}~", " ◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
 
@@ -32,13 +46,37 @@ def _width(char: str) -> int:
     return width
 
 
-class Canvas:
-    """Rows and columns count from 0; sizes are at least 1 by 2. `x`, `y` are the cursor."""
+def is_emulated(rows: int, cols: int) -> bool:
+    """Say whether a terminal of this size has a screen here: up to 1,000,000 cells."""
+    return rows * cols <= MAX_EMULATED_CELLS and max(rows, cols) <= MAX_EMULATED_SIDE
 
-    def __init__(self, rows: int = 24, cols: int = 80, modes: Modes | None = None) -> None:
-        self.rows, self.cols = max(1, rows), max(2, cols)
+
+def _bounded(rows: int, cols: int) -> tuple[int, int]:
+    """Return the size a canvas takes: at least 1 by 2, and one that is emulated."""
+    rows, cols = max(1, rows), max(2, cols)
+    cols = min(cols, MAX_EMULATED_SIDE)
+    return min(rows, MAX_EMULATED_SIDE, MAX_EMULATED_CELLS // cols), cols
+
+
+class Canvas:
+    """Rows and columns count from 0; sizes are `_bounded`. `x`, `y` are the cursor.
+
+    `pause` is called again and again in work that is out of proportion to the output that asks for
+    it, so that whoever draws can give way to others; nobody else may look at the canvas meanwhile.
+    """
+
+    def __init__(
+        self,
+        rows: int = 24,
+        cols: int = 80,
+        modes: Modes | None = None,
+        pause: Callable[[], None] | None = None,
+    ) -> None:
+        self.rows, self.cols = _bounded(rows, cols)
         self.modes = modes or Modes()
-        self.history: deque[Row] = deque(maxlen=HISTORY_LINES)
+        self.pause = pause
+        self._work = 0
+        self.history: deque[Row] = deque(maxlen=_history_lines(self.cols))
         self._parser = Parser()
         self._clear_all()
 
@@ -46,9 +84,34 @@ class Canvas:
         self.x = self.y = 0
         self._wraps = False
         self._last = ""
-        self._main, self._other = Grid(self.rows, self.cols), Grid(self.rows, self.cols)
+        self._main = self._new_grid()
+        # Made when it is first shown: most programs never ask for it.
+        self._other: Grid | None = None
         self._places: dict[bool, tuple[int, int, bool]] = {}
-        self._tabs = set(range(TAB, 1000, TAB))
+        self._tabs = set(TAB_STOPS)
+
+    def _new_grid(self) -> Grid:
+        return Grid(Row(self.cols) for _ in self.slices(self.rows))
+
+    def slices(self, rows: int) -> Iterator[int]:
+        """Count from 0 to `rows`, with a pause wherever a slice's worth of rows is done."""
+        step = max(1, SLICE_CELLS // self.cols)
+        if rows <= step:
+            self._spend(rows * self.cols)
+            yield from range(rows)
+            return
+        for number in range(rows):
+            yield number
+            if number % step == step - 1:
+                self._spend(step * self.cols)
+
+    def _spend(self, cells: int) -> None:
+        """Count work on so many cells; pause when it has become a slice."""
+        self._work += cells
+        if self._work >= SLICE_CELLS:
+            self._work = 0
+            if self.pause is not None:
+                self.pause()
 
     @property
     def pending(self) -> int:
@@ -63,7 +126,12 @@ class Canvas:
     @property
     def grid(self) -> Grid:
         """The screen that is shown."""
-        return self._other if self.modes.is_alternate else self._main
+        return self._alternate() if self.modes.is_alternate else self._main
+
+    def _alternate(self) -> Grid:
+        if self._other is None:
+            self._other = self._new_grid()
+        return self._other
 
     def lines(self) -> list[str]:
         """Return the screen's rows as text, without blanks at their ends."""
@@ -150,6 +218,7 @@ class Canvas:
 
     def _tab(self, count: int) -> None:
         step = 1 if count > 0 else -1
+        self._spend(min(abs(count) * TAB, self.cols))
         for _ in range(min(abs(count), self.cols)):
             self.x = min(max(self.x + step, 0), self.cols - 1)
             while 0 < self.x < self.cols - 1 and self.x not in self._tabs:
@@ -176,14 +245,30 @@ class Canvas:
     def _line_feed(self) -> None:
         top, bottom = self.region()
         if self.y == bottom:
-            self._scroll_up(top, bottom, 1)
+            # What nearly every line of output comes to.
+            gone = self.grid.scroll_up(top, bottom, 1, self._blank())
+            if top == 0 and not self.modes.is_alternate:
+                self.history.extend(gone)
         elif self.y < self.rows - 1:
             self.y += 1
 
     def _scroll_up(self, top: int, bottom: int, count: int) -> None:
-        gone = self.grid.scroll_up(top, bottom, count, self._blank())
-        if top == 0 and not self.modes.is_alternate:
-            self.history.extend(gone)
+        for part in self._parts(top, bottom, count):
+            gone = self.grid.scroll_up(top, bottom, part, self._blank())
+            if top == 0 and not self.modes.is_alternate:
+                self.history.extend(gone)
+
+    def _parts(self, top: int, bottom: int, count: int) -> Iterator[int]:
+        """Cut scrolling a region by `count` rows into steps that come to the same."""
+        count = min(count, bottom - top + 1)
+        step = max(1, SLICE_CELLS // self.cols)
+        while count > step:
+            yield step
+            self._spend(step * self.cols)
+            count -= step
+        yield count
+        if count > 1:
+            self._spend(count * self.cols)
 
     def _reverse_feed(self) -> None:
         top, bottom = self.region()
@@ -203,26 +288,31 @@ class Canvas:
 
     def resize(self, rows: int, cols: int) -> None:
         """Take another size. Lines are cut or padded, not wrapped anew: programs redraw."""
-        rows, cols = max(1, rows), max(2, cols)
+        rows, cols = _bounded(rows, cols)
         if (rows, cols) == (self.rows, self.cols):
             return
+        before, self.rows, self.cols = self.rows, rows, cols
         for grid in (self._main, self._other):
-            for row in grid.rows:
-                row.resize(cols)
-        if rows < self.rows:
+            if grid is not None:
+                for number in self.slices(len(grid.rows)):
+                    grid.rows[number].resize(cols)
+        self.history = deque(self.history, _history_lines(cols))
+        if rows < before:
             self._lose_rows(rows)
         else:
-            self._gain_rows(rows - self.rows, cols)
-        self.rows, self.cols = rows, cols
+            self._gain_rows(rows - before, cols)
         self.modes.region = (0, 0)
         self.y, self.x, self._wraps = min(self.y, rows - 1), min(self.x, cols - 1), False
 
     def _lose_rows(self, rows: int) -> None:
         """Blank rows below the cursor go first, then those at the top, into the history."""
-        del self._other.rows[rows:]
+        if self._other is not None:
+            del self._other.rows[rows:]
         main = self._main.rows
         cursor = self._places.get(False, (0, 0))[1] if self.modes.is_alternate else self.y
-        while len(main) > rows and len(main) - 1 > cursor and not main[-1].text():
+        for _ in self.slices(len(main) - rows):
+            if len(main) - 1 <= cursor or main[-1].text():
+                break
             main.pop()
         above = len(main) - rows
         if above > 0 and cursor < above:
@@ -232,12 +322,13 @@ class Canvas:
         self._shift_main(-above)
 
     def _gain_rows(self, count: int, cols: int) -> None:
-        self._other.rows += [Row(cols) for _ in range(count)]
+        if self._other is not None:
+            self._other.rows += [Row(cols) for _ in self.slices(count)]
         back = [self.history.pop() for _ in range(min(count, len(self.history)))][::-1]
         for row in back:
             row.resize(cols)
         self._main.rows[:0] = back
-        self._main.rows += [Row(cols) for _ in range(count - len(back))]
+        self._main.rows += [Row(cols) for _ in self.slices(count - len(back))]
         self._shift_main(len(back))
 
     def _shift_main(self, count: int) -> None:
@@ -252,20 +343,29 @@ class Canvas:
     def paint(self, *, with_region: bool = True) -> bytes:
         """Return what shows this screen, modes and cursor included, on a terminal just reset.
 
+        A picture of more than MAX_PICTURE_BYTES is cut at a row's end.
         Without its scroll region for a terminal whose program is told of a new size right away.
         """
         out = []
         if self.modes.is_alternate:
             x, y, _ = self._places.get(False, (0, 0, False))
-            out += [_painted(self._main), b"\x1b[%d;%dH\x1b[?1049h" % (y + 1, x + 1)]
-        out += [_painted(self.grid), self.modes.enter(alternate=False, region=with_region)]
+            out += [self._painted(self._main), b"\x1b[%d;%dH\x1b[?1049h" % (y + 1, x + 1)]
+        out += [self._painted(self.grid), self.modes.enter(alternate=False, region=with_region)]
         top = self.region()[0] if with_region and self._is_origin else 0
         out.append(b"\x1b[%d;%dH" % (self.y - top + 1, self.x + 1))
         return b"".join(out)
 
+    def _painted(self, grid: Grid) -> bytes:
+        out, size = [b"\x1b[H\x1b[2J"], 0
+        for number in self.slices(len(grid.rows)):
+            row = grid.rows[number].ansi()
+            size += len(row)
+            if size > MAX_PICTURE_BYTES // 2:
+                break
+            if row:
+                out.append(b"\x1b[%d;1H%b" % (number + 1, row))
+        return b"".join(out)
 
-def _painted(grid: Grid) -> bytes:
-    rows = [row.ansi() for row in grid.rows]
-    return b"\x1b[H\x1b[2J" + b"".join(
-        b"\x1b[%d;1H%b" % (number, row) for number, row in enumerate(rows, 1) if row
-    )
+
+def _history_lines(cols: int) -> int:
+    return min(HISTORY_LINES, HISTORY_CELLS // cols)

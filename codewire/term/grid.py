@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from codewire.term.sgr import PLAIN, Style, sgr_bytes
 
 # The second cell of a wide character holds no character of its own.
@@ -85,8 +87,8 @@ class Row:
 class Grid:
     """A screenful of rows."""
 
-    def __init__(self, rows: int, cols: int) -> None:
-        self.rows = [Row(cols) for _ in range(rows)]
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = list(rows)
 
     def scroll_up(self, top: int, bottom: int, count: int, style: Style) -> list[Row]:
         """Move the rows `top` to `bottom` (inclusive) up; return those that left."""

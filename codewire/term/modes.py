@@ -26,6 +26,8 @@ ON_BY_DEFAULT = frozenset((7, 25))
 MOUSE = (9, 1000, 1001, 1002, 1003)
 PRIVATE = (1, 5, 6, 7, 12, 25, 45, 66, *MOUSE, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031, 2048)
 ALTERNATE = frozenset((47, 1047, 1049))
+# What XTSAVE remembers; 1048 is the cursor.
+STORED = frozenset((*PRIVATE, *ALTERNATE, 1048))
 ANSI = (4, 20)
 ORIGIN, WRAP, CURSOR, INSERT = 6, 7, 25, 4
 
@@ -124,7 +126,8 @@ class Modes:
                 for number in params:
                     self._switch(number, final == "h")
             elif final == "s":
-                self._stored |= {n: self.is_set(n) for n in params[:32]}
+                # Those alone that can be restored: what is not known is not remembered either.
+                self._stored |= {n: self.is_set(n) for n in params[:32] if n in STORED}
             elif final == "r":
                 for number in params:
                     if number in self._stored:

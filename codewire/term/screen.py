@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codewire.term.canvas import Canvas
-from codewire.term.grid import Grid, Row
+from codewire.term.canvas import DRAWN_CELLS, SLICE_CELLS, Canvas
+from codewire.term.grid import Row
 from codewire.term.modes import ORIGIN
 from codewire.term.parser import (
     CONTROL,
@@ -87,8 +87,8 @@ class Screen(Canvas):
         elif body == b"H":
             self._tabs.add(self.x)
         elif body == b"#8":
-            for row in self.grid.rows:
-                row.chars[:] = "E" * self.cols
+            for number in self.slices(self.rows):
+                self.grid.rows[number].chars[:] = "E" * self.cols
             self.x = self.y = 0
 
     # Control sequences
@@ -121,7 +121,8 @@ class Screen(Canvas):
             if 1049 in csi.params:
                 self._places[False] = (self.x, self.y, self._wraps)
             if 47 not in csi.params:
-                self._other = Grid(self.rows, self.cols)
+                # Blank, and made when something is drawn on it.
+                self._other = None
         elif 1049 in csi.params:
             self._restore()
         self._wraps = False
@@ -173,19 +174,26 @@ class Screen(Canvas):
             return
         if how == 2 and not self.modes.is_alternate:
             self._keep_cleared()
-        below = range(self.y + 1, self.rows) if how != 1 else range(0)
-        above = range(self.y) if how else range(0)
+        first = 0 if how else self.y + 1
+        last = self.y if how == 1 else self.rows
         if how < 3:
             rows[self.y].erase(start, end, style)
-        for y in (*above, *below):
-            rows[y].erase(0, self.cols, style)
-            rows[y].is_wrapped = False
+        for number in self.slices(last - first):
+            row = rows[first + number]
+            if first + number != self.y:
+                row.erase(0, self.cols, style)
+                row.is_wrapped = False
 
     def _keep_cleared(self) -> None:
         """What a program clears from the main screen goes to the history, as in tmux."""
-        used = [n for n, row in enumerate(self._main.rows) if row.text()]
-        for row in self._main.rows[: used[-1] + 1 if used else 0]:
-            copy = Row(0)
+        rows = self._main.rows
+        blank = 0
+        for number in self.slices(len(rows)):
+            if rows[-1 - number].text():
+                break
+            blank += 1
+        for number in self.slices(len(rows) - blank):
+            row, copy = rows[number], Row(0)
             copy.chars, copy.styles = list(row.chars), list(row.styles)
             copy.is_wrapped = row.is_wrapped
             self.history.append(copy)
@@ -193,10 +201,9 @@ class Screen(Canvas):
     def _edit_lines(self, count: int, *, insert: bool) -> None:
         top, bottom = self.region()
         if top <= self.y <= bottom:
-            if insert:
-                self.grid.scroll_down(self.y, bottom, count, self._blank())
-            else:
-                self.grid.scroll_up(self.y, bottom, count, self._blank())
+            scroll = self.grid.scroll_down if insert else self.grid.scroll_up
+            for part in self._parts(self.y, bottom, count):
+                scroll(self.y, bottom, part, self._blank())
             self.x, self._wraps = 0, False
 
     def _edit_cells(self, count: int, action: str) -> None:
@@ -214,7 +221,8 @@ class Screen(Canvas):
         if count > 0:
             self._scroll_up(top, bottom, count)
         else:
-            self.grid.scroll_down(top, bottom, -count, self._blank())
+            for part in self._parts(top, bottom, -count):
+                self.grid.scroll_down(top, bottom, part, self._blank())
 
     def _clear_tabs(self, params: list[int]) -> None:
         if params and params[0] == 3:
@@ -223,8 +231,12 @@ class Screen(Canvas):
             self._tabs.discard(self.x)
 
     def _repeat(self, count: int) -> None:
-        if self._last:
-            self._draw(self._last * min(count, self.rows * self.cols))
+        left = min(count, self.rows * self.cols) if self._last else 0
+        while left:
+            part = min(left, SLICE_CELLS // DRAWN_CELLS)
+            self._draw(self._last * part)
+            self._spend(part * DRAWN_CELLS)
+            left -= part
 
 
 Action = Callable[[Screen, int, list[int]], None]

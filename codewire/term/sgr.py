@@ -25,6 +25,10 @@ _NUMBERS = {bit: number for number, bit in reversed(_SET.items())}
 _EXTENDED = {38: "foreground", 48: "background", 58: "underline_colour"}
 _DEFAULT = {39: "foreground", 49: "background", 59: "underline_colour", 24: "underline"}
 
+# No number or colour is longer; what is kept stands beside every run of cells.
+MAX_DIGITS = 5
+MAX_COLOUR = 40
+
 SGR = re.compile(rb"\x1b\[([0-9:;]*)m")
 
 
@@ -43,7 +47,7 @@ def apply_sgr(style: Style, body: bytes) -> Style:
             length = {"5": 2, "2": 4}.get(parts[at] if at < len(parts) else "", 0)
             if not length or at + length > len(parts):
                 return style
-            value = ";".join([head, *(p or "0" for p in parts[at : at + length])])
+            value = ";".join([head, *(p[:MAX_DIGITS] or "0" for p in parts[at : at + length])])
             style = _replaced(style, _EXTENDED[number], value)
             at += length
         else:
@@ -59,11 +63,11 @@ def _apply_one(style: Style, number: int, part: str) -> Style:
     if number in _CLEAR:
         return style._replace(flags=style.flags & ~_CLEAR[number])
     if number in (4, 21):
-        return style._replace(underline="" if part == "4:0" else part)
+        return style._replace(underline="" if part == "4:0" else part[:MAX_DIGITS])
     if number in _DEFAULT:
         return _replaced(style, _DEFAULT[number], "")
     if number in _EXTENDED:
-        return _replaced(style, _EXTENDED[number], part[:40])
+        return _replaced(style, _EXTENDED[number], part[:MAX_COLOUR])
     if 30 <= number <= 37 or 90 <= number <= 97:
         return style._replace(foreground=str(number))
     if 40 <= number <= 47 or 100 <= number <= 107:

@@ -8,12 +8,14 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_readable, wait_writable
 from codewire.session.terminal.input import Input, InputClosed
+from codewire.session.terminal.once import InputKeys
 from tests.support import wait_until
 
 
@@ -165,3 +167,55 @@ def test_a_closed_master_is_left_alone(keyboard: Keyboard) -> None:
     assert len(calls) == 1
     with pytest.raises(InputClosed):
         keyboard.input.write(b"x")
+
+
+def test_a_writer_whose_client_left_goes_at_once(keyboard: Keyboard) -> None:
+    """The one that types, and those that wait for their turn; the next one's turn comes."""
+    left = threading.Event()
+    results: list[InputClosed] = []
+
+    def run() -> None:
+        try:
+            keyboard.input.write(b"x" * 100_000, has_left=left.is_set)
+        except InputClosed as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: keyboard.wanted, 10, "the terminal is full")
+    assert all(thread.is_alive() for thread in threads)
+    left.set()
+    for thread in threads:
+        thread.join(10)
+    written = sorted(error.written for error in results)
+    assert written[:2] == [0, 0]
+    assert keyboard.read(written[2]) == b"x" * written[2]
+    assert keyboard.input.write(b"next") == 4
+    assert keyboard.read(4) == b"next"
+
+
+def test_patience_ends_when_nothing_is_read(keyboard: Keyboard) -> None:
+    with pytest.raises(InputClosed) as closed:
+        keyboard.input.write(b"x" * 100_000, patience=0.2)
+    assert 0 < closed.value.written < 100_000
+    assert keyboard.read(closed.value.written) == b"x" * closed.value.written
+
+
+def test_a_key_is_not_waited_for_when_the_client_left(keyboard: Keyboard, tmp_path: Path) -> None:
+    keys = InputKeys(str(tmp_path / "keys"))
+    entered, done = threading.Event(), threading.Event()
+
+    def write(before: object) -> int:
+        entered.set()
+        done.wait(30)
+        return 1
+
+    first = threading.Thread(target=lambda: keys.write("a", write))
+    first.start()
+    assert entered.wait(10)
+    with pytest.raises(InputClosed):
+        keys.write("b", write, lambda: True)
+    done.set()
+    first.join(10)
+    assert keys.write("b", lambda before: 2) == (2, False)

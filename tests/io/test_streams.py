@@ -171,3 +171,18 @@ def test_closing_twice(pair: Pair) -> None:
     stream.close()
     stream.close()
     stream.shutdown()
+
+
+def test_who_closed_has_left_and_who_only_stopped_writing_has_not(pair: Pair) -> None:
+    stream, peer = pair
+    assert not stream.has_left()
+    assert not stream.may_receive()
+    peer.sendall(frame(DATA, b"unread"))
+    assert stream.may_receive()
+    peer.shutdown(socket.SHUT_WR)
+    assert not stream.has_left()
+    peer.close()
+    assert stream.has_left()
+    assert stream.receive() == (DATA, b"unread")
+    stream.close()
+    assert stream.has_left()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from codewire.errors import ConnectionLost, ProtocolError
-from codewire.io.websockets import CLOSE_SECONDS, WebSocketStream
+from codewire.io.websockets import CLOSE_SECONDS, MAX_URGENT, WebSocketStream
 from codewire.wire.frames import CONTROL, DATA
 from codewire.wire.websocket import (
     PING,
@@ -200,3 +200,52 @@ def test_quiet_counts_only_while_somebody_listens() -> None:
     reader.join(10)
     stream.close()
     right.close()
+
+
+def test_pongs_that_wait_are_bounded(pair: Pair) -> None:
+    """The writer is stuck; a peer that pings on and on gets the newest answered."""
+    stream, peer = pair
+    with stream._lock:
+        pings = [encode(PING, b"%d" % number, peer.mask) for number in range(10 * MAX_URGENT)]
+        peer.sock.sendall(b"".join(pings))
+        peer.send(TEXT, b"{}")
+        assert stream.receive() == (CONTROL, b"{}")
+        assert len(stream._urgent) == MAX_URGENT
+    stream.send_data(b"x")
+    events = [peer.event() for _ in range(MAX_URGENT + 1)]
+    assert events[-1] == Pong(b"%d" % (10 * MAX_URGENT - 1))
+
+
+def test_a_peer_that_closed_has_left_although_bytes_are_unread() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    peer = socket.create_connection(listener.getsockname())
+    sock, _ = listener.accept()
+    listener.close()
+    stream = WebSocketStream(sock, is_server=True)
+    peer.sendall(encode(TEXT, b"unread", MASK))
+    assert not stream.has_left()
+    peer.close()
+    deadline = time.monotonic() + 10
+    while not stream.has_left():
+        assert time.monotonic() < deadline
+    stream.close()
+
+
+def test_a_dead_peer_is_found_behind_what_is_not_read() -> None:
+    """Its end cannot come through, the buffers are full; a ping is answered with a reset."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    peer = socket.create_connection(listener.getsockname())
+    sock, _ = listener.accept()
+    listener.close()
+    stream = WebSocketStream(sock, is_server=True)
+    peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            peer.send(b"x" * 65536)
+    peer.close()
+    assert not stream._is_over
+    deadline = time.monotonic() + 30
+    while not stream.has_left():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    stream.close()

@@ -9,18 +9,22 @@ from codewire.errors import ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
+from codewire.node.handlers.ahead import Ahead
 from codewire.node.handlers.peer import Peer
-from codewire.session.output.log import Chunk, Cursor
+from codewire.session.output.log import Chunk, Cursor, OutputLog
 from codewire.session.session import Session
-from codewire.session.terminal.display import MODES_BYTES, scan_modes
+from codewire.session.terminal.display import MODES_BYTES, SCREEN_BYTES, scan_modes
 from codewire.session.terminal.input import InputClosed
+from codewire.session.terminal.turns import ScreenUnknown
 from codewire.session.terminal.viewers import Viewer
+from codewire.term.canvas import is_emulated as terminal_is_emulated
 from codewire.term.modes import Modes
 from codewire.term.queries import Replay, find_unfinished, mask_queries
 from codewire.term.screen import Screen
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
+from codewire.wire.sizes import clamped
 
 # One frame: large for many watchers of a flood, small while somebody types, who waits for it.
 FRAME_BYTES = 1 << 18
@@ -76,6 +80,8 @@ class Attachment:
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
+        self._ahead = Ahead()
+        self._has_left = False
         self._unreported = 0
         self._reported_at = time.monotonic()
 
@@ -128,20 +134,8 @@ class Attachment:
 
     def _begin_terminal(self, cursor: Cursor, request: Message) -> bytes:
         """As `_begin` for a client that is a terminal: it gets modes, and a screen or lines."""
-        session, log = self._session, cursor.log
-
-        def view(screen: Screen, reached: int) -> tuple[int, bool, bool, bytes]:
-            is_alternate, has_region = screen.modes.is_alternate, screen.has_region
-            shown = (
-                screen.paint(with_region=False)
-                if is_alternate
-                else (screen.modes.enter(region=has_region))
-            )
-            return reached - screen.pending, is_alternate, has_region, shown
-
-        offset, is_alternate, has_region, shown = session.terminal.display.look(
-            log, view, self._live_from or log.end
-        )
+        log = cursor.log
+        offset, is_alternate, has_region, shown = self._shown(log)
         cursor.offset = self._live_from = offset
         self._wants_redraw = is_alternate
         if is_alternate or request.get("include_history") is False:
@@ -153,6 +147,28 @@ class Attachment:
         self._replay = Replay(modes.is_alternate).feed
         # One that was set for another size is in force no more: the screen knows.
         return modes.enter(region=has_region)
+
+    def _shown(self, log: OutputLog) -> tuple[int, bool, bool, bytes]:
+        """Return (offset, is the alternate screen shown, has it a region, what shows it)."""
+        session, until = self._session, self._live_from or log.end
+        is_emulated = terminal_is_emulated(*session.size())
+
+        def view(screen: Screen, reached: int) -> tuple[int, bool, bool, bytes]:
+            is_alternate, has_region = screen.modes.is_alternate, screen.has_region
+            if is_alternate and is_emulated:
+                shown = screen.paint(with_region=False)
+            else:
+                # Of a screen that is not known, only that it is the alternate one.
+                shown = screen.modes.enter(region=has_region and not is_alternate)
+            return reached - screen.pending, is_alternate, has_region, shown
+
+        try:
+            return session.terminal.display.look(log, view, until, has_left=self._stream.has_left)
+        except ScreenUnknown:
+            # Not drawn in time: a full-screen program will draw it again for its new size.
+            modes = Modes()
+            reached = scan_modes(modes, log, max(log.first, until - SCREEN_BYTES), until)
+            return reached, modes.is_alternate, False, modes.enter(region=False)
 
     def _read_masked(self, cursor: Cursor) -> Chunk:
         """Return the next bytes; queries that somebody else has answered are blotted out.
@@ -191,7 +207,7 @@ class Attachment:
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
         masks = self._is_terminal and cursor.offset < self._live_from
-        limit = TYPING_FRAME_BYTES if self._node.sessions.is_typing() else FRAME_BYTES
+        limit = TYPING_FRAME_BYTES if self._node.sessions.keyboard.is_typing() else FRAME_BYTES
         size = min(limit, cursor.log.end - cursor.offset)
         if masks or size < FILE_BYTES or not self._stream.sends_files:
             chunk = self._read_masked(cursor) if masks else cursor.read(limit)
@@ -213,7 +229,10 @@ class Attachment:
     def _on_frame(self, kind: int, payload: bytes) -> None:
         if kind == DATA:
             self._type(payload)
-            return
+        else:
+            self._on_control(payload)
+
+    def _on_control(self, payload: bytes) -> None:
         try:
             message = parse_request(decode_control(payload))
         except ProtocolError:
@@ -226,26 +245,47 @@ class Attachment:
             self._resize(message)
 
     def _type(self, data: bytes) -> None:
-        self._session.terminal.viewers.typed(self._viewer)
-        try:
-            self._node.sessions.key_in(self._session, data)
-        except InputClosed:
-            return
-        self._unreported += len(data)
+        """Type what the client sent, and what came while its program did not read."""
+        if not self._has_left:
+            self._ahead.add(data)
+        while (waiting := self._ahead.take()) is not None:
+            self._session.terminal.viewers.typed(self._viewer)
+            self._unreported += self._key_in(waiting)
         if time.monotonic() - self._reported_at >= INPUT_EVENT_SECONDS:
             self._report_input()
+
+    def _key_in(self, data: bytes) -> int:
+        """Type; return how many bytes were typed before the session ended or the client left."""
+        try:
+            self._node.sessions.keyboard.key_in(self._session, data, self._wants_to_leave)
+        except InputClosed as error:
+            if self._detaching or self._stream.has_left():
+                # Nothing behind what was not typed is typed either.
+                self._has_left = True
+                self._ahead.drop()
+            return error.written
+        return len(data)
+
+    def _wants_to_leave(self) -> bool:
+        """Say whether the client has left; reads what it sends while its input waits."""
+        for kind, payload in self._ahead.receive(self._stream):
+            if kind == DATA:
+                self._ahead.add(payload)
+            else:
+                self._on_control(payload)
+        return self._detaching or self._stream.has_left()
 
     def _report_input(self) -> None:
         count, self._unreported = self._unreported, 0
         self._reported_at = time.monotonic()
         if count:
-            self._node.sessions.publish_input(self._session, "attach", count)
+            self._node.sessions.keyboard.publish_input(self._session, "attach", count)
 
     def _resize(self, message: dict[str, Any]) -> None:
         rows, cols = message.get("rows"), message.get("cols")
         if not rows or not cols:
             return
-        size = (rows, cols)
+        size = rows, cols = clamped(rows, cols)
         if self._wants_redraw and rows > 1 and size == self._session.size():
             # The program is not told of a size it has already: change it, and change it back.
             self._session.terminal.viewers.resize(self._viewer, (rows - 1, cols))

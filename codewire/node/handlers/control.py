@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
-from codewire.errors import LaunchError
+from codewire.errors import LaunchError, RequestError
 from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
@@ -12,7 +14,9 @@ from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
+from codewire.session.terminal.turns import ScreenUnknown
 from codewire.wire.features import FEATURES
+from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
 
 
 def list_sessions(node: Node, request: Message) -> Message:
@@ -40,8 +44,14 @@ def launch(node: Node, request: Message) -> Message:
     """Start a session, or nothing at all. Raises LaunchError.
 
     With `dir_optional` a working directory that is not here is no error: the session starts in the
-    user's home, and the answer says so.
+    user's home, and the answer says so. Raises RequestError for a size that is too large.
     """
+    rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
+    if not is_allowed(rows, cols):
+        raise RequestError(
+            f"a terminal of {cols} columns and {rows} rows is too large: "
+            f"at most {MAX_CELLS} cells; nothing was started"
+        )
     order = LaunchRequest(
         command=tuple(request.get("command") or ()),
         working_dir=request.get("working_dir") or "",
@@ -49,8 +59,8 @@ def launch(node: Node, request: Message) -> Message:
         tags=tuple(request.get("tags") or ()),
         env=tuple(request.get("env") or ()),
         stdin_data=request.get("stdin_data") or b"",
-        rows=request.get("rows") or 0,
-        cols=request.get("cols") or 0,
+        rows=rows,
+        cols=cols,
         key=request.get("launch_key") or "",
     )
     try:
@@ -99,12 +109,13 @@ def _survivors(survivors: dict[int, list[Process]]) -> list[Message] | None:
     return found or None
 
 
-def get_status(node: Node, request: Message) -> Message:
-    """One session in detail."""
+def get_status(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
+    """One session in detail; without `screen_hash` where its screen is not known."""
     session = node.session(request)
     info = session_status(node, session)
     if request.get("screen_hash"):
-        info["screen_hash"] = current_hash(session)
+        with contextlib.suppress(ScreenUnknown):
+            info["screen_hash"] = current_hash(session, has_left)
     return {"type": "SessionStatus", "info": info, "output_size": info["output_bytes"]}
 
 

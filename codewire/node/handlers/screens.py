@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from codewire.errors import RequestError
 from codewire.node.context import Message, Node
 from codewire.session.session import Session
-from codewire.session.terminal.display import View, screen_hash
+from codewire.session.terminal.display import View, check_size, lines_hash
+from codewire.session.terminal.turns import ScreenUnknown
+from codewire.term.grid import Row
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
 
+# A screen goes out in one frame (16 MiB); people's have some ten KiB.
+MAX_TEXT_BYTES = 8 << 20
 
-def get_screen(node: Node, request: Message) -> Message:
+
+def get_screen(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
     """Answer GetScreen. Rows and columns count from 0; `history_lines` adds lines above the screen.
 
-    With `ansi` lines hold their SGR sequences. Raises RequestError.
+    With `ansi` lines hold their SGR sequences. Raises RequestError; of these ScreenUnknown for a
+    terminal too large to be emulated, a picture too large to be sent, or one that is not drawn in
+    time. `has_left` says that nobody waits for the answer any more.
     """
     session = node.session(request)
     wanted = request.get("history_lines") or 0
     with_ansi = bool(request.get("ansi"))
-    answer = look(session, lambda screen, offset: _shown(screen, offset, wanted, with_ansi))
+    view = partial(_shown, wanted=wanted, with_ansi=with_ansi)
+    answer = look(session, view, has_left)
     status = session.record.status_text()
     return {"type": "Screen", "id": session.id, **answer, "status": status}
 
@@ -30,10 +39,8 @@ def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message
     wanted = min(wanted, len(screen.history))
     above = list(screen.history)[len(screen.history) - wanted :]
     rows = [*above, *screen.grid.rows]
-    if with_ansi:
-        lines = [row.ansi().decode("utf-8", "replace") for row in rows]
-    else:
-        lines = [row.text() for row in rows]
+    lines = _lines(screen, rows, with_ansi)
+    plain = _lines(screen, screen.grid.rows, False) if with_ansi else lines[wanted:]
     return {
         "rows": screen.rows,
         "cols": screen.cols,
@@ -46,23 +53,46 @@ def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message
         },
         "title": screen.modes.title or None,
         "alternate": screen.modes.is_alternate,
-        "screen_hash": screen_hash(screen),
+        "screen_hash": lines_hash(screen, plain),
         "offset": offset,
     }
 
 
-def look(session: Session, view: Callable[[Screen, int], View]) -> View:
+def _lines(screen: Screen, rows: list[Row], with_ansi: bool) -> list[str]:
+    lines, size = [], 0
+    for number in screen.slices(len(rows)):
+        row = rows[number]
+        line = row.ansi().decode("utf-8", "replace") if with_ansi else row.text()
+        # A character takes up to four bytes, an escape six in JSON.
+        size += len(line) + line.count("\x1b") * 5 if line.isascii() else len(line.encode())
+        if size > MAX_TEXT_BYTES:
+            raise ScreenUnknown(
+                f"the screen takes more than {MAX_TEXT_BYTES >> 20} MiB: "
+                "ask for fewer lines of history, or without colours"
+            )
+        lines.append(line)
+    return lines
+
+
+def look(
+    session: Session, view: Callable[[Screen, int], View], has_left: Callable[[], bool]
+) -> View:
     """Return what `view` makes of a session's screen as it is now. Raises RequestError."""
+    check_size(*session.size())
     try:
         cursor = session.cursor(0, threading.Event())
     except OSError as error:
         raise RequestError(f"failed to read session log: {error.strerror}") from error
     try:
-        return session.terminal.display.look(cursor.log, view)
+        return session.terminal.display.look(cursor.log, view, has_left=has_left)
     finally:
         cursor.close()
 
 
-def current_hash(session: Session) -> str:
+def current_hash(session: Session, has_left: Callable[[], bool]) -> str:
     """Return the hash of what a session shows now. Raises RequestError."""
-    return look(session, lambda screen, _: screen_hash(screen))
+
+    def view(screen: Screen, _: int) -> str:
+        return lines_hash(screen, _lines(screen, screen.grid.rows, False))
+
+    return look(session, view, has_left)

@@ -11,14 +11,17 @@ from codewire.node.handlers.screens import current_hash
 from codewire.session.session import Session
 from codewire.session.terminal.input import InputClosed
 from codewire.session.terminal.once import MAX_KEY_LENGTH
+from codewire.session.terminal.turns import ScreenUnknown
 
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
 LINE_BYTES = 4095
 LONG_LINE = re.compile(rb"[^\r\n\x04]{%d}" % (LINE_BYTES + 1))
 
 
-def send_input(node: Node, request: Message) -> Message:
+def send_input(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
     """Type into a session; answered when its terminal has taken every byte. Raises RequestError.
+
+    When `has_left` says that the client is gone, what is not typed yet is not typed any more.
 
     Optional: `input_key` (typed once, however often it is sent), `if_idle_ms` and `expect_screen`
     (refused when the session is busy, or its screen has changed), `paste` (long lines are meant).
@@ -30,13 +33,15 @@ def send_input(node: Node, request: Message) -> Message:
         raise RequestError(f"an input key has at most {MAX_KEY_LENGTH} characters")
 
     def write(before: Callable[[], None] | None) -> int:
-        _check(session, request, data)
-        return node.sessions.type_in(session, data, "send", before=before)
+        _check(session, request, data, has_left)
+        return node.sessions.keyboard.type_in(
+            session, data, "send", before=before, has_left=has_left
+        )
 
     try:
         if not key:
             return {"type": "InputSent", "bytes": write(None)}
-        count, is_repeated = session.terminal.input_keys.write(key, write)
+        count, is_repeated = session.terminal.input_keys.write(key, write, has_left)
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}") from error
@@ -48,7 +53,7 @@ def send_input(node: Node, request: Message) -> Message:
     return answer
 
 
-def _check(session: Session, request: Message, data: bytes) -> None:
+def _check(session: Session, request: Message, data: bytes, has_left: Callable[[], bool]) -> None:
     """Raise RequestError when a condition does not hold."""
     if not session.is_running() or session.input is None:
         raise InputClosed(0)
@@ -59,7 +64,7 @@ def _check(session: Session, request: Message, data: bytes) -> None:
             f"{session.idle_seconds():.1f}s ago; nothing was typed"
         )
     expected = request.get("expect_screen")
-    if expected and current_hash(session) != expected:
+    if expected and _hash(session, has_left) != expected:
         raise RequestError(f"the screen of session {session.id} has changed; nothing was typed")
     # What was typed before belongs to the same line; Enter alone may always end that.
     line = b" " * min(session.terminal.typed.unfinished, LINE_BYTES) + data
@@ -69,3 +74,10 @@ def _check(session: Session, request: Message, data: bytes) -> None:
             f"session {session.id} reads whole lines, and its terminal keeps only "
             f"{LINE_BYTES} bytes of one: break the line, or send it as a paste; nothing was typed"
         )
+
+
+def _hash(session: Session, has_left: Callable[[], bool]) -> str:
+    try:
+        return current_hash(session, has_left)
+    except ScreenUnknown as error:
+        raise RequestError(f"{error}; nothing was typed") from error

@@ -17,11 +17,11 @@ from codewire.io.wait import give_way, spawn
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.foreground import UNKNOWN, Shell, find_shell
 from codewire.session.session import Session
-from codewire.session.terminal.input import InputClosed
+from codewire.session.terminal.input import PATIENCE_SECONDS, InputClosed
 from codewire.term.paste import PasteMode, bracketed, plain
 
 # How long a sender waits to hear that its text was typed.
-PATIENCE_SECONDS = 5.0
+REPORT_SECONDS = 5.0
 # Texts that may wait for one terminal.
 MAX_WAITING = 100
 # Between a paste and Enter: some programs take keys that come in one read with it for its text.
@@ -88,7 +88,7 @@ class Typist:
         """
         job = _Job(text, force)
         self._line_up(session, job)
-        if not job.done.wait(PATIENCE_SECONDS):
+        if not job.done.wait(REPORT_SECONDS):
             return (
                 f"session {session.id} is not reading its terminal; the text is typed when it does"
             )
@@ -116,7 +116,8 @@ class Typist:
             except WouldBeRun as error:
                 job.failure = error
             except InputClosed:
-                job.failure = DeliveryFailed(f"session {session.id} is not running")
+                reason = "reads nothing" if session.is_running() else "is not running"
+                job.failure = DeliveryFailed(f"session {session.id} {reason}")
             finally:
                 job.done.set()
                 with self._lock:
@@ -150,7 +151,9 @@ class Typist:
             return found is not None
 
         try:
-            self._sessions.type_in(session, data, "message", is_taken_over)
+            self._sessions.keyboard.type_in(
+                session, data, "message", is_taken_over, patience=PATIENCE_SECONDS
+            )
         except InputClosed:
             if found:
                 raise WouldBeRun(session, found) from None

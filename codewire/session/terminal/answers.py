@@ -6,6 +6,7 @@ queries are the node's to answer is said in questions.py.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -16,6 +17,7 @@ from codewire.io.wait import give_way
 from codewire.session.output.log import OutputLog
 from codewire.session.session import Session
 from codewire.session.terminal.questions import Asker, Questions
+from codewire.session.terminal.turns import ScreenUnknown
 from codewire.term.modes import Modes
 from codewire.term.queries import QUERY, State, answer, find_unfinished
 
@@ -31,6 +33,10 @@ FAR_BYTES, NEAR_BYTES = 4 << 20, 1 << 18
 # After a restart of the worker the clients that were attached come back first: what was asked
 # meanwhile is for their terminals to answer.
 RETURN_SECONDS = 1.0
+# A query may need the screen drawn: so long under the lock that an attaching client waits for, and
+# so long at a time for one session, while the others' queries wait.
+LOCKED_SECONDS = 0.02
+DRAW_SECONDS = 0.05
 
 
 class Answerer:
@@ -41,6 +47,8 @@ class Answerer:
         self._waiting: deque[Questions] = deque()
         self._bell = threading.Event()
         self._quiet_until = 0.0
+        # Up to where a screen must be drawn before a query can be answered, 0 for none.
+        self._undrawn = 0
 
     def add(self, session: Session, offset: int, *, is_restored: bool) -> None:
         """Watch a session's log from `offset` on."""
@@ -83,6 +91,7 @@ class Answerer:
             started, end = time.monotonic(), output.end
             if not self._step(questions, output):
                 return
+            self._draw(questions.session, output)
             spent = time.monotonic() - started
             questions.ring()
             give_way()
@@ -104,15 +113,38 @@ class Answerer:
             chunk = output.read(start, min(READ_BYTES, end - start))
             stop = find_unfinished(chunk.data)
             for found in QUERY.finditer(chunk.data, 0, stop):
-                _answer(questions.session, output, found[0], chunk.offset + found.end())
+                end = chunk.offset + found.end()
+                try:
+                    _answer(questions.session, output, found[0], end, LOCKED_SECONDS)
+                except ScreenUnknown:
+                    # Once it is drawn that far.
+                    questions.offset = chunk.offset + found.start()
+                    self._undrawn = end
+                    return 1
             questions.offset = chunk.offset + stop
             return questions.offset - start
 
+    def _draw(self, session: Asker, output: OutputLog) -> None:
+        """Draw on towards a query, while clients may come and go."""
+        end, self._undrawn = self._undrawn, 0
+        if end:
+            with contextlib.suppress(ScreenUnknown):
+                session.terminal.display.look(
+                    output, lambda *_: None, end, seconds=DRAW_SECONDS, hurries=()
+                )
 
-def _answer(session: Asker, output: OutputLog, query: bytes, end: int) -> None:
+
+def _answer(session: Asker, output: OutputLog, query: bytes, end: int, seconds: float) -> None:
+    """Answer one query that ends at an offset. Raises ScreenUnknown when drawing takes longer."""
+    display = session.terminal.display
+
     def look() -> tuple[Modes, int, int, int, int]:
-        return session.terminal.display.look(
-            output, lambda s, _: (s.modes, s.y, s.x, s.rows, s.cols), end
+        return display.look(
+            output,
+            lambda s, _: (s.modes, s.y, s.x, *display.size()),
+            end,
+            seconds=seconds,
+            hurries=(),
         )
 
     reply = answer(query, State(look))

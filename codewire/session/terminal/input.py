@@ -11,7 +11,8 @@ import os
 import select
 import termios
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 # A safety net: the kernel does not always announce that a terminal takes input again.
 RETRY_SECONDS = 0.1
@@ -19,12 +20,25 @@ RETRY_SECONDS = 0.1
 WRITE_BYTES = 4096
 
 
+# What nobody waits for in person (a message, the first input) is given up when the program has
+# read nothing for so long; others wait behind it.
+PATIENCE_SECONDS = 3600.0
+
+
 class InputClosed(Exception):
-    """The session ended before all bytes were written; `written` says how many were."""
+    """Not all bytes were written, and no more will be; `written` says how many were.
+
+    The session ended, or whoever wanted them typed has left.
+    """
 
     def __init__(self, written: int) -> None:
         super().__init__(written)
         self.written = written
+
+
+def never() -> bool:
+    """Say no: what is typed is not called off."""
+    return False
 
 
 class Input:
@@ -43,18 +57,24 @@ class Input:
     def write(
         self,
         data: bytes,
-        is_cancelled: Callable[[], bool] = lambda: False,
+        is_cancelled: Callable[[], bool] = never,
         before: Callable[[], None] | None = None,
+        *,
+        has_left: Callable[[], bool] = never,
+        patience: float | None = None,
     ) -> int:
         """Type `data`; return its length. Blocks while the program reads nothing.
 
         `before` is called right before the first byte is typed. Raises InputClosed when the session
-        ends or `is_cancelled` says so meanwhile.
+        ends, when `is_cancelled` (asked before each write, with the master held) or `has_left`
+        (asked every RETRY_SECONDS while it waits; may read a socket) says so, or when the program
+        has taken nothing for `patience` seconds.
         """
-        with self._turn:
+        with holding(self._turn, lambda: self._ended or has_left()):
             view = memoryview(data)
             while view:
-                view = view[self._write_some(view, len(data) - len(view), is_cancelled, before) :]
+                waiting = Waiting(len(data) - len(view), has_left, patience)
+                view = view[self._write_some(view, waiting, is_cancelled, before) :]
                 before = None
         return len(data)
 
@@ -83,7 +103,7 @@ class Input:
     def _write_some(
         self,
         view: memoryview,
-        written: int,
+        waiting: Waiting,
         is_cancelled: Callable[[], bool],
         before: Callable[[], None] | None,
     ) -> int:
@@ -93,7 +113,7 @@ class Input:
                 self._writable.clear()
                 with self._guard:
                     if self._master < 0 or self._ended or is_cancelled():
-                        raise InputClosed(written)
+                        raise InputClosed(waiting.written)
                     try:
                         if before is not None:
                             if not _takes_input(self._master):
@@ -103,10 +123,11 @@ class Input:
                     except BlockingIOError:
                         pass
                     except OSError as error:
-                        raise InputClosed(written) from error
+                        raise InputClosed(waiting.written) from error
                 if not blocked:
                     blocked = True
                     self._want_writable(True)
+                waiting.check()
                 self._writable.wait(RETRY_SECONDS)
         finally:
             if blocked:
@@ -134,6 +155,35 @@ class Input:
         if fd >= 0:
             os.close(fd)
         self._writable.set()
+
+
+class Waiting:
+    """Why a writer waits no longer: nobody wants the rest typed, or the program never reads."""
+
+    def __init__(self, written: int, has_left: Callable[[], bool], patience: float | None) -> None:
+        """`written` bytes have been typed before."""
+        self.written = written
+        self._has_left = has_left
+        self._deadline = None if patience is None else time.monotonic() + patience
+
+    def check(self) -> None:
+        """Raise InputClosed if there is a reason."""
+        is_late = self._deadline is not None and time.monotonic() > self._deadline
+        if is_late or self._has_left():
+            raise InputClosed(self.written)
+
+
+@contextlib.contextmanager
+def holding(turn: threading.Lock, has_left: Callable[[], bool]) -> Iterator[None]:
+    """Hold `turn`; raise InputClosed if `has_left` says so before it is one's own."""
+    if not turn.acquire(blocking=False):
+        while not turn.acquire(timeout=RETRY_SECONDS):
+            if has_left():
+                raise InputClosed(0)
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def _takes_input(master: int) -> bool:

@@ -11,6 +11,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from codewire.session.terminal.input import holding, never
+
 MAX_KEYS = 1000
 MAX_KEY_LENGTH = 200
 
@@ -26,14 +28,18 @@ class InputKeys:
         self._lines = 0
 
     def write(
-        self, key: str, write: Callable[[Callable[[], None]], int]
+        self,
+        key: str,
+        write: Callable[[Callable[[], None]], int],
+        has_left: Callable[[], bool] = never,
     ) -> tuple[int | None, bool]:
         """Type once: return (bytes typed, None if not known; whether that was an earlier time).
 
         `write` gets a function to call right before the first byte goes out. What it raises before
-        that leaves the key unused. Blocks while the same session's other keys are being typed.
+        that leaves the key unused. Blocks while the same session's other keys are being typed;
+        raises InputClosed when `has_left` says so meanwhile.
         """
-        with self._turn:
+        with holding(self._turn, has_left):
             keys = self._load()
             if key in keys:
                 return keys[key], True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from codewire.session.terminal.display import Display
 from codewire.session.terminal.once import InputKeys
+from codewire.session.terminal.turns import Pen
 from codewire.session.terminal.typed import Typed
 from codewire.session.terminal.viewers import Viewers
 
@@ -20,8 +21,9 @@ class Terminal:
         size: Callable[[], tuple[int, int]],
         resize: Callable[[int, int], None],
         keys_path: str,
+        pen: Pen | None = None,
     ) -> None:
-        self.display = Display(size)
+        self.display = Display(size, pen)
         self.viewers = Viewers(resize)
         self.typed = Typed()
         self.input_keys = InputKeys(keys_path)

@@ -1,0 +1,90 @@
+"""Typing into sessions: past the drain, which must know, and told to whoever watches events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from codewire.session.output.drain import Drain
+from codewire.session.session import Session
+from codewire.session.terminal.input import PATIENCE_SECONDS, InputClosed, never
+
+log = logging.getLogger(__name__)
+
+# A program that reads its input late must not lose it to a flush at start: wait for its first
+# output, at most this long (upstream always waits it out).
+STDIN_DELAY_SECONDS = 0.2
+
+
+class Keyboard:
+    """What types into every session of a node. Methods may be called from any thread."""
+
+    def __init__(
+        self, drain: Drain, publish: Callable[[Session, str, dict[str, Any]], None]
+    ) -> None:
+        """`publish` takes a session, a kind of event and its data."""
+        self._drain = drain
+        self._publish = publish
+
+    def type_in(
+        self,
+        session: Session,
+        data: bytes,
+        source: str,
+        is_cancelled: Callable[[], bool] = never,
+        before: Callable[[], None] | None = None,
+        *,
+        has_left: Callable[[], bool] = never,
+        patience: float | None = None,
+    ) -> int:
+        """Type into the session; return the byte count. Blocks while the program reads nothing.
+
+        `before` is called right before the first byte is typed. Raises InputClosed when it ends,
+        or `is_cancelled` or `has_left` says so, meanwhile, or when the program has read nothing
+        for `patience` seconds. What was typed until then is reported as an event all the same.
+        """
+        if session.input is None or not session.is_running():
+            raise InputClosed(0)
+        self._drain.typed(session)
+        session.terminal.typed.note(session.grow_count(), data)
+        count = 0
+        try:
+            count = session.input.write(
+                data, is_cancelled, before, has_left=has_left, patience=patience
+            )
+        except InputClosed as error:
+            count = error.written
+            raise
+        finally:
+            if count or not data:
+                self.publish_input(session, source, count)
+        return count
+
+    def key_in(self, session: Session, data: bytes, has_left: Callable[[], bool] = never) -> None:
+        """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
+        if session.input is not None:
+            self._drain.typed(session)
+            session.terminal.typed.note(session.grow_count(), data)
+            session.input.write(data, has_left=has_left)
+
+    def type_first(self, session: Session, data: bytes) -> None:
+        """Type what a launch brought along, once the program has begun. Blocks."""
+        waker = threading.Event()
+        session.log.watch(waker)
+        waker.wait(STDIN_DELAY_SECONDS)
+        session.log.unwatch(waker)
+        try:
+            self.type_in(session, data, "stdin_data", patience=PATIENCE_SECONDS)
+        except InputClosed as error:
+            left = len(data) - error.written
+            log.info("session %d: %d bytes of its first input were not read", session.id, left)
+
+    def is_typing(self) -> bool:
+        """Say whether somebody is typing anywhere: then nothing may take long at a time."""
+        return self._drain.is_typing()
+
+    def publish_input(self, session: Session, source: str, count: int) -> None:
+        """Report bytes typed."""
+        self._publish(session, "session.input", {"source": source, "bytes_count": count})
