@@ -64,7 +64,7 @@ class Client:
 
 
 def attach(session: Session, cursor: Cursor, client: Client) -> None:
-    sessions = SimpleNamespace(is_typing=lambda: False)
+    sessions = SimpleNamespace(keyboard=SimpleNamespace(is_typing=lambda: False))
     node: Any = SimpleNamespace(client_numbers=iter([1]), sessions=sessions)
     stream: Any = client
     attachment = Attachment(node, stream, session)
