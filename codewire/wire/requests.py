@@ -56,7 +56,7 @@ CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
     (_whole(16), "cols rows"),
     (_whole(32), "id to_id tail history_lines"),
     (_whole(64), "subscription_id timeout_seconds from_offset max_bytes idle_ms if_idle_ms"),
-    (_flag, "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
+    (_flag, "include_history follow strip_ansi full force mark_typed paste ansi screen_hash tree"),
     (_texts, "command env tags event_types"),
     (decode_bytes, "stdin_data data value"),
     (_text, "working_dir name launch_key condition namespace key ttl to_name body request_id"),

@@ -17,7 +17,7 @@ from codewire.wire.requests import FIELDS, parse_request
 U16 = "cols rows"
 U32 = "id to_id tail history_lines"
 U64 = "subscription_id timeout_seconds from_offset max_bytes idle_ms if_idle_ms"
-FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"
+FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash tree"
 LISTS = "command env tags event_types"
 BYTES = "stdin_data data value"
 TEXTS = (
