@@ -186,16 +186,13 @@ class ProcessTable:
     def _spread(
         self, roots: list[Process], leader: int, *, follows_sessions: bool
     ) -> dict[int, Process]:
-        """Return `roots` with all that descends from them, and the Unix sessions they are in.
-
-        Nothing but the leader itself is taken if it is a codewire node: that has a life of its own.
-        """
+        """Return `roots` with all that descends from them, and the Unix sessions they are in."""
         queue, members, sessions = list(roots), dict[int, Process](), set[int]()
         while queue:
             process = queue.pop()
             if process.pid in members or process.pid in self._ours:
                 continue
-            if process.pid != leader and self.is_node(process):
+            if process.pid != leader and self._is_independent(process, leader, members):
                 continue
             namespace = read_namespace(process.pid, self._proc)
             members[process.pid] = process._replace(namespace=namespace)
@@ -205,21 +202,31 @@ class ProcessTable:
                 queue += self._by_session.get(process.session, [])
         return members
 
-    def is_node(self, process: Process) -> bool:
-        """Say whether a process is a codewire keeper or worker on its own, detached from others."""
-        if process.session != process.pid:
-            return False
+    def _is_independent(self, process: Process, leader: int, members: Mapping[int, object]) -> bool:
+        """Say whether a process is a codewire node, which outlives the session it was started in.
+
+        One that runs in the session's own foreground, or is its command, is a program like others,
+        and its worker goes with it.
+        """
+        role = self._role(process.pid)
+        if role == "worker":
+            return process.parent not in members
+        return role == "keeper" and process.session != leader
+
+    def _role(self, pid: int) -> str:
+        """Return which of a node's processes this is, by its command line: keeper, worker or ""."""
         try:
-            with open(f"{self._proc}/{process.pid}/cmdline", "rb") as file:
+            with open(f"{self._proc}/{pid}/cmdline", "rb") as file:
                 words = file.read(1 << 16).split(b"\0")
         except OSError:
-            return False
+            return ""
         role, argument = words[2:3], (words[3:4] or [b""])[0]
-        return (
-            (role == [b"keeper"] and argument in KEEPER_FLAGS)
-            or (role == [b"worker"] and argument.isdigit())
-            or (words[0].rpartition(b"/")[2] == b"cw" and words[1:2] == [b"node"])
-        )
+        if role == [b"keeper"] and argument in KEEPER_FLAGS:
+            return "keeper"
+        if role == [b"worker"] and argument.isdigit():
+            return "worker"
+        # Upstream's is one process.
+        return "keeper" if words[0].rpartition(b"/")[2] == b"cw" and words[1:2] == [b"node"] else ""
 
     def _on_terminal(self, device: Device) -> list[Process]:
         return [

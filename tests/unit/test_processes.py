@@ -178,10 +178,17 @@ def test_a_node_started_inside_is_left_alone(proc: FakeProc) -> None:
     proc.add(101, LEADER, argv=KEEPER_ARGV)
     proc.add(102, 101, argv=("python3", "/opt/cw.py", "worker", "5"))
     proc.add(103, 101)
-    # One in the foreground is a program like any other, and so is what only sounds like one.
+    # Detached as auto-start does it: it leads no Unix session, its parents are gone or not yet.
+    proc.add(104, LEADER, 105, argv=KEEPER_ARGV)
+    assert proc.tree() == [LEADER]
+
+
+def test_a_node_in_the_foreground_is_a_program_like_others(proc: FakeProc) -> None:
+    proc.add(LEADER, KEEPER)
     proc.add(110, LEADER, LEADER, argv=KEEPER_ARGV)
-    proc.add(111, LEADER, argv=("python3", "zoo.py", "keeper", "--lions"))
-    assert proc.tree() == [LEADER, 110, 111]
+    proc.add(111, 110, argv=("python3", "/opt/cw.py", "worker", "5"))
+    proc.add(112, LEADER, argv=("python3", "zoo.py", "keeper", "--lions"))
+    assert proc.tree() == [LEADER, 110, 111, 112]
 
 
 def test_a_session_whose_command_is_a_node_is_one(proc: FakeProc) -> None:
