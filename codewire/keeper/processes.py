@@ -278,11 +278,11 @@ def signal_process(process: Process, number: int) -> None:
         return
     except (OSError, AttributeError):
         # A kernel, C library or sandbox without it, or no descriptor left: the check must do.
-        if _is_still(process):
+        if is_still_there(process):
             _kill(process.pid, number)
         return
     try:
-        if _pid_of(fd) == process.pid and _is_still(process):
+        if _pid_of(fd) in (process.pid, None) and is_still_there(process):
             signal.pidfd_send_signal(fd, number)
     except OSError:
         pass
@@ -297,7 +297,7 @@ def _kill(pid: int, number: int) -> None:
         pass
 
 
-def _is_still(process: Process) -> bool:
+def is_still_there(process: Process) -> bool:
     """Say whether a pid means the same process as at the look: start time and pid namespace."""
     now = read_process(process.pid)
     if now is None or now.started != process.started:
@@ -305,8 +305,8 @@ def _is_still(process: Process) -> bool:
     return not process.namespace or read_namespace(process.pid) in (process.namespace, "")
 
 
-def _pid_of(pidfd: int) -> int:
-    """Return the pid that /proc knows a pidfd's process by.
+def _pid_of(pidfd: int) -> int | None:
+    """Return the pid that /proc knows a pidfd's process by; None where it does not say.
 
     It is another than ours where /proc belongs to another pid namespace (pidfd_open(2)).
     """
@@ -314,7 +314,7 @@ def _pid_of(pidfd: int) -> int:
         for line in file:
             if line.startswith(b"Pid:"):
                 return int(line.split()[1])
-    return -1
+    return None
 
 
 def is_halted(pid: int) -> bool:

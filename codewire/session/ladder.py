@@ -20,6 +20,7 @@ from codewire.keeper.processes import (
     ProcessTable,
     Trace,
     is_interactive_shell,
+    is_still_there,
     signal_process,
 )
 from codewire.session.session import Session
@@ -34,6 +35,9 @@ KILL_SECONDS = 3.0
 # Part of those: how long processes are stopped before they are killed, and the pause between looks.
 FREEZE_SECONDS = 1.0
 FREEZE_LOOK_SECONDS = 0.005
+# Many a helper ends by itself once its session has: it gets so long before it is named.
+LINGER_SECONDS = 0.5
+LINGER_LOOK_SECONDS = 0.05
 
 
 class Ladder:
@@ -69,8 +73,8 @@ class Ladder:
     def climb(self) -> dict[int, list[Process]]:
         """Block until everything is gone or nothing more can be done; return survivors by id.
 
-        Daemons that were spared are among them, with `is_daemon`. Takes the grace time and
-        KILL_SECONDS at most.
+        Daemons that were spared are among them, with `is_daemon`. Takes the grace time,
+        KILL_SECONDS and LINGER_SECONDS at most.
         """
         for session in self._sessions:
             session.watch(self._waker)
@@ -134,12 +138,18 @@ class Ladder:
 
     def _survivors(self) -> dict[int, list[Process]]:
         left = {number: list(members.values()) for number, members in self._members.items()}
-        for number, processes in self._daemons().items():
-            left[number] += [
-                process._replace(is_daemon=True)
-                for pid, process in processes.items()
-                if pid not in self._members[number]
-            ]
+        daemons = [
+            (number, process._replace(is_daemon=True))
+            for number, processes in self._daemons().items()
+            for pid, process in processes.items()
+            if pid not in self._members[number]
+        ]
+        deadline = time.monotonic() + LINGER_SECONDS
+        while daemons and time.monotonic() < deadline:
+            time.sleep(LINGER_LOOK_SECONDS)
+            daemons = [(number, p) for number, p in daemons if is_still_there(p)]
+        for number, process in daemons:
+            left[number].append(process)
         return {number: processes for number, processes in left.items() if processes}
 
     def _daemons(self) -> dict[int, dict[int, Process]]:

@@ -109,7 +109,8 @@ class Session:
 
     def is_halted(self) -> bool:
         """Say whether it runs but its process has been stopped by a signal (SIGSTOP, SIGTSTP)."""
-        if not self.is_running():
+        if not self.is_running() or self.record.kill_requested:
+            # Whatever is being killed is stopped first.
             return False
         return is_halted(self.record.pid) if self.halted is None else self.halted
 

@@ -192,6 +192,7 @@ def test_a_reused_pid_is_spared() -> None:
         seen = read_process(child.pid)
         assert seen is not None
         signal_process(seen._replace(started=seen.started - 1), signal.SIGKILL)
+        signal_process(seen._replace(namespace="pid:[1]"), signal.SIGKILL)
         known = {seen.pid: seen._replace(started=seen.started - 1)}
         assert ProcessTable().tree(2**22 + 1, known) == {}
         assert child.poll() is None
@@ -371,6 +372,18 @@ def test_a_daemon_is_named_unless_it_is_to_be_ended(
     else:
         assert [(p.pid, p.is_daemon) for p in left[leader.id]] == [(pid, True)]
         assert is_alive(pid)
+
+
+def test_a_helper_that_ends_with_its_session_is_no_survivor(start: Start, tmp_path: Path) -> None:
+    mark = f"1-{time.time_ns()}"
+    (tmp_path / "helper").write_text("echo $$ > daemon; read line < pipe")
+    os.mkfifo(tmp_path / "pipe")
+    leader = start(f"export {MARK_VARIABLE}={mark}; (setsid sh helper &); exec sleep 1000 > pipe")
+    helper = int(str(wait_until(lambda: read(tmp_path / "daemon"), 10)))
+    wait_until(lambda: (p := read_process(leader.pid)) and p.command == "sleep", 10)
+    wait_until(lambda: older_than_a_tick(helper), 10)
+    assert climb([leader], 5, {leader.id: Trace(mark)}) == {}
+    assert not is_alive(helper)
 
 
 def older_than_a_tick(pid: int) -> bool:
