@@ -24,6 +24,8 @@ MAX_ENVIRONMENT_BYTES = 4 << 20
 MAX_DESCRIPTORS = 1024
 STANDARD_DESCRIPTORS = ("0", "1", "2")
 KEEPER_FLAGS = (b"--foreground", b"--detached", b"--adopt")
+# A chain of parents is never this long; a loop of reused pids would be.
+MAX_PARENTS = 64
 # Who takes in orphans beside our own keeper.
 INIT = 1
 
@@ -176,7 +178,9 @@ class ProcessTable:
             if not mark and process.parent == keeper:
                 held = self._devices(process.pid, STANDARD_DESCRIPTORS)
                 number = next((devices[d] for d in held if d in devices), None)
-            if number is not None and self._is_near(process):
+            if number is None or not self._is_near(process):
+                continue
+            if not self._is_under_node(process, keeper):
                 roots.setdefault(number, []).append(process)
         return {
             number: self._spread(found, 0, follows_sessions=False)
@@ -212,6 +216,17 @@ class ProcessTable:
         if role == "worker":
             return process.parent not in members
         return role == "keeper" and process.session != leader
+
+    def _is_under_node(self, process: Process, keeper: int) -> bool:
+        """Say whether a process belongs to another node, whose keeper has our session's mark."""
+        for _ in range(MAX_PARENTS):
+            parent = self._by_pid.get(process.parent)
+            if parent is None or parent.pid == keeper or parent.pid in self._ours:
+                return False
+            if self._role(parent.pid):
+                return True
+            process = parent
+        return False
 
     def _role(self, pid: int) -> str:
         """Return which of a node's processes this is, by its command line: keeper, worker or ""."""

@@ -210,6 +210,17 @@ def test_daemons_are_known_by_their_mark(proc: FakeProc) -> None:
     assert proc.orphans("9-9") == {}
 
 
+def test_sessions_of_a_node_inside_are_not_ours(proc: FakeProc) -> None:
+    """A node that sets no marks hands on the one it was started with."""
+    mark = f"{MARK_VARIABLE}=1-77"
+    proc.add(KEEPER, 1, argv=KEEPER_ARGV)
+    proc.add(200, KEEPER, environment=mark)
+    proc.add(300, KEEPER, 299, environment=mark, argv=("/usr/bin/cw", "node"))
+    proc.add(301, 300, environment=mark)
+    proc.add(302, 301, 301, environment=mark)
+    assert proc.orphans("1-77") == {1: [200]}
+
+
 def test_a_daemon_without_environment_is_known_by_its_terminal(proc: FakeProc) -> None:
     proc.add(200, KEEPER, fds={"1": OURS})
     proc.add(201, KEEPER, fds={"1": THEIRS})
