@@ -67,6 +67,7 @@ class Ladder:
         self._finished = {s.id for s in sessions if s.ended.is_set()}
         self._born: dict[int, int] = {}
         self._began = _boot_ticks()
+        self._older: set[int] | None = None
         self._next_look = 0.0
         self._waker = threading.Event()
 
@@ -126,12 +127,15 @@ class Ladder:
         found = table.orphans(self._traces, self._keeper, since)
         if self._takes_daemons:
             return found
+        if self._older is None:
+            # Before the first signal: these are daemons, however young.
+            self._older = {pid for processes in found.values() for pid in processes}
         return {
             number: {
                 pid: process
                 for pid, process in processes.items()
                 # Not a daemon's child: that is as much a daemon's as before.
-                if process.parent in (self._keeper, INIT)
+                if process.parent in (self._keeper, INIT) and pid not in self._older
             }
             for number, processes in found.items()
         }
