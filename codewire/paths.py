@@ -29,6 +29,7 @@ class DataDir:
         self.sessions_json = os.path.join(root, "sessions.json")
         self.sessions = os.path.join(root, "sessions")
         self.requests = os.path.join(root, "requests.jsonl")
+        self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
 
     def session(self, session_id: int) -> str:

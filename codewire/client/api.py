@@ -156,13 +156,12 @@ class Client(Messaging, Waiting):
         request = {"type": "GetStatus", "id": checked_id(session_id)}
         return self.ask({**request, "screen_hash": True} if screen_hash else request)
 
-    def kill(self, session_id: int) -> dict[str, Any]:
+    def kill(self, session_id: int, *, tree: bool = False) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
 
-        `finished` is true in it when the session had ended before; `survivors` lists what even
-        SIGKILL could not end, each with `pid` and `command`.
+        `finished`: it had ended before. `survivors`: what lives, with `pid`, `command`, `daemon`.
         """
-        return self._end({"type": "Kill", "id": checked_id(session_id)})
+        return self._end({"type": "Kill", "id": checked_id(session_id), "tree": tree or None})
 
     def kill_all(self) -> int:
         """End every running session and return how many there were."""
@@ -187,11 +186,10 @@ class Client(Messaging, Waiting):
     ) -> int:
         """Type bytes into a session, in order, and return how many it took.
 
-        Blocks while the session's terminal is full. After an error some of it may have been typed,
-        unless there is a `key`: the same key is typed once, so the call is repeated when the worker
-        is replaced, and may be repeated by the caller. Refused when the session printed something
-        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. `paste` says
-        that lines of more than 4095 bytes are meant.
+        Blocks while the terminal is full. After an error some may have been typed, unless there is
+        a `key`: it is typed once, however often the call is repeated. Refused if it has printed
+        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. With `paste`
+        lines of more than 4095 bytes are meant.
         """
         request = {
             "type": "SendInput",
@@ -214,6 +212,8 @@ class Client(Messaging, Waiting):
                 cause = str(error).removesuffix("; nothing was typed")
                 raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
             sent += field(answer, "bytes", 0)
+            if answer.get("continued"):
+                self._notify(f"[cw] session {session_id} was stopped; continued")
             if answer.get("uncertain"):
                 self._notify(
                     f"[cw] the node's worker died while typing the input with key {key!r}: "

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 EVENT_TYPES = (
     "session.created",
     "session.status",
+    "session.stopped",
+    "session.continued",
     "session.output_summary",
     "session.input",
     "session.attached",
@@ -38,8 +40,9 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
       -e, --event <type,...>     Only events of these types; repeatable
 
     Event types:
-      session.created session.status session.output_summary session.input
-      session.attached session.detached direct.message message.request message.reply
+      session.created session.status session.stopped session.continued
+      session.output_summary session.input session.attached session.detached
+      direct.message message.request message.reply
 
     Examples:
       cw subscribe

@@ -107,7 +107,9 @@ def stop(args: dict[str, Any], context: Context) -> int:
         if time.monotonic() > deadline:
             raise CodewireError(f"node (pid {pid}) is still stopping after {STOP_SECONDS:.0f}s")
         time.sleep(POLL_SECONDS)
-    return 0
+    from codewire.commands.kill import name_left
+
+    return 1 if name_left(directory.left) else 0
 
 
 def status(args: dict[str, Any], context: Context) -> int:

@@ -1,4 +1,4 @@
-"""`cw list`, `cw status`, `cw kill`: look at sessions and end them."""
+"""`cw list` and `cw status`: look at sessions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.errors import UsageError
 
 if TYPE_CHECKING:
-    from codewire.client.api import Client
     from codewire.commands.context import Context
 
 # Columns of `cw list`, in terminal cells: ID, NAME, COMMAND, STATUS, AGE.
@@ -76,37 +74,6 @@ def status(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def kill(args: dict[str, Any], context: Context) -> int:
-    """End sessions: SIGTERM, then SIGKILL for whatever is left of them after a grace period.
-
-    A word that is no session's id or name is taken for a tag. Logs are kept.
-
-    Usage:
-      cw kill [options] [<session-or-tag>]
-
-    Options:
-      -a, --all            End every running session
-      -t, --tag <tag,...>  End the running sessions with any of these tags; repeatable
-
-    Examples:
-      cw kill 3
-      cw kill planner
-      cw kill --tag worker
-      cw kill --all
-    """
-    word = args["<session-or-tag>"]
-    client = context.client_of(word) if context.names_server(word) else None
-    if args["--all"]:
-        answer = (client or context.client()).call({"type": "KillAll"})
-        output.note(f"Killed {answer.get('count', 0)} session(s)")
-        return _name_survivors(answer)
-    if args["--tag"]:
-        return _kill_tags(client or context.client(), args["--tag"])
-    if word and client is None:
-        return _kill_one(word, context)
-    raise UsageError("session id, name, or tag required (or use --all / --tag)")
-
-
 def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
     """Print the table of `cw list`; `now_ns` is what ages count from."""
     from codewire.term.width import clip, printable
@@ -117,7 +84,7 @@ def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
             str(session["id"]),
             clip(printable(session.get("name") or "-"), WIDTHS[1]),
             clip(printable(session.get("prompt", "")), WIDTHS[2]),
-            session["status"],
+            state_words(session),
             output.age(session["created_at"], now_ns),
         )
         rows.append(row)
@@ -133,7 +100,7 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         ("Command", info.get("prompt")),
         ("Working Dir", info.get("working_dir")),
         ("Tags", ", ".join(info.get("tags") or ()) or None),
-        ("Status", info["status"]),
+        ("Status", state_words(info)),
         ("Exit Code", info.get("exit_code")),
         ("Ended By", _ending(info)),
         ("Created", info.get("created_at")),
@@ -149,35 +116,19 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         output.line(f"  Last Output:\n{snippet}")
 
 
+def state_words(info: dict[str, Any]) -> str:
+    """Return a session's state for people: its status, or what says more than that."""
+    if info.get("end_reason") == "lost":
+        return "lost"
+    if info.get("state") == "stopped":
+        return "stopped"
+    return str(info["status"])
+
+
 def _ending(info: dict[str, Any]) -> str | None:
     """Return how a session ended where its status does not say it."""
-    reason = info.get("end_reason")
-    if reason == "signal":
+    if info.get("end_reason") == "lost":
+        return "lost with the node (exit code unknown)"
+    if info.get("end_reason") == "signal" or info.get("signal") is not None:
         return f"signal {info.get('signal', '?')}"
-    return "lost with the node (exit code unknown)" if reason == "lost" else None
-
-
-def _kill_tags(client: Client, tags: list[str]) -> int:
-    answer = client.call({"type": "KillByTags", "tags": tags})
-    output.note(f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]")
-    return _name_survivors(answer)
-
-
-def _kill_one(target: str, context: Context) -> int:
-    client, found = context.find(target)
-    if isinstance(found, str):
-        return _kill_tags(client, [found])
-    answer = client.kill(found)
-    if answer.get("finished"):
-        output.note(f"Session {found} has already finished")
-    else:
-        output.note(f"Session {found} killed")
-    return _name_survivors(answer)
-
-
-def _name_survivors(answer: dict[str, Any]) -> int:
-    """Name the processes even SIGKILL could not end; they make the command fail."""
-    survivors = answer.get("survivors") or []
-    for process in survivors:
-        output.notice(f"still running: pid {process.get('pid')} ({process.get('command', '?')})")
-    return 1 if survivors else 0
+    return None

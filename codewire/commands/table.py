@@ -58,7 +58,7 @@ TABLE = {
     "status": Command("sessions", "status", SESSIONS, "Show one session in detail"),
     "wait": Command("events", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("events", "subscribe", SESSIONS, "Stream events of sessions"),
-    "kill": Command("sessions", "kill", SESSIONS, "End sessions"),
+    "kill": Command("kill", "kill", SESSIONS, "End sessions"),
     "msg": Command("messages", "msg", MESSAGING, "Send a message to a session"),
     "inbox": Command("messages", "inbox", MESSAGING, "Show the messages of a session"),
     "request": Command("messages", "request", MESSAGING, "Ask a session and wait for its reply"),

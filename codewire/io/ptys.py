@@ -7,6 +7,9 @@ import os
 import struct
 import termios
 
+# In termios only since Python 3.13; most architectures have this number (asm-generic/ioctls.h).
+TIOCGPTPEER: int = getattr(termios, "TIOCGPTPEER", 0x5441)
+
 
 def open_pty(rows: int, cols: int) -> tuple[int, int, str]:
     """Return (master, slave, path of the slave) with the window size set; the caller closes both.
@@ -34,6 +37,20 @@ def window_size(fd: int) -> tuple[int, int]:
     packed = fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8)
     rows, cols, _, _ = struct.unpack("HHHH", packed)
     return rows, cols
+
+
+def slave_device(master: int) -> tuple[int, int]:
+    """Return (st_dev, st_rdev) of the slave of a PTY: no other terminal has both.
+
+    The slave is opened through the master (TIOCGPTPEER, ioctl_tty(2)), so that it does not matter
+    which /dev/pts is mounted here. Raises OSError.
+    """
+    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(slave)
+    finally:
+        os.close(slave)
+    return status.st_dev, status.st_rdev
 
 
 def unread_bytes(fd: int) -> int:

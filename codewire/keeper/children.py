@@ -1,13 +1,15 @@
 """The keeper's records, how it starts a session's process, and waits for an end.
 
-See posix_spawn(3), pty(7), pidfd_open(2).
+See posix_spawn(3), pty(7), pidfd_open(2), PR_SET_CHILD_SUBREAPER in prctl(2).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 from codewire.io.fds import FileLimit
@@ -17,13 +19,14 @@ Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
 
 # Children start with default dispositions: an ignored SIGPIPE or SIGHUP would be inherited.
+PR_SET_CHILD_SUBREAPER = 36
 DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class Child:
     """One session's process: pid, our duplicate of its master, how it ended once it has."""
 
-    __slots__ = ("exit", "id", "master", "meta", "pid", "pidfd")
+    __slots__ = ("exit", "halted", "id", "master", "meta", "pid", "pidfd")
 
     def __init__(self, session_id: int, pid: int, master: int, meta: Any) -> None:
         self.id = session_id
@@ -33,6 +36,8 @@ class Child:
         self.exit: Exit | None = None
         # Only for a process that is not our child: we took it over from a keeper that died.
         self.pidfd = -1
+        # Whether a signal has stopped it (SIGSTOP); None where only /proc knows.
+        self.halted: bool | None = False
 
     def describe(self) -> dict[str, Any]:
         """Return the record as a worker needs it."""
@@ -42,6 +47,7 @@ class Child:
             "meta": self.meta,
             "exit": self.exit,
             "master": self.master >= 0,
+            "halted": self.halted,
         }
 
     def close_master(self) -> None:
@@ -61,6 +67,9 @@ class Child:
         """Send a signal to the process group, only while the pid is surely still this process."""
         if self.exit is None:
             try:
+                if self.pidfd >= 0:
+                    # No child of ours: its pid may be another's before we have seen its end.
+                    signal.pidfd_send_signal(self.pidfd, 0)
                 os.killpg(self.pid, number)
             except (ProcessLookupError, PermissionError):
                 pass
@@ -104,6 +113,36 @@ def exit_of(status: int) -> Exit:
     """Translate a wait(2) status."""
     code = os.waitstatus_to_exitcode(status)
     return {"code": code} if code >= 0 else {"signal": -code}
+
+
+def reap() -> Iterator[tuple[int, Exit | bool]]:
+    """Yield (pid, what) for every child that something became of: its exit, if it has ended.
+
+    Of one that a signal has stopped `what` is True, of one that goes on False. Never blocks.
+    """
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+            yield pid, os.WIFSTOPPED(status)
+        else:
+            yield pid, exit_of(status)
+
+
+def keep_orphans() -> None:
+    """Become the parent of what loses its own among our descendants, as PID 1 would.
+
+    Then a daemon started in a session is known for ours. Where that does not work (no ctypes, an
+    old kernel) daemons are init's children, and found by their environment alone.
+    """
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def await_end(pid: int, seconds: float) -> None:

@@ -23,13 +23,17 @@ from codewire.paths import program
 
 @dataclass(slots=True)
 class Kept:
-    """A session's process as the keeper has it. `master` is ours, -1 once released."""
+    """A session's process as the keeper has it. `master` is ours, -1 once released.
+
+    `halted` says whether a signal has stopped it; None where the keeper does not know.
+    """
 
     id: int
     pid: int
     meta: Any
     exit: dict[str, Any] | None
     master: int
+    halted: bool | None = None
 
 
 @dataclass(slots=True)
@@ -91,11 +95,13 @@ class Custody:
         on_exit: Callable[[int, dict[str, Any]], None],
         on_stop: Callable[[], None],
         on_lost: Callable[[], list[Kept]],
+        on_halted: Callable[[int, bool], None] = lambda session_id, halted: None,
     ) -> None:
         self._sock = sock
         self._on_exit = on_exit
         self._on_stop = on_stop
         self._on_lost = on_lost
+        self._on_halted = on_halted
         self._reader = protocol.MessageReader()
         # Held across the send: a message's bytes may not interleave, and the keeper always reads.
         self._send_lock = threading.Lock()
@@ -128,8 +134,11 @@ class Custody:
                 return hello
             for record in message["sessions"]:
                 master = fds.pop(0) if record["master"] else -1
+                halted = record.get("halted")
                 self.kept.append(
-                    Kept(record["id"], record["pid"], record["meta"], record["exit"], master)
+                    Kept(
+                        record["id"], record["pid"], record["meta"], record["exit"], master, halted
+                    )
                 )
 
     def _expect(self) -> tuple[protocol.Message, list[int]]:
@@ -161,6 +170,8 @@ class Custody:
         op = message["op"]
         if op == "exit":
             self._on_exit(message["id"], message["exit"])
+        elif op == "halted":
+            self._on_halted(message["id"], message["halted"])
         elif op == "stop":
             self._on_stop()
         elif "seq" in message:

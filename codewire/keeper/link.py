@@ -24,6 +24,8 @@ class Link:
         self._poller = poller
         self._reader = protocol.MessageReader()
         self._queue: list[tuple[bytes, list[int]]] = []
+        # Whether the worker has been told what there is: until then it expects nothing else.
+        self.is_greeted = False
         poller.register(sock.fileno(), select.POLLIN)
 
     def fileno(self) -> int:
@@ -43,6 +45,12 @@ class Link:
             batch = children[start : start + protocol.BATCH]
             masters = [child.master for child in batch if child.master >= 0]
             self.send({"op": "sessions", "sessions": [c.describe() for c in batch]}, masters)
+
+    def tell_halted(self, child: Child) -> None:
+        """Say that a signal has stopped a child, or that it goes on."""
+        # A worker that has not been greeted yet is told with everything else.
+        if self.is_greeted:
+            self.send({"op": "halted", "id": child.id, "halted": child.halted})
 
     def flush(self) -> None:
         """Send as much of the queue as the socket takes now."""

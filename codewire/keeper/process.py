@@ -20,7 +20,7 @@ from codewire.errors import CodewireError, KeeperError, NodeRunning
 from codewire.io.fds import FileLimit, lock_file, raise_file_limit
 from codewire.io.unix import listen_unix
 from codewire.keeper import protocol
-from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, exit_of, spawn_child
+from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, keep_orphans, reap, spawn_child
 from codewire.keeper.link import Link
 from codewire.keeper.pidfile import read_pid, say, write_pid
 from codewire.paths import DataDir, data_dir, worker_command
@@ -229,6 +229,7 @@ class Keeper:
         link.send(self._hello(), [*self._shared, *self._kept.values()])
         link.send_sessions(list(self._children.values()))
         link.send({"op": "ready"})
+        link.is_greeted = True
         if self._stop_deadline is not None:
             link.send({"op": "stop"})
 
@@ -260,17 +261,16 @@ class Keeper:
         link.send({"op": "spawned", "pid": child.pid, **answer}, [child.master])
 
     def _reap(self) -> None:
-        """Collect every dead child: sessions, workers, and orphans when we are PID 1."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self._by_pid.pop(pid, None)
-            if child is not None:
-                self._record_exit(child, exit_of(status))
+        """Collect what became of our children: sessions, workers, and orphans."""
+        for pid, what in reap():
+            child = self._by_pid.get(pid)
+            if child is not None and isinstance(what, bool):
+                child.halted = what
+                if self._link is not None:
+                    self._link.tell_halted(child)
+            elif child is not None and not isinstance(what, bool):
+                del self._by_pid[pid]
+                self._record_exit(child, what)
 
     def _record_exit(self, child: Child, how: dict[str, Any]) -> None:
         child.exit = how
@@ -301,6 +301,7 @@ class Keeper:
             master = fds.pop(0) if record["master"] else -1
             child = Child(record["id"], record["pid"], master, record["meta"])
             child.exit = record["exit"]
+            child.halted = None
             self._children[child.id] = child
             if child.exit is None:
                 self._watch_orphan(child)
@@ -382,8 +383,8 @@ class Keeper:
 def main(argv: list[str]) -> int:
     """Run the keeper: `--foreground` or `--detached` as a new node, `--adopt FD` as a successor."""
     os.chdir("/")
-    detached = argv[:1] != ["--foreground"]
-    keeper = Keeper(data_dir(), detached)
+    keep_orphans()
+    keeper = Keeper(data_dir(), argv[:1] != ["--foreground"])
     try:
         if argv[:1] == ["--adopt"]:
             keeper.use_link(socket.socket(fileno=int(argv[1])))

@@ -21,11 +21,12 @@ worker → keeper
 keeper → worker
   hello    {version, keeper_pid, started_ns, restarts, socket, detached, file_limit, kept: [name]}
            + 5 fds, see HELLO_FDS, and one for each kept name
-  sessions {sessions: [{id, pid, meta, exit, master}]} + one fd for each with `master`
+  sessions {sessions: [{id, pid, meta, exit, master, halted?}]} + one fd for each with `master`
   ready    {}                                      no more sessions follow
   refuse   {error}
   spawned  {seq, id, pid} + master | failed {seq, id, errno}
   exit     {id, exit}                              {"code": n} | {"signal": n} | {"unknown": true}
+  halted   {id, halted}                            its process was stopped by a signal, or goes on
   stop     {}                                      end every session, then say stopped
 """
 

@@ -92,7 +92,14 @@ class CallClient(Client):
         insecure: bool,
         notify: Callable[[str], None],
     ) -> None:
-        super().__init__(server, token, ca=ca, insecure=insecure, notify=notify)
+        # What there was to say meanwhile, for results that repeat it.
+        self.notices: list[str] = []
+
+        def note(text: str) -> None:
+            self.notices.append(text)
+            notify(text)
+
+        super().__init__(server, token, ca=ca, insecure=insecure, notify=note)
         self.call_in_progress = Call()
 
     def connect(self) -> FrameStream:

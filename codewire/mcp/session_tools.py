@@ -84,6 +84,7 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
         text += "\r"
     elif args["auto_newline"] and not text.endswith("\n"):
         text += "\n"
+    noticed = len(client.notices)
     count = client.send_input(
         session_id,
         text.encode("utf-8", "replace"),
@@ -92,7 +93,7 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
         expect_screen=args["expect_screen"],
         paste=args["paste"],
     )
-    return f"Sent {count} bytes to session {session_id}"
+    return "\n".join((f"Sent {count} bytes to session {session_id}", *client.notices[noticed:]))
 
 
 def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -144,16 +145,31 @@ def kill_session(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kill_session; tags win over an id."""
     tags = args["tags"]
     if tags:
-        return f"Killed {client.kill_by_tags(tags)} session(s) matching tags [{' '.join(tags)}]"
+        request = {"type": "KillByTags", "tags": list(tags), "tree": args["tree"] or None}
+        answer = client.call(request)
+        words = f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]"
+        return words + _survivors(answer, args["tree"])
     if args["session_id"] is None:
         raise RequestError("either session_id or tags required")
     session_id = session_number(client, args["session_id"])
-    answer = client.kill(session_id)
+    answer = client.kill(session_id, tree=args["tree"])
+    words = f"Killed session {session_id}"
     if answer.get("finished"):
-        return f"Session {session_id} had already finished; nothing was signalled"
+        words = f"Session {session_id} had already finished; nothing was signalled"
+        if answer.get("tree"):
+            words = f"Session {session_id} had already finished; daemons it had left are ended"
+    return words + _survivors(answer, args["tree"])
+
+
+def _survivors(answer: dict[str, Any], wants_tree: bool) -> str:
+    """Return what to add to the answer of a kill: who lives on, and what to do about it."""
+    if wants_tree and not answer.get("tree"):
+        return "; this node does not know tree: daemons were not looked for"
     survivors = answer.get("survivors") or []
     names = ", ".join(f"{s.get('command')} (pid {s.get('pid')})" for s in survivors)
-    return f"Killed session {session_id}" + (f"; still alive: {names}" if names else "")
+    daemons = any(s.get("daemon") for s in survivors)
+    hint = "; to end daemons as well, set tree" if daemons else ""
+    return f"; still alive: {names}{hint}" if names else ""
 
 
 COMMAND = Param(
@@ -308,8 +324,13 @@ TOOLS = (
     Tool(
         "codewire_kill_session",
         "End a session and every process it started (SIGTERM, then SIGKILL); returns when they are "
-        "gone. Give session_id, or tags to end all running sessions with any of them.",
-        (Param("session_id", "session", "Session: its id, or its name"), TAGS),
+        "gone. Give session_id, or tags to end all running sessions with any of them. Daemons that "
+        "left the session's tree live on and are named, unless tree is true.",
+        (
+            Param("session_id", "session", "Session: its id, or its name"),
+            TAGS,
+            Param("tree", "boolean", "End daemons it started, too (default false)", default=False),
+        ),
         kill_session,
     ),
 )

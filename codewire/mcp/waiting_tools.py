@@ -71,9 +71,10 @@ TOOLS = (
     Tool(
         "codewire_subscribe",
         "Collect events for a limited time: session.created, session.status (a session ended), "
-        "session.output_summary, session.input, session.attached, session.detached, "
-        "direct.message, message.request, message.reply. Returns a JSON array. Set max_events to 1 "
-        "to return at the first one. Only events from now on are seen.",
+        "session.stopped (by a signal), session.continued, session.output_summary, "
+        "session.input, session.attached, session.detached, direct.message, message.request, "
+        "message.reply. Returns a JSON array. Set max_events to 1 to return at the first one. Only "
+        "events from now on are seen.",
         (
             Param("session_id", "session", "Only events of this session"),
             TAGS,

@@ -36,7 +36,11 @@ class Worker:
         self._sessions = Lifecycle(self._paths, self._settings)
         self._stop = threading.Event()
         self._custody = Custody(
-            link, on_exit=self._sessions.on_exit, on_stop=self._stop.set, on_lost=self._kept
+            link,
+            on_exit=self._sessions.on_exit,
+            on_stop=self._stop.set,
+            on_lost=self._kept,
+            on_halted=self._sessions.on_halted,
         )
         hello = self._custody.hello
         set_up_logging(self._paths.node_log if hello.detached else "")

@@ -1,7 +1,6 @@
-"""The life of sessions: launch, restore, end, kill. The only place that changes their state.
+"""The life of sessions: launch, restore, type. Only this and ending.py change their state.
 
-Launching reserves before it starts anything and undoes all of it on failure (design, P5). Ending
-waits for the last byte, then fixes result, counters, record and events, and only then says so (P4).
+Launching reserves before it starts anything and undoes all of it on failure (design, P5).
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,14 +16,13 @@ from codewire.config import Settings
 from codewire.errors import KeeperError, LaunchError
 from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
-from codewire.keeper.processes import Process
+from codewire.keeper.processes import MARK_VARIABLE, Process
 from codewire.paths import DataDir
+from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
 from codewire.session.files import making_files, remove_files
-from codewire.session.ladder import Ladder
 from codewire.session.output.drain import Drain
 from codewire.session.output.observer import Observer
-from codewire.session.output.result import capture_result
 from codewire.session.program import (
     LaunchRequest,
     build_environment,
@@ -55,19 +52,17 @@ class Lifecycle:
         self.bus = EventBus()
         self.observer = Observer(self.registry.all, self.bus)
         self.answerer = Answerer()
-        self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
+        self.ending = Ending(settings, self.registry, self.observer, self._publish)
+        self.store = Store(paths.sessions_json, self.registry.records, self.ending.on_saved)
         self.is_stopping = False
-        self._lock = threading.Lock()
         self._pen = Pen()
-        # Launched but not yet told to everyone, and how those among them ended meanwhile.
-        self._unannounced: set[int] = set()
-        self._early_exits: dict[int, dict[str, Any]] = {}
 
     def use(self, custody: Custody, drain: Drain) -> None:
         """Work with this keeper and this drain."""
         self._custody = custody
         self._drain = drain
         self.keyboard = Keyboard(drain, self._publish)
+        self.ending.use(custody, drain, self.store)
 
     # Restoring
 
@@ -86,6 +81,7 @@ class Lifecycle:
                 self._drain.flush_pending(session.log, pending_bytes)
         for entry in kept:
             self._resume(self.registry.get(entry.id), entry)
+        write_left(self._paths.left, {})
         self.registry.skip_existing_directories()
 
     def _restore_finished(self, record: Record) -> None:
@@ -109,6 +105,7 @@ class Lifecycle:
             record.counted, record.lines = on_disk.counted, on_disk.lines
         session = self._make(record)
         session.master = entry.master
+        session.halted = entry.halted
         if record.status is not Status.RUNNING:
             session.has_exited = True
             session.ended.set()
@@ -129,6 +126,9 @@ class Lifecycle:
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
+        for session in self.registry.all():
+            # No children of the new keeper: only /proc knows.
+            session.halted = None
         unsaved = self.store.unsaved()
         return [
             Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
@@ -150,6 +150,7 @@ class Lifecycle:
         program = resolve_program(request.command, cwd, env)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
+            env[MARK_VARIABLE] = session.record.mark()
             session.record.working_dir = cwd
             self._spawn(session, request, program, env, cwd)
         self._announce(session)
@@ -205,7 +206,7 @@ class Lifecycle:
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
         self._open_terminal(session, is_restored=False)
-        self._unannounced.add(session.id)
+        self.ending.hold(session.id)
         self.registry.add(session)
         record = session.record
         data = {
@@ -217,11 +218,7 @@ class Lifecycle:
         self._drain.add(session)
         self.store.changed(session.id)
         log.info("session %d launched pid=%d", session.id, record.pid)
-        with self._lock:
-            self._unannounced.discard(session.id)
-            early_exit = self._early_exits.pop(session.id, None)
-        if early_exit is not None:
-            self._begin_end(session, early_exit)
+        self.ending.release(session)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
         output = session.open_log(self._settings.log_max_bytes)
@@ -240,104 +237,30 @@ class Lifecycle:
             os.path.join(directory, "events.jsonl"),
             self._pen,
         )
-        session.on_drained_hook = lambda: spawn(self._complete, session)
-        session.on_hangup_hook = lambda: self._close_terminal(session)
+        session.on_drained_hook = lambda: spawn(self.ending.complete, session)
+        session.on_hangup_hook = lambda: self.ending.close_terminal(session)
         return session
 
     # Ending
 
     def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
         """The keeper reaped the session's process."""
-        with self._lock:
-            session = self.registry.find(session_id)
-            if session is None or session_id in self._unannounced:
-                # Reaped before the launch was announced: `_announce` looks here.
-                self._early_exits[session_id] = how
-                return
-        self._begin_end(session, how)
+        self.ending.on_exit(session_id, how)
 
-    def _begin_end(self, session: Session, how: dict[str, Any]) -> None:
-        session.exit = how
-        if session.master >= 0:
-            self._drain.exited(session)
-        else:
-            session.has_exited = True
-            spawn(self._complete, session)
+    def on_halted(self, session_id: int, halted: bool) -> None:
+        """A signal stopped the session's process, or it goes on."""
+        self.ending.on_halted(session_id, halted)
 
-    def _complete(self, session: Session) -> None:
-        """The child is gone and its last byte is logged: settle everything, then tell."""
-        self.observer.finish(session)
-        record = session.record
-        record.result = capture_result(session)
-        self._settle(record, session.exit)
-        if session.input is not None:
-            session.input.end()
-        self.registry.release_name(session)
-        # Unsaved from before it counts as ended: a keeper that starts now must be told of it.
-        self.store.changed(session.id)
-        session.ended.set()
-        data: dict[str, Any] = {"from": "running", "to": "completed"}
-        if record.exit_code is not None:
-            data["exit_code"] = record.exit_code
-        data["duration_ms"] = session.duration_ms()
-        self._publish(session, "session.status", data)
-        session.wake()
-        self._custody.note(session.id, record.to_json())
-        self.store.changed(session.id)
-        log.info("session %d %s", session.id, record.status_text())
-        for dropped in self.registry.drop_oldest_finished(self._settings.keep_finished):
-            self.store.changed(dropped)
-        if session.master < 0:
-            session.close_log()
-
-    def _settle(self, record: Record, how: dict[str, Any]) -> None:
-        record.completed_ns = time.time_ns()
-        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
-        if "code" in how:
-            record.exit_code, record.end_reason = how["code"], "exited"
-        elif "signal" in how:
-            record.exit_code, record.end_reason = -1, "signal"
-            record.signal = how["signal"]
-        else:
-            record.end_reason = "lost"
-        if record.kill_requested:
-            record.end_reason = "killed"
-
-    def _close_terminal(self, session: Session) -> None:
-        """Nobody has the terminal open any more. Called by the drain, the owner of the master."""
-        if session.input is not None:
-            session.input.close()
-        session.master = -1
-        self._custody.release(session.id)
-        if not session.is_running():
-            session.close_log()
-            self.store.changed(session.id)
-
-    def _on_saved(self, changed: set[int]) -> None:
-        """Records are on disk: the keeper need not remember ends any more."""
-        for session_id in changed:
-            session = self.registry.find(session_id)
-            if session is None or (not session.is_running() and session.master < 0):
-                self._custody.forget(session_id)
-
-    # Killing
-
-    def kill(self, sessions: Sequence[Session]) -> dict[int, list[Process]]:
-        """End running sessions; block until they are gone. Return survivors by session id.
-
-        A finished session is left alone: its pid may belong to somebody else.
-        """
-        running = [session for session in sessions if session.is_running()]
-        for session in running:
-            session.record.kill_requested = True
-            self._custody.note(session.id, session.record.to_json())
-        ladder = Ladder(running, self._custody.signal, self._settings.grace_seconds)
-        return ladder.climb() if running else {}
+    def kill(
+        self, sessions: Sequence[Session], takes_daemons: bool = False
+    ) -> dict[int, list[Process]]:
+        """End running sessions; see Ending.kill."""
+        return self.ending.kill(sessions, takes_daemons)
 
     def stop(self) -> None:
         """End every session and write everything down: the node is stopping."""
         self.is_stopping = True
-        self.kill(self.registry.running())
+        write_left(self._paths.left, self.kill(self.registry.running()))
         self.store.save()
 
     def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:

@@ -52,6 +52,10 @@ class Record:
             return f"completed ({-1 if self.exit_code is None else self.exit_code})"
         return str(self.status.value)
 
+    def mark(self) -> str:
+        """Return what its processes carry in their environment: no other session has the same."""
+        return f"{self.id}-{self.created_ns}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the element of sessions.json; empty and unknown values are left out."""
         optional: dict[str, Any] = {

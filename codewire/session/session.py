@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
+from codewire.keeper.processes import is_halted
 from codewire.session.output.log import Cursor, OutputLog
 from codewire.session.record import Record
 from codewire.session.terminal.display import DEFAULT_SIZE
@@ -46,6 +47,8 @@ class Session:
         self.has_exited = False
         self.exit: dict[str, Any] = {}
         self.ended = threading.Event()
+        # Whether a signal has stopped its process; None where the keeper does not know.
+        self.halted: bool | None = None
         self.attached_count = 0
         self.lock = threading.Lock()
         self._log: OutputLog | None = None
@@ -111,6 +114,13 @@ class Session:
     def is_running(self) -> bool:
         """Say whether the session has not ended; its last bytes may still be on their way."""
         return not self.ended.is_set()
+
+    def is_halted(self) -> bool:
+        """Say whether it runs but its process has been stopped by a signal (SIGSTOP, SIGTSTP)."""
+        if not self.is_running() or self.record.kill_requested:
+            # Whatever is being killed is stopped first.
+            return False
+        return is_halted(self.record.pid) if self.halted is None else self.halted
 
     def idle_seconds(self) -> float:
         """Return how long ago it printed something, or began. For a session with a terminal.

@@ -27,6 +27,8 @@ MAX_BYTES = "max_bytes"
 # GetScreen, and Attach with `history: terminal`.
 SCREEN = "screen"
 HISTORY = "history"
+# Kill, KillAll and KillByTags with `tree` end daemons, too.
+TREE = "tree"
 # ListSessions with name, tags or brief answers with those sessions, that much of them.
 LIST_FILTER = "list_filter"
 
@@ -46,6 +48,7 @@ FEATURES = (
     MAX_BYTES,
     SCREEN,
     HISTORY,
+    TREE,
     LIST_FILTER,
 )
 
@@ -58,6 +61,7 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
         "expect_screen": (EXPECT_SCREEN, "--expect-screen"),
     },
     "Launch": {"rows": (SIZE, "--size"), "cols": (SIZE, "--size")},
+    **dict.fromkeys(("Kill", "KillAll", "KillByTags"), {"tree": (TREE, "--tree")}),
     "Wait": {"idle_ms": (IDLE, "--idle")},
     # A search for text takes the same offset, so it is named first.
     "Logs": {"mark_typed": (FOR, "--for"), "from_offset": (FROM_OFFSET, "from_offset")},
@@ -65,7 +69,11 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 # What a refusal says did not happen, because it comes before anything was sent.
-NOTHING_DONE = {"SendInput": "nothing was typed", "Launch": "nothing was started"}
+NOTHING_DONE = {
+    "SendInput": "nothing was typed",
+    "Launch": "nothing was started",
+    **dict.fromkeys(("Kill", "KillAll", "KillByTags"), "nothing was ended"),
+}
 
 
 def missing(request: dict[str, Any], known: frozenset[str]) -> str:

@@ -58,7 +58,7 @@ CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
     (_whole(64), "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     (_whole(64), "idle_ms if_idle_ms"),
     (_flag, "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
-    (_flag, "brief dir_optional"),
+    (_flag, "brief dir_optional tree"),
     (_texts, "command env tags event_types"),
     (decode_bytes, "stdin_data data value"),
     (_text, "working_dir name launch_key condition namespace key ttl to_name body request_id"),

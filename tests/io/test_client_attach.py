@@ -130,6 +130,18 @@ def test_a_session_is_seen_typed_into_and_left(attach: Attach) -> None:
     assert screen.seen.index(TEARDOWN) < screen.seen.index(DETACHED)
 
 
+def test_a_session_that_was_stopped_is_said_to_go_on(attach: Attach) -> None:
+    def continued(end: NodeEnd) -> None:
+        end.receive_control()
+        end.send_control({"type": "Attached", "id": 1, "offset": 0, "continued": True})
+        end.send_control({"type": "Error", "message": "session completed (0)"})
+
+    screen = attach(continued)
+    screen.expect(b"[cw] session 1 was stopped; continued\r\n")
+    screen.expect(b"[cw] attached to session 1\r\n")
+    screen.wait()
+
+
 def test_a_terminal_that_cannot_be_opened_again_works_too(attach: Attach) -> None:
     # As after `su`: the terminal is open, but its path is not ours to open.
     prelude = (

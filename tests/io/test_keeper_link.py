@@ -20,7 +20,7 @@ from codewire.io.fds import FileLimit
 from codewire.io.unix import receive_with_fds
 from codewire.io.wait import wait_readable
 from codewire.keeper import protocol
-from codewire.keeper.children import spawn_child
+from codewire.keeper.children import Child, spawn_child
 from codewire.keeper.custody import Custody, Hello, SpawnFailed, SpawnOrder
 from codewire.keeper.link import Link
 from tests.support import REPOSITORY, is_alive, wait_until
@@ -129,6 +129,7 @@ class Worker:
 
     def __init__(self, home: Path) -> None:
         self.exits: dict[int, dict[str, object]] = {}
+        self.halts: list[tuple[int, bool]] = []
         self.stopping = threading.Event()
         ours, theirs = socket.socketpair()
         fd = theirs.fileno()
@@ -145,6 +146,7 @@ class Worker:
             on_exit=lambda number, how: self.exits.update({number: how}),
             on_stop=self.stopping.set,
             on_lost=list,
+            on_halted=lambda number, halted: self.halts.append((number, halted)),
         )
         self.masters: list[int] = []
         self._sock = ours
@@ -191,6 +193,33 @@ def test_a_child_is_started_and_its_end_told(worker: Worker) -> None:
     worker.spawn(2, "/bin/sh", "-c", "kill -9 $$")
     assert worker.exit_of(1) == {"code": 42}
     assert worker.exit_of(2) == {"signal": 9}
+
+
+def test_a_child_that_is_stopped_and_goes_on_is_told(worker: Worker) -> None:
+    pid = worker.spawn(1, "/bin/sh", "-c", "kill -STOP $$; exit 3")
+    wait_until(lambda: worker.halts == [(1, True)], 10, "the stop is told")
+    assert is_alive(pid)
+    worker.custody.signal(1, signal.SIGCONT)
+    assert worker.exit_of(1) == {"code": 3}
+    assert worker.halts == [(1, True), (1, False)]
+
+
+def test_a_worker_is_told_of_halts_only_after_its_greeting() -> None:
+    """Before that it expects `hello`; who is stopped is in the records that come with it."""
+    ours, theirs = socket.socketpair()
+    link = Link(ours, select.poll())
+    child = Child(1, 2, -1, None)
+    child.halted = True
+    link.tell_halted(child)
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    assert child.describe()["halted"] is True
+    link.is_greeted = True
+    link.tell_halted(child)
+    assert b"halted" in theirs.recv(1000)
+    link.close()
+    theirs.close()
 
 
 def test_signals_reach_the_group(worker: Worker) -> None:

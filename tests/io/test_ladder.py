@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from codewire.keeper.processes import (
+    MARK_VARIABLE,
     Process,
     ProcessTable,
+    Trace,
     is_interactive_shell,
     read_process,
     signal_process,
@@ -93,12 +95,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
         leader.close()
 
 
-def climb(leaders: list[Leader], grace: float) -> dict[int, list[Process]]:
+def climb(
+    leaders: list[Leader],
+    grace: float,
+    traces: dict[int, Trace] | None = None,
+    takes_daemons: bool = False,
+) -> dict[int, list[Process]]:
     by_id = {leader.id: leader for leader in leaders}
     ladder = Ladder(
         leaders,  # type: ignore[arg-type]
         lambda number, what: by_id[number].signal_group(what),
         grace,
+        traces,
+        takes_daemons=takes_daemons,
     )
     return ladder.climb()
 
@@ -183,6 +192,7 @@ def test_a_reused_pid_is_spared() -> None:
         seen = read_process(child.pid)
         assert seen is not None
         signal_process(seen._replace(started=seen.started - 1), signal.SIGKILL)
+        signal_process(seen._replace(namespace="pid:[1]"), signal.SIGKILL)
         known = {seen.pid: seen._replace(started=seen.started - 1)}
         assert ProcessTable().tree(2**22 + 1, known) == {}
         assert child.poll() is None
@@ -276,3 +286,159 @@ def test_the_leader_may_be_gone_already(start: Start) -> None:
 def test_our_own_process_is_never_a_member() -> None:
     assert os.getpid() not in ProcessTable().tree(os.getpid(), {})
     assert sys.executable
+
+
+GUARD = """
+trap '' TERM HUP
+while :; do
+    setsid sh -c 'echo $$ >> pids; exec sleep 1000' &
+    wait $!
+done
+"""
+
+
+def test_what_starts_its_child_anew_is_stopped_first(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that dies is replaced, in a Unix session of its own, before its parent is killed."""
+    (tmp_path / "guard").write_text(GUARD)
+    leader = start("setsid sh guard & echo $! > guard.pid; wait")
+    guard = int(str(wait_until(lambda: read(tmp_path / "guard.pid"), 10)))
+    child = int(str(wait_until(lambda: read(tmp_path / "pids"), 10)))
+    wait_until(lambda: (p := read_process(child)) and p.command == "sleep", 10)
+    killed: list[int] = []
+
+    def kill_slowly(process: Process, number: int) -> None:
+        if number == signal.SIGKILL and not killed:
+            killed.append(child)
+            os.kill(child, signal.SIGKILL)
+            wait_until(
+                lambda: is_stopped(guard) or len(read(tmp_path / "pids").split()) > 1,
+                10,
+                "the guard has noticed, or cannot",
+            )
+        signal_process(process, number)
+
+    monkeypatch.setattr(ladder_module, "signal_process", kill_slowly)
+    try:
+        assert climb([leader], 0.2) == {}
+        started = [int(pid) for pid in read(tmp_path / "pids").split()]
+        assert killed and not any(map(is_alive, [guard, *started]))
+    finally:
+        for pid in read(tmp_path / "pids").split():
+            if is_alive(int(pid)):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def read(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def is_stopped(pid: int) -> bool:
+    process = read_process(pid)
+    return process is None or process.state == "T"
+
+
+# Its parent ends at once, and it leads a Unix session of its own.
+DAEMON = "(setsid sh -c 'echo $$ > daemon; exec sleep 1000' </dev/null >/dev/null 2>&1 &)"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Callable[[], int]]:
+    def pid() -> int:
+        number = int(str(wait_until(lambda: read(tmp_path / "daemon"), 10, "it has started")))
+        wait_until(lambda: (p := read_process(number)) and p.command == "sleep", 10)
+        return number
+
+    yield pid
+    left = read(tmp_path / "daemon")
+    if left and is_alive(int(left)):
+        os.kill(int(left), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("takes_daemons", [False, True])
+def test_a_daemon_is_named_unless_it_is_to_be_ended(
+    start: Start, daemon: Callable[[], int], takes_daemons: bool
+) -> None:
+    mark = f"1-{time.time_ns()}"
+    leader = start(f"export {MARK_VARIABLE}={mark}; {DAEMON}; exec sleep 1000")
+    pid = daemon()
+    left = climb([leader], 5, {leader.id: Trace(mark)}, takes_daemons)
+    assert not is_alive(leader.pid)
+    if takes_daemons:
+        assert left == {} and not is_alive(pid)
+    else:
+        assert [(p.pid, p.is_daemon) for p in left[leader.id]] == [(pid, True)]
+        assert is_alive(pid)
+
+
+def test_a_daemon_is_no_last_child_however_young(
+    start: Start, daemon: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start times are in hundredths of a second; what counts is what was there before."""
+    mark = f"1-{time.time_ns()}"
+    leader = start(f"export {MARK_VARIABLE}={mark}; {DAEMON}; exec sleep 1000")
+    pid = daemon()
+    monkeypatch.setattr(ladder_module, "_boot_ticks", lambda: 0)
+    left = climb([leader], 5, {leader.id: Trace(mark)})
+    assert [(p.pid, p.is_daemon) for p in left[leader.id]] == [(pid, True)]
+    assert is_alive(pid)
+
+
+def test_a_helper_that_ends_with_its_session_is_no_survivor(start: Start, tmp_path: Path) -> None:
+    mark = f"1-{time.time_ns()}"
+    (tmp_path / "helper").write_text("echo $$ > daemon; read line < pipe")
+    os.mkfifo(tmp_path / "pipe")
+    leader = start(f"export {MARK_VARIABLE}={mark}; (setsid sh helper &); exec sleep 1000 > pipe")
+    helper = int(str(wait_until(lambda: read(tmp_path / "daemon"), 10)))
+    wait_until(lambda: (p := read_process(leader.pid)) and p.command == "sleep", 10)
+    assert climb([leader], 5, {leader.id: Trace(mark)}) == {}
+    assert not is_alive(helper)
+
+
+def test_a_finished_session_is_known_by_its_mark_alone(
+    start: Start, daemon: Callable[[], int]
+) -> None:
+    """Its pid may be anybody's: here it is a stranger's that leads a Unix session."""
+    mark = f"1-{time.time_ns()}"
+    finished = start(f"export {MARK_VARIABLE}={mark}; {DAEMON}; exit 0")
+    assert finished.ended.wait(10)
+    stranger = start("sleep 1000 & wait")
+    members = grown(stranger, 2)
+    finished.pid = stranger.pid
+    finished.exit = {}
+    pid = daemon()
+    assert climb([finished], 5, {finished.id: Trace(mark)}, takes_daemons=True) == {}
+    assert not is_alive(pid)
+    assert all(map(is_alive, members))
+    finished.pid = finished.process.pid
+
+
+def test_the_last_child_of_a_dying_parent_is_ended(start: Start, tmp_path: Path) -> None:
+    """It was never in the tree that a look saw: its parent has died of SIGTERM meanwhile."""
+    mark = f"1-{time.time_ns()}"
+    last = "trap '' TERM HUP; echo $$ > last; exec sleep 1000"
+    (tmp_path / "parent").write_text(
+        f'trap "setsid sh -c \\"{last.replace("$", chr(92) + "$")}\\" & exit" TERM\n'
+        "touch ready\nwhile :; do sleep 0.05; done\n"
+    )
+    leader = start(f"export {MARK_VARIABLE}={mark}; exec sh parent")
+    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    assert climb([leader], 0.5, {leader.id: Trace(mark)}) == {}
+    pid = int(str(wait_until(lambda: read(tmp_path / "last"), 10)))
+    assert not is_alive(pid)
+
+
+def test_without_proc_the_process_group_is_ended(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hidden, not mounted, or no descriptor left to read it with."""
+
+    def none() -> ProcessTable:
+        raise OSError("no /proc")
+
+    leader = start("trap '' TERM; sleep 1000 & wait")
+    tree = grown(leader, 2)
+    monkeypatch.setattr(ladder_module, "ProcessTable", none)
+    assert climb([leader], 0.2) == {}
+    wait_until(lambda: not any(map(is_alive, tree)), 10, "both are gone")

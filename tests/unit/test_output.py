@@ -126,6 +126,32 @@ def test_status_of_a_session_that_printed_nothing(
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "words", "ending"),
+    [
+        ({"state": "stopped"}, "stopped", None),
+        ({"status": "completed (-1)", "end_reason": "lost"}, "lost", "lost with the node"),
+        ({"status": "completed (-1)", "end_reason": "signal", "signal": 6}, "completed (-1)", "6"),
+        ({"status": "killed", "end_reason": "killed", "signal": 15}, "killed", "signal 15"),
+        ({"status": "killed", "end_reason": "killed", "exit_code": 3}, "killed", None),
+    ],
+)
+def test_states_in_words(
+    capsysbinary: pytest.CaptureFixture[bytes],
+    fields: dict[str, object],
+    words: str,
+    ending: str | None,
+) -> None:
+    """On the wire they are what clients of all kinds know; people are told more."""
+    sessions.show_table([session(**fields)], NOON_NS)
+    assert f" {words} " in capsysbinary.readouterr().out.decode()
+    sessions.show_status(session(**fields), 0)
+    shown = capsysbinary.readouterr().out.decode()
+    assert f"  Status:      {words}\n" in shown
+    assert ("Ended By" in shown) is (ending is not None)
+    assert (ending or "") in shown
+
+
 def test_json_keeps_characters_and_order(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     output.show_json([{"id": 1, "name": "日本"}])
     text = capsysbinary.readouterr().out.decode()

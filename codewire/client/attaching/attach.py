@@ -93,6 +93,8 @@ def run(
     link = Link(client, session_id, include_history, history_lines, replays_all)
     link.open()
     try:
+        if link.was_continued:
+            print_notice(f"[cw] session {session_id} was stopped; continued")
         print_notice(f"[cw] attached to session {session_id}")
         with Signals() as signals, RawTerminal() as terminal:
             look = _Look(label or f"session {session_id}", shows_bar, detach_letter)

@@ -85,6 +85,8 @@ class Link:
         self._stream: FrameStream | None = None
         self._offset: int | None = None
         self._is_attached = False
+        # Whether a signal had stopped the session until this attachment.
+        self.was_continued = False
         self._wanted_size = self._sent_size = (0, 0)
         self._is_detaching = self._detach_sent = False
         self._can_write = True
@@ -256,6 +258,7 @@ class Link:
         self._redial.succeeded()
         # A node of another make names no offset: then a lost connection is lost.
         self._offset = None if message.get("offset") is None else field(message, "offset", 0)
+        self.was_continued = bool(message.get("continued"))
         if message.get("prologue") is not None:
             self._prologue = decode_bytes(message["prologue"])
         self._sent_size = (0, 0)

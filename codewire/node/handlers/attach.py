@@ -88,6 +88,7 @@ class Attachment:
     def run(self, request: Message) -> None:
         """Serve the client. Blocks."""
         session, sessions = self._session, self._node.sessions
+        continued = sessions.ending.go_on(session)
         cursor = session.cursor(0, self._peer.waker)
         session.watch(self._peer.waker)
         sessions.publish_attached(session, self._client_id, True)
@@ -108,6 +109,7 @@ class Attachment:
                     "id": session.id,
                     "offset": start,
                     "prologue": encode_bytes(prologue) if prologue else None,
+                    "continued": continued or None,
                 }
             )
             self._peer.run(lambda: self._pump(cursor), self._on_frame)

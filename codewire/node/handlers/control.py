@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from codewire.errors import LaunchError, RequestError
 from codewire.io.wait import spawn
-from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
+from codewire.session.ending import survivors_json
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
 from codewire.session.terminal.turns import ScreenUnknown
@@ -75,38 +75,42 @@ def launch(node: Node, request: Message) -> Message:
 
 
 def kill(node: Node, request: Message) -> Message:
-    """End one session; answered when it is gone. A finished one is only reported as such."""
+    """End one session; answered when it is gone. A finished one is only reported as such.
+
+    With `tree` the daemons it started are ended, too, also those of a finished one.
+    """
     session = node.session(request)
-    answer: Message = {"type": "Killed", "id": session.id}
-    if not session.is_running():
-        return {**answer, "finished": True}
-    survivors = node.sessions.kill([session])
-    return {**answer, "survivors": _survivors(survivors)}
+    is_finished, takes_daemons = not session.is_running(), bool(request.get("tree"))
+    survivors = node.sessions.kill([session], takes_daemons)
+    return {
+        "type": "Killed",
+        "id": session.id,
+        "finished": is_finished or None,
+        "tree": takes_daemons or None,
+        "survivors": survivors_json(survivors) or None,
+    }
 
 
 def kill_all(node: Node, request: Message) -> Message:
     """End every running session."""
-    return _kill_many(node, node.sessions.registry.running())
+    return _kill_many(node, request, node.sessions.registry.running())
 
 
 def kill_by_tags(node: Node, request: Message) -> Message:
     """End the running sessions that carry any of the tags."""
     tagged = node.sessions.registry.tagged(request.get("tags") or ())
-    return _kill_many(node, [session for session in tagged if session.is_running()])
+    return _kill_many(node, request, [session for session in tagged if session.is_running()])
 
 
-def _kill_many(node: Node, sessions: list[Session]) -> Message:
-    survivors = node.sessions.kill(sessions)
-    return {"type": "KilledAll", "count": len(sessions), "survivors": _survivors(survivors)}
-
-
-def _survivors(survivors: dict[int, list[Process]]) -> list[Message] | None:
-    found = [
-        {"session_id": session_id, "pid": process.pid, "command": process.command}
-        for session_id, processes in survivors.items()
-        for process in processes
-    ]
-    return found or None
+def _kill_many(node: Node, request: Message, sessions: list[Session]) -> Message:
+    takes_daemons = bool(request.get("tree"))
+    survivors = node.sessions.kill(sessions, takes_daemons)
+    return {
+        "type": "KilledAll",
+        "count": len(sessions),
+        "tree": takes_daemons or None,
+        "survivors": survivors_json(survivors) or None,
+    }
 
 
 def get_status(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:

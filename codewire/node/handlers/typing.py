@@ -25,6 +25,7 @@ def send_input(node: Node, request: Message, has_left: Callable[[], bool]) -> Me
 
     Optional: `input_key` (typed once, however often it is sent), `if_idle_ms` and `expect_screen`
     (refused when the session is busy, or its screen has changed), `paste` (long lines are meant).
+    A session that a signal has stopped is continued first; the answer then says `continued`.
     """
     session = node.session(request)
     data = request.get("data") or b""
@@ -32,20 +33,25 @@ def send_input(node: Node, request: Message, has_left: Callable[[], bool]) -> Me
     if len(key) > MAX_KEY_LENGTH:
         raise RequestError(f"an input key has at most {MAX_KEY_LENGTH} characters")
 
+    was_halted: list[bool] = []
+
     def write(before: Callable[[], None] | None) -> int:
         _check(session, request, data, has_left)
+        was_halted.append(node.sessions.ending.go_on(session))
         return node.sessions.keyboard.type_in(
             session, data, "send", before=before, has_left=has_left
         )
 
     try:
         if not key:
-            return {"type": "InputSent", "bytes": write(None)}
+            sent = write(None)
+            return {"type": "InputSent", "bytes": sent, "continued": any(was_halted) or None}
         count, is_repeated = session.terminal.input_keys.write(key, write, has_left)
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}") from error
     answer: Message = {"type": "InputSent", "bytes": len(data) if count is None else count}
+    answer["continued"] = any(was_halted) or None
     if is_repeated:
         answer["repeated"] = True
     if count is None:

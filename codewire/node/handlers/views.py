@@ -33,6 +33,7 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
         "working_dir": record.working_dir,
         "created_at": format_seconds(record.created_ns),
         "status": record.status_text(),
+        **({"state": "stopped"} if session.is_halted() else {}),
         "attached": attached > 0,
         "pid": record.pid,
     }

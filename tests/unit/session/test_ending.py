@@ -1,0 +1,109 @@
+"""What the keeper says of sessions that stop and go on, and what is written down at a stop."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from codewire.keeper.processes import Process
+from codewire.mcp.session_tools import _survivors
+from codewire.session.ending import Ending, survivors_json, write_left
+from codewire.session.record import Record
+from codewire.session.session import Session
+
+STUCK = Process(7, 1, 7, 0, 100, "D", "dd")
+DAEMON = Process(8, 1, 8, 0, 100, "S", "tmux: server", is_daemon=True)
+
+
+class Told:
+    """An Ending that knows some sessions, and what it published."""
+
+    def __init__(self, *sessions: Session) -> None:
+        self.events: list[tuple[int, str]] = []
+        found = {session.id: session for session in sessions}
+        self.ending = Ending(
+            settings=SimpleNamespace(),  # type: ignore[arg-type]
+            registry=SimpleNamespace(find=found.get),  # type: ignore[arg-type]
+            observer=SimpleNamespace(),  # type: ignore[arg-type]
+            publish=self._publish,
+        )
+
+    def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
+        self.events.append((session.id, kind))
+
+
+def make_session(number: int = 1) -> Session:
+    return Session(Record(number, ["x"], "/", 77), "/none/output.log", "/none/events.jsonl")
+
+
+def test_stops_are_told_once_and_wake_who_looks() -> None:
+    session, waker = make_session(), threading.Event()
+    told = Told(session)
+    session.watch(waker)
+    told.ending.on_halted(1, False)
+    assert not told.events, "it never was stopped"
+    for halted in (True, True, False, False):
+        told.ending.on_halted(1, halted)
+        assert session.is_halted() is halted
+    assert told.events == [(1, "session.stopped"), (1, "session.continued")]
+    assert waker.is_set()
+
+
+def test_a_stop_before_the_announcement_is_told_after_it() -> None:
+    session = make_session()
+    told = Told(session)
+    told.ending.hold(1)
+    told.ending.on_halted(1, True)
+    assert not told.events
+    told.ending.release(session)
+    assert told.events == [(1, "session.stopped")]
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_what_the_ladder_stops_is_no_news(how: str) -> None:
+    session = make_session()
+    told = Told(session)
+    session.record.kill_requested = how == "killed"
+    if how == "ended":
+        session.ended.set()
+    told.ending.on_halted(1, True)
+    assert not told.events
+
+
+def test_an_ended_session_is_not_stopped() -> None:
+    session = make_session()
+    session.halted = True
+    session.ended.set()
+    assert not session.is_halted()
+
+
+def test_marks_differ_by_id_and_birth() -> None:
+    assert make_session(1).record.mark() == "1-77"
+    assert Record(1, ["x"], "/", 78).mark() != make_session(1).record.mark()
+
+
+def test_what_a_stop_leaves_is_written_down(tmp_path: Path) -> None:
+    path = tmp_path / "left.json"
+    write_left(str(path), {3: [STUCK, DAEMON]})
+    assert json.loads(path.read_text()) == [
+        {"session_id": 3, "pid": 7, "command": "dd"},
+        {"session_id": 3, "pid": 8, "command": "tmux: server", "daemon": True},
+    ]
+    assert path.stat().st_mode & 0o777 == 0o600
+    write_left(str(path), {})
+    assert not path.exists()
+    write_left(str(tmp_path / "none" / "left.json"), {3: [STUCK]})
+
+
+def test_agents_are_told_of_survivors() -> None:
+    answer = {"survivors": survivors_json({3: [STUCK, DAEMON]})}
+    assert _survivors(answer, False) == (
+        "; still alive: dd (pid 7), tmux: server (pid 8); to end daemons as well, set tree"
+    )
+    assert "does not know tree" in _survivors(answer, True)
+    assert _survivors({"tree": True}, True) == _survivors({}, False) == ""
