@@ -35,7 +35,9 @@ ANSWER_SECONDS = 1.0
 # A keeper that lost so many workers before the first served has one that cannot start.
 FEW_WORKERS = 2
 POLL_SECONDS = 0.02
-# For a node that lost its socket, or for one that cannot serve, to do as it was told.
+# A node that has just taken the data directory has its socket within milliseconds.
+NO_SOCKET_SECONDS = 3.0
+# For a node that cannot serve to end when it is told to.
 SIGNAL_SECONDS = 3.0
 # On a full disk its words have no room in the log.
 NO_WORDS = "it could not say why; run 'cw node' to see"
@@ -134,7 +136,8 @@ class _Start:
                 if ALREADY not in words:
                     raise self._failed(nodelog.cause(self._data_dir.node_log, self._log_start))
                 told = told or _ask_for_socket(self._data_dir)
-            if time.monotonic() - self._began > START_SECONDS:
+            seconds = time.monotonic() - self._began
+            if seconds > (NO_SOCKET_SECONDS if words else START_SECONDS):
                 words = words or nodelog.cause(self._data_dir.node_log, self._log_start)
                 raise _no_socket(self._data_dir, words)
             time.sleep(POLL_SECONDS)
