@@ -46,6 +46,8 @@ KNOWN_TOP_KEYS = frozenset((
 ))  # fmt: skip
 # So many are named; a file of another kind has more.
 MANY_KEYS = 20
+# difflib's measure: two letters of four changed places.
+SIMILAR = 0.75
 
 
 class Settings(NamedTuple):
@@ -124,18 +126,16 @@ def unknown_keys(tables: dict[str, Any]) -> list[str]:
 
 def similar_key(unknown: str) -> str:
     """Return the known key that an unknown one was probably meant to be, "" when none is close."""
-    import difflib
+    from difflib import get_close_matches
 
-    everything = [*KNOWN_TOP_KEYS, *KNOWN_KEYS, *(f"node.{key}" for key in NODE_KEYS)]
-    # Also where only the table's name was forgotten.
-    candidates = [unknown] if "." in unknown else [unknown, f"node.{unknown}"]
-    for word in candidates:
-        if word != unknown and word in everything:
-            return word
-        close = difflib.get_close_matches(word, everything, 1, 0.8)
+    table, _, key = unknown.rpartition(".")
+    if not table:
+        # A name of the file's top, or one of the node's whose table was forgotten.
+        close = get_close_matches(key, [*KNOWN_TOP_KEYS, *KNOWN_KEYS], 1, SIMILAR)
         if close:
             return close[0]
-    return ""
+    close = get_close_matches(key, NODE_KEYS, 1, SIMILAR)
+    return f"node.{close[0]}" if close else ""
 
 
 def default_node_name(env: Mapping[str, str]) -> str:

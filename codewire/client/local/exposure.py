@@ -110,6 +110,11 @@ def certificate_end(certificate: str, key: str) -> tuple[str, bool]:
     decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
     try:
         end = str(decode(certificate)["notAfter"]) if decode else ""
-        return end, bool(end) and ssl.cert_time_to_seconds(end) < time.time()
+        return end, bool(end) and ssl.cert_time_to_seconds(end) < now()
     except (OSError, ValueError, KeyError):
         return "", False
+
+
+def now() -> float:
+    """Return the time by which certificates are judged, in seconds since 1970."""
+    return time.time()

@@ -28,11 +28,16 @@ def _paths() -> DataDir:
     return paths.data_dir()
 
 
+def _owner(root: str) -> os.stat_result:
+    """Return whose the directory is, and its mode."""
+    return os.stat(root)
+
+
 def data_dir(context: Context) -> Iterator[Finding]:
     """Is the directory there, a directory, ours, writable, private, and is there room?"""
     root = _paths().root
     try:
-        found = os.stat(root)
+        found = _owner(root)
     except FileNotFoundError:
         yield "data dir", *_missing(root)
         return
@@ -83,7 +88,7 @@ def owners(context: Context) -> Iterator[Finding]:
     """Are there files of others in it? sudo cw leaves such, which cw can then not change."""
     root = _paths().root
     try:
-        owner = os.stat(root)
+        owner = _owner(root)
     except OSError:
         return
     foreign, uids = [], set()

@@ -21,14 +21,19 @@ def python(context: Context) -> Iterator[Finding]:
     """Is Python new enough, and which runtime would a node have?"""
     version = ".".join(map(str, sys.version_info[:3]))
     yield "python", OK if sys.version_info >= (3, 10) else FAIL, f"{version} ({sys.executable})"
-    from importlib.util import find_spec
-
-    if find_spec("gevent") is None and os.environ.get("CW_RUNTIME") == "gevent":
+    if not has_gevent() and os.environ.get("CW_RUNTIME") == "gevent":
         yield "gevent", FAIL, "not installed, but CW_RUNTIME=gevent asks for it: no node can start"
-    elif find_spec("gevent") is None:
+    elif not has_gevent():
         yield "gevent", WARN, "not installed: the node runs on threads, for fewer clients"
     else:
         yield "gevent", OK, "installed"
+
+
+def has_gevent() -> bool:
+    """Say whether gevent is installed; it is not imported."""
+    from importlib.util import find_spec
+
+    return find_spec("gevent") is not None
 
 
 def terminal(context: Context) -> Iterator[Finding]:
@@ -98,7 +103,7 @@ def _terminals() -> Finding:
     used = _pty_count("nr")
     most = _pty_count("max")
     try:
-        for fd in os.openpty():
+        for fd in open_terminal():
             os.close(fd)
     except OSError as error:
         cause = error.strerror or str(error)
@@ -111,6 +116,11 @@ def _terminals() -> Finding:
         return "terminals", OK, "pseudo-terminals can be opened"
     status = WARN if used > most * 0.9 else OK
     return "terminals", status, f"{used} of {most} pseudo-terminals in use"
+
+
+def open_terminal() -> tuple[int, int]:
+    """Return both ends of a new pseudo-terminal; the caller closes them. Raises OSError."""
+    return os.openpty()
 
 
 def _pty_count(name: str) -> int | None:
