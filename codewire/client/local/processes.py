@@ -1,8 +1,8 @@
 """Processes of this machine as /proc shows them: who lives, which of them are a node's.
 
 A node is known by what it holds (its data directory's lock file), not by what a file says about it.
-Everything here goes by pid and start time, and answers "not there" where /proc says nothing. See
-proc(5).
+Everything here goes by pid and start time. What /proc does not have, or does not show us, is not
+there; any other error is raised: short of descriptors, nobody may be taken for dead. See proc(5).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 KEEPER, WORKER = "keeper", "worker"
 KEEPER_OPTIONS = frozenset(("--foreground", "--detached", "--adopt"))
+# A process that is gone, one that ended while it was read, one that is somebody else's.
+NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)
 # Of a command line: the role comes early, also behind `python -X utf8 cw.py`.
 ROLE_WORDS = 8
 
@@ -33,10 +35,10 @@ def read_process(pid: int) -> Process | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read().decode("utf-8", "replace")
-        # The name is in parentheses and may itself hold spaces and parentheses.
-        opening, closing = text.index("("), text.rindex(")")
-    except (OSError, ValueError):
+    except NOT_SHOWN:
         return None
+    # The name is in parentheses and may itself hold spaces and parentheses.
+    opening, closing = text.index("("), text.rindex(")")
     fields = text[closing + 2 :].split()
     if fields[0] in "ZX":
         return None
@@ -73,7 +75,7 @@ def all_processes() -> list[Process]:
     """Return every live process this user can see."""
     try:
         names = os.listdir("/proc")
-    except OSError:
+    except NOT_SHOWN:
         return []
     found = (read_process(int(name)) for name in names if name.isdigit())
     return [process for process in found if process is not None]
@@ -84,7 +86,7 @@ def role_of(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read(65536).decode("utf-8", "replace").split("\0")[:ROLE_WORDS]
-    except OSError:
+    except NOT_SHOWN:
         return ""
     for word, option in zip(words[2:], words[3:]):  # noqa: B905 - the last word has no option
         if word == KEEPER and option in KEEPER_OPTIONS:
@@ -118,7 +120,7 @@ def holds(pid: int, path: str) -> bool:
     directory = f"/proc/{pid}/fd"
     try:
         names = os.listdir(directory)
-    except OSError:
+    except NOT_SHOWN:
         return False
     for name in names:
         try:

@@ -21,6 +21,8 @@ RESTART_SECONDS = 20.0
 # So long may a keeper repeat what it said of the workers before.
 STALE_SECONDS = 4.0
 ANSWER_SECONDS = 1.0
+# The one that was replaced, and some that came after it.
+MANY_ENDS = 4
 POLL_SECONDS = 0.02
 
 
@@ -46,11 +48,22 @@ def replace_worker(paths: DataDir, found: Found) -> int:
         seconds = time.monotonic() - began
         if answer.get("code") == NO_WORKER and seconds > STALE_SECONDS:
             raise CodewireError(str(answer.get("message") or "the node's worker cannot start"))
+        if _keeps_ending(paths, log_start):
+            raise CodewireError(
+                f"the node's worker cannot start: {nodelog.last_error(paths.node_log, log_start)}"
+            )
         if not is_alive(found.keeper) and not holders(paths.lock)[WORKER]:
             raise NodeUnreachable("the node ended instead of restarting")
         if seconds > RESTART_SECONDS:
             raise CodewireError(_not_replaced(paths, found, log_start, seconds))
         time.sleep(POLL_SECONDS)
+
+
+def _keeps_ending(paths: DataDir, log_start: int) -> bool:
+    """Say whether one worker after the other ended; an older keeper does not say so itself."""
+    if nodelog.count(paths.node_log, log_start, "worker ended") < MANY_ENDS:
+        return False
+    return bool(nodelog.last_error(paths.node_log, log_start))
 
 
 def _hang_up(keeper: int) -> None:

@@ -66,14 +66,18 @@ def _become(argv: list[str], output: int) -> None:
     environment = node_environment()
     try:
         # 1. Out of the way of 0, 1 and 2: a dup2 onto itself would leave it to be closed at exec.
-        output = fcntl.fcntl(output, fcntl.F_DUPFD, 3)
+        if output < 3:
+            output = fcntl.fcntl(output, fcntl.F_DUPFD, 3)
+        # 2. What the client's parent left open (a pipe, say) would live as long as the node; and
+        # there may be no room for another descriptor.
+        os.closerange(3, output)
+        os.closerange(output + 1, max(os.sysconf("SC_OPEN_MAX"), output + 1))
+        # 3. The node's own three.
         null = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD, 3)
-        # 2. The node's own three.
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        # 3. What the client's parent left open (a pipe, say) would live as long as the node.
-        os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), output + 1))
+        os.closerange(3, max(null, output) + 1)
         os.chdir("/")
         os.execvpe(argv[0], argv, {**environment, "CODEWIRE_AUTOSTART": "1"})
     except OSError as error:

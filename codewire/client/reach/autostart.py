@@ -50,27 +50,25 @@ def ensure_node(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     `notify` gets one line when a node was started. Raises NodeUnreachable with the node's own last
     words when it does not come up or cannot serve.
     """
-    if is_answering(data_dir.real_socket()):
-        return
     try:
+        if is_answering(data_dir.real_socket()):
+            return
         os.makedirs(data_dir.root, mode=0o700, exist_ok=True)
         lock = _lock_or_node(data_dir)
-    except OSError as error:
-        raise _cannot_start(error, data_dir.root) from error
-    if lock is None:
-        return
-    try:
-        # Someone else may have started it while this client waited for the lock.
-        if not is_answering(data_dir.real_socket()):
-            _start(data_dir, notify)
+        if lock is None:
+            return
+        try:
+            # Someone else may have started it while this client waited for the lock.
+            if not is_answering(data_dir.real_socket()):
+                _start(data_dir, notify)
+        finally:
+            os.close(lock)
     except OSError as error:
         raise _cannot_start(error) from error
-    finally:
-        os.close(lock)
 
 
-def _cannot_start(error: OSError, path: str = "") -> NodeUnreachable:
-    where = error.filename or path
+def _cannot_start(error: OSError) -> NodeUnreachable:
+    where = error.filename
     cause = error.strerror or str(error)
     return NodeUnreachable(f"node cannot be started: {f'{where}: ' if where else ''}{cause}")
 
