@@ -103,12 +103,13 @@ def stop(args: dict[str, Any], context: Context) -> int:
     if found.is_alive:
         end = ending.Ending(directory, found, output.notice)
         end.run(_grace_seconds(found), bool(args["--now"]))
-    elif found.kind == OTHER_NODE:
-        ending.end_other_node(found, output.notice)
     elif found.kind == NOBODY:
         _remove_stale(directory.pid)
         output.notice("node already stopped (stale pid file removed)")
-    if found.kind == STRANGER:
+    # Who took the socket of a node that lived on without it.
+    if found.kind == OTHER_NODE:
+        ending.end_other_node(found, output.notice)
+    elif found.kind == STRANGER:
         raise CodewireError(_strangers_words(directory, found))
     return 0
 

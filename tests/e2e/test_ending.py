@@ -16,6 +16,7 @@ import pytest
 
 from codewire.client.local import ending
 from codewire.client.local.look import look
+from codewire.client.local.processes import read_process
 from codewire.errors import CodewireError
 from codewire.paths import DataDir
 from tests.support import Home, is_alive, wait_until
@@ -96,10 +97,11 @@ def test_a_foreign_program_is_named_and_left_alone(home: Home, kind: str) -> Non
     with impostor(home, kind) as (process, _):
         pid_file = Path(home.data_dir, "codewire.pid")
         pid_file.write_text(str(process.pid))
+        found = read_process(process.pid)
+        assert found is not None
         words = (
             f"Error: {home.socket} belongs to another program (pid {process.pid}, "
-            f"{Path(os.path.realpath(sys.executable)).name[:15]}), which is no codewire node; it was "
-            "left alone\n"
+            f"{found.name}), which is no codewire node; it was left alone\n"
         )
         commands = (["stop"], ["stop", "--now"], ["node", "restart"], ["start"], ["node"])
         for command in commands if kind == "garbage" else commands[:1]:
@@ -180,7 +182,9 @@ def test_a_second_stop_joins_the_first(home: Home, monkeypatch: pytest.MonkeyPat
         f"[cw] node (pid {keeper}) is stopping already: waiting for it, too\n"
     )
     assert second.returncode == 0 and not is_alive(session) and not is_alive(keeper)
-    assert lines[1] == "waiting for 1 session to end (grace 1.5 s); 'cw stop --now' ends them at once"
+    assert (
+        lines[1] == "waiting for 1 session to end (grace 1.5 s); 'cw stop --now' ends them at once"
+    )
     assert not os.path.exists(paths.stop_note)
 
 
@@ -267,9 +271,7 @@ def break_gevent(home: Home) -> None:
 
 
 @pytest.mark.parametrize("command", [["start"], ["launch", "--", "true"], ["node", "-d"]])
-def test_a_node_that_cannot_serve_is_not_said_to_be_started(
-    home: Home, command: list[str]
-) -> None:
+def test_a_node_that_cannot_serve_is_not_said_to_be_started(home: Home, command: list[str]) -> None:
     environment = without_gevent(home)
     break_gevent(home)
     home.expects_tracebacks = True

@@ -14,7 +14,15 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.local.processes import KEEPER, WORKER, describe, holders, is_alive, role_of
+from codewire.client.local.processes import (
+    KEEPER,
+    WORKER,
+    describe,
+    holders,
+    is_alive,
+    is_foreign_keeper,
+    role_of,
+)
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError
 from codewire.io.streams import FrameStream
 from codewire.wire.control import decode_control
@@ -64,12 +72,12 @@ class Found(NamedTuple):
         return self.kind == OTHER_NODE or (self.kind == NODE and not self.trouble)
 
 
-def look(paths: DataDir, seconds: float = ANSWER_SECONDS) -> Found:
-    """Return who is at the socket. Blocks at most about `seconds`.
+def look(paths: DataDir, seconds: float | None = None) -> Found:
+    """Return who is at the socket. Blocks at most about `seconds` (ANSWER_SECONDS).
 
     Raises CodewireError where the socket may not be used: it is another user's.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (ANSWER_SECONDS if seconds is None else seconds)
     while True:
         try:
             sock = dial(paths.real_socket(), deadline)
@@ -165,7 +173,8 @@ def _node(
         # A successor listens on the socket that its predecessor opened.
         keeper = living[KEEPER][0].pid
     told = facts.get("keeper_pid")
-    if not keeper and isinstance(told, int) and role_of(told) == KEEPER and is_alive(told):
+    if not keeper and isinstance(told, int) and is_foreign_keeper(told):
+        # It may be in another namespace; a signal to it would be refused, and said to be.
         keeper = told
     if trouble and not no_worker and workers:
         trouble = f"{trouble} (its worker: {describe(workers[0].pid)})"
