@@ -243,7 +243,7 @@ def test_the_doctor_knows_a_worker_that_dies_again_and_again(
 
 
 def test_roles(spawn: Callable[..., subprocess.Popen[bytes]]) -> None:
-    expected = [(KEEPER, "keeper"), (WORKER, "worker"), (["sleep", "keeper"], "")]
+    expected = [(KEEPER, "keeper"), (WORKER, "worker"), ([*KEEPER[:3], "x", "keeper"], "")]
     expected += [([*KEEPER[:3], "keeper", "x"], ""), ([*WORKER[:3], "worker", "x"], "")]
     for argv, role in expected:
         process = spawn(argv, stderr=subprocess.DEVNULL)
