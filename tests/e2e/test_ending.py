@@ -270,6 +270,10 @@ def break_gevent(home: Home) -> None:
     Path(home.path, "stub", "gevent.py").write_text("raise ImportError('no gevent here')\n")
 
 
+def is_about_gevent(text: str) -> bool:
+    return "ImportError: " in text and "gevent" in text and text.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["start"], ["launch", "--", "true"], ["node", "-d"]])
 def test_a_node_that_cannot_serve_is_not_said_to_be_started(home: Home, command: list[str]) -> None:
     environment = without_gevent(home)
@@ -278,7 +282,7 @@ def test_a_node_that_cannot_serve_is_not_said_to_be_started(home: Home, command:
     done = home.cw(*command, env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: node failed to start: ")
-    assert done.stderr.endswith("ImportError: no gevent here\n") and done.stderr.count("\n") == 1
+    assert is_about_gevent(done.stderr), done.stderr
     assert not home.processes()
     assert not os.path.exists(home.socket)
 
@@ -323,7 +327,7 @@ def test_a_restart_says_why_no_worker_came(home: Home) -> None:
     break_gevent(home)
     done = home.cw("node", "restart")
     assert done.returncode == 1
-    assert "ImportError: no gevent here" in done.stderr and done.stderr.count("\n") == 1
+    assert is_about_gevent(done.stderr), done.stderr
     os.unlink(os.path.join(home.path, "stub", "gevent.py"))
     assert home.cw("node", "restart").returncode == 0
     assert home.cw("stop").returncode == 0

@@ -83,6 +83,27 @@ while True:
     connection.close()
 """
 
+# A keeper whose socket is gone: told by SIGUSR1, it makes another.
+BEREFT_KEEPER = """
+import fcntl, os, signal, socket, sys
+root = sys.argv[1]
+lock = open(root + "/codewire.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+signal.signal(signal.SIGUSR1, lambda *_: None)
+print(flush=True)
+signal.sigwait([signal.SIGUSR1])
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(root + "/codewire.sock")
+listener.listen(64)
+answer = b'{"type":"SessionList","sessions":[]}'
+while True:
+    connection, _ = listener.accept()
+    if connection.recv(4096):
+        connection.sendall(bytes(5)[:1] + len(answer).to_bytes(4, "big") + answer)
+    connection.close()
+"""
+
 
 class Stand:
     """A data directory to be, and a script that stands in for `cw node`."""
@@ -221,6 +242,48 @@ def test_twenty_clients_at_once_start_one_node(stand: Stand) -> None:
     assert len(stand.nodes()) == 1
     assert sorted(err for _, err in results)[-1].startswith("[cw] node started (pid ")
     assert sum(bool(err) for _, err in results) == 1
+
+
+def test_a_node_that_lost_its_socket_is_told_to_make_another(stand: Stand) -> None:
+    os.mkdir(stand.root, 0o700)
+    stand.write_node("import sys; sys.exit('Error: node already running (pid 7)')")
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", BEREFT_KEEPER, stand.root, "keeper", "--foreground"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert keeper.stdout is not None and keeper.stdout.readline()
+        assert stand.run() == (0, "[]\n", "")
+    finally:
+        keeper.kill()
+        keeper.wait(10)
+        assert keeper.stdout is not None
+        keeper.stdout.close()
+
+
+def test_a_node_that_lost_its_socket_and_cannot_make_another(stand: Stand) -> None:
+    os.mkdir(stand.root, 0o700)
+    stand.write_node("import sys; sys.exit('Error: node already running (pid 7)')")
+    program = "import sys, time; print(flush=True); time.sleep(600)"
+    with open(os.path.join(stand.root, "codewire.lock"), "w") as lock:
+        keeper = subprocess.Popen(
+            [sys.executable, "-c", program, "keeper", "--foreground"],
+            stdout=subprocess.PIPE,
+            pass_fds=[lock.fileno()],
+        )
+    try:
+        assert keeper.stdout is not None and keeper.stdout.readline()
+        code, _, err = stand.run(patience="1")
+        assert (code, err) == (
+            1,
+            f"Error: a node (pid {keeper.pid}) has this data directory, but its socket is gone; "
+            "'cw stop' ends it and its sessions\n",
+        )
+    finally:
+        keeper.kill()
+        keeper.wait(10)
+        assert keeper.stdout is not None
+        keeper.stdout.close()
 
 
 def test_a_node_that_ends_at_once_is_quoted(stand: Stand) -> None:
