@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -361,7 +362,18 @@ def test_unknown_keys_are_said_at_the_start(home: Home) -> None:
 def test_the_doctor_says_which_file_is_gone(home: Home) -> None:
     home.start_node()
     keeper = home.keeper_pid
-    os.unlink(home.socket)
-    doctor = home.cw("doctor")
-    assert doctor.returncode == 1
-    assert f"socket       fail   gone, although the node (pid {keeper}) lives: " in doctor.stdout
+    paths = DataDir(home.data_dir)
+    # Stopped, a keeper that looks after its files cannot bring them back meanwhile.
+    os.kill(keeper, signal.SIGSTOP)
+    for name, path in (("pid file", paths.pid), ("socket", paths.socket)):
+        os.unlink(path)
+        doctor = home.cw("doctor")
+        assert doctor.returncode == 1
+        words = f"{name:<12} fail   gone, although the node (pid {keeper}) lives: "
+        assert words in doctor.stdout, doctor.stdout
+    shutil.rmtree(paths.root)
+    assert f"data dir     fail   {paths.root}: gone, although" in home.cw("doctor").stdout
+    # A stopped keeper is continued, or it could not obey.
+    os.mkdir(paths.root, 0o700)
+    assert home.cw("stop").returncode == 0
+    assert not is_alive(keeper)

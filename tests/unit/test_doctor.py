@@ -66,7 +66,7 @@ def test_a_directory_that_cannot_be_made(root: Path, monkeypatch: pytest.MonkeyP
     assert status == FAIL
     monkeypatch.setenv("CODEWIRE_DIR", str(root.parent / "none" / "sub"))
     status, detail = found(directory.data_dir)["data dir"]
-    assert (status, "not there" in detail) == (WARN, True)
+    assert (status, "makes both" in detail) == (WARN, True)
     os.symlink(root.parent / "nowhere", root)
     monkeypatch.setenv("CODEWIRE_DIR", str(root))
     status, detail = found(directory.data_dir)["data dir"]

@@ -67,8 +67,8 @@ def _missing(root: str) -> tuple[str, str]:
     if not os.access(nearest, os.W_OK | os.X_OK):
         return FAIL, f"{root} cannot be made: {nearest} cannot be written"
     if nearest != parent:
-        return WARN, f"{root} (not made yet) is in a directory that is not there: {parent}"
-    return SKIP, f"{root} (not made yet)"
+        return WARN, f"{root} and the directory it is in are not there: the first node makes both"
+    return SKIP, f"{root} is not there: the first node makes it"
 
 
 def _state(root: str, found: os.stat_result) -> tuple[str, str]:

@@ -41,6 +41,7 @@ def node(context: Context) -> Iterator[Finding]:
         yield "node", FAIL, str(error)
         return
     yield from _socket(paths, found)
+    yield from _files_gone(paths, found)
     yield from _who(paths, found)
     if found.facts and found.kind == "node":
         yield _version(found.facts)
@@ -80,6 +81,8 @@ def _who(paths: DataDir, found: Found) -> Iterator[Finding]:
             reason = f"{reason}; node.log: {logged}"
         yield "worker", FAIL, reason
         yield "node", OK, f"pid {found.keeper}"
+    elif found.kind == "nobody" and found.keeper:
+        yield "node", OK, f"pid {found.keeper}"
     elif found.trouble:
         who = f"pid {found.keeper}: " if found.keeper else ""
         yield "node", FAIL, f"{who}{found.trouble}; 'cw node restart' replaces its worker"
@@ -88,21 +91,35 @@ def _who(paths: DataDir, found: Found) -> Iterator[Finding]:
 
 
 def _socket(paths: DataDir, found: Found) -> Iterator[Finding]:
-    from codewire.client.local.processes import catches
-
     length = len(os.fsencode(paths.socket))
     if found.kind == "nobody" and found.keeper:
-        if catches(found.keeper, signal.SIGUSR1):
-            words = f"'kill -USR1 {found.keeper}' or 'cw node restart' makes it anew"
-        else:
-            words = "'cw stop' ends it and its sessions"
-        yield "socket", FAIL, f"gone, although the node (pid {found.keeper}) lives: {words}"
+        yield "socket", FAIL, _gone(found.keeper)
     elif found.kind == "nobody" and _is_in_the_way(paths.socket):
         yield "socket", FAIL, f"{paths.socket} is no socket: remove it"
     elif length > SOCKET_PATH_BYTES:
         yield "socket", WARN, f"path of {length} bytes is too long for a socket: it moves to /tmp"
     else:
         yield "socket", OK, paths.socket
+
+
+def _gone(keeper: int) -> str:
+    """Word that a file of a living node is gone, and what brings it back."""
+    from codewire.client.local.processes import catches
+
+    words = "'cw stop' ends it and its sessions"
+    if catches(keeper, signal.SIGUSR1):
+        words = f"'kill -USR1 {keeper}' or 'cw node restart' makes it anew"
+    return f"gone, although the node (pid {keeper}) lives: {words}"
+
+
+def _files_gone(paths: DataDir, found: Found) -> Iterator[Finding]:
+    """Did something remove a living node's pid file, or all of its directory?"""
+    if not found.keeper or found.kind == "other node":
+        return
+    if not os.path.isdir(paths.root):
+        yield "data dir", FAIL, f"{paths.root}: {_gone(found.keeper)}; what was in it is lost"
+    elif not os.path.lexists(paths.pid):
+        yield "pid file", FAIL, _gone(found.keeper)
 
 
 def _is_in_the_way(path: str) -> bool:
