@@ -155,6 +155,25 @@ def test_a_stranger_that_lets_nobody_in(paths: DataDir) -> None:
     assert (found.kind, found.trouble) == (STRANGER, "it lets no client in any more")
 
 
+def test_a_backlog_that_is_full_for_a_moment_is_waited_for(paths: DataDir) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(paths.socket)
+        listener.listen(0)
+        waiting = socket.socket(socket.AF_UNIX)
+        waiting.connect(paths.socket)
+        results: list[str] = []
+        asking = threading.Thread(target=lambda: results.append(look(paths, 20.0).trouble))
+        asking.start()
+        asking.join(0.1)
+        assert not results
+        for sock in (waiting, listener.accept()[0], listener.accept()[0]):
+            sock.close()
+        # Let in, it is told nothing.
+        listener.close()
+        asking.join(30)
+    assert results == ["it closes the connection without an answer"]
+
+
 def test_the_listener_of_a_socket_is_known(paths: DataDir) -> None:
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as sock:
         listener.bind(paths.socket)

@@ -128,20 +128,22 @@ def dial(path: str, deadline: float) -> socket.socket | None:
     full), CodewireError when the socket is another user's.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(max(0.01, deadline - time.monotonic()))
-        sock.connect(path)
-    except TimeoutError:
-        sock.close()
-        raise
-    except OSError as error:
-        sock.close()
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise CodewireError(_forbidden(path)) from None
-        if error.errno in (errno.EAGAIN, errno.ENOBUFS):
-            raise TimeoutError from error
-        return None
-    return sock
+    sock.setblocking(False)
+    while True:
+        try:
+            sock.connect(path)
+            return sock
+        except OSError as error:
+            # A full backlog is EAGAIN: whoever accepts may get to it yet.
+            is_full = error.errno in (errno.EAGAIN, errno.ENOBUFS)
+            if not is_full or time.monotonic() >= deadline:
+                sock.close()
+                if is_full:
+                    raise TimeoutError from error
+                if error.errno in (errno.EACCES, errno.EPERM):
+                    raise CodewireError(_forbidden(path)) from None
+                return None
+        time.sleep(PAUSE_SECONDS)
 
 
 def peer_pid(sock: socket.socket) -> int:
