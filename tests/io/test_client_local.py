@@ -258,6 +258,19 @@ def test_the_doctor_knows_a_worker_that_dies_again_and_again(
     assert findings["worker"] == (WARN, "was restarted 9 times, just now again: MemoryError")
 
 
+def test_the_doctor_knows_a_node_that_does_not_listen_as_it_should(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CODEWIRE_SERVER", raising=False)
+    for facts, expected in (({"version": "0"}, True), ({"listen": "127.0.0.1:9"}, False)):
+        with ScriptedNode(answering({"type": "NodeStatus", "node": facts})) as node:
+            monkeypatch.setenv("CODEWIRE_DIR", node.data_dir.root)
+            with open(node.data_dir.config, "w") as file:
+                file.write("[node]\nlisten = '127.0.0.1:9'\n")
+            names = [name for name, _, _ in doctor.node(Context({}))]
+        assert ("listening" in names) is expected
+
+
 # Who a process is
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from codewire.client.local import nodelog
 from codewire.client.local.look import NO_WORKER, ask
-from codewire.client.local.processes import WORKER, describe, holders, is_alive
+from codewire.client.local.processes import WORKER, describe, holders, is_alive, read_process
 from codewire.errors import CodewireError, NodeUnreachable
 
 if TYPE_CHECKING:
@@ -67,8 +67,11 @@ def _keeps_ending(paths: DataDir, log_start: int) -> bool:
 
 
 def _hang_up(keeper: int) -> None:
+    process = read_process(keeper)
     try:
         os.kill(keeper, signal.SIGHUP)
+        if process is not None and process.state == "T":
+            os.kill(keeper, signal.SIGCONT)
     except ProcessLookupError:
         raise NodeUnreachable(f"the node (pid {keeper}) has just ended") from None
     except PermissionError:

@@ -46,6 +46,7 @@ def node(context: Context) -> Iterator[Finding]:
     if found.facts and found.kind == "node":
         yield _version(found.facts)
         yield from _crash_loop(paths, found.facts)
+        yield from _listening(paths, found.facts)
     if found.keeper:
         yield _oom(found.keeper)
 
@@ -151,6 +152,23 @@ def _crash_loop(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
     if 0 <= time.time_ns() - started < LOOP_SECONDS * 1e9:
         reason = nodelog.last_error(paths.node_log) or "see node.log"
         yield "worker", WARN, f"was restarted {restarts} times, just now again: {reason}"
+
+
+def _listening(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
+    """Does the running node listen where config.toml says?"""
+    from codewire.config import load_settings
+
+    try:
+        wanted = load_settings(paths.config).listen
+    except CodewireError:
+        return
+    if wanted and not facts.get("listen"):
+        yield (
+            "listening",
+            WARN,
+            f"the running node does not listen at {wanted}: node.log says why if it tried; "
+            "'cw node restart' has it try again",
+        )
 
 
 def _oom(pid: int) -> Finding:

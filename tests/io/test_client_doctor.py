@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,27 @@ from codewire.commands import doctor as command
 from codewire.commands.context import Context
 from codewire.commands.doctor import directory, machine, settings
 from codewire.commands.doctor.finding import FAIL, OK, SKIP, WARN
+
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBbTCCAROgAwIBAgIUdBzewG5Ur6oYuCZSKghDVjmzsSMwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAeFw0yNjExMjcwMTA3MzRaFw00NjExMjIwMTA3MzRaMAwx
+CjAIBgNVBAMMAXgwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARjjFWBKso7VWzZ
+kP29Y+7hj2mJ0mJuTVztz+1/Yn2SYrvkUaCw7WBleZmvOsuEhyFc6U7SsbsOzIG5
+pUe10vzCo1MwUTAdBgNVHQ4EFgQUhNMTL1qZdli0rxj+ue4gMIw+0WAwHwYDVR0j
+BBgwFoAUhNMTL1qZdli0rxj+ue4gMIw+0WAwDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNIADBFAiEA3lnd3v8IR+G7CE0ntC2OrjAqRLGPG4PxgbuzxRDscVYC
+IGzCvxQFRyjV9b8r4aZmcdswzt5cP1J870ezFdU/HgFj
+-----END CERTIFICATE-----
+"""
+# Of no use to anybody: made for this test.
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgXXPKzQe2FE1g2DLg
+AxFP+dj79L1nFgbnTh8BsNKqceahRANCAARjjFWBKso7VWzZkP29Y+7hj2mJ0mJu
+TVztz+1/Yn2SYrvkUaCw7WBleZmvOsuEhyFc6U7SsbsOzIG5pUe10vzC
+-----END PRIVATE KEY-----
+"""
 
 Finding = tuple[str, str, str]
 Check = Callable[[Context], Iterator[Finding]]
@@ -172,14 +191,10 @@ def test_a_public_address_without_tls(root: Path) -> None:
     assert set(found(settings.listen)) == {"listen"}
 
 
-def certificate(root: Path, days: int) -> None:
-    """Make a self-signed certificate that ends so many days from now."""
-    openssl = shutil.which("openssl")
-    assert openssl, "openssl is needed"
-    order = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    order += ["-nodes", "-keyout", str(root / "k.pem"), "-out", str(root / "c.pem")]
-    order += ["-subj", "/CN=x", "-days", str(days)]
-    subprocess.run(order, check=True, capture_output=True, timeout=60)
+def certificate(root: Path) -> None:
+    """Write a self-signed certificate for x, of 2026 and good for twenty years, and its key."""
+    (root / "c.pem").write_text(CERTIFICATE)
+    (root / "k.pem").write_text(KEY)
 
 
 def test_certificates(root: Path) -> None:
@@ -188,7 +203,7 @@ def test_certificates(root: Path) -> None:
     assert (status, "no such file" in detail) == (FAIL, True)
     (root / "c.pem").write_text("no certificate")
     assert found(settings.config)["certificate"][0] == FAIL
-    certificate(root, 30)
+    certificate(root)
     status, detail = found(settings.config)["certificate"]
     assert (status, detail.startswith("c.pem, until ")) == (OK, True)
     (root / "config.toml").write_text("[node]\ntls_key = 'k.pem'\n")
@@ -199,7 +214,7 @@ def test_an_expired_certificate(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     from codewire.client.local import exposure
 
     made(root, "[node]\ntls_cert = 'c.pem'\ntls_key = 'k.pem'\n")
-    certificate(root, 1)
+    certificate(root)
     monkeypatch.setattr(exposure, "now", lambda: 4_000_000_000.0)
     status, detail = found(settings.config)["certificate"]
     assert (status, "has expired" in detail) == (FAIL, True)
