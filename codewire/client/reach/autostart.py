@@ -32,9 +32,13 @@ START_SECONDS = 5.0
 SERVE_SECONDS = 20.0
 # For one answer; in between its log may say that there will be none.
 ANSWER_SECONDS = 1.0
+# What a keeper says of a worker that only takes its time.
+NOT_YET = "not ready yet"
 # A keeper that lost so many workers before the first served has one that cannot start.
 FEW_WORKERS = 2
 POLL_SECONDS = 0.02
+# Between two questions to a node that has no worker yet.
+ASK_SECONDS = 0.05
 # A node that has just taken the data directory has its socket within milliseconds.
 NO_SOCKET_SECONDS = 3.0
 # For a node that cannot serve to end when it is told to.
@@ -149,11 +153,13 @@ class _Start:
                 return
             words = nodelog.last_error(self._data_dir.node_log, self._log_start)
             seconds = time.monotonic() - self._began
-            # While a worker only takes its time the keeper says so, too; failures leave words.
-            if words and (no_worker or self._has_failing_workers()):
+            told = str(answer.get("message") or "") if no_worker else ""
+            # One that only takes its time may have logged an error, too.
+            has_failed = bool(told) and NOT_YET not in told
+            if words and (has_failed or self._has_failing_workers()):
                 raise self._given_up(words)
-            if no_worker and seconds > START_SECONDS:
-                raise self._given_up(str(answer.get("message") or ""))
+            if has_failed and seconds > START_SECONDS:
+                raise self._given_up(told)
             if not is_alive(self._pid) and not is_answering(self._data_dir.real_socket()):
                 raise self._failed(words)
             if seconds > SERVE_SECONDS:
@@ -161,7 +167,7 @@ class _Start:
                     f"node (pid {self._pid}) does not serve {seconds:.0f}s after its start"
                     f"{': ' if words else ''}{words}"
                 )
-            time.sleep(POLL_SECONDS)
+            time.sleep(ASK_SECONDS)
 
     def _has_failing_workers(self) -> bool:
         ended = nodelog.count(self._data_dir.node_log, self._log_start, "worker ended")
