@@ -260,7 +260,7 @@ def test_the_worst_comes_first_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch
         yield "after", OK, ""
 
     def broken(context: Context) -> Iterator[Finding]:
-        raise OSError(5, "Input/output error")
+        raise AssertionError
         yield "never", OK, ""
 
     monkeypatch.setattr(command, "CHECK_SECONDS", 0.2)
@@ -269,3 +269,4 @@ def test_the_worst_comes_first_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch
     assert [(name, status) for name, status, _ in findings] == [
         ("hung up", FAIL), ("so so", WARN), ("broken", WARN), ("fine", OK), ("before", SKIP),
     ]  # fmt: skip
+    assert findings[2][2] == "cannot be checked: AssertionError"

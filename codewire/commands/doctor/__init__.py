@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.doctor.finding import FAIL, RANKS, WARN
-from codewire.errors import CodewireError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
@@ -84,8 +83,9 @@ class _Run:
         try:
             for finding in self._check(self._context):
                 self._found.append(finding)
-        except (CodewireError, OSError, ValueError, ArithmeticError, LookupError) as error:
-            self._found.append((self._name, WARN, f"cannot be checked: {error}"))
+        except Exception as error:  # noqa: BLE001 - what fails here is a finding, whatever it is
+            cause = str(error) or type(error).__name__
+            self._found.append((self._name, WARN, f"cannot be checked: {cause}"))
 
     def result(self, deadline: float) -> list[Finding]:
         if self._thread is None:
