@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.errors import ConfigError
+from codewire.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,33 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 DEFAULT_LOG_MAX_BYTES = 1 << 30
 DEFAULT_KEEP_FINISHED = 500
 DEFAULT_GRACE_SECONDS = 5.0
+MAX_GRACE_SECONDS = 3600.0
+# Far above any budget of bytes or sessions, and what every system call takes.
+MAX_WHOLE = 1 << 62
+# A configuration is a page; what is larger is another file.
+MAX_CONFIG_BYTES = 1 << 20
+
+# What means something to us or, in the same file, to the upstream program (spec/files.md 6). None
+# stands for a table whose keys are its owner's business.
+NODE_KEYS = (
+    "name", "listen", "external_url", "tls_cert", "tls_key",
+    "log_max_bytes", "keep_finished", "grace_seconds",
+)  # fmt: skip
+KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
+    "node": (*NODE_KEYS, "relay_url"),
+    "daemon": (*NODE_KEYS, "relay_url"),
+    "current_target": ("kind", "ref", "name"),
+    "nats": None,
+}
+KNOWN_TOP_KEYS = frozenset((
+    "relay_url", "relay_invite_token", "relay_auto_join_private", "relay_network",
+    "relay_selected_network", "relay_token", "relay_node_token", "relay_node_network",
+    "relay_session",
+))  # fmt: skip
+# So many are named; a file of another kind has more.
+MANY_KEYS = 20
+# difflib's measure: two letters of four changed places.
+SIMILAR = 0.75
 
 
 class Settings(NamedTuple):
@@ -33,13 +61,14 @@ class Settings(NamedTuple):
     log_max_bytes: int
     keep_finished: int
     grace_seconds: float
+    # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
+    unknown_keys: tuple[str, ...] = ()
 
 
 def read_toml(path: str) -> dict[str, Any]:
     """Return the tables of a TOML file, {} when there is none. Raises ConfigError."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = read_regular(path, MAX_CONFIG_BYTES).decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +79,10 @@ def read_toml(path: str) -> dict[str, Any]:
 
     try:
         return toml.loads(text)
-    except (toml.TomlDecodeError, IndexError, ValueError, TypeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"parsing {path}: nested too deeply") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # Not all that is wrong gets the parser's own error, which is a ValueError.
         raise ConfigError(f"parsing {path}: {error}") from error
 
 
@@ -75,7 +107,35 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         log_max_bytes=_whole(node, "log_max_bytes", DEFAULT_LOG_MAX_BYTES, path),
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),
+        unknown_keys=tuple(unknown_keys(tables)),
     )
+
+
+def unknown_keys(tables: dict[str, Any]) -> list[str]:
+    """Return the keys of a config.toml that nobody reads, as `table.key`; MANY_KEYS at most."""
+    found: list[str] = []
+    for name, value in tables.items():
+        known = KNOWN_KEYS.get(name, ())
+        if name not in KNOWN_KEYS:
+            if name not in KNOWN_TOP_KEYS:
+                found.append(name)
+        elif known is not None and isinstance(value, dict):
+            found += [f"{name}.{key}" for key in value if key not in known]
+    return found[:MANY_KEYS]
+
+
+def similar_key(unknown: str) -> str:
+    """Return the known key that an unknown one was probably meant to be, "" when none is close."""
+    from difflib import get_close_matches
+
+    table, _, key = unknown.rpartition(".")
+    if not table:
+        # A name of the file's top, or one of the node's whose table was forgotten.
+        close = get_close_matches(key, [*KNOWN_TOP_KEYS, *KNOWN_KEYS], 1, SIMILAR)
+        if close:
+            return close[0]
+    close = get_close_matches(key, NODE_KEYS, 1, SIMILAR)
+    return f"node.{close[0]}" if close else ""
 
 
 def default_node_name(env: Mapping[str, str]) -> str:
@@ -93,14 +153,18 @@ def _text(table: dict[str, Any], key: str, path: str) -> str:
 
 def _whole(table: dict[str, Any], key: str, default: int, path: str) -> int:
     value = table.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_WHOLE:
         raise ConfigError(f"parsing {path}: node.{key} must be a whole number ≥ 0, got {value!r}")
     return value
 
 
 def _seconds(table: dict[str, Any], key: str, default: float, path: str) -> float:
     value = table.get(key, default)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 3600:
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not 0 <= value <= MAX_GRACE_SECONDS
+    ):
         raise ConfigError(f"parsing {path}: node.{key} must be 0 to 3600 seconds, got {value!r}")
     return float(value)
 

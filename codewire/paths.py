@@ -21,6 +21,7 @@ class DataDir:
         self.pid = os.path.join(root, "codewire.pid")
         self.lock = os.path.join(root, "codewire.lock")
         self.start_lock = os.path.join(root, "codewire.start.lock")
+        self.stop_note = os.path.join(root, "codewire.stop")
         self.token = os.path.join(root, "token")
         self.config = os.path.join(root, "config.toml")
         self.servers = os.path.join(root, "servers.toml")

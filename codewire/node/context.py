@@ -71,5 +71,6 @@ class Node:
             "sessions_total": len(everything),
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
+            "grace_seconds": self.settings.grace_seconds,
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }

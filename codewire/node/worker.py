@@ -44,6 +44,8 @@ class Worker:
         )
         hello = self._custody.hello
         set_up_logging(self._paths.node_log if hello.detached else "")
+        if self._settings.unknown_keys:
+            log.warning("config.toml: unknown keys: %s", ", ".join(self._settings.unknown_keys))
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
         self._sessions.use(self._custody, self._drain)
         self._node = Node(

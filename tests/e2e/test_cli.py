@@ -581,7 +581,7 @@ def test_node_status_and_restart(home: Home) -> None:
     assert list(before) == [
         "version", "protocol", "runtime", "keeper_pid", "worker_pid", "started_at",
         "worker_started_at", "worker_restarts", "sessions_running", "sessions_total",
-        "data_dir", "socket",
+        "data_dir", "socket", "grace_seconds",
     ]  # fmt: skip
     assert (before["sessions_running"], before["sessions_total"]) == (1, 2)
     lines = home.cw("node", "status").stdout.splitlines()

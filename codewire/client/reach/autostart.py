@@ -1,57 +1,80 @@
 """Starts a node for a client that finds none; many clients at once start exactly one.
 
 A lock file serialises the starters, and the socket, not a pid file, says whether a node lives
-(spec/files.md 2). The node is detached: own OS session, no inherited descriptors, cwd /, and the
-cgroup that scope.py names.
+(spec/files.md 2). A node counts as started when it answers, not when it lets clients in. It is
+detached: own OS session, no inherited descriptors, cwd /, and the cgroup that scope.py names.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
+from codewire.client.local import nodelog
+from codewire.client.local.look import NO_WORKER, ask
+from codewire.client.local.processes import KEEPER, catches, holders, is_alive
+from codewire.client.local.spawning import open_log, spawn_detached
 from codewire.errors import NodeUnreachable
 from codewire.io.fds import lock_file
 from codewire.io.unix import is_answering
-from codewire.paths import node_environment, self_command
+from codewire.paths import self_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from codewire.paths import DataDir
 
+# To the node's socket, and to its word that no worker can start.
 START_SECONDS = 5.0
+# To its first answer: a worker takes up a large node's sessions before it serves.
+SERVE_SECONDS = 20.0
+# For one answer; in between its log may say that there will be none.
+ANSWER_SECONDS = 1.0
+# What a keeper says of a worker that only takes its time.
+NOT_YET = "not ready yet"
+# A keeper that lost so many workers before the first served has one that cannot start.
+FEW_WORKERS = 2
 POLL_SECONDS = 0.02
-# Enough for the last line of a traceback.
-LOG_TAIL_BYTES = 8192
+# Between two questions to a node that has no worker yet.
+ASK_SECONDS = 0.05
+# A node that has just taken the data directory has its socket within milliseconds.
+NO_SOCKET_SECONDS = 3.0
+# For a node that cannot serve to end when it is told to.
+SIGNAL_SECONDS = 3.0
 # On a full disk its words have no room in the log.
 NO_WORDS = "it could not say why; run 'cw node' to see"
+ALREADY = "node already running"
 
 
 def ensure_node(data_dir: DataDir, notify: Callable[[str], None]) -> None:
-    """Return once a node answers; start one if none does. Blocks up to START_SECONDS.
+    """Return once a node answers; start one if none does. Blocks up to SERVE_SECONDS.
 
     `notify` gets one line when a node was started. Raises NodeUnreachable with the node's own last
-    words when it does not come up.
+    words when it does not come up or cannot serve.
     """
-    if is_answering(data_dir.real_socket()):
-        return
     try:
+        if is_answering(data_dir.real_socket()):
+            return
         os.makedirs(data_dir.root, mode=0o700, exist_ok=True)
         lock = _lock_or_node(data_dir)
+        if lock is None:
+            return
+        try:
+            # Someone else may have started it while this client waited for the lock.
+            if not is_answering(data_dir.real_socket()):
+                _start(data_dir, notify)
+        finally:
+            os.close(lock)
     except OSError as error:
-        raise NodeUnreachable(
-            f"node cannot be started: {error.filename or data_dir.root}: {error.strerror}"
-        ) from error
-    if lock is None:
-        return
-    try:
-        # Someone else may have started it while this client waited for the lock.
-        if not is_answering(data_dir.real_socket()):
-            _start(data_dir, notify)
-    finally:
-        os.close(lock)
+        raise _cannot_start(error) from error
+
+
+def _cannot_start(error: OSError) -> NodeUnreachable:
+    where = error.filename
+    cause = error.strerror or str(error)
+    return NodeUnreachable(f"node cannot be started: {f'{where}: ' if where else ''}{cause}")
 
 
 def _lock_or_node(data_dir: DataDir) -> int | None:
@@ -75,104 +98,118 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     prefix = scope.own_scope(os.environ)
     if prefix:
         try:
-            return _start_as([*prefix, *command], data_dir, notify)
+            return _Start(data_dir, notify).run([*prefix, *command])
         except NodeUnreachable:
             # Better a node in the login's scope than none; if the fault is its own, it says so now.
             pass
-    return _start_as(command, data_dir, notify)
+    return _Start(data_dir, notify).run(command)
 
 
-def _start_as(command: list[str], data_dir: DataDir, notify: Callable[[str], None]) -> None:
-    """Start a node with this argv and return once it answers. Raises NodeUnreachable."""
-    log = os.open(data_dir.node_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        log_start = os.fstat(log).st_size
-        pid = _spawn_detached(command, log)
-    finally:
-        os.close(log)
-    deadline = time.monotonic() + START_SECONDS
-    while not is_answering(data_dir.real_socket()):
-        words = ""
-        if not is_alive(pid):
-            words = _last_line(data_dir.node_log, log_start)
-            # A node started by hand a moment ago holds the lock already: its socket comes next.
-            if "node already running" not in words:
-                raise NodeUnreachable(f"node failed to start: {words or NO_WORDS}")
-        if time.monotonic() > deadline:
-            words = words or _last_line(data_dir.node_log, log_start)
-            text = "node failed to start (socket not available after 5s)"
-            raise NodeUnreachable(f"{text}: {words}" if words else text)
-        time.sleep(POLL_SECONDS)
-    if is_alive(pid):
-        notify(f"[cw] node started (pid {pid})")
+class _Start:
+    """One attempt to start a node, up to its first answer."""
 
+    def __init__(self, data_dir: DataDir, notify: Callable[[str], None]) -> None:
+        self._data_dir = data_dir
+        self._notify = notify
+        self._log_start = nodelog.log_size(data_dir.node_log)
+        self._pid = 0
+        self._began = time.monotonic()
 
-def _spawn_detached(argv: list[str], output: int) -> int:
-    """Start a process that is nobody's child, and return its pid.
-
-    Forked twice, so that a long-lived client has no zombie to reap when the node ends.
-    posix_spawn cannot change the directory, and a node must not keep the client's busy.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    def run(self, command: list[str]) -> None:
+        """Start a node and return once it serves. Raises NodeUnreachable, OSError."""
+        log = open_log(self._data_dir.node_log)
         try:
-            os.setsid()
-            grandchild = os.fork()
-            if grandchild == 0:
-                _become(argv, output)
-            os.write(writer, b"%d" % grandchild)
+            self._pid = spawn_detached(command, log)
         finally:
-            os._exit(0)
-    os.close(writer)
-    try:
-        os.waitpid(child, 0)
-        pid = os.read(reader, 32)
-    finally:
-        os.close(reader)
-    if not pid:
-        raise NodeUnreachable("node cannot be started: the system has no room for a process")
-    return int(pid)
+            os.close(log)
+        self._await_socket()
+        self._await_answer()
+        if is_alive(self._pid):
+            self._notify(f"[cw] node started (pid {self._pid})")
+
+    def _await_socket(self) -> None:
+        told = False
+        while not is_answering(self._data_dir.real_socket()):
+            words = ""
+            if not is_alive(self._pid):
+                words = nodelog.last_words(self._data_dir.node_log, self._log_start)
+                # A node started by hand a moment ago holds the lock already: its socket comes
+                # next. One that lost its socket makes it anew when told to.
+                if ALREADY not in words:
+                    raise self._failed(nodelog.cause(self._data_dir.node_log, self._log_start))
+                told = told or _ask_for_socket(self._data_dir)
+            seconds = time.monotonic() - self._began
+            if seconds > (NO_SOCKET_SECONDS if words else START_SECONDS):
+                words = words or nodelog.cause(self._data_dir.node_log, self._log_start)
+                raise _no_socket(self._data_dir, words)
+            time.sleep(POLL_SECONDS)
+
+    def _await_answer(self) -> None:
+        """Return once the node answers, be it with an error: then a worker serves."""
+        while True:
+            answer = ask(self._data_dir, {"type": "NodeStatus"}, ANSWER_SECONDS)
+            no_worker = answer.get("code") == NO_WORKER
+            if answer and not no_worker:
+                return
+            words = nodelog.last_error(self._data_dir.node_log, self._log_start)
+            seconds = time.monotonic() - self._began
+            told = str(answer.get("message") or "") if no_worker else ""
+            # One that only takes its time may have logged an error, too.
+            has_failed = bool(told) and NOT_YET not in told
+            if words and (has_failed or self._has_failing_workers()):
+                raise self._given_up(words)
+            if has_failed and seconds > START_SECONDS:
+                raise self._given_up(told)
+            if not is_alive(self._pid) and not is_answering(self._data_dir.real_socket()):
+                raise self._failed(words)
+            if seconds > SERVE_SECONDS:
+                raise NodeUnreachable(
+                    f"node (pid {self._pid}) does not serve {seconds:.0f}s after its start"
+                    f"{': ' if words else ''}{words}"
+                )
+            time.sleep(ASK_SECONDS)
+
+    def _has_failing_workers(self) -> bool:
+        ended = nodelog.count(self._data_dir.node_log, self._log_start, "worker ended")
+        return ended >= FEW_WORKERS
+
+    def _given_up(self, words: str) -> NodeUnreachable:
+        """End the node that cannot serve: the next try may have what this one lacks."""
+        deadline = time.monotonic() + SIGNAL_SECONDS
+        try:
+            os.kill(self._pid, signal.SIGTERM)
+        except OSError:
+            pass
+        while is_alive(self._pid) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return self._failed(words)
+
+    def _failed(self, words: str) -> NodeUnreachable:
+        return NodeUnreachable(f"node failed to start: {words or NO_WORDS}")
 
 
-def _become(argv: list[str], output: int) -> None:
-    """Turn this forked process into the node. Never returns."""
-    environment = node_environment()
-    try:
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        # What the client's parent left open (a pipe, say) would otherwise live as long as the node.
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        os.chdir("/")
-        os.execvpe(argv[0], argv, {**environment, "CODEWIRE_AUTOSTART": "1"})
-    except OSError as error:
-        os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
-    finally:
-        os._exit(127)
+def _ask_for_socket(data_dir: DataDir) -> bool:
+    """Have the node that holds the data directory make its socket anew; True once it was told.
+
+    False also for one that is too old to know how, or that is only about to have its first.
+    """
+    for keeper in holders(data_dir.lock)[KEEPER]:
+        if catches(keeper.pid, signal.SIGUSR1):
+            try:
+                os.kill(keeper.pid, signal.SIGUSR1)
+            except OSError:
+                continue
+            return True
+    return False
 
 
-def is_alive(pid: int) -> bool:
-    """Say whether a process runs; one that only waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
-    except OSError:
-        # Gone meanwhile; or a system without /proc, where the signal's word has to do.
-        return not os.path.isdir("/proc/self")
-
-
-def _last_line(path: str, start: int) -> str:
-    """Return the last line that was written to a log after `start`, without its `Error: `."""
-    with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(start if start <= end else 0, end - LOG_TAIL_BYTES))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    words = [line.strip() for line in lines if line.strip()]
-    return words[-1].removeprefix("Error: ") if words else ""
+def _no_socket(data_dir: DataDir, words: str) -> NodeUnreachable:
+    """Word why no socket came: nothing said so far, something failed, or another node has it."""
+    keepers = holders(data_dir.lock)[KEEPER] if ALREADY in words else []
+    if keepers:
+        return NodeUnreachable(
+            f"a node (pid {keepers[0].pid}) has this data directory, but its socket is gone; "
+            "'cw stop' ends it and its sessions"
+        )
+    text = "node failed to start (socket not available after 5s)"
+    return NodeUnreachable(f"{text}: {words}" if words else text)

@@ -1,0 +1,191 @@
+"""Processes of this machine as /proc shows them: who lives, which of them are a node's.
+
+A node is known by what it holds (its data directory's lock file), not by what a file says about it.
+Everything here goes by pid and start time. What /proc does not have, or does not show us, is not
+there; any other error is raised: short of descriptors, nobody may be taken for dead. See proc(5).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+KEEPER, WORKER = "keeper", "worker"
+KEEPER_OPTIONS = frozenset(("--foreground", "--detached", "--adopt"))
+# A process that is gone, one that ended while it was read, one that is somebody else's.
+NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)
+# Of a command line: the role comes early, also behind `python -X utf8 cw.py`.
+ROLE_WORDS = 8
+
+
+class Process(NamedTuple):
+    """A live process. `started` (clock ticks since boot) tells a reused pid apart."""
+
+    pid: int
+    started: int
+    parent: int
+    session: int
+    tty: int
+    state: str
+    name: str
+
+
+def read_process(pid: int) -> Process | None:
+    """Return a live process; None when there is none. A zombie is none: it only waits."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except NOT_SHOWN:
+        return None
+    # The name is in parentheses and may itself hold spaces and parentheses.
+    opening, closing = text.index("("), text.rindex(")")
+    fields = text[closing + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return Process(
+        pid=pid,
+        started=int(fields[19]),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        tty=int(fields[4]),
+        state=fields[0],
+        name=text[opening + 1 : closing],
+    )
+
+
+def lives_on(process: Process) -> bool:
+    """Say whether this very process still lives, and not a later one with its pid."""
+    now = read_process(process.pid)
+    return now is not None and now.started == process.started
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    # Without /proc the signal's word has to do.
+    return read_process(pid) is not None or not os.path.isdir("/proc/self")
+
+
+def all_processes() -> list[Process]:
+    """Return every live process this user can see."""
+    try:
+        names = os.listdir("/proc")
+    except NOT_SHOWN:
+        return []
+    found = (read_process(int(name)) for name in names if name.isdigit())
+    return [process for process in found if process is not None]
+
+
+def role_of(pid: int) -> str:
+    """Return what a process is of a node, going by its argv: KEEPER, WORKER or ""."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(65536).decode("utf-8", "replace").split("\0")[:ROLE_WORDS]
+    except NOT_SHOWN:
+        return ""
+    for word, option in zip(words[2:], words[3:]):  # noqa: B905 - the last word has no option
+        if word == KEEPER and option in KEEPER_OPTIONS:
+            return KEEPER
+        if word == WORKER and option.isascii() and option.isdigit():
+            return WORKER
+    return ""
+
+
+def holders(lock_path: str) -> dict[str, list[Process]]:
+    """Return the keepers and workers that have a node's lock file open, by role.
+
+    Also when the file has been removed since. Normally one of each; a worker alone is one whose
+    keeper died a moment ago.
+    """
+    found: dict[str, list[Process]] = {KEEPER: [], WORKER: []}
+    for process in all_processes():
+        role = role_of(process.pid)
+        if role and holds(process.pid, lock_path):
+            found[role].append(process)
+    return found
+
+
+def holds(pid: int, path: str) -> bool:
+    """Say whether a process has this file open, or had before it was removed."""
+    removed = f"{os.path.realpath(path)} (deleted)"
+    try:
+        wanted: os.stat_result | None = os.stat(path)
+    except OSError:
+        wanted = None
+    directory = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(directory)
+    except NOT_SHOWN:
+        return False
+    for name in names:
+        try:
+            target = os.readlink(f"{directory}/{name}")
+            if target == removed:
+                return True
+            same_name = os.path.basename(target) == os.path.basename(path)
+            if same_name and wanted and os.path.samestat(os.stat(f"{directory}/{name}"), wanted):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def is_foreign_keeper(pid: int) -> bool:
+    """Say whether this is a keeper of another user, whose files cannot be looked at."""
+    if role_of(pid) != KEEPER:
+        return False
+    try:
+        os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def catches(pid: int, number: int) -> bool:
+    """Say whether a process has a handler of its own for a signal (SigCgt)."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = [line for line in file if line.startswith(b"SigCgt:")]
+        return bool(lines) and bool(int(lines[0].split()[1], 16) >> (number - 1) & 1)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def describe(pid: int) -> str:
+    """Return `pid 12, name` for a message, with its state where it does not run; never raises."""
+    process = read_process(pid) if pid > 0 else None
+    if process is None:
+        return f"pid {pid}" if pid > 0 else "pid not visible from here"
+    state = {"T": ", stopped", "t": ", stopped by a debugger", "D": ", in uninterruptible sleep"}
+    return f"pid {pid}, {process.name}{state.get(process.state, '')}"
+
+
+def tree(leaders: list[int], keep_out: int = 0) -> list[Process]:
+    """Return the processes of sessions led by `leaders`: their Unix sessions and descendants.
+
+    A node that was started inside one, and what is below it, is none of theirs; nor is `keep_out`.
+    """
+    by_parent: dict[int, list[Process]] = {}
+    by_session: dict[int, list[Process]] = {}
+    by_pid: dict[int, Process] = {}
+    for process in all_processes():
+        by_parent.setdefault(process.parent, []).append(process)
+        by_session.setdefault(process.session, []).append(process)
+        by_pid[process.pid] = process
+    found: dict[int, Process] = {}
+    queue = [by_pid[pid] for pid in leaders if pid in by_pid]
+    queue += [process for pid in leaders for process in by_session.get(pid, [])]
+    while queue:
+        process = queue.pop()
+        if process.pid in found or process.pid == keep_out or role_of(process.pid) == KEEPER:
+            continue
+        found[process.pid] = process
+        queue += by_parent.get(process.pid, [])
+    return list(found.values())
