@@ -16,6 +16,8 @@ from typing import Any
 
 from codewire.config import Settings
 from codewire.errors import KeeperError, LaunchError
+from codewire.io.backlog import Backlog
+from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import Process
@@ -60,6 +62,7 @@ class Lifecycle:
         self.answerer = Answerer()
         self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
         self.is_stopping = False
+        self.backlog, self._slow = Backlog(), SlowCalls()
         self._lock = threading.Lock()
         # Launched but not yet told to everyone, and how those among them ended meanwhile.
         self._unannounced: set[int] = set()
@@ -126,7 +129,7 @@ class Lifecycle:
         elif entry.exit is not None:
             self.on_exit(session.id, entry.exit)
         elif session.record.kill_requested:
-            spawn(self.kill, [session])
+            self.backlog.add(spawn, self.kill, [session])
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
@@ -146,16 +149,16 @@ class Lifecycle:
             return earlier
         if self.is_stopping:
             raise LaunchError("the node is stopping")
-        cwd = resolve_directory(request.working_dir)
+        cwd = resolve_directory(request.working_dir, self._slow)
         env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
-        program = resolve_program(request.command, cwd, env)
+        program = resolve_program(request.command, cwd, env, self._slow)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
             session.record.working_dir = cwd
             self._spawn(session, request, program, env, cwd)
         self._announce(session)
         if request.stdin_data:
-            spawn(self._type_first, session, request.stdin_data)
+            self.backlog.add(spawn, self._type_first, session, request.stdin_data)
         return session
 
     @contextlib.contextmanager
@@ -225,7 +228,7 @@ class Lifecycle:
             self._begin_end(session, early_exit)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
-        output = session.open_log(self._settings.log_max_bytes)
+        output = session.open_log(self._settings.log_max_bytes, is_restored=is_restored)
         output.watch(self.observer.waker)
         output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
         session.input = Input(
@@ -240,7 +243,7 @@ class Lifecycle:
             os.path.join(directory, "output.log"),
             os.path.join(directory, "events.jsonl"),
         )
-        session.on_drained_hook = lambda: spawn(self._complete, session)
+        session.on_drained_hook = lambda: self.backlog.start(self._complete, session)
         session.on_hangup_hook = lambda: self._close_terminal(session)
         return session
 
@@ -308,7 +311,7 @@ class Lifecycle:
             self._drain.exited(session)
         else:
             session.has_exited = True
-            spawn(self._complete, session)
+            self.backlog.start(self._complete, session)
 
     def _complete(self, session: Session) -> None:
         """The child is gone and its last byte is logged: settle everything, then tell."""

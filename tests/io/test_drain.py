@@ -16,7 +16,7 @@ from codewire.io.ptys import open_pty
 from codewire.io.wait import spawn, wait_writable
 from codewire.session.output import drain as drain_module
 from codewire.session.output.drain import Drain
-from codewire.session.output.log import OutputLog
+from codewire.session.output.opening import open_log
 from tests.support import wait_until
 
 
@@ -27,7 +27,7 @@ class Terminal:
         self.id = number
         self.master, self.slave, _ = open_pty(24, 80)
         os.set_blocking(self.slave, False)
-        self.log = OutputLog(path)
+        self.log = open_log(path)
         self.has_exited = False
         self.drained = threading.Event()
         self.drained_at = -1
@@ -114,7 +114,12 @@ def new_drain() -> Drain:
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     note = os.memfd_create("test-drain")
     os.ftruncate(note, 16)
-    return Drain(read_end, write_end, note)
+    return opened(Drain(read_end, write_end, note))
+
+
+def opened(drain: Drain) -> Drain:
+    drain.open()
+    return drain
 
 
 def text(seed: int, count: int) -> bytes:
@@ -237,7 +242,7 @@ def test_what_a_killed_worker_left_in_the_pipe(make: Make) -> None:
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     note = os.memfd_create("test-drain")
     os.ftruncate(note, 16)
-    first = Drain(read_end, write_end, note)
+    first = opened(Drain(read_end, write_end, note))
     if not first.uses_splice:
         pytest.skip("splice(2) does not work on terminals here")
     terminal = make()
@@ -255,7 +260,7 @@ def test_what_a_killed_worker_left_in_the_pipe(make: Make) -> None:
     log, terminal.log = terminal.log, Dying()  # type: ignore[assignment]
     with pytest.raises(Killed):
         first._move(terminal.master, terminal, 65536)
-    second = Drain(read_end, write_end, note)
+    second = opened(Drain(read_end, write_end, note))
     assert second.pending() == (terminal.id, len(b"in flight\r\n"))
     second.flush_pending(log, second.pending()[1])
     terminal.log = log

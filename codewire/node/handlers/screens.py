@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from codewire.errors import RequestError
 from codewire.node.context import Message, Node
 from codewire.session.session import Session
 from codewire.session.terminal.display import View, screen_hash
@@ -53,10 +52,7 @@ def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message
 
 def look(session: Session, view: Callable[[Screen, int], View]) -> View:
     """Return what `view` makes of a session's screen as it is now. Raises RequestError."""
-    try:
-        cursor = session.cursor(0, threading.Event())
-    except OSError as error:
-        raise RequestError(f"failed to read session log: {error.strerror}") from error
+    cursor = session.cursor(0, threading.Event())
     try:
         return session.terminal.display.look(cursor.log, view)
     finally:

@@ -32,6 +32,7 @@ class Observer:
         self._bus = bus
         self.waker = threading.Event()
         self._summaries: dict[int, tuple[float, int, int]] = {}
+        self._unreadable: set[int] = set()
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -43,11 +44,17 @@ class Observer:
             now = time.monotonic()
             for session in self._sessions():
                 if session.is_running() and session.grow_count() > session.record.counted:
-                    self.catch_up(session)
-                    self._summarise(session, now)
+                    try:
+                        self.catch_up(session)
+                        self._summarise(session, now)
+                    except Exception:
+                        log.exception("session %d: summing up its output failed", session.id)
 
     def catch_up(self, session: Session) -> None:
-        """Bring the session's counters to the end of its log. Blocks for what is new."""
+        """Bring the session's counters to the end of its log. Blocks for what is new.
+
+        Raises nothing: what cannot be read has no lines.
+        """
         output = session.live_log
         if output is None or not output.retain():
             # Closed: its last count was made before that.
@@ -55,6 +62,11 @@ class Observer:
         try:
             with self._lock:
                 count_lines(session, output)
+        except OSError as error:
+            if session.id not in self._unreadable:
+                self._unreadable.add(session.id)
+                log.error("session %d: reading its log failed: %s", session.id, error.strerror)
+            session.record.counted = output.end
         finally:
             output.release()
 
@@ -82,6 +94,7 @@ class Observer:
         self.catch_up(session)
         self._summarise(session, time.monotonic() + SUMMARY_SECONDS)
         self._summaries.pop(session.id, None)
+        self._unreadable.discard(session.id)
 
 
 def count_lines(session: Session, output: OutputLog) -> None:
