@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 ACCEPT_PAUSE_SECONDS = 0.1
 # What a client that is turned away may take to say what it wants; nobody is accepted meanwhile.
 TURN_AWAY_SECONDS = 0.2
+NO_ROOM = str(OutOfThreads())
 
 ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "ListSessions": control.list_sessions,
@@ -68,9 +69,9 @@ def accept_clients(node: Node, listener: socket.socket) -> None:
             continue
         try:
             spawn(serve, node, FrameStream(sock))
-        except OutOfThreads as error:
-            log.warning("a client was turned away: %s", error)
-            turn_away(sock, control_frame({"type": "Error", "message": str(error)}))
+        except (OutOfThreads, MemoryError):
+            log.warning("a client was turned away: %s", NO_ROOM)
+            turn_away(sock, control_frame({"type": "Error", "message": NO_ROOM}))
 
 
 def turn_away(sock: socket.socket, answer: bytes) -> None:
@@ -80,7 +81,7 @@ def turn_away(sock: socket.socket, answer: bytes) -> None:
         # Read first: closing with bytes unread, or before they were sent, would be an error to it.
         sock.recv(1 << 16)
         sock.sendall(answer)
-    except OSError:
+    except (OSError, MemoryError):
         pass
     finally:
         sock.close()

@@ -51,7 +51,7 @@ MAX_HANDSHAKES = 128
 
 UNAUTHORIZED = Refusal(401, "unauthorized", (("WWW-Authenticate", "Bearer"),))
 SLOW_DOWN = Refusal(429, "too many failed logins", (("Retry-After", "60"),))
-NO_ROOM = Refusal(503, "too many clients", (("Retry-After", "1"),))
+NO_ROOM = Refusal(503, str(OutOfThreads()), (("Retry-After", "1"),))
 
 
 class Web:
@@ -146,8 +146,8 @@ class Web:
             self._admit(sock)
             try:
                 spawn(self._serve, sock, str(address[0]))
-            except OutOfThreads as error:
-                log.warning("remote client %s was turned away: %s", address[0], error)
+            except (OutOfThreads, MemoryError):
+                log.warning("remote client %s was turned away: %s", address[0], NO_ROOM.text)
                 self._leave(sock)
                 # Before TLS no answer could be read.
                 turn_away(sock, b"" if self._tls else plain_response(NO_ROOM))

@@ -6,7 +6,6 @@ resumes exactly there; what a decoder still holds back is not counted as deliver
 
 from __future__ import annotations
 
-import threading
 import time
 
 from codewire.io.streams import FrameStream

@@ -32,6 +32,7 @@ class Observer:
         self._bus = bus
         self.waker = threading.Event()
         self._summaries: dict[int, tuple[float, int, int]] = {}
+        self._due: set[int] = set()
         self._unreadable: set[int] = set()
         self._lock = threading.Lock()
 
@@ -43,12 +44,17 @@ class Observer:
             self.waker.clear()
             now = time.monotonic()
             for session in self._sessions():
-                if session.is_running() and session.grow_count() > session.record.counted:
-                    try:
+                try:
+                    if self._has_news(session):
                         self.catch_up(session)
                         self._summarise(session, now)
-                    except Exception:
-                        log.exception("session %d: summing up its output failed", session.id)
+                except Exception:
+                    log.exception("session %d: summing up its output failed", session.id)
+
+    def _has_news(self, session: Session) -> bool:
+        if not session.is_running():
+            return False
+        return session.id in self._due or session.grow_count() > session.record.counted
 
     def catch_up(self, session: Session) -> None:
         """Bring the session's counters to the end of its log. Blocks for what is new.
@@ -61,7 +67,11 @@ class Observer:
             return
         try:
             with self._lock:
+                before = session.record.counted
                 count_lines(session, output)
+                if session.record.counted != before:
+                    # Whoever asked for the count: the summary has yet to come.
+                    self._due.add(session.id)
         except OSError as error:
             if session.id not in self._unreadable:
                 self._unreadable.add(session.id)
@@ -76,6 +86,7 @@ class Observer:
         if now - last < SUMMARY_SECONDS:
             self.waker.set()
             return
+        self._due.discard(session.id)
         if record.counted == total_bytes:
             return
         self._summaries[session.id] = (now, record.counted, record.lines)
@@ -94,6 +105,7 @@ class Observer:
         self.catch_up(session)
         self._summarise(session, time.monotonic() + SUMMARY_SECONDS)
         self._summaries.pop(session.id, None)
+        self._due.discard(session.id)
         self._unreadable.discard(session.id)
 
 

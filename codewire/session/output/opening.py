@@ -1,4 +1,4 @@
-"""Opening a session's log: for a launch, for a session that outlived its worker, for one that ended.
+"""Opening a session's log: for a launch, after a worker's end, for a session that has ended.
 
 What stands in a log's place may be anything: only a regular file is opened, and what cannot be
 used costs the output of its session alone.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 
 from codewire.errors import LogUnavailable
 from codewire.files import open_regular
@@ -73,6 +74,7 @@ def read_log(path: str, gaps: Gaps) -> OutputLog:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
