@@ -14,7 +14,8 @@ from codewire.io.wait import run_hanging, spawn
 
 T = TypeVar("T")
 
-MAX_CALLS = 32
+# Many projects may lie on one dead server. Below wait.HANGING_THREADS.
+MAX_CALLS = 60
 
 
 class _Call:

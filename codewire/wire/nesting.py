@@ -8,7 +8,6 @@ from __future__ import annotations
 
 # Nothing of ours has more than ten; upstream stops at 10,000.
 MAX_DEPTH = 400
-# Looked at in pieces: a text that is too deep is so from the beginning, as a rule.
 PIECE_BYTES = 1 << 16
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -22,11 +21,18 @@ def is_deep(text: bytes) -> bool:
     """
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
+    # A text that is too deep is so from the beginning, as a rule.
+    return _is_deep(text[:PIECE_BYTES]) or _is_deep(text)
+
+
+def _is_deep(text: bytes) -> bool:
     import re
     from array import array
     from itertools import accumulate
 
     bare = re.sub(rb'"[^"\\]*(?:\\.[^"\\]*)*"', b"", text, flags=re.DOTALL)
+    # A string that does not end: nothing follows it.
+    bare = bare.partition(b'"')[0]
     depth = 0
     for start in range(0, len(bare), PIECE_BYTES):
         piece = bare[start : start + PIECE_BYTES].translate(_STEPS, _OTHERS)

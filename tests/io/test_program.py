@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import LaunchError
-from codewire.io.slow import SlowCalls
+from codewire.io.slow import MAX_CALLS, SlowCalls
 from codewire.session import program
 from codewire.session.program import (
     LaunchRequest,
@@ -117,7 +117,7 @@ def test_hung_calls_are_bounded(hung: Hung) -> None:
     slow = SlowCalls()
     waiting = [
         threading.Thread(target=_expect_no_answer, args=(slow, hung, number))
-        for number in range(32)
+        for number in range(MAX_CALLS)
     ]
     for thread in waiting:
         thread.start()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,9 @@ def test_a_process_ends_with_its_essential_loop(body: str, words: str) -> None:
     )
     assert done.returncode == 1
     assert "loop failed, the worker ends: " + words in done.stderr
+
+
+LOOPS = ("backlog", "observer", "answerer", "store")
 
 
 def _refuse(*_: Any) -> None:
@@ -107,6 +111,20 @@ def test_waiting_for_a_descriptor_outlives_a_lack_of_memory(
     monkeypatch.setattr(wait.select, "poll", Poller)
     assert wait.wait_readable(0)
     assert not Poller.failures
+
+
+def test_what_a_worker_cannot_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these must end the worker when it ends."""
+    from codewire.node import worker as worker_module
+
+    essential: list[object] = []
+    monkeypatch.setattr(worker_module, "spawn_essential", lambda loop, *_: essential.append(loop))
+    parts = {name: SimpleNamespace(run=object()) for name in ("custody", "drain", *LOOPS)}
+    worker = worker_module.Worker(None)  # type: ignore[arg-type]
+    worker._custody, worker._drain = parts["custody"], parts["drain"]  # type: ignore[assignment]
+    worker._sessions = SimpleNamespace(**parts)  # type: ignore[assignment]
+    worker._run_loops()
+    assert set(essential) == {part.run for part in parts.values()}
 
 
 @pytest.fixture

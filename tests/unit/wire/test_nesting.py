@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codewire.errors import ProtocolError
 from codewire.wire.control import decode_control
-from codewire.wire.nesting import MAX_DEPTH, is_deep
+from codewire.wire.nesting import MAX_DEPTH, PIECE_BYTES, is_deep
 
 
 def nested(depth: int) -> bytes:
@@ -29,9 +29,12 @@ def nested(depth: int) -> bytes:
         (b'["' + b"[" * 5000 + b'"]', False),
         (b'["' + rb"\"[{" * 5000 + b'"]', False),
         (b'["\\\\",' + nested(MAX_DEPTH + 1) + b"]", True),
+        (b'["' + b"x" * PIECE_BYTES + b'",' + nested(MAX_DEPTH), True),
+        (b'["' + b"[" * 2 * PIECE_BYTES + b'"]', False),
+        (b"[]" * PIECE_BYTES + nested(MAX_DEPTH + 1), True),
         (b"]" * 5000 + b"[" * (MAX_DEPTH + 1), False),  # ends at once for the decoder, too
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_depth(text: bytes, deep: bool) -> None:
     assert is_deep(text) == deep
