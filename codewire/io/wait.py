@@ -35,6 +35,7 @@ RUNTIME = "gevent" if GEVENT else "threads"
 
 if GEVENT:
     import gevent
+    import gevent.monkey
     import gevent.threadpool
 
     def wait_readable(fd: int, timeout: float | None = None) -> bool:
@@ -68,6 +69,22 @@ if GEVENT:
         """
         hub = gevent.get_hub()
         hub.wait(hub.loop.timer(0))
+
+    def outlast_loop_errors() -> None:
+        """Have the event loop wait when its own epoll_wait(2) fails, not end the main greenlet."""
+        hub = gevent.get_hub()
+        handle_error = hub.handle_error
+
+        def outlast(context: Any, kind: Any, value: Any, traceback: Any) -> None:
+            if context is None and kind is SystemError:
+                # Nothing runs without the loop, so nothing is held up.
+                _real_sleep(PAUSE_SECONDS)
+            else:
+                handle_error(context, kind, value, traceback)
+
+        hub.handle_error = outlast
+
+    _real_sleep = gevent.monkey.get_original("time", "sleep")
 
     class _Task:
         """One call for a pool, made once: a pool keeps what it could start no thread for."""
@@ -157,6 +174,9 @@ else:
             time.sleep(PAUSE_SECONDS)
             if deadline is not None:
                 timeout = max(0.0, deadline - time.monotonic())
+
+    def outlast_loop_errors() -> None:
+        """Nothing to do: there is no event loop."""
 
     def give_way() -> None:
         """Nothing to do: threads are preempted."""

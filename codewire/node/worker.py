@@ -15,7 +15,7 @@ from typing import Any
 from codewire.config import Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.fds import raise_file_limit
-from codewire.io.wait import RUNTIME, spawn_essential
+from codewire.io.wait import RUNTIME, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
@@ -172,6 +172,7 @@ def main(argv: list[str]) -> int:
     os.set_inheritable(int(argv[0]), False)
     raise_file_limit()
     _spare_address_space()
+    outlast_loop_errors()
     status = 1
     try:
         worker = Worker(socket.socket(fileno=int(argv[0])))

@@ -17,7 +17,14 @@ from codewire.errors import OutOfThreads
 from codewire.io import backlog as backlog_module
 from codewire.io import wait
 from codewire.io.backlog import Backlog
-from codewire.io.wait import GEVENT, run_blocking, run_hanging, spawn, spawn_essential
+from codewire.io.wait import (
+    GEVENT,
+    outlast_loop_errors,
+    run_blocking,
+    run_hanging,
+    spawn,
+    spawn_essential,
+)
 
 PROCESS = """
 import logging, sys, time
@@ -56,6 +63,17 @@ def test_a_process_ends_with_its_essential_loop(body: str, words: str) -> None:
     )
     assert done.returncode == 1
     assert "loop failed, the worker ends: " + words in done.stderr
+
+
+def test_an_event_loop_that_fails_for_a_moment_goes_on() -> None:
+    outlast_loop_errors()
+    if GEVENT:
+        import gevent
+
+        # As gevent's loop reports a failed epoll_wait(2); it would end the main greenlet.
+        error = SystemError("(libev) epoll_wait: Cannot allocate memory")
+        gevent.get_hub().handle_error(None, SystemError, error, None)
+        gevent.sleep(0.01)
 
 
 LOOPS = ("backlog", "observer", "answerer", "store")
