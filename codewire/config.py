@@ -10,11 +10,15 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.errors import ConfigError
+from codewire.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+# Of config.toml and servers.toml.
+MAX_BYTES = 1 << 20
 
 # 1 GiB a session: days of a chatty agent, and a small disk survives a few of them.
 DEFAULT_LOG_MAX_BYTES = 1 << 30
@@ -38,8 +42,7 @@ class Settings(NamedTuple):
 def read_toml(path: str) -> dict[str, Any]:
     """Return the tables of a TOML file, {} when there is none. Raises ConfigError."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = read_regular(path, MAX_BYTES).decode()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +53,7 @@ def read_toml(path: str) -> dict[str, Any]:
 
     try:
         return toml.loads(text)
-    except (toml.TomlDecodeError, IndexError, ValueError, TypeError) as error:
+    except (toml.TomlDecodeError, IndexError, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"parsing {path}: {error}") from error
 
 
