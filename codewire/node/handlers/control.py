@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codewire.io.wait import spawn
 from codewire.keeper.processes import Process
 from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
@@ -93,5 +92,5 @@ def node_status(node: Node, request: Message) -> Message:
 
 def node_restart(node: Node, request: Message) -> Message:
     """Replace this worker; sessions and clients stay. Answered before it happens."""
-    spawn(node.custody.restart)
+    node.sessions.backlog.start(node.custody.restart)
     return {"type": "NodeRestarting"}
