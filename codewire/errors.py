@@ -5,7 +5,8 @@ CodewireError            1
 ├── ConfigError          1   a configuration file or variable cannot be used
 ├── ProtocolError        1   the peer sent what the wire format does not allow
 ├── RequestError         1   the node refused a request
-│   └── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
+│   ├── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
+│   └── LogUnavailable   1   a session's output cannot be read
 ├── NodeUnreachable      1   no node can be reached or started
 │   └── NodeRefused      1   what answers will not serve us, however often it is asked
 │   ├── NoWorker         1   the node's keeper answers that its worker cannot start
@@ -14,7 +15,8 @@ CodewireError            1
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
 ├── LaunchError          1   a session cannot be started
-└── KeeperError          1   keeper and worker cannot work together
+├── KeeperError          1   keeper and worker cannot work together
+└── OutOfThreads         1   the machine gives the node no more threads: one client too many
 
 Messages say what happened and, where there is something to do, what to do next.
 """
@@ -53,6 +55,13 @@ class RequestTimedOut(RequestError):
         super().__init__(message)
         self.request_id = request_id
         self.note = note
+
+
+class LogUnavailable(RequestError):
+    """A session's output cannot be read; `cause` is why."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"failed to read session log: {cause}")
 
 
 class NodeUnreachable(CodewireError):
@@ -97,3 +106,10 @@ class LaunchError(RequestError):
 
 class KeeperError(CodewireError):
     """Keeper and worker cannot work together."""
+
+
+class OutOfThreads(CodewireError):
+    """The machine gives the node no more threads (limits, memory). Who is served goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("too many clients: the node cannot start another thread")

@@ -5,12 +5,15 @@ Both ends use it. "The peer went away" is None from `receive`, ConnectionLost fr
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost
+from codewire.io.transient import PAUSE_SECONDS, is_transient
 from codewire.wire.control import control_frame
 from codewire.wire.frames import DATA, FrameDecoder, encode_frame, encode_header
 
@@ -74,13 +77,17 @@ class FrameStream:
 
     def fill(self) -> bool:
         """Read once from the socket, blocking; False when the peer has gone."""
-        try:
-            data = self._sock.recv(RECEIVE_BYTES)
-        except TimeoutError:
-            raise
-        except OSError:
-            # ECONNRESET: the peer closed with bytes of ours unread (spec/wire.md 2).
-            return False
+        while True:
+            try:
+                data = self._sock.recv(RECEIVE_BYTES)
+                break
+            except TimeoutError:
+                raise
+            except OSError as error:
+                # ECONNRESET: the peer closed with bytes of ours unread (spec/wire.md 2).
+                if not _passes(error):
+                    return False
+            time.sleep(PAUSE_SECONDS)
         self._decoder.feed(data)
         return bool(data)
 
@@ -142,13 +149,28 @@ class FrameStream:
         try:
             # gevent's sendall costs as much as all the rest of a keystroke; most frames fit.
             if isinstance(self._sock, socket.socket):
-                frame = frame[self._sock.send(frame) :]
-            if frame:
+                sent = self._send_some(frame)
+                if sent == len(frame):
+                    return
+                view = memoryview(frame)[sent:]
+                while view:
+                    view = view[self._send_some(view) :]
+            else:
                 self._sock.sendall(frame)
         except TimeoutError:
             raise
         except OSError as error:
             raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        assert isinstance(self._sock, socket.socket)
+        while True:
+            try:
+                return self._sock.send(data)
+            except OSError as error:
+                if not _passes(error):
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def is_half_open(self) -> bool:
         """Say, after the peer's EOF, whether it only stopped writing and still listens.
@@ -188,3 +210,8 @@ class FrameStream:
         if not self._closed:
             self._closed = True
             self._sock.close()
+
+
+def _passes(error: OSError) -> bool:
+    """Say whether to try again; EAGAIN is for who made the socket non-blocking."""
+    return error.errno != errno.EAGAIN and is_transient(error)

@@ -7,9 +7,14 @@ cw.py may have made cooperative; only descriptors that are no sockets need what 
 from __future__ import annotations
 
 import _thread
+import os
 import select
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from codewire.errors import OutOfThreads
+from codewire.io.transient import PAUSE_SECONDS, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +27,16 @@ def _is_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
+# More than slow.py ever has under way at once.
+HANGING_THREADS = 64
+
 GEVENT = _is_patched()
 RUNTIME = "gevent" if GEVENT else "threads"
 
 if GEVENT:
     import gevent
+    import gevent.monkey
+    import gevent.threadpool
 
     def wait_readable(fd: int, timeout: float | None = None) -> bool:
         """Block this greenlet until `fd` is readable or hung up; False after `timeout` seconds."""
@@ -60,22 +70,86 @@ if GEVENT:
         hub = gevent.get_hub()
         hub.wait(hub.loop.timer(0))
 
+    def outlast_loop_errors() -> None:
+        """Have the event loop wait when its own epoll_wait(2) fails, not end the main greenlet."""
+        hub = gevent.get_hub()
+        handle_error = hub.handle_error
+
+        def outlast(context: Any, kind: Any, value: Any, traceback: Any) -> None:
+            if context is None and kind is SystemError:
+                # Nothing runs without the loop, so nothing is held up.
+                _real_sleep(PAUSE_SECONDS)
+            else:
+                handle_error(context, kind, value, traceback)
+
+        hub.handle_error = outlast
+
+    _real_sleep = gevent.monkey.get_original("time", "sleep")
+
+    class _Task:
+        """One call for a pool, made once: a pool keeps what it could start no thread for."""
+
+        __slots__ = ("_args", "_claim", "_function", "error", "is_done", "result")
+
+        def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+            self._function, self._args = function, args
+            self._claim = iter((True,))
+            self.is_done = False
+            self.result: Any = None
+            # An error that leaves the pool's thread would be printed by gevent, expected or not.
+            self.error: Exception | None = None
+
+        def claim(self) -> bool:
+            return next(self._claim, False)
+
+        def run(self) -> None:
+            if self.claim():
+                self.perform()
+
+        def perform(self) -> None:
+            try:
+                self.result = self._function(*self._args)
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+                self.error = error
+            self.is_done = True
+
+        def outcome(self) -> Any:
+            while not self.is_done:
+                gevent.sleep(PAUSE_SECONDS)
+            if self.error is not None:
+                raise self.error
+            return self.result
+
+    _hanging: list[gevent.threadpool.ThreadPool] = []
+
     def run_blocking(function: Callable[..., T], *args: Any) -> T:
-        """Call what blocks in the kernel (fsync, a large read) without stopping the others."""
-        # An error that leaves the pool's thread is printed by gevent, expected or not.
-        result, error = gevent.get_hub().threadpool.apply(_outcome, (function, args))
-        if error is not None:
-            raise error
-        value: T = result
+        """Call what blocks in the kernel (fsync, a large read) without stopping the others.
+
+        Where no thread is to be had for it, the others do stop.
+        """
+        task = _Task(function, args)
+        try:
+            gevent.get_hub().threadpool.apply(task.run)
+        except (RuntimeError, MemoryError):
+            task.run()
+        value: T = task.outcome()
         return value
 
-    def _outcome(
-        function: Callable[..., Any], args: tuple[Any, ...]
-    ) -> tuple[Any, Exception | None]:
+    def run_hanging(function: Callable[..., T], *args: Any) -> T:
+        """As `run_blocking` for what may never return: in threads that nobody else waits for.
+
+        Raises OutOfThreads.
+        """
+        task = _Task(function, args)
+        if not _hanging:
+            _hanging.append(gevent.threadpool.ThreadPool(HANGING_THREADS))
         try:
-            return function(*args), None
-        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
-            return None, error
+            _hanging[0].apply(task.run)
+        except (RuntimeError, MemoryError) as error:
+            if task.claim():
+                raise OutOfThreads from error
+        value: T = task.outcome()
+        return value
 
 else:
 
@@ -90,7 +164,19 @@ else:
     def _poll(fd: int, events: int, timeout: float | None) -> bool:
         poller = select.poll()
         poller.register(fd, events)
-        return bool(poller.poll(None if timeout is None else timeout * 1000))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return bool(poller.poll(None if timeout is None else timeout * 1000))
+            except OSError as error:
+                if not is_transient(error):
+                    raise
+            time.sleep(PAUSE_SECONDS)
+            if deadline is not None:
+                timeout = max(0.0, deadline - time.monotonic())
+
+    def outlast_loop_errors() -> None:
+        """Nothing to do: there is no event loop."""
 
     def give_way() -> None:
         """Nothing to do: threads are preempted."""
@@ -99,10 +185,33 @@ else:
         """Call `function`: a thread may block."""
         return function(*args)
 
+    def run_hanging(function: Callable[..., T], *args: Any) -> T:
+        """Call `function`: a thread may hang."""
+        return function(*args)
+
 
 def spawn(function: Callable[..., object], *args: Any) -> None:
-    """Run `function` in its own greenlet or thread; what it raises is logged, not lost."""
-    _thread.start_new_thread(_guarded, (function, args))
+    """Run `function` in its own greenlet or thread; what it raises is logged, not lost.
+
+    Raises OutOfThreads when the machine has none to give (RLIMIT_NPROC, RLIMIT_AS, pids cgroup).
+    """
+    _start(_guarded, function, args)
+
+
+def spawn_essential(function: Callable[..., object], *args: Any) -> None:
+    """Run a loop that the process cannot do without: when it ends, so does the process.
+
+    Half a worker serves nobody and is never replaced; a dead one is, with everything it had.
+    Raises OutOfThreads.
+    """
+    _start(_run_or_die, function, args)
+
+
+def _start(run: Callable[..., None], function: Callable[..., object], args: Any) -> None:
+    try:
+        _thread.start_new_thread(run, (function, args))
+    except (RuntimeError, MemoryError) as error:
+        raise OutOfThreads from error
 
 
 def _guarded(function: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -112,4 +221,24 @@ def _guarded(function: Callable[..., object], args: tuple[Any, ...]) -> None:
         import logging
 
         log = logging.getLogger(__name__)
-        log.exception("%s failed", getattr(function, "__qualname__", function))
+        log.exception("%s failed", _name(function))
+
+
+def _run_or_die(function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    import logging
+
+    error: BaseException | None = None
+    try:
+        function(*args)
+        problem = "it returned"
+    except BaseException as failure:  # noqa: BLE001 - nothing may leave a loop half dead
+        error, problem = failure, f"{type(failure).__name__}: {failure}"
+    try:
+        log = logging.getLogger(__name__)
+        log.error("%s failed, the worker ends: %s", _name(function), problem, exc_info=error)
+    finally:
+        os._exit(1)
+
+
+def _name(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__qualname__", function))

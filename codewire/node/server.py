@@ -7,16 +7,22 @@ import socket
 import time
 from collections.abc import Callable
 
-from codewire.errors import CodewireError, ConnectionLost, ProtocolError
+from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
 from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
-from codewire.wire.control import decode_control
+from codewire.wire.control import control_frame, decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.requests import parse_request
 
 log = logging.getLogger(__name__)
+
+# After an error of accept(2), which the next client would only meet again.
+ACCEPT_PAUSE_SECONDS = 0.1
+# What a client that is turned away may take to say what it wants; nobody is accepted meanwhile.
+TURN_AWAY_SECONDS = 0.2
+NO_ROOM = str(OutOfThreads())
 
 ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "ListSessions": control.list_sessions,
@@ -60,12 +66,29 @@ def accept_clients(node: Node, listener: socket.socket) -> None:
     while True:
         try:
             sock, _ = listener.accept()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             # Out of descriptors: those in use go on, the new ones wait in the backlog.
             log.warning("accepting a client failed: %s", error)
-            time.sleep(0.1)
+            time.sleep(ACCEPT_PAUSE_SECONDS)
             continue
-        spawn(serve, node, FrameStream(sock))
+        try:
+            spawn(serve, node, FrameStream(sock))
+        except (OutOfThreads, MemoryError):
+            log.warning("a client was turned away: %s", NO_ROOM)
+            turn_away(sock, control_frame({"type": "Error", "message": NO_ROOM}))
+
+
+def turn_away(sock: socket.socket, answer: bytes) -> None:
+    """Answer a client that nobody can serve, and close. Blocks for TURN_AWAY_SECONDS at most."""
+    try:
+        sock.settimeout(TURN_AWAY_SECONDS)
+        # Read first: closing with bytes unread, or before they were sent, would be an error to it.
+        sock.recv(1 << 16)
+        sock.sendall(answer)
+    except (OSError, MemoryError):
+        pass
+    finally:
+        sock.close()
 
 
 def serve(node: Node, stream: FrameStream) -> None:
@@ -94,6 +117,11 @@ def _serve_one(node: Node, stream: FrameStream) -> bool:
         return not isinstance(error, ProtocolError)
     except TimeoutError:
         raise
+    except OSError as error:
+        # Of the machine, not of the connection: those are ConnectionLost.
+        log.warning("request failed: %s", error)
+        stream.send_control({"type": "Error", "message": f"request failed: {error}"})
+        return False
     except Exception:
         log.exception("request failed")
         message = "internal error; the node's log has the details"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 
+from codewire.files import read_regular
 from codewire.session.store import write_atomically
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LENGTH = 32
+# Of a file somebody wrote by hand.
+MAX_BYTES = 1 << 16
 
 
 def read_token(path: str) -> str:
     """Return the token, "" when there is none (then every remote login is refused)."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+        return read_regular(path, MAX_BYTES).decode("utf-8", "replace").strip()
     except OSError:
         return ""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
 from codewire.io.websockets import CLOSE_SECONDS, WebSocketStream
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 # Often enough for the proxies and NATs on the way, which forget a quiet connection after a minute.
@@ -43,7 +46,11 @@ class Watchdog:
     def look(self, now: float) -> None:
         """Look at every connection once; `now` is a time.monotonic()."""
         for stream, pinged in list(self._pinged.items()):
-            self._check(stream, pinged, now)
+            try:
+                self._check(stream, pinged, now)
+            except Exception:
+                # Costs this connection at most, never the look after the others.
+                log.exception("looking after a remote connection failed")
 
     def _check(self, stream: WebSocketStream, pinged: float, now: float) -> None:
         quiet = stream.quiet_seconds(now)

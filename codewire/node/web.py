@@ -14,13 +14,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from codewire.errors import CodewireError, ConfigError, ConnectionLost, ProtocolError
+from codewire.errors import CodewireError, ConfigError, ConnectionLost, OutOfThreads, ProtocolError
 from codewire.io.tcp import join_address, listen_tcp, read_head, resolve_listen, tune
-from codewire.io.wait import spawn
+from codewire.io.wait import spawn, spawn_essential
 from codewire.io.websockets import WebSocketStream
 from codewire.node.context import Node
 from codewire.node.logins import MAX_FAILURES, Logins
-from codewire.node.server import serve
+from codewire.node.server import ACCEPT_PAUSE_SECONDS, serve, turn_away
 from codewire.node.watchdog import Watchdog
 from codewire.wire.handshake import (
     Head,
@@ -51,6 +51,7 @@ MAX_HANDSHAKES = 128
 
 UNAUTHORIZED = Refusal(401, "unauthorized", (("WWW-Authenticate", "Bearer"),))
 SLOW_DOWN = Refusal(429, "too many failed logins", (("Retry-After", "60"),))
+NO_ROOM = Refusal(503, str(OutOfThreads()), (("Retry-After", "1"),))
 
 
 class Web:
@@ -88,8 +89,8 @@ class Web:
                 "set node.tls_cert and node.tls_key, or put a TLS proxy in front",
                 join_address(address),
             )
-        spawn(self._watchdog.run)
-        spawn(self._accept, listener)
+        spawn_essential(self._watchdog.run)
+        spawn_essential(self._accept, listener)
 
     def _tls_context(self) -> ssl.SSLContext | None:
         """Return what TLS needs, None without a certificate. Raises ConfigError."""
@@ -138,12 +139,18 @@ class Web:
         while True:
             try:
                 sock, address = listener.accept()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 log.warning("accepting a remote client failed: %s", error)
-                time.sleep(0.1)
+                time.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             self._admit(sock)
-            spawn(self._serve, sock, str(address[0]))
+            try:
+                spawn(self._serve, sock, str(address[0]))
+            except (OutOfThreads, MemoryError):
+                log.warning("remote client %s was turned away: %s", address[0], NO_ROOM.text)
+                self._leave(sock)
+                # Before TLS no answer could be read.
+                turn_away(sock, b"" if self._tls else plain_response(NO_ROOM))
 
     # Before the upgrade
 
@@ -158,6 +165,10 @@ class Web:
         if oldest is not None:
             _shut(oldest)
 
+    def _leave(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._handshakes.pop(sock, None)
+
     def _serve(self, sock: socket.socket, address: str) -> None:
         """Serve one connection from accept to close; what goes wrong harms only itself."""
         try:
@@ -166,8 +177,7 @@ class Web:
             log.debug("remote client %s dropped: %s", address, error)
             stream = None
         finally:
-            with self._lock:
-                self._handshakes.pop(sock, None)
+            self._leave(sock)
         if stream is None:
             sock.close()
             return

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
-from codewire.config import load_settings
-from codewire.errors import CodewireError
+from codewire.config import Settings, load_settings
+from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.fds import raise_file_limit
-from codewire.io.wait import RUNTIME, spawn
+from codewire.io.wait import RUNTIME, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
@@ -27,16 +30,35 @@ from codewire.session.output.drain import Drain
 log = logging.getLogger(__name__)
 
 
+# On threads every client has one or two. Enough for the deepest calls there are (json's scanner,
+# 400 levels: wire/nesting.py), little enough for hundreds of clients: with the usual 8 MiB, a
+# limit of 1 GB on address space is reached by nine.
+STACK_BYTES = 512 << 10
+# glibc gives each thread an arena of 64 MiB of address space, up to eight a processor.
+ARENAS = 2
+M_ARENA_MAX = -8
+
+KEEP_ALL = 1 << 31
+
+
 class Worker:
     """One worker's life."""
 
     def __init__(self, link: socket.socket) -> None:
-        self._paths = data_dir()
-        self._settings = load_settings(self._paths.config)
-        self._sessions = Lifecycle(self._paths, self._settings)
+        self._link = link
         self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Take over from the keeper, bring back what was, begin to serve.
+
+        Raises CodewireError for what a worker cannot do without; whatever else cannot be opened
+        is left out, with a line in the log.
+        """
+        self._paths = data_dir()
+        self._settings, problem = _configure(self._paths.config)
+        self._sessions = Lifecycle(self._paths, self._settings)
         self._custody = Custody(
-            link,
+            self._link,
             on_exit=self._sessions.on_exit,
             on_stop=self._stop.set,
             on_lost=self._kept,
@@ -44,6 +66,8 @@ class Worker:
         )
         hello = self._custody.hello
         set_up_logging(self._paths.node_log if hello.detached else "")
+        if problem:
+            log.error("%s; until that is mended, nothing is deleted and nobody dials in", problem)
         if self._settings.unknown_keys:
             log.warning("config.toml: unknown keys: %s", ", ".join(self._settings.unknown_keys))
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
@@ -56,58 +80,127 @@ class Worker:
             Mailbox(self._paths, self._sessions),
             KeyValues(self._paths.kv),
         )
+        self._restore()
+        self._run_loops()
+        listener = socket.socket(fileno=os.dup(hello.listener))
+        listener.setblocking(True)
+        if not problem and (self._settings.listen or hello.listeners):
+            _try_step("listening for other machines", self._listen)
+        # Said before anybody is served: what a client then orders reaches the keeper after it.
+        self._custody.ready()
+        spawn_essential(accept_clients, self._node, listener)
+        log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
 
     def _kept(self) -> list[Kept]:
         return self._sessions.kept()
 
-    def run(self) -> None:
-        """Serve until the keeper says stop, then end every session."""
-        hello = self._custody.hello
+    def _restore(self) -> None:
+        """Bring back what was. Only sessions are worth more than a node that can be reached."""
+        try:
+            self._drain.open()
+        except OSError as error:
+            raise KeeperError(f"the pipe of the output cannot be used: {error}") from error
         if not self._drain.uses_splice:
             log.warning("splice does not work here: a killed worker may lose a few KB of output")
         self._sessions.restore(self._custody.kept)
-        self._node.mailbox.restore()
-        self._node.kv.load()
-        try:
-            ensure_token(self._paths.token)
-        except OSError as error:
-            log.warning("writing %s failed: %s", self._paths.token, error.strerror)
+        _try_step("reading the messages", self._node.mailbox.restore)
+        _try_step("reading the key-value store", self._node.kv.load)
+        _try_step("making the token", ensure_token, self._paths.token)
+
+    def _run_loops(self) -> None:
         for loop in (
             self._custody.run,
             self._drain.run,
+            self._sessions.backlog.run,
             self._sessions.observer.run,
             self._sessions.answerer.run,
             self._sessions.store.run,
         ):
-            spawn(loop)
-        listener = socket.socket(fileno=os.dup(hello.listener))
-        listener.setblocking(True)
-        if self._settings.listen or hello.listeners:
-            from codewire.node.web import Web
+            spawn_essential(loop)
 
-            Web(self._node).start()
-        # Said before anybody is served: what a client then orders reaches the keeper after it.
-        self._custody.ready()
-        spawn(accept_clients, self._node, listener)
-        log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
+    def _listen(self) -> None:
+        from codewire.node.web import Web
+
+        Web(self._node).start()
+
+    def run(self) -> None:
+        """Serve until the keeper says stop, then end every session."""
         self._stop.wait()
         self._sessions.stop()
         self._custody.stopped()
 
 
+def _configure(path: str) -> tuple[Settings, str]:
+    """Return the settings, and what is wrong with them: then they are such that do no harm.
+
+    `cw node` refuses to start with a wrong file; this is one that was changed under the node.
+    """
+    try:
+        return load_settings(path), ""
+    except Exception as error:  # noqa: BLE001 - whatever is in the file, sessions go on
+        problem = str(error)
+    return load_settings("", {})._replace(log_max_bytes=0, keep_finished=KEEP_ALL), problem
+
+
+def _try_step(what: str, step: Callable[..., object], *args: Any) -> None:
+    """Do what the node can be without."""
+    try:
+        step(*args)
+    except OutOfThreads:
+        raise
+    except OSError as error:
+        log.error("%s failed: %s", what, error)
+    except Exception:
+        log.exception("%s failed", what)
+
+
+def _spare_address_space() -> None:
+    """Let threads take less of it. Must come before the first one starts."""
+    threading.stack_size(STACK_BYTES)
+    if RUNTIME != "threads":
+        return
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+    except (ImportError, OSError, AttributeError):
+        # No glibc: no arenas.
+        pass
+
+
 def main(argv: list[str]) -> int:
     """Run the worker; `argv` is the descriptor of its end of the keeper's link."""
     if len(argv) != 1 or not argv[0].isdigit():
-        sys.stderr.write("Error: 'cw worker' is started by the node; run 'cw node' instead\n")
+        _complain("'cw worker' is started by the node; run 'cw node' instead")
         return 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.set_inheritable(int(argv[0]), False)
     raise_file_limit()
+    _spare_address_space()
+    outlast_loop_errors()
+    status = 1
     try:
-        Worker(socket.socket(fileno=int(argv[0]))).run()
+        worker = Worker(socket.socket(fileno=int(argv[0])))
+        worker.start()
+        worker.run()
+        status = 0
     except CodewireError as error:
-        sys.stderr.write(f"Error: initializing node: {error}\n")
-        return error.exit_code
+        _fail(str(error), None)
+    except BaseException as error:  # noqa: BLE001 - the top: say it, end, be started again
+        _fail(f"{type(error).__name__}: {error}", error)
     # Threads of clients may still be blocked; everything that matters is on disk.
-    os._exit(0)
+    os._exit(status)
+
+
+def _fail(problem: str, error: BaseException | None) -> None:
+    """Say why this worker ends: in the log once there is one, else on stderr."""
+    if logging.getLogger().handlers:
+        log.error("the worker failed: %s", problem, exc_info=error)
+    else:
+        _complain(f"initializing node: {problem}")
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"Error: {text}\n")

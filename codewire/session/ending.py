@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from codewire.config import Settings
+from codewire.io.backlog import Backlog
 from codewire.io.ptys import slave_device
-from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody
 from codewire.keeper.processes import Device, Process, Trace
 from codewire.session.ladder import Ladder
@@ -42,11 +42,17 @@ class Ending:
     """Ends sessions, each once. Built before the keeper is known: see `use`."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, observer: Observer, publish: Publish
+        self,
+        settings: Settings,
+        registry: Registry,
+        observer: Observer,
+        backlog: Backlog,
+        publish: Publish,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._observer = observer
+        self._backlog = backlog
         self._publish = publish
         self._lock = threading.Lock()
         # Launched but not yet told to everyone, and what became of those among them meanwhile.
@@ -133,7 +139,7 @@ class Ending:
             self._drain.exited(session)
         else:
             session.has_exited = True
-            spawn(self.complete, session)
+            self._backlog.start(self.complete, session)
 
     def complete(self, session: Session) -> None:
         """The child is gone and its last byte is logged: settle everything, then tell."""

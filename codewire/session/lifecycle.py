@@ -14,6 +14,8 @@ from typing import Any
 
 from codewire.config import Settings
 from codewire.errors import KeeperError, LaunchError
+from codewire.io.backlog import Backlog
+from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import MARK_VARIABLE, Process
@@ -52,7 +54,8 @@ class Lifecycle:
         self.bus = EventBus()
         self.observer = Observer(self.registry.all, self.bus)
         self.answerer = Answerer()
-        self.ending = Ending(settings, self.registry, self.observer, self._publish)
+        self.backlog, self._slow = Backlog(), SlowCalls()
+        self.ending = Ending(settings, self.registry, self.observer, self.backlog, self._publish)
         self.store = Store(paths.sessions_json, self.registry.records, self.ending.on_saved)
         self.is_stopping = False
         self._pen = Pen()
@@ -122,7 +125,7 @@ class Lifecycle:
         elif entry.exit is not None:
             self.on_exit(session.id, entry.exit)
         elif session.record.kill_requested:
-            spawn(self.kill, [session])
+            self.backlog.add(spawn, self.kill, [session])
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
@@ -145,9 +148,9 @@ class Lifecycle:
             return earlier
         if self.is_stopping:
             raise LaunchError("the node is stopping")
-        cwd = resolve_directory(request.working_dir)
+        cwd = resolve_directory(request.working_dir, self._slow)
         env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
-        program = resolve_program(request.command, cwd, env)
+        program = resolve_program(request.command, cwd, env, self._slow)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
             env[MARK_VARIABLE] = session.record.mark()
@@ -155,7 +158,7 @@ class Lifecycle:
             self._spawn(session, request, program, env, cwd)
         self._announce(session)
         if request.stdin_data:
-            spawn(self.keyboard.type_first, session, request.stdin_data)
+            self.backlog.add(spawn, self.keyboard.type_first, session, request.stdin_data)
         return session
 
     @contextlib.contextmanager
@@ -221,7 +224,7 @@ class Lifecycle:
         self.ending.release(session)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
-        output = session.open_log(self._settings.log_max_bytes)
+        output = session.open_log(self._settings.log_max_bytes, is_restored=is_restored)
         output.watch(self.observer.waker)
         output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
         session.input = Input(
@@ -237,7 +240,7 @@ class Lifecycle:
             os.path.join(directory, "events.jsonl"),
             self._pen,
         )
-        session.on_drained_hook = lambda: spawn(self.ending.complete, session)
+        session.on_drained_hook = lambda: self.backlog.start(self.ending.complete, session)
         session.on_hangup_hook = lambda: self.ending.close_terminal(session)
         return session
 

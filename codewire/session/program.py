@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from codewire import paths
 from codewire.errors import LaunchError
+from codewire.files import open_regular, read_regular
+from codewire.io.slow import SlowCalls
+from codewire.wire.nesting import is_deep
 from codewire.wire.texts import go_quote
 
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,31}\Z")
@@ -22,6 +25,13 @@ NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,31}\Z")
 PRIVATE_VARIABLES = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CODEWIRE_AUTOSTART", "CODEWIRE_TOKEN")
 # The size of the terminal the node was started from: programs take it for that of their own.
 SIZE_VARIABLES = ("LINES", "COLUMNS")
+
+# The keeper, who goes there and starts it, serves every session: what may hang (NFS, FUSE) is
+# looked at here first, so long at most.
+LOOK_SECONDS = 5.0
+
+# execve(2) takes far less.
+MAX_ENVIRONMENT_BYTES = 4 << 20
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -50,14 +60,28 @@ def check_name(name: str) -> None:
         )
 
 
-def resolve_directory(working_dir: str) -> str:
-    """Return the absolute working directory; empty is the user's home. Raises LaunchError."""
+def resolve_directory(working_dir: str, slow: SlowCalls) -> str:
+    """Return the absolute working directory; empty is the user's home. Raises LaunchError.
+
+    Blocks LOOK_SECONDS at most.
+    """
     path = os.path.join(paths.home(), working_dir) if working_dir else paths.home()
-    if not os.path.exists(path):
+    try:
+        exists, is_directory = slow.call(LOOK_SECONDS, _look_at, path)
+    except TimeoutError as error:
+        what = f"working directory {go_quote(working_dir or path)}"
+        raise LaunchError(f"{what} does not answer ({LOOK_SECONDS:g} s)") from error
+    if not exists:
         raise LaunchError(f"working directory {go_quote(working_dir)} does not exist")
-    if not os.path.isdir(path):
+    if not is_directory:
         raise LaunchError(f"working directory {go_quote(working_dir)} is not a directory")
     return path
+
+
+def _look_at(path: str) -> tuple[bool, bool]:
+    # As chdir(2) does, which may ask a file system's server once more.
+    os.access(path, os.X_OK)
+    return os.path.exists(path), os.path.isdir(path)
 
 
 def build_environment(
@@ -93,29 +117,71 @@ def build_environment(
 def _read_environment(path: str) -> dict[str, str]:
     """Return environment.json, {} when it is missing or not strings to strings (files.md 7)."""
     try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-    except (OSError, ValueError):
+        text = read_regular(path, MAX_ENVIRONMENT_BYTES)
+        values = {} if is_deep(text) else json.loads(text.decode())
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
         return {}
     return values
 
 
-def resolve_program(command: Sequence[str], cwd: str, env: Mapping[str, str]) -> str:
-    """Return the file to execute for `command[0]`. Raises LaunchError."""
+def resolve_program(
+    command: Sequence[str], cwd: str, env: Mapping[str, str], slow: SlowCalls
+) -> str:
+    """Return the file to execute for `command[0]`. Raises LaunchError.
+
+    Blocks LOOK_SECONDS at most.
+    """
     if not command:
         raise LaunchError("command must not be empty")
     name = command[0]
     if any("\0" in word for word in command):
         raise LaunchError("command must not contain NUL bytes")
-    if "/" in name:
+    has_path = "/" in name
+    directories = () if has_path else tuple(env.get("PATH", DEFAULT_PATH).split(":"))
+    try:
+        path = slow.call(LOOK_SECONDS, _find_program, name, cwd, directories)
+    except TimeoutError as error:
+        where = "" if has_path else " or a directory of its PATH"
+        what = f"command {go_quote(name)}{where}"
+        raise LaunchError(f"{what} does not answer ({LOOK_SECONDS:g} s)") from error
+    if not path:
+        problem = "does not exist" if has_path else "not found in PATH"
+        raise LaunchError(f"command {go_quote(name)} {problem}")
+    return path
+
+
+def _find_program(name: str, cwd: str, directories: tuple[str, ...]) -> str:
+    """Return the program's file, "" if there is none; without `directories` `name` is a path."""
+    if not directories:
         path = os.path.join(cwd, name)
-        if not os.path.exists(path):
-            raise LaunchError(f"command {go_quote(name)} does not exist")
-        return path
-    for directory in env.get("PATH", DEFAULT_PATH).split(":"):
+        return _readable(path) if os.path.exists(path) else ""
+    for directory in directories:
         path = os.path.join(cwd, directory, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    raise LaunchError(f"command {go_quote(name)} not found in PATH")
+            return _readable(path)
+    return ""
+
+
+def _readable(path: str) -> str:
+    """Return `path` once its first bytes have been read, and those of a script's interpreter.
+
+    execve(2) reads them, in the keeper's time.
+    """
+    try:
+        head = _read_head(path)
+        if head.startswith(b"#!") and (words := head[2:].split(None, 1)):
+            _read_head(os.fsdecode(words[0]))
+    except (OSError, ValueError):
+        # Perhaps it may be executed only; execve(2) will say what is wrong.
+        pass
+    return path
+
+
+def _read_head(path: str) -> bytes:
+    fd = open_regular(path, os.O_RDONLY)
+    try:
+        return os.read(fd, 256)
+    finally:
+        os.close(fd)

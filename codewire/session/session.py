@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from codewire.errors import LogUnavailable
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.keeper.processes import is_halted
 from codewire.session.output.log import Cursor, OutputLog
+from codewire.session.output.opening import open_log, read_log, reopen_log
 from codewire.session.record import Record
 from codewire.session.terminal.display import DEFAULT_SIZE
 from codewire.session.terminal.questions import Questions
@@ -82,17 +84,26 @@ class Session:
         """The log while the session has a terminal, else None."""
         return self._log
 
-    def open_log(self, max_bytes: int) -> OutputLog:
-        """Open (or create) the log for a session that has a terminal. Raises OSError."""
+    def open_log(self, max_bytes: int, *, is_restored: bool = False) -> OutputLog:
+        """Open the log for a session that has a terminal. Raises OSError.
+
+        That of one which was there before (`is_restored`) raises nothing: see reopen_log.
+        """
         if self._log is None:
-            self._log = OutputLog(self.log_path, max_bytes, self.record.gaps)
+            path, record = self.log_path, self.record
+            if is_restored:
+                self._log = reopen_log(path, max_bytes, record.gaps, record.counted)
+            else:
+                self._log = open_log(path, max_bytes, record.gaps)
         return self._log
 
     def cursor(self, offset: int, waker: threading.Event) -> Cursor:
-        """Return a reader at `offset`, in every state. Raises OSError when the log is gone."""
+        """Return a reader at `offset`, in every state. Raises LogUnavailable."""
         with self.lock:
+            if self._log is not None and self._log.is_lost:
+                raise LogUnavailable(self._log.failure)
             if self._log is None or not self._log.retain():
-                output = OutputLog(self.log_path, 0, self.record.gaps)
+                output = read_log(self.log_path, self.record.gaps)
                 # The reader is its only user: closing the cursor closes the file.
                 return Cursor(output, offset, waker)
             return Cursor(self._log, offset, waker)

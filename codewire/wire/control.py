@@ -13,6 +13,7 @@ from typing import Any
 
 from codewire.errors import ProtocolError
 from codewire.wire.frames import CONTROL, encode_frame
+from codewire.wire.nesting import is_deep
 
 # The longest of -(2**63) and 2**64 - 1. Python's int takes quadratic time on longer texts.
 MAX_WHOLE_DIGITS = 20
@@ -43,6 +44,8 @@ def decode_control(payload: bytes) -> dict[str, Any]:
     Bytes that are no UTF-8 and lone surrogates become U+FFFD. Raises ProtocolError on everything
     that is not one JSON object with nothing but white space around it.
     """
+    if is_deep(payload):
+        raise ProtocolError("invalid JSON in control message: nested too deeply")
     text = payload.decode("utf-8", "replace")
     try:
         message = _DECODER.decode(text)

@@ -7,85 +7,15 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from codewire.io.ptys import open_pty
-from codewire.io.wait import spawn, wait_writable
+from codewire.io.wait import spawn
 from codewire.session.output import drain as drain_module
 from codewire.session.output.drain import Drain
-from codewire.session.output.log import OutputLog
+from tests.io.drained import Make, Terminal, new_drain, opened
 from tests.support import wait_until
-
-
-class Terminal:
-    """A PTY whose output is drained; what a session is to the drain."""
-
-    def __init__(self, number: int, path: str) -> None:
-        self.id = number
-        self.master, self.slave, _ = open_pty(24, 80)
-        os.set_blocking(self.slave, False)
-        self.log = OutputLog(path)
-        self.has_exited = False
-        self.drained = threading.Event()
-        self.drained_at = -1
-        self.hung_up = threading.Event()
-        self.writable = threading.Event()
-
-    def print(self, data: bytes) -> None:
-        """Write to the terminal as a program does."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self.slave, view[:4096]) :]
-            except BlockingIOError:
-                assert wait_writable(self.slave, 30), "the drain stopped reading"
-
-    def on_writable(self) -> None:
-        self.writable.set()
-
-    def on_drained(self) -> None:
-        self.drained_at = self.log.end
-        self.drained.set()
-
-    def on_hangup(self) -> None:
-        os.close(self.master)
-        self.master = -1
-        self.hung_up.set()
-
-    def output(self) -> bytes:
-        return self.log.read(0, 1 << 30).data
-
-    def close_slave(self) -> None:
-        if self.slave >= 0:
-            os.close(self.slave)
-            self.slave = -1
-
-    def close(self) -> None:
-        self.close_slave()
-        if self.master >= 0:
-            os.close(self.master)
-            self.master = -1
-        self.log.release()
-
-
-Make = Callable[[], Terminal]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    terminals: list[Terminal] = []
-
-    def one() -> Terminal:
-        number = len(terminals) + 1
-        terminals.append(Terminal(number, str(tmp_path / f"{number}.log")))
-        return terminals[-1]
-
-    yield one
-    for terminal in terminals:
-        terminal.close()
 
 
 @pytest.fixture(params=["splice", "read"])
@@ -108,13 +38,6 @@ def drain(
         terminal.close_slave()
         drain.exited(terminal)
         assert terminal.hung_up.wait(10), f"terminal {terminal.id} is not given up"
-
-
-def new_drain() -> Drain:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    note = os.memfd_create("test-drain")
-    os.ftruncate(note, 16)
-    return Drain(read_end, write_end, note)
 
 
 def text(seed: int, count: int) -> bytes:
@@ -237,7 +160,7 @@ def test_what_a_killed_worker_left_in_the_pipe(make: Make) -> None:
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     note = os.memfd_create("test-drain")
     os.ftruncate(note, 16)
-    first = Drain(read_end, write_end, note)
+    first = opened(Drain(read_end, write_end, note))
     if not first.uses_splice:
         pytest.skip("splice(2) does not work on terminals here")
     terminal = make()
@@ -255,7 +178,7 @@ def test_what_a_killed_worker_left_in_the_pipe(make: Make) -> None:
     log, terminal.log = terminal.log, Dying()  # type: ignore[assignment]
     with pytest.raises(Killed):
         first._move(terminal.master, terminal, 65536)
-    second = Drain(read_end, write_end, note)
+    second = opened(Drain(read_end, write_end, note))
     assert second.pending() == (terminal.id, len(b"in flight\r\n"))
     second.flush_pending(log, second.pending()[1])
     terminal.log = log

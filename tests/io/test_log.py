@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from codewire.session.output.log import Cursor, OutputLog
+from codewire.session.output.opening import open_log
 
 LINES = b"".join(b"line %d\n" % number for number in range(20_000))
 
@@ -33,7 +34,7 @@ def read_all(log: OutputLog, offset: int = 0, limit: int = 65536) -> tuple[bytes
 
 
 def test_what_is_written_is_read_at_its_offset(path: str) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     for start in range(0, len(LINES), 777):
         log.take_bytes(LINES[start : start + 777])
     assert log.end == len(LINES)
@@ -41,14 +42,14 @@ def test_what_is_written_is_read_at_its_offset(path: str) -> None:
     assert log.read(1000, 10) == (1000, LINES[1000:1010], 0)
     assert log.read(log.end, 10) == (log.end, b"", 0)
     log.release()
-    again = OutputLog(path)
+    again = open_log(path)
     assert (again.first, again.end) == (0, len(LINES))
     assert read_all(again) == (LINES, 0)
     again.release()
 
 
 def test_a_pipe_is_moved_whole(path: str) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     read_end, write_end = os.pipe2(os.O_NONBLOCK)
     try:
         for turn in range(100):
@@ -82,7 +83,7 @@ def test_a_pipe_is_moved_whole(path: str) -> None:
     ],
 )
 def test_the_last_lines(path: str, text: bytes, lines: int, tail: bytes) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     log.take_bytes(text)
     assert read_all(log, log.line_start(lines))[0] == tail
     log.release()
@@ -90,7 +91,7 @@ def test_the_last_lines(path: str, text: bytes, lines: int, tail: bytes) -> None
 
 def test_the_budget_frees_the_oldest_bytes(path: str) -> None:
     """Offsets stay; the file keeps its size and loses its blocks; a restart finds the same."""
-    log = OutputLog(path, max_bytes=100_000)
+    log = open_log(path, max_bytes=100_000)
     for start in range(0, len(LINES), 3000):
         log.take_bytes(LINES[start : start + 3000])
     assert log.end == os.path.getsize(path) == len(LINES)
@@ -103,14 +104,14 @@ def test_the_budget_frees_the_oldest_bytes(path: str) -> None:
     first = log.first
     log.release()
     for budget in (100_000, 0):
-        again = OutputLog(path, budget)
+        again = open_log(path, budget)
         assert (again.first, again.end) == (first, len(LINES))
         assert read_all(again) == (LINES[first:], first)
         again.release()
 
 
 def test_a_reader_overtaken_by_the_budget_is_told(path: str) -> None:
-    log = OutputLog(path, max_bytes=50_000)
+    log = open_log(path, max_bytes=50_000)
     log.take_bytes(LINES[:1000])
     assert log.retain()
     cursor = Cursor(log, 0, threading.Event())
@@ -144,7 +145,7 @@ class FullDisk:
 def test_what_the_disk_refuses_is_a_gap(path: str) -> None:
     """Real refusals (EFBIG): counted, told once, and logging resumes at the right offset."""
     gaps: list[tuple[int, int]] = []
-    log = OutputLog(path, 0, gaps)
+    log = open_log(path, 0, gaps)
     notes: list[list[tuple[int, int]]] = []
     log.on_gap = lambda: notes.append(list(gaps))
     with FullDisk(path, 8192):
@@ -163,14 +164,14 @@ def test_what_the_disk_refuses_is_a_gap(path: str) -> None:
     assert gaps == [(8192, 20_000), (32_288, 50_000)]
     assert read_all(log)[0] == LINES[:8192] + LINES[20_000:32_288] + LINES[50_000:60_000]
     log.release()
-    again = OutputLog(path, 0, list(gaps))
+    again = open_log(path, 0, list(gaps))
     assert read_all(again)[0] == LINES[:8192] + LINES[20_000:32_288] + LINES[50_000:60_000]
     again.release()
 
 
 def test_a_full_disk_through_the_pipe(path: str) -> None:
     """The pipe is emptied all the same: it must never hold bytes of another session."""
-    log = OutputLog(path)
+    log = open_log(path)
     read_end, write_end = os.pipe2(os.O_NONBLOCK)
     try:
         with FullDisk(path, 4096):
@@ -192,7 +193,7 @@ def test_a_gap_noted_only_at_its_beginning(path: str) -> None:
     with open(path, "wb") as file:
         file.write(LINES[:8192])
         file.truncate(50_000)
-    log = OutputLog(path, 0, [(8192, 9000)])
+    log = open_log(path, 0, [(8192, 9000)])
     assert log.end == 50_000
     assert read_all(log) == (LINES[:8192], 50_000 - 8192)
     log.take_bytes(b"more")
@@ -201,18 +202,18 @@ def test_a_gap_noted_only_at_its_beginning(path: str) -> None:
 
 
 def test_when_it_grew_is_known_after_a_restart(path: str) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     assert log.grown_at_ns == 0
     log.take_bytes(b"x")
     log.release()
     os.utime(path, ns=(0, 1_700_000_000 * 10**9))
-    again = OutputLog(path)
+    again = open_log(path)
     assert again.grown_at_ns == 1_700_000_000 * 10**9
     again.release()
 
 
 def test_readers_are_woken_until_they_close(path: str) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     waker = threading.Event()
     assert log.retain()
     cursor = Cursor(log, 0, waker)
@@ -239,7 +240,7 @@ def is_open_here(path: str) -> bool:
 
 
 def test_the_file_is_closed_by_its_last_user(path: str) -> None:
-    log = OutputLog(path)
+    log = open_log(path)
     log.take_bytes(b"text")
     assert log.retain()
     cursor = Cursor(log, 0, threading.Event())
@@ -252,7 +253,7 @@ def test_the_file_is_closed_by_its_last_user(path: str) -> None:
 
 def test_many_readers_beside_a_writer(path: str) -> None:
     """Each gets every byte once, whatever its pace."""
-    log = OutputLog(path)
+    log = open_log(path)
     results: dict[int, bytes] = {}
 
     def follow(number: int) -> None:
@@ -282,5 +283,5 @@ def test_many_readers_beside_a_writer(path: str) -> None:
 
 def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
-        OutputLog(str(tmp_path / "missing" / "output.log"))
+        open_log(str(tmp_path / "missing" / "output.log"))
     assert caught.value.errno == errno.ENOENT

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -186,3 +189,36 @@ def test_who_closed_has_left_and_who_only_stopped_writing_has_not(pair: Pair) ->
     assert stream.receive() == (DATA, b"unread")
     stream.close()
     assert stream.has_left()
+
+
+class ShortOfMemory(socket.socket):
+    """Fails every call twice before it succeeds, and sends little at a time."""
+
+    failures = 2
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        self.failures = 2
+
+    def recv(self, size: int, flags: int = 0) -> bytes:  # type: ignore[override]
+        self._fail()
+        return super().recv(size, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:  # type: ignore[override]
+        self._fail()
+        return super().send(data[:40], flags)
+
+
+def test_a_shortage_is_no_lost_peer() -> None:
+    ours, theirs = socket.socketpair()
+    stream = FrameStream(ShortOfMemory(fileno=ours.detach()))
+    peer = FrameStream(theirs)
+    stream.send_data(b"x" * 100)
+    assert peer.receive() == (DATA, b"x" * 100)
+    peer.send_data(b"y")
+    assert stream.receive() == (DATA, b"y")
+    peer.close()
+    assert stream.receive() is None
+    stream.close()

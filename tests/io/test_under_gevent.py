@@ -16,6 +16,8 @@ ROOT = HERE.parent.parent
 # What a worker runs. The clients' files stay out: a client is never patched.
 TWICE = ["test_log", "test_drain", "test_input", "test_unix", "test_ptys", "test_ladder"]
 TWICE += ["test_streams", "test_websockets", "test_display"]
+TWICE += ["test_streams", "test_websockets", "test_wait", "test_program", "test_opening"]
+TWICE += ["test_reading", "test_turning_away", "test_drain_shortage"]
 
 RUN = """
 import sys

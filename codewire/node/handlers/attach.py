@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from codewire.errors import ProtocolError, RequestError
+from codewire.errors import OutOfThreads, ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
@@ -291,7 +291,10 @@ class Attachment:
         if self._wants_redraw and rows > 1 and size == self._session.size():
             # The program is not told of a size it has already: change it, and change it back.
             self._session.terminal.viewers.resize(self._viewer, (rows - 1, cols))
-            spawn(self._resize_back, size)
+            try:
+                spawn(self._resize_back, size)
+            except OutOfThreads:
+                self._resize_back(size)
         else:
             self._session.terminal.viewers.resize(self._viewer, size)
         self._wants_redraw = False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from codewire.errors import LaunchError, RequestError
-from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
@@ -17,6 +17,11 @@ from codewire.session.session import Session
 from codewire.session.terminal.turns import ScreenUnknown
 from codewire.wire.features import FEATURES
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
+
+# A directory that is not here (spec/wire.md 10); one that does not answer is another matter.
+NO_DIRECTORY = re.compile(
+    r"working directory .* (?:does not exist|is not a directory)\Z", re.DOTALL
+)
 
 
 def list_sessions(node: Node, request: Message) -> Message:
@@ -67,7 +72,7 @@ def launch(node: Node, request: Message) -> Message:
         return {"type": "Launched", "id": node.sessions.launch(order).id}
     except LaunchError as error:
         # The directory is looked at before anything else is done (spec/wire.md 10).
-        if not request.get("dir_optional") or not str(error).startswith("working directory "):
+        if not request.get("dir_optional") or not NO_DIRECTORY.match(str(error)):
             raise
     session = node.sessions.launch(replace(order, working_dir=""))
     home = session.record.working_dir
@@ -140,5 +145,5 @@ def node_status(node: Node, request: Message) -> Message:
 
 def node_restart(node: Node, request: Message) -> Message:
     """Replace this worker; sessions and clients stay. Answered before it happens."""
-    spawn(node.custody.restart)
+    node.sessions.backlog.start(node.custody.restart)
     return {"type": "NodeRestarting"}

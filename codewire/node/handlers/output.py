@@ -6,9 +6,6 @@ resumes exactly there; what a decoder still holds back is not counted as deliver
 
 from __future__ import annotations
 
-import threading
-
-from codewire.errors import RequestError
 from codewire.io.deadline import Deadline
 from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
@@ -64,7 +61,7 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
     """Answer Logs, once or following. Raises RequestError."""
     session = node.session(request)
     peer = Peer(stream)
-    cursor = _open(session, peer.waker)
+    cursor = session.cursor(0, peer.waker)
     try:
         cursor.offset = _tail_offset(cursor, request)
         reader = TextReader(cursor, request.get("strip_ansi") is not False)
@@ -81,13 +78,6 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
     finally:
         session.unwatch(peer.waker)
         cursor.close()
-
-
-def _open(session: Session, waker: threading.Event) -> Cursor:
-    try:
-        return session.cursor(0, waker)
-    except OSError as error:
-        raise RequestError(f"failed to read session log: {error.strerror}") from error
 
 
 def _tail_offset(cursor: Cursor, request: Message) -> int:
@@ -185,7 +175,7 @@ def watch(node: Node, stream: FrameStream, request: Message) -> None:
     """Answer WatchSession: raw text until the session ends. Raises RequestError."""
     session = node.session(request)
     peer = Peer(stream)
-    cursor = _open(session, peer.waker)
+    cursor = session.cursor(0, peer.waker)
     session.watch(peer.waker)
     try:
         if request.get("history_lines") is None and request.get("tail") is not None:

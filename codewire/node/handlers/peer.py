@@ -39,7 +39,10 @@ class Peer:
         on_frame: OnFrame = ignore_frame,
         outlives_half_close: bool = False,
     ) -> None:
-        """Serve until `write` returns or the client goes. Blocks; the caller closes the stream."""
+        """Serve until `write` returns or the client goes. Blocks; the caller closes the stream.
+
+        Raises OutOfThreads; then nothing was sent.
+        """
         spawn(self._write, write)
         self._read(on_frame)
         if outlives_half_close:
@@ -54,7 +57,7 @@ class Peer:
 
     def _write(self, write: Callable[[], None]) -> None:
         try:
-            write()
+            self._write_or_say_why(write)
         except ConnectionLost:
             pass
         except Exception:
@@ -62,6 +65,14 @@ class Peer:
         finally:
             self._finished.set()
             self.stream.shutdown()
+
+    def _write_or_say_why(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            # A log that cannot be read: the disk says no.
+            text = f"failed to read session log: {error.strerror or error}"
+            self.stream.send_control({"type": "Error", "message": text})
 
     def _read(self, on_frame: OnFrame) -> None:
         try:

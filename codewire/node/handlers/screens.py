@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from codewire.errors import RequestError
 from codewire.node.context import Message, Node
 from codewire.session.session import Session
 from codewire.session.terminal.display import View, check_size, lines_hash
@@ -79,10 +78,7 @@ def look(
 ) -> View:
     """Return what `view` makes of a session's screen as it is now. Raises RequestError."""
     check_size(*session.size())
-    try:
-        cursor = session.cursor(0, threading.Event())
-    except OSError as error:
-        raise RequestError(f"failed to read session log: {error.strerror}") from error
+    cursor = session.cursor(0, threading.Event())
     try:
         return session.terminal.display.look(cursor.log, view, has_left=has_left)
     finally:

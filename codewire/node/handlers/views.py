@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,6 +61,8 @@ def _add_log_facts(session: Session, info: dict[str, Any]) -> None:
     try:
         found = os.stat(session.log_path)
     except OSError:
+        return
+    if not stat.S_ISREG(found.st_mode):
         return
     live = session.live_log
     size = max(found.st_size, live.end if live is not None else 0)

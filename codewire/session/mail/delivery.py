@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 from weakref import WeakKeyDictionary
 
-from codewire.errors import RequestError
+from codewire.errors import LogUnavailable, OutOfThreads, RequestError
 from codewire.io.wait import give_way, spawn
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail.foreground import UNKNOWN, Shell, find_shell
@@ -105,7 +105,18 @@ class Typist:
                 line.append(job)
                 return
             line = self._lines[session.id] = deque([job])
-        spawn(self._work_off, session, line)
+        try:
+            spawn(self._work_off, session, line)
+        except OutOfThreads as error:
+            self._give_up(session, error)
+
+    def _give_up(self, session: Session, error: OutOfThreads) -> None:
+        """Nobody can type what is lined up."""
+        with self._lock:
+            line = self._lines.pop(session.id, ())
+        for job in line:
+            job.failure = DeliveryFailed(str(error))
+            job.done.set()
 
     def _work_off(self, session: Session, line: deque[_Job]) -> None:
         """Type the texts in a line until it is empty."""
@@ -175,7 +186,7 @@ class Typist:
         mode, offset = self._modes.get(session) or (PasteMode(), 0)
         try:
             cursor = session.cursor(offset, threading.Event())
-        except OSError:
+        except LogUnavailable:
             return False
         try:
             end = cursor.log.end

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codewire.io.holes import punch_head
+from codewire.io.ptys import unread_bytes
+from codewire.io.transient import PAUSE_SECONDS, is_transient, persist
 from codewire.io.wait import give_way
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ BLOCK = 4096
 SCAN_BYTES = 65536
 # How much of a scan may pass before others get a turn.
 SCAN_TURN_BYTES = 4 << 20
+# How often a write that failed for want of memory is tried again: 3 seconds, then bytes are lost.
+TRIES = 60
 
 
 class Chunk(NamedTuple):
@@ -59,26 +63,45 @@ class OutputLog:
     """One session's log file. Offsets are bytes since the session began."""
 
     def __init__(
-        self, path: str, max_bytes: int = 0, gaps: list[tuple[int, int]] | None = None
+        self, fd: int, max_bytes: int = 0, gaps: list[tuple[int, int]] | None = None
     ) -> None:
-        """Open or create `path`; `max_bytes` is the budget (0: none). Raises OSError."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take over `fd`; -1 is a log that keeps nothing. `opening.py` makes them."""
+        self._fd = fd
         self._max_bytes = max_bytes
         self._slack = min(1 << 20, max_bytes // 4)
         self._lock = threading.Lock()
         self._wakers: tuple[Waker, ...] = ()
         self._can_punch = True
+        self.first = self.end = 0
+        # Shared with the session's record, which is how it gets written down.
+        self._gaps = [] if gaps is None else gaps
+        self.on_gap: Callable[[], None] = lambda: None
+        # When the last byte came; also after a restart, from the file.
+        self.grown_at_ns = 0
+        # Why nothing can be written now, "" while it can.
+        self.failure = ""
+        self._users = 1
+
+    def measure(self, least: int = 0) -> None:
+        """Learn from the file where the log begins and ends. Raises OSError.
+
+        What it lacks of `least` bytes is a gap: somebody cut it, or took it away.
+        """
+        if self.is_lost:
+            self.end = max(least, *(end for _, end in self._gaps), 0)
+            return
         found = os.fstat(self._fd)
         self.end = found.st_size
         self.first = self._find_first()
-        # Shared with the session's record, which is how it gets written down.
-        self._gaps = [] if gaps is None else gaps
-        self._find_last_gap()
-        self.on_gap: Callable[[], None] = lambda: None
-        # When the last byte came; also after a restart, from the file.
         self.grown_at_ns = found.st_mtime_ns if self.end else 0
-        self.failure = ""
-        self._users = 1
+        self._find_last_gap()
+        if self.end < least:
+            self._skip(least - self.end)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no file: what is printed is counted and dropped, nothing can be read."""
+        return self._fd < 0
 
     def _find_first(self) -> int:
         """Return where the bytes that were not freed begin (SEEK_DATA, lseek(2))."""
@@ -108,28 +131,47 @@ class OutputLog:
         Raises nothing: what the disk refuses is read off and becomes a gap.
         """
         left = count
+        patience = TRIES
         while left:
             try:
                 moved = os.splice(pipe, self._fd, left, offset_dst=self.end)
             except OSError as error:
-                self._lose(_discard(pipe, left), error)
-                break
+                if is_transient(error) and patience and unread_bytes(pipe):
+                    patience -= 1
+                    time.sleep(PAUSE_SECONDS)
+                    continue
+                if error.errno != errno.EINVAL:
+                    self._lose(_discard(pipe, left), error)
+                    break
+                # A file system that cannot take a pipe's pages: it takes bytes.
+                data = os.read(pipe, min(left, SCAN_BYTES))
+                self._append(data)
+                left -= len(data)
+                continue
             left -= moved
             self._advance(moved)
         self._grew()
 
     def take_bytes(self, data: bytes) -> None:
         """Append bytes that were read into memory; as `take_pipe` where splice does not work."""
+        self._append(data)
+        self._grew()
+
+    def _append(self, data: bytes) -> None:
         view = memoryview(data)
+        patience = TRIES
         while view:
             try:
                 written = os.pwrite(self._fd, view, self.end)
             except OSError as error:
+                if is_transient(error) and patience:
+                    patience -= 1
+                    time.sleep(PAUSE_SECONDS)
+                    continue
                 self._lose(len(view), error)
                 break
             view = view[written:]
             self._advance(written)
-        self._grew()
 
     def _advance(self, count: int) -> None:
         self.end += count
@@ -142,8 +184,16 @@ class OutputLog:
         """Count bytes that could not be written, so that later offsets stay true."""
         if not count:
             return
+        self._skip(count)
+        if not self.failure:
+            self.failure = f"writing a log failed: {error.strerror}"
+            log.warning("%s; output is lost until there is space", self.failure)
+
+    def _skip(self, count: int) -> None:
+        """Make the next `count` bytes a gap."""
         start, self.end = self.end, self.end + count
-        if self._gaps and self._gaps[-1][1] == start:
+        goes_on = bool(self._gaps) and self._gaps[-1][1] == start
+        if goes_on:
             self._gaps[-1] = (self._gaps[-1][0], self.end)
         else:
             self._gaps.append((start, self.end))
@@ -152,9 +202,7 @@ class OutputLog:
             os.ftruncate(self._fd, self.end)
         except OSError:
             pass
-        if not self.failure:
-            self.failure = f"writing a log failed: {error.strerror}"
-            log.warning("%s; output is lost until there is space", self.failure)
+        if not goes_on:
             self.on_gap()
 
     def _grew(self) -> None:
@@ -178,9 +226,11 @@ class OutputLog:
 
     def read(self, offset: int, limit: int) -> Chunk:
         """Return up to `limit` bytes from `offset`; empty data at the end. Raises OSError."""
+        if self.is_lost:
+            return Chunk(self.end, b"", max(0, self.end - offset))
         while True:
             start, count, gap = self.span(offset, limit)
-            data = os.pread(self._fd, count, start) if count else b""
+            data = persist(os.pread, self._fd, count, start) if count else b""
             if self.holds(start):
                 return Chunk(start, data, gap)
 
@@ -218,13 +268,13 @@ class OutputLog:
         A final newline ends the last line, it begins none (spec/wire.md 9.2). Blocks: it scans.
         """
         end = self.end if until is None else until
-        if lines <= 0 or end <= self.first:
+        if lines <= 0 or end <= self.first or self.is_lost:
             return end
-        position = end - 1 if os.pread(self._fd, 1, end - 1) == b"\n" else end
+        position = end - 1 if persist(os.pread, self._fd, 1, end - 1) == b"\n" else end
         scanned = 0
         while position > self.first:
             start = max(self.first, position - SCAN_BYTES)
-            block = os.pread(self._fd, position - start, start)
+            block = persist(os.pread, self._fd, position - start, start)
             found = block.count(b"\n")
             if found >= lines:
                 return start + _nth_last(block, lines) + 1
@@ -264,7 +314,8 @@ class OutputLog:
             self._users -= 1
             if self._users:
                 return
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class Cursor:

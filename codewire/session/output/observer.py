@@ -32,8 +32,8 @@ class Observer:
         self._bus = bus
         self.waker = threading.Event()
         self._summaries: dict[int, tuple[float, int, int]] = {}
-        # Counted, by us or for somebody who asked, and not in a summary yet.
-        self._untold: set[int] = set()
+        self._due: set[int] = set()
+        self._unreadable: set[int] = set()
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -42,28 +42,41 @@ class Observer:
             self.waker.wait()
             time.sleep(PAUSE_SECONDS)
             self.waker.clear()
-            self.look(time.monotonic())
+            now = time.monotonic()
+            for session in self._sessions():
+                try:
+                    if self._has_news(session):
+                        self.catch_up(session)
+                        self._summarise(session, now)
+                except Exception:
+                    log.exception("session %d: summing up its output failed", session.id)
 
-    def look(self, now: float) -> None:
-        """Count what is new, and tell the summaries that are due at `now` (monotonic seconds)."""
-        for session in self._sessions():
-            is_behind = session.grow_count() > session.record.counted
-            if session.is_running() and (is_behind or session.id in self._untold):
-                self.catch_up(session)
-                self._summarise(session, now)
+    def _has_news(self, session: Session) -> bool:
+        if not session.is_running():
+            return False
+        return session.id in self._due or session.grow_count() > session.record.counted
 
     def catch_up(self, session: Session) -> None:
-        """Bring the session's counters to the end of its log. Blocks for what is new."""
+        """Bring the session's counters to the end of its log. Blocks for what is new.
+
+        Raises nothing: what cannot be read has no lines.
+        """
         output = session.live_log
         if output is None or not output.retain():
             # Closed: its last count was made before that.
             return
         try:
             with self._lock:
-                counted = session.record.counted
+                before = session.record.counted
                 count_lines(session, output)
-                if session.record.counted > counted:
-                    self._untold.add(session.id)
+                if session.record.counted != before:
+                    # Whoever asked for the count: the summary has yet to come.
+                    self._due.add(session.id)
+        except OSError as error:
+            if session.id not in self._unreadable:
+                self._unreadable.add(session.id)
+                log.error("session %d: reading its log failed: %s", session.id, error.strerror)
+            session.record.counted = output.end
         finally:
             output.release()
 
@@ -73,7 +86,7 @@ class Observer:
         if now - last < SUMMARY_SECONDS:
             self.waker.set()
             return
-        self._untold.discard(session.id)
+        self._due.discard(session.id)
         if record.counted == total_bytes:
             return
         self._summaries[session.id] = (now, record.counted, record.lines)
@@ -92,6 +105,8 @@ class Observer:
         self.catch_up(session)
         self._summarise(session, time.monotonic() + SUMMARY_SECONDS)
         self._summaries.pop(session.id, None)
+        self._due.discard(session.id)
+        self._unreadable.discard(session.id)
 
 
 def count_lines(session: Session, output: OutputLog) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from codewire.errors import LogUnavailable
 from codewire.session.session import Session
 from codewire.term.strip import strip_ansi
 
@@ -17,11 +18,13 @@ def read_tail(session: Session, limit: int) -> bytes:
     """Return the last `limit` bytes of the log; b"" when it cannot be read."""
     try:
         cursor = session.cursor(0, threading.Event())
-    except OSError:
+    except LogUnavailable:
         return b""
     try:
         output = cursor.log
         return output.read(max(output.first, output.end - limit), limit).data
+    except OSError:
+        return b""
     finally:
         cursor.close()
 

@@ -67,8 +67,8 @@ class Answerer:
         self._bell.set()
 
     def run(self) -> None:
-        """Answer for ever."""
-        while self.is_on:
+        """Answer for ever; with nothing to answer, only wait."""
+        while True:
             self._bell.wait()
             self._bell.clear()
             pause = self._quiet_until - time.monotonic()

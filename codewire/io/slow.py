@@ -1,0 +1,77 @@
+"""Calls that the kernel may never return from: a path on a dead NFS server or a hung FUSE mount.
+
+Each is waited for so long and no longer. One that hangs keeps its thread, so the same call is
+never made twice at once, and their number is bounded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from codewire.io.wait import run_hanging, spawn
+
+T = TypeVar("T")
+
+# Many projects may lie on one dead server. Below wait.HANGING_THREADS.
+MAX_CALLS = 60
+
+
+class _Call:
+    __slots__ = ("done", "error", "result")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class SlowCalls:
+    """The calls under way. `call` may be used from any greenlet or thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[Hashable, _Call] = {}
+
+    def call(self, seconds: float, function: Callable[..., T], *args: Hashable) -> T:
+        """Return `function(*args)`, or raise what it raised. Blocks `seconds` at most.
+
+        Raises TimeoutError when there is no result by then, or too many calls hang; OutOfThreads.
+        """
+        key = (function, args)
+        with self._lock:
+            call = self._calls.get(key)
+            is_first = call is None
+            if call is None:
+                if len(self._calls) >= MAX_CALLS:
+                    raise TimeoutError("too many calls hang")
+                call = self._calls[key] = _Call()
+        if is_first:
+            try:
+                spawn(self._perform, call, function, args)
+            except BaseException as error:
+                self._finish(key, call, error if isinstance(error, Exception) else None)
+                raise
+        if not call.done.wait(seconds):
+            raise TimeoutError
+        if call.error is not None:
+            raise call.error
+        result: T = call.result
+        return result
+
+    def _perform(
+        self, call: _Call, function: Callable[..., Any], args: tuple[Hashable, ...]
+    ) -> None:
+        error: Exception | None = None
+        try:
+            call.result = run_hanging(function, *args)
+        except Exception as failure:  # noqa: BLE001 - raised again where it is waited for
+            error = failure
+        self._finish((function, args), call, error)
+
+    def _finish(self, key: Hashable, call: _Call, error: Exception | None) -> None:
+        call.error = error
+        with self._lock:
+            self._calls.pop(key, None)
+        call.done.set()
