@@ -6,6 +6,7 @@ reader that then asks whether the session has ended, and not before, never looks
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ class LateLog(OutputLog):
     """Gets its last bytes, and its session ends, right after somebody read up to its end."""
 
     def __init__(self, path: str, session: Session) -> None:
-        super().__init__(path)
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._session = session
 
     def read(self, offset: int, limit: int) -> Chunk:

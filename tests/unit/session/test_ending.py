@@ -30,6 +30,7 @@ class Told:
             settings=SimpleNamespace(),  # type: ignore[arg-type]
             registry=SimpleNamespace(find=found.get),  # type: ignore[arg-type]
             observer=SimpleNamespace(),  # type: ignore[arg-type]
+            backlog=SimpleNamespace(),  # type: ignore[arg-type]
             publish=self._publish,
         )
 
