@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.errors import ConfigError
+from codewire.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 DEFAULT_LOG_MAX_BYTES = 1 << 30
 DEFAULT_KEEP_FINISHED = 500
 DEFAULT_GRACE_SECONDS = 5.0
+MAX_TOML_BYTES = 1 << 20
 
 
 class Settings(NamedTuple):
@@ -38,8 +40,7 @@ class Settings(NamedTuple):
 def read_toml(path: str) -> dict[str, Any]:
     """Return the tables of a TOML file, {} when there is none. Raises ConfigError."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = read_regular(path, MAX_TOML_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -50,8 +51,10 @@ def read_toml(path: str) -> dict[str, Any]:
 
     try:
         return toml.loads(text)
-    except (toml.TomlDecodeError, IndexError, ValueError, TypeError) as error:
+    except (toml.TomlDecodeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"parsing {path}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"parsing {path}: nested too deeply") from error
 
 
 def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settings:

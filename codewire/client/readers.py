@@ -9,7 +9,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.reach.connection import asked_again, check_answer, field, receive_message
+from codewire.client.reach.connection import (
+    asked_again,
+    check_answer,
+    field,
+    receive_message,
+)
 from codewire.errors import ConnectionLost
 
 if TYPE_CHECKING:

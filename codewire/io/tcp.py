@@ -6,7 +6,12 @@ import socket
 import time
 from typing import Protocol
 
-from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, ProtocolError
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    NodeUnreachable,
+    ProtocolError,
+)
 from codewire.wire.handshake import HEAD_END, MAX_HEAD
 
 BACKLOG = 1024

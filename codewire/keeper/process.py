@@ -20,7 +20,13 @@ from codewire.errors import CodewireError, KeeperError, NodeRunning
 from codewire.io.fds import FileLimit, lock_file, raise_file_limit
 from codewire.io.unix import listen_unix
 from codewire.keeper import protocol
-from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, exit_of, spawn_child
+from codewire.keeper.children import (
+    UNKNOWN_EXIT,
+    Child,
+    await_end,
+    exit_of,
+    spawn_child,
+)
 from codewire.keeper.link import Link
 from codewire.keeper.pidfile import read_pid, say, write_pid
 from codewire.paths import DataDir, data_dir, worker_command

@@ -10,7 +10,15 @@ from typing import Any
 from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
+from codewire.mcp.tool import (
+    DURATION,
+    MAX_SECONDS,
+    TAGS,
+    Tool,
+    listing,
+    session_number,
+    to_json,
+)
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:

@@ -11,7 +11,16 @@ from codewire.errors import CodewireError, ConnectionLost, ProtocolError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
-from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
+from codewire.node.handlers import (
+    attach,
+    control,
+    kv,
+    messages,
+    output,
+    screens,
+    typing,
+    waiting,
+)
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.requests import parse_request

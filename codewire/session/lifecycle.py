@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from codewire.config import Settings
@@ -20,8 +20,10 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import Process
 from codewire.paths import DataDir
+from codewire.session.clock import CLOCK
 from codewire.session.events import EventBus
 from codewire.session.files import making_files, remove_files
+from codewire.session.journal import Journal
 from codewire.session.ladder import Ladder
 from codewire.session.output.drain import Drain
 from codewire.session.output.observer import Observer
@@ -32,10 +34,11 @@ from codewire.session.program import (
     resolve_directory,
     resolve_program,
 )
-from codewire.session.record import Record, Status, record_from_json
+from codewire.session.record import Record, Status, has_ended
 from codewire.session.registry import Registry
+from codewire.session.restoring import Restorer
 from codewire.session.session import Session
-from codewire.session.store import Store, load_records
+from codewire.session.store import Store
 from codewire.session.terminal.answers import Answerer
 from codewire.session.terminal.input import Input, InputClosed
 
@@ -58,7 +61,10 @@ class Lifecycle:
         self.bus = EventBus()
         self.observer = Observer(self.registry.all, self.bus)
         self.answerer = Answerer()
-        self.store = Store(paths.sessions_json, self.registry.records, self._on_saved)
+        self._journal = Journal(paths.sessions_journal)
+        self.store = Store(
+            paths.sessions_json, self._journal, self.registry.records, self._on_saved
+        )
         self.is_stopping = False
         self._lock = threading.Lock()
         # Launched but not yet told to everyone, and how those among them ended meanwhile.
@@ -74,59 +80,17 @@ class Lifecycle:
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Bring back what was: records from disk, live processes from the keeper."""
-        os.makedirs(self._paths.sessions, mode=0o700, exist_ok=True)
-        alive = {entry.id for entry in kept}
-        on_disk = {record.id: record for record in load_records(self._paths.sessions_json)}
-        for record in on_disk.values():
-            if record.id not in alive:
-                self._restore_finished(record)
-        pending_id, pending_bytes = self._drain.pending()
-        for entry in kept:
-            session = self._restore_kept(entry, on_disk.get(entry.id))
-            if entry.id == pending_id and pending_bytes and entry.master >= 0:
-                self._drain.flush_pending(session.log, pending_bytes)
-        for entry in kept:
-            self._resume(self.registry.get(entry.id), entry)
-        self.registry.skip_existing_directories()
-
-    def _restore_finished(self, record: Record) -> None:
-        session = self._make(record)
-        if record.status is Status.RUNNING:
-            # It died with the node: how is unknown, unless the exit had been noted.
-            record.status = Status.COMPLETED
-            has_code = record.exit_code is not None and record.exit_code >= 0
-            record.end_reason = record.end_reason or ("exited" if has_code else "lost")
-            record.completed_ns = record.completed_ns or time.time_ns()
-            self.store.changed(record.id)
-        session.has_exited = True
-        session.ended.set()
-        self.registry.add(session)
-
-    def _restore_kept(self, entry: Kept, on_disk: Record | None) -> Session:
-        """The keeper's copy is the newer one; only the counters may be on disk alone."""
-        record = record_from_json(entry.meta)
-        record.pid = entry.pid
-        if on_disk is not None and on_disk.counted > record.counted:
-            record.counted, record.lines = on_disk.counted, on_disk.lines
-        session = self._make(record)
-        session.master = entry.master
-        if record.status is not Status.RUNNING:
-            session.has_exited = True
-            session.ended.set()
-        if entry.master >= 0:
-            self._open_terminal(session, is_restored=True)
-        self.registry.add(session)
-        return session
-
-    def _resume(self, session: Session, entry: Kept) -> None:
-        if session.master >= 0:
-            self._drain.add(session)
-        if not session.is_running():
-            self.store.changed(session.id)
-        elif entry.exit is not None:
-            self.on_exit(session.id, entry.exit)
-        elif session.record.kill_requested:
-            spawn(self.kill, [session])
+        Restorer(
+            self._paths,
+            self.registry,
+            self.store,
+            self._journal,
+            self._drain,
+            make=self._make,
+            open_terminal=lambda session: self._open_terminal(session, is_restored=True),
+            on_exit=self.on_exit,
+            kill=self.kill,
+        ).run(kept)
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
@@ -162,11 +126,14 @@ class Lifecycle:
     def _reserved(self, request: LaunchRequest) -> Iterator[Session]:
         """Hold id, name and files for a launch; give all of them back when it fails."""
         session_id = self.registry.reserve(request.name)
+        now = CLOCK.now()
         record = Record(
             id=session_id,
             argv=list(request.command),
             working_dir=request.working_dir,
-            created_ns=time.time_ns(),
+            created_ns=now.wall_ns,
+            began_steady_ns=now.steady_ns,
+            boot=now.boot,
             name=request.name,
             tags=list(request.tags),
             launch_key=request.key,
@@ -208,6 +175,8 @@ class Lifecycle:
         self._open_terminal(session, is_restored=False)
         self._unannounced.add(session.id)
         self.registry.add(session)
+        # Before anybody is told: from now on it is listed, whoever is killed.
+        self.store.put(session.record)
         record = session.record
         data = {
             "command": record.argv,
@@ -216,7 +185,6 @@ class Lifecycle:
         }
         self._publish(session, "session.created", data)
         self._drain.add(session)
-        self.store.changed(session.id)
         log.info("session %d launched pid=%d", session.id, record.pid)
         with self._lock:
             self._unannounced.discard(session.id)
@@ -225,7 +193,7 @@ class Lifecycle:
             self._begin_end(session, early_exit)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
-        output = session.open_log(self._settings.log_max_bytes)
+        output = session.open_log(session.max_log_bytes or self._settings.log_max_bytes)
         output.watch(self.observer.waker)
         output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
         session.input = Input(
@@ -315,12 +283,12 @@ class Lifecycle:
         self.observer.finish(session)
         record = session.record
         record.result = capture_result(session)
-        self._settle(record, session.exit)
+        self._settle(session, session.exit)
         if session.input is not None:
             session.input.end()
         self.registry.release_name(session)
         # Unsaved from before it counts as ended: a keeper that starts now must be told of it.
-        self.store.changed(session.id)
+        self.store.put(record)
         session.ended.set()
         data: dict[str, Any] = {"from": "running", "to": "completed"}
         if record.exit_code is not None:
@@ -329,16 +297,17 @@ class Lifecycle:
         self._publish(session, "session.status", data)
         session.wake()
         self._custody.note(session.id, record.to_json())
-        self.store.changed(session.id)
         log.info("session %d %s", session.id, record.status_text())
         for dropped in self.registry.drop_oldest_finished(self._settings.keep_finished):
             self.store.changed(dropped)
         if session.master < 0:
             session.close_log()
 
-    def _settle(self, record: Record, how: dict[str, Any]) -> None:
+    def _settle(self, session: Session, how: dict[str, Any]) -> None:
+        record = session.record
+        record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
-        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
+        self.registry.count_end(session)
         if "code" in how:
             record.exit_code, record.end_reason = how["code"], "exited"
         elif "signal" in how:
@@ -348,6 +317,8 @@ class Lifecycle:
             record.end_reason = "lost"
         if record.kill_requested:
             record.end_reason = "killed"
+        # Last: who finds it ended finds all of the above.
+        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
 
     def _close_terminal(self, session: Session) -> None:
         """Nobody has the terminal open any more. Called by the drain, the owner of the master."""
@@ -359,11 +330,11 @@ class Lifecycle:
             session.close_log()
             self.store.changed(session.id)
 
-    def _on_saved(self, changed: set[int]) -> None:
-        """Records are on disk: the keeper need not remember ends any more."""
-        for session_id in changed:
+    def _on_saved(self, written: Mapping[int, Mapping[str, Any] | None]) -> None:
+        """The disk says this of some sessions: the keeper need not remember ends it tells of."""
+        for session_id, value in written.items():
             session = self.registry.find(session_id)
-            if session is None or (not session.is_running() and session.master < 0):
+            if session is None or (value is not None and has_ended(value) and session.master < 0):
                 self._custody.forget(session_id)
 
     # Killing
@@ -384,7 +355,7 @@ class Lifecycle:
         """End every session and write everything down: the node is stopping."""
         self.is_stopping = True
         self.kill(self.registry.running())
-        self.store.save()
+        self.store.close()
 
     def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:
         """Count a client in or out and say so."""

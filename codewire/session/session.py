@@ -10,11 +10,11 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
+from codewire.session.clock import CLOCK, Clock, Moment
 from codewire.session.output.log import Cursor, OutputLog
 from codewire.session.record import Record
 from codewire.session.terminal.display import DEFAULT_SIZE
@@ -30,11 +30,16 @@ log = logging.getLogger(__name__)
 class Session:
     """A record with what is alive of it. Satisfies drain.Source."""
 
-    def __init__(self, record: Record, log_path: str, events_path: str) -> None:
+    def __init__(
+        self, record: Record, log_path: str, events_path: str, clock: Clock = CLOCK
+    ) -> None:
         self.record = record
         self.id = record.id
         self.log_path = log_path
         self.events_path = events_path
+        # Where its log may have less room than the settings say; 0: nowhere.
+        self.max_log_bytes = 0
+        self._clock = clock
         self.master = -1
         self.input: Input | None = None
         self.has_exited = False
@@ -112,10 +117,16 @@ class Session:
         """
         if self._has_unread():
             return 0.0
+        age_ns = self.age_ns()
         current = self._log
-        grown_at_ns = current.grown_at_ns if current is not None else 0
-        latest = max(grown_at_ns, self.record.created_ns)
-        return max(0.0, (time.time_ns() - latest) / 1e9)
+        if current is not None and current.end:
+            age_ns = min(age_ns, self._clock.steady_ns() - current.grown_at_steady_ns)
+        return max(0.0, age_ns / 1e9)
+
+    def age_ns(self) -> int:
+        """Return how long ago it began."""
+        record = self.record
+        return self._clock.since(Moment(record.created_ns, record.began_steady_ns, record.boot))
 
     def _has_unread(self) -> bool:
         found: list[int] = []
@@ -165,8 +176,12 @@ class Session:
 
     def duration_ms(self) -> int:
         """Return how long it has lived, in milliseconds."""
-        end = self.record.completed_ns or time.time_ns()
-        return max(0, (end - self.record.created_ns) // 1_000_000)
+        record = self.record
+        if record.duration_ms:
+            return record.duration_ms
+        if record.completed_ns:
+            return max(0, (record.completed_ns - record.created_ns) // 1_000_000)
+        return self.age_ns() // 1_000_000
 
     # drain.Source
 

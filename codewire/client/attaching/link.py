@@ -10,7 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client.numbers import whole_number
-from codewire.client.reach.connection import Redial, check_answer, field, receive_message
+from codewire.client.reach.connection import (
+    Redial,
+    check_answer,
+    field,
+    receive_message,
+)
 from codewire.errors import ConnectionLost, ProtocolError
 from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA

@@ -10,7 +10,7 @@ from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.session.session import Session
 from codewire.session.terminal.input import InputClosed
-from codewire.session.terminal.once import MAX_KEY_LENGTH
+from codewire.session.terminal.once import MAX_KEY_LENGTH, write_once
 
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
 LINE_BYTES = 4095
@@ -29,14 +29,20 @@ def send_input(node: Node, request: Message) -> Message:
     if len(key) > MAX_KEY_LENGTH:
         raise RequestError(f"an input key has at most {MAX_KEY_LENGTH} characters")
 
-    def write(before: Callable[[], None] | None) -> int:
+    def write(before: Callable[[], None]) -> int:
         _check(session, request, data)
         return node.sessions.type_in(session, data, "send", before=before)
 
     try:
-        if not key:
-            return {"type": "InputSent", "bytes": write(None)}
-        count, is_repeated = session.terminal.input_keys.write(key, write)
+        if key:
+            count, is_repeated = session.terminal.input_keys.write(key, write)
+        else:
+            count, is_repeated = write_once(write), False
+            if count is None:
+                raise RequestError(
+                    f"it is not known how much of the input session {session.id} got: "
+                    "the node's log has the details"
+                )
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}") from error
