@@ -88,7 +88,8 @@ def elements(text: str) -> tuple[list[Any], str]:
 
     An element with a number that is none is left out; those after it count.
     """
-    decoder = json.JSONDecoder()
+    # Only to find where an element ends: no number is too large for that.
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
     values: list[Any] = []
     problem = ""
     at = _skip(text, 0)
