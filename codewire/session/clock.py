@@ -7,6 +7,7 @@ written down has both, and the boot it belongs to.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import NamedTuple
 
@@ -56,12 +57,12 @@ class Clock:
 
 
 def _read_boot_id() -> str:
-    """Return what names this boot, "" where the kernel does not say."""
+    """Return what names this boot; where the kernel does not say, this process counts as one."""
     try:
         with open(BOOT_ID, encoding="ascii") as file:
             return file.read(64).strip()
     except (OSError, ValueError):
-        return ""
+        return f"process-{os.getpid()}-{time.time_ns()}"
 
 
 CLOCK = Clock()

@@ -72,7 +72,7 @@ def append_line(path: str, value: Any, max_bytes: int = 0) -> bool:
     """
     data = encode_line(value)
     try:
-        size = append_data(path, data)
+        size = _append(path, data)
         if max_bytes and size > max_bytes:
             os.replace(path, f"{path}.1")
     except OSError as error:

@@ -330,6 +330,7 @@ def test_killed_with_the_whole_node_right_after_the_launch(home: Home, runtime: 
     os.kill(worker, signal.SIGKILL)
     assert home.node is not None
     home.node.wait(10)
+    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
     home.start_node(runtime)
     info = home.session(number)
     assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")

@@ -134,11 +134,16 @@ def lines_backward(path: str) -> Iterator[bytes]:
 
     Those of its older half (append_line) come after them. Raises OSError.
     """
-    yield from _file_backward(path)
+    missing: OSError | None = None
+    try:
+        yield from _file_backward(path)
+    except FileNotFoundError as error:
+        missing = error
     try:
         yield from _file_backward(f"{path}.1")
     except OSError:
-        return
+        if missing is not None:
+            raise missing from None
 
 
 def _file_backward(path: str) -> Iterator[bytes]:

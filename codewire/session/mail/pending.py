@@ -56,6 +56,8 @@ class Request:
     # When it was sent on the steady clock, and of which boot.
     steady_ns: int = 0
     boot: str = ""
+    # When its callers stop waiting, on the steady clock of this boot; kept by Pending.
+    ends_ns: int = 0
     answer: Answer | None = None
     is_closed: bool = False
     # Woken when the request is answered or closed; one for each connection that waits.
@@ -135,7 +137,7 @@ class Pending:
 
     def seconds_left(self, request: Request) -> float:
         """Return how long its callers still wait; never more than they wanted to, maybe below 0."""
-        return request.timeout_seconds - self._clock.since(request.sent) / SECOND
+        return (request.ends_ns - self._clock.steady_ns()) / SECOND
 
     def sync(self) -> bool:
         """Have on the disk what was changed so far; False when it refuses. Blocks."""
@@ -194,6 +196,8 @@ class Pending:
         earlier = self._open.get(request.id)
         if earlier is not None:
             self._remove(earlier)
+        lifetime_ns = request.timeout_seconds * SECOND
+        request.ends_ns = self._clock.steady_of(request.sent) + lifetime_ns
         self._open[request.id] = request
         self._open_bytes += len(request.body)
 

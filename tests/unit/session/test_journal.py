@@ -137,7 +137,7 @@ def test_a_file_with_a_budget(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "circle"])
-def test_a_line_goes_into_a_new_file_where_none_was(tmp_path: Path, kind: str) -> None:
+def test_a_journal_begins_anew_where_something_else_stands(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "f"
     if kind == "directory":
         path.mkdir()
@@ -145,5 +145,6 @@ def test_a_line_goes_into_a_new_file_where_none_was(tmp_path: Path, kind: str) -
         os.mkfifo(path)
     else:
         path.symlink_to(path)
-    assert append_line(str(path), {"n": 1})
+    assert not append_line(str(path), {"n": 1}), "nobody waits for a FIFO, either"
+    assert Journal(str(path)).append({"n": 1})
     assert path.read_bytes() == b'{"n":1}\n'
