@@ -104,6 +104,9 @@ class Journal:
 
     def sync(self) -> bool:
         """Have every line appended so far on the disk; False when it refuses. Blocks."""
+        if not self.size:
+            # Nothing was ever written, maybe not even the file.
+            return True
         ticket = next(self._tickets)
         with self._turn:
             if self._done > ticket:

@@ -117,9 +117,11 @@ class Restorer:
     def _resume(self, session: Session, entry: Kept) -> None:
         if session.master >= 0:
             self._drain.add(session)
+        # The files may lack what the keeper knew; if not, nothing is written.
+        self._store.changed(session.id)
         if not session.is_running():
-            self._store.changed(session.id)
-        elif entry.exit is not None:
+            return
+        if entry.exit is not None:
             self._on_exit(session.id, entry.exit)
         elif session.record.kill_requested:
             spawn(self._kill, [session])
@@ -128,10 +130,10 @@ class Restorer:
 
     def _open_somehow(self, session: Session) -> None:
         """Open the terminal of a live session, with a new log when its own cannot be opened."""
-        for mend in (None, _make_room, _log_in_memory):
-            if mend is not None:
-                mend(session)
+        for prepare in (_check_log, _make_room, _log_in_memory):
             try:
+                prepare(session)
+                _count_lost(session)
                 self._open_terminal(session)
             except OSError as error:
                 log.error("session %d: its log cannot be opened: %s", session.id, error.strerror)
@@ -160,21 +162,25 @@ def make_directory(path: str) -> None:
         log.error("%s cannot be made: %s", path, error.strerror)
 
 
+def _check_log(session: Session) -> None:
+    """Raise OSError when what stands where the log should be is no file."""
+    try:
+        kind = os.stat(session.log_path).st_mode
+    except FileNotFoundError:
+        if os.path.islink(session.log_path):
+            raise
+        return
+    if not stat.S_ISREG(kind):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
 def _make_room(session: Session) -> None:
-    """Move away what stands where the log should be; what was printed so far is a gap."""
+    """Make the directory anew, and move away what stands where the log should be."""
     directory = os.path.dirname(session.log_path)
     make_directory(os.path.dirname(directory))
     make_directory(directory)
-    try:
-        is_usable = stat.S_ISREG(os.lstat(session.log_path).st_mode)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            _lose_all(session)
-            return
-        is_usable = False
-    # Also a regular file that may not be opened: a new one can be made under its name.
-    if move_aside(session.log_path, "it may not be opened" if is_usable else "not a file"):
-        _lose_all(session)
+    if os.path.lexists(session.log_path):
+        move_aside(session.log_path, "it cannot be opened as a log")
 
 
 def _log_in_memory(session: Session) -> None:
@@ -183,9 +189,17 @@ def _log_in_memory(session: Session) -> None:
     # Open for as long as the worker lives: the path names the descriptor.
     session.log_path = f"/proc/self/fd/{fd}"
     session.max_log_bytes = MEMORY_LOG_BYTES
-    _lose_all(session)
 
 
-def _lose_all(session: Session) -> None:
-    counted = session.record.counted
-    session.record.gaps[:] = [(0, counted)] if counted else []
+def _count_lost(session: Session) -> None:
+    """Make a gap of what was printed and is in no log any more, so that later offsets stay true."""
+    try:
+        size = os.stat(session.log_path).st_size
+    except OSError:
+        size = 0
+    record = session.record
+    gaps = [(start, end) for start, end in record.gaps if start <= size]
+    known = max(size, gaps[-1][1] if gaps else 0)
+    if known < record.counted:
+        # The list is shared with the log, so it is changed in place.
+        record.gaps[:] = [*gaps, (known, record.counted)]
