@@ -18,7 +18,7 @@ OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD = (
     "session.json",
 )
 # What there may be besides: the older half of a file with a budget, one that was being written.
-OTHERS = (f"{EVENTS}.1", f"{MESSAGES}.1", f"{RECORD}.new", f"{INPUT_KEYS}.new")
+OTHERS = (f"{EVENTS}.1", f"{MESSAGES}.1", f"{INPUT_KEYS}.new")
 
 
 @contextlib.contextmanager

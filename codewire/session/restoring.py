@@ -1,4 +1,4 @@
-"""Bringing sessions back at a worker's start: records from the disk, live processes from the keeper.
+"""Bringing sessions back at a worker's start: records from the disk, processes from the keeper.
 
 Nothing here raises: one session whose record, directory or log cannot be used costs only itself,
 and a live one not even that: it gets a new log, if need be one in memory.

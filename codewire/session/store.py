@@ -22,7 +22,7 @@ from typing import Any
 
 from codewire.io.wait import run_blocking
 from codewire.session.files import RECORD
-from codewire.session.filing import write_atomically
+from codewire.session.filing import encode_line, overwrite, write_atomically
 from codewire.session.journal import Journal
 from codewire.session.record import Record
 
@@ -35,13 +35,16 @@ RETRY_SECONDS = 1.0
 # sessions.json follows the journal this soon, but with hundreds of results in it no sooner than
 # this many bytes a second allow.
 SNAPSHOT_SECONDS = 2.0
+# A session's own copy follows this late: making a file costs as much as a third of a launch, and
+# what ends soon is written once.
+FILING_SECONDS = 2.0
 SNAPSHOT_BYTES_PER_SECOND = 1 << 16
 
 Value = dict[str, Any]
 
 
 class Store:
-    """Writes records down. `run` belongs to one greenlet or thread; the rest may be called from any.
+    """Writes records down. `run` belongs to one greenlet or thread, the rest to all.
 
     No lock that `put` and `changed` need is held while the disk is waited for.
     """
@@ -70,6 +73,7 @@ class Store:
         self._writing: set[int] = set()
         # Whose own session.json is older than the journal.
         self._unfiled: set[int] = set()
+        self._filing_at = 0.0
         self._news = threading.Event()
         self._save_turn = threading.Lock()
         self._is_stale = False
@@ -115,6 +119,8 @@ class Store:
             return False
         self._values[session_id] = value
         self._next_id = max(self._next_id, session_id + 1)
+        if not self._unfiled:
+            self._filing_at = time.monotonic() + FILING_SECONDS
         self._unfiled.add(session_id)
         return True
 
@@ -132,22 +138,29 @@ class Store:
     def run(self) -> None:
         """Write after each change, for ever; a full disk only delays it."""
         while True:
-            self._news.wait(self._until_snapshot())
+            self._news.wait(self._until_due())
             if self._news.is_set():
                 time.sleep(GATHER_SECONDS)
                 self._news.clear()
                 if not self.save():
                     time.sleep(RETRY_SECONDS)
                     self._news.set()
-            if self._until_snapshot() == 0:
+            now = time.monotonic()
+            if self._unfiled and now >= self._filing_at:
+                self.file_own()
+            if self._is_stale and now >= self._snapshot_at:
                 self.compact()
 
-    def _until_snapshot(self) -> float | None:
-        return max(0.0, self._snapshot_at - time.monotonic()) if self._is_stale else None
+    def _until_due(self) -> float | None:
+        """Return how soon something is to be written that nobody changes, None for never."""
+        moments = [self._filing_at] if self._unfiled else []
+        moments += [self._snapshot_at] if self._is_stale else []
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def close(self) -> None:
         """Write everything down; sessions.json says it all afterwards. Blocks."""
         self.save()
+        self.file_own()
         if self._is_stale:
             self.compact()
 
@@ -168,7 +181,6 @@ class Store:
                 # A sync that failed may have lost what it was for: all of it is written anew.
                 self._snapshot_at = 0.0
                 return False
-            self._file_own()
         self._on_saved(written)
         return True
 
@@ -189,7 +201,7 @@ class Store:
                 written[session_id] = self._values.get(session_id)
         return written
 
-    def _file_own(self) -> None:
+    def file_own(self) -> None:
         """Put records into their sessions' own directories: what is left when all else is lost."""
         with self._lock:
             unfiled, self._unfiled = self._unfiled, set()
@@ -210,7 +222,7 @@ class Store:
         for value in values:
             path = os.path.join(self._directory, str(value["id"]), RECORD)
             try:
-                write_atomically(path, json.dumps(value, ensure_ascii=False), is_synced=False)
+                overwrite(path, encode_line(value))
             except OSError as error:
                 log.debug("writing %s failed: %s", path, error.strerror)
 

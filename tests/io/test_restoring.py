@@ -1,4 +1,4 @@
-"""A worker's start, item by item: what cannot be used costs itself, a live session not even that."""
+"""A worker's start, item by item: what cannot be used costs itself, and no live session."""
 
 from __future__ import annotations
 

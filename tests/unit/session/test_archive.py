@@ -48,6 +48,7 @@ def fill(root: Path, *, dropped: bool = False) -> DataDir:
     records[3] = running(3, name="n3")
     store.put(records[3])
     store.save()
+    store.file_own()
     return paths
 
 

@@ -119,4 +119,8 @@ def test_a_long_journal_is_shortened_and_says_the_same(tmp_path: Path) -> None:
     for number in range(1500):
         keys.set("", f"k{number % 3}", b"%d" % number)
     assert len(path.read_bytes().splitlines()) < 1100
-    assert [e.value for _, e in opened(path, SetClock()).list("", "")] == [b"1497", b"1498", b"1499"]
+    assert [e.value for _, e in opened(path, SetClock()).list("", "")] == [
+        b"1497",
+        b"1498",
+        b"1499",
+    ]

@@ -12,7 +12,7 @@ import pytest
 from codewire.errors import RequestError
 from codewire.session.mail import pending as module
 from codewire.session.mail.pending import Answer, Pending, Request
-from tests.unit.session.records import DAY, SECOND, SetClock
+from tests.unit.session.records import DAY, SetClock
 
 
 def opened(path: Path, clock: SetClock) -> Pending:

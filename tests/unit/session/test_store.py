@@ -1,4 +1,4 @@
-"""Writing records down: what counts as saved, what the two files say, in whatever order they end."""
+"""Writing records down: what counts as saved, and what the files say whoever is killed when."""
 
 from __future__ import annotations
 
@@ -179,7 +179,19 @@ def test_a_directory_dropped_during_the_write_is_not_made_up_for(disk: Disk) -> 
 
     disk.during_sync = drop
     disk.store.save()
+    disk.store.file_own()
     assert not Path(disk.paths.session(1), "session.json").exists()
+
+
+def test_a_session_has_a_copy_of_its_record(disk: Disk) -> None:
+    record = disk.add(ended(1, 9, result="x" * 1000))
+    disk.store.close()
+    path = Path(disk.paths.session(1), "session.json")
+    assert json.loads(path.read_text()) == json.loads(json.dumps(record.to_json()))
+    record.result = ""
+    disk.store.changed(1)
+    disk.store.close()
+    assert json.loads(path.read_text()) == json.loads(json.dumps(record.to_json()))
 
 
 def test_an_old_journal_over_a_newer_snapshot_changes_nothing(disk: Disk) -> None:
