@@ -12,7 +12,7 @@ import pytest
 from codewire.errors import RequestError
 from codewire.paths import DataDir
 from codewire.session.events import EventBus
-from codewire.session.mail import letters
+from codewire.session.mail import letters, mailbox
 from codewire.session.mail.draft import Draft
 from codewire.session.mail.mailbox import Mailbox
 from codewire.session.registry import Registry
@@ -137,3 +137,16 @@ def test_foreign_lines_in_an_inbox(office: Office, line: bytes) -> None:
     office.box.send(office.draft("after"))
     bodies = [message["body"] for message in office.box.read(recipient, 0).messages]
     assert bodies[0] == "before" and bodies[-1] == "after"
+
+
+def test_receipts_are_bounded_and_the_newest_kept(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "KEPT_RECEIPTS", 5)
+    monkeypatch.setattr(mailbox, "RETRY_SECONDS", -1.0)
+    receipts = [office.box.send(office.draft("x", f"key {n}")) for n in range(9)]
+    again = [office.box.send(office.draft("x", f"key {n}")) for n in range(4, 9)]
+    assert again == receipts[4:]
+    recipient = office.sessions.registry.get(2)
+    assert len(office.box.read(recipient, 0).messages) == 9
+    assert len(office.box._receipts) == 5
