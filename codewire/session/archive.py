@@ -53,6 +53,7 @@ def read_archive(paths: DataDir, journal: Journal, alive: set[int]) -> Found:
         record = take_up(paths.session(number), number, records.get(number))
         if record is not None:
             taken_up[number] = record
+            records.pop(number, None)
     next_id = max([changes.next_id, *(n + 1 for n in (*records, *directories, *alive))])
     return Found(records, taken_up, min(next_id, MAX_ID + 1), is_whole and changes.goes_on)
 
@@ -88,10 +89,17 @@ def elements(text: str) -> tuple[list[Any], str]:
 
     An element with a number that is none is left out; those after it count.
     """
+    try:
+        whole = read_json(text)
+    except ValueError as error:
+        return _elements_one_by_one(text, str(error))
+    return (whole, "") if isinstance(whole, list) else ([], "not a list")
+
+
+def _elements_one_by_one(text: str, problem: str) -> tuple[list[Any], str]:
     # Only to find where an element ends: no number is too large for that.
     decoder = json.JSONDecoder(parse_int=str, parse_float=str)
     values: list[Any] = []
-    problem = ""
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
         return values, "not a list"
@@ -111,8 +119,6 @@ def elements(text: str) -> tuple[list[Any], str]:
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
             return values, "cut short"
-    if text[at + 1 :].strip(SPACE):
-        problem = "more than a list"
     return values, problem
 
 

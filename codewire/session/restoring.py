@@ -65,11 +65,13 @@ class Restorer:
         found = read_archive(self._paths, self._journal, alive)
         self._store.begin(found.records.values(), found.next_id, is_whole=found.is_whole)
         self._registry.skip_to(found.next_id)
-        for number, record in {**found.records, **found.taken_up}.items():
-            if number in found.taken_up:
-                log.warning("session %d is known from its own directory only", number)
-                self._store.changed(number)
-            if number not in alive:
+        for number in found.taken_up:
+            log.warning("session %d is known from its own directory only", number)
+            self._store.changed(number)
+        records = [*found.records.values(), *found.taken_up.values()]
+        # Those that were lost with the node ended last.
+        for record in sorted(records, key=lambda r: r.status is Status.RUNNING):
+            if record.id not in alive:
                 self._restore_finished(record)
         sessions = [self._restore_kept(entry, found.records.get(entry.id)) for entry in kept]
         self._flush_pending()

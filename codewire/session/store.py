@@ -84,6 +84,8 @@ class Store:
         """Go on from what was read at the start; without `is_whole` the files are made anew."""
         self._values = {record.id: record.to_json() for record in records}
         self._next_id = next_id
+        # Of an earlier release, or of a worker that was killed before it came to it.
+        self._unfiled = {n for n in self._values if not os.path.exists(self._own(n))}
         self._is_stale = self._journal.size > 1
         size = _size(self._path)
         self._snapshot_at = time.monotonic() + _pause(size)
@@ -220,11 +222,14 @@ class Store:
 
     def _write_own(self, values: list[Value]) -> None:
         for value in values:
-            path = os.path.join(self._directory, str(value["id"]), RECORD)
+            path = self._own(value["id"])
             try:
                 overwrite(path, encode_line(value))
             except OSError as error:
                 log.debug("writing %s failed: %s", path, error.strerror)
+
+    def _own(self, session_id: int) -> str:
+        return os.path.join(self._directory, str(session_id), RECORD)
 
     def compact(self) -> bool:
         """Write sessions.json anew and begin the journal anew; False when the disk refuses."""

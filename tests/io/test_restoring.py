@@ -14,7 +14,7 @@ import pytest
 from codewire.keeper.custody import Kept
 from codewire.paths import DataDir
 from codewire.session.journal import Journal
-from codewire.session.record import Record
+from codewire.session.record import Record, Status
 from codewire.session.registry import Registry
 from codewire.session.restoring import Restorer
 from codewire.session.session import Session
@@ -158,17 +158,21 @@ def test_what_ran_and_is_not_kept_is_lost(tmp_path: Path) -> None:
     first = Start(tmp_path)
     log_file(first, 1)
     record = Record(1, ["cat"], "/", 5, name="n")
-    first.registry.add(first.make(record))
-    first.store.put(record)
+    older = Record(2, ["cat"], "/", 6, end_number=5, end_reason="exited", exit_code=0)
+    older.status = Status.COMPLETED
+    for each in (record, older):
+        first.registry.add(first.make(each))
+        first.store.put(each)
     second = Start(tmp_path)
     second.run()
     found = second.registry.get(1).record
     assert (found.status_text(), found.end_reason, found.name) == ("completed (-1)", "lost", "n")
     assert second.saved[-1][1]["status"] == "completed (-1)"
+    assert found.end_number == 6, "nothing ended later"
     third = Start(tmp_path)
     third.run()
     assert third.registry.get(1).record.end_reason == "lost"
-    assert third.registry.reserve("") == 2
+    assert third.registry.reserve("") == 3
 
 
 @pytest.mark.parametrize("kind", ["file", "fifo", "link"])

@@ -188,6 +188,10 @@ def test_a_session_has_a_copy_of_its_record(disk: Disk) -> None:
     disk.store.close()
     path = Path(disk.paths.session(1), "session.json")
     assert json.loads(path.read_text()) == json.loads(json.dumps(record.to_json()))
+    path.unlink()
+    again = disk.again()
+    again.store.file_own()
+    assert path.exists(), "one of an earlier release had none"
     record.result = ""
     disk.store.changed(1)
     disk.store.close()
