@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from codewire.io.transient import is_transient
 from codewire.session.filing import move_aside, read_file, write_atomically
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -31,6 +32,8 @@ def ensure_token(path: str) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
+        if is_transient(error):
+            raise
         # Not overwritten: it may only be unreadable for this user.
         move_aside(path, error.strerror or str(error))
     wanted = given or current or _random_token()

@@ -15,7 +15,7 @@ import json
 from typing import Any, NamedTuple
 
 from codewire.paths import DataDir
-from codewire.session.filing import keep_copy, move_aside, read_file, read_json
+from codewire.session.filing import keep_copy, read_file, read_json, set_aside
 from codewire.session.journal import Journal, Line
 from codewire.session.record import MAX_ID, Record, is_end_of, record_from_json
 from codewire.session.relics import session_directories, take_up
@@ -68,7 +68,7 @@ def read_snapshot(path: str) -> tuple[dict[int, Record], str, bool]:
     except FileNotFoundError:
         return {}, "", True
     except OSError as error:
-        move_aside(path, error.strerror or str(error))
+        set_aside(path, error)
         return {}, "", False
     values, problem = elements(data.decode("utf-8", "replace"))
     records: dict[int, Record] = {}

@@ -194,6 +194,18 @@ def move_aside(path: str, why: str) -> bool:
     return True
 
 
+def set_aside(path: str, error: OSError) -> None:
+    """Put aside what could not be read: moved if it is no file, else kept for whoever replaces it.
+
+    A good file that could not be read for want of memory must not go. Raises nothing.
+    """
+    why = error.strerror or str(error)
+    if error.errno in MISPLACED:
+        move_aside(path, why)
+    else:
+        keep_copy(path, why)
+
+
 def _name_aside(path: str) -> str:
     """Return a free name beside `path`, after making room for one more."""
     directory, name = os.path.split(path)

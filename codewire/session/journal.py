@@ -20,9 +20,9 @@ from codewire.session.filing import (
     append_data,
     encode_line,
     keep_copy,
-    move_aside,
     read_file,
     read_json,
+    set_aside,
     sync_file,
     write_atomically,
 )
@@ -69,8 +69,8 @@ class Journal:
         except FileNotFoundError:
             return True
         except OSError as error:
-            move_aside(self.path, error.strerror or str(error))
-            return True
+            set_aside(self.path, error)
+            return False
         self.bytes = len(data)
         *lines, rest = data.split(b"\n")
         self.size = len(lines)

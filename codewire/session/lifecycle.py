@@ -193,7 +193,7 @@ class Lifecycle:
             self._begin_end(session, early_exit)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
-        output = session.open_log(session.max_log_bytes or self._settings.log_max_bytes)
+        output = session.open_log(self._settings.log_max_bytes)
         output.watch(self.observer.waker)
         output.on_gap = lambda: self._custody.note(session.id, session.record.to_json())
         session.input = Input(

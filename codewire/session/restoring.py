@@ -1,7 +1,7 @@
 """Bringing sessions back at a worker's start: records from the disk, processes from the keeper.
 
 Nothing here raises: one session whose record, directory or log cannot be used costs only itself,
-and a live one not even that: it gets a new log, if need be one in memory.
+and a live one not even that: it gets a new log where the old one is no file any more.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ from codewire.session.session import Session
 from codewire.session.store import Store
 
 log = logging.getLogger(__name__)
-
-# Of the output of a session whose log has no place on the disk.
-MEMORY_LOG_BYTES = 16 << 20
 
 
 class Restorer:
@@ -117,7 +114,7 @@ class Restorer:
             self._drain.flush_pending(output, size)
 
     def _resume(self, session: Session, entry: Kept) -> None:
-        if session.master >= 0:
+        if session.master >= 0 and session.live_log is not None:
             self._drain.add(session)
         # The files may lack what the keeper knew; if not, nothing is written.
         self._store.changed(session.id)
@@ -132,7 +129,7 @@ class Restorer:
 
     def _open_somehow(self, session: Session) -> None:
         """Open the terminal of a live session, with a new log when its own cannot be opened."""
-        for prepare in (_check_log, _make_room, _log_in_memory):
+        for prepare in (_check_log, _make_room):
             try:
                 prepare(session)
                 _count_lost(session)
@@ -141,7 +138,6 @@ class Restorer:
                 log.error("session %d: its log cannot be opened: %s", session.id, error.strerror)
             else:
                 return
-        raise AssertionError("a log in memory cannot be opened")
 
 
 def _kept_record(entry: Kept, on_disk: Record | None) -> Record:
@@ -181,16 +177,9 @@ def _make_room(session: Session) -> None:
     directory = os.path.dirname(session.log_path)
     make_directory(os.path.dirname(directory))
     make_directory(directory)
-    if os.path.lexists(session.log_path):
-        move_aside(session.log_path, "it cannot be opened as a log")
-
-
-def _log_in_memory(session: Session) -> None:
-    log.error("session %d: its output is kept in memory from now on", session.id)
-    fd = os.memfd_create(f"codewire-log-{session.id}", os.MFD_CLOEXEC)
-    # Open for as long as the worker lives: the path names the descriptor.
-    session.log_path = f"/proc/self/fd/{fd}"
-    session.max_log_bytes = MEMORY_LOG_BYTES
+    # A file that may not be opened is left alone: it has the output.
+    if os.path.lexists(session.log_path) and not os.path.isfile(session.log_path):
+        move_aside(session.log_path, "no log")
 
 
 def _count_lost(session: Session) -> None:

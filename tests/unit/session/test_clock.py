@@ -52,5 +52,7 @@ def test_idle_time_and_duration_do_not_follow_the_time_of_day() -> None:
         clock.wall += jump
         assert session.idle_seconds() == 3
         assert session.duration_ms() == 3000
+    clock.pass_seconds(2)
+    assert session.idle_seconds() == 5
     record.duration_ms = 1234
     assert session.duration_ms() == 1234
