@@ -86,8 +86,9 @@ class Store:
         self._next_id = next_id
         # Of an earlier release, or of a worker that was killed before it came to it.
         self._unfiled = {n for n in self._values if not os.path.exists(self._own(n))}
-        self._is_stale = self._journal.size > 1
         size = _size(self._path)
+        # One line is the first one, which names the snapshot, if there is a snapshot.
+        self._is_stale = self._journal.size > (1 if size else 0)
         self._snapshot_at = time.monotonic() + _pause(size)
         if not is_whole:
             self.compact()
