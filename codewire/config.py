@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
-# Of config.toml and servers.toml.
-MAX_BYTES = 1 << 20
-
 # 1 GiB a session: days of a chatty agent, and a small disk survives a few of them.
 DEFAULT_LOG_MAX_BYTES = 1 << 30
 DEFAULT_KEEP_FINISHED = 500

@@ -28,6 +28,7 @@ class DataDir:
         self.environment = os.path.join(root, "environment.json")
         self.node_log = os.path.join(root, "node.log")
         self.sessions_json = os.path.join(root, "sessions.json")
+        self.sessions_journal = os.path.join(root, "sessions.journal.jsonl")
         self.sessions = os.path.join(root, "sessions")
         self.requests = os.path.join(root, "requests.jsonl")
         self.left = os.path.join(root, "left.json")

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 
-from codewire.files import read_regular
-from codewire.session.store import write_atomically
+from codewire.io.transient import is_transient
+from codewire.session.filing import move_aside, read_file, write_atomically
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LENGTH = 32
-# Of a file somebody wrote by hand.
 MAX_BYTES = 1 << 16
 
 
 def read_token(path: str) -> str:
     """Return the token, "" when there is none (then every remote login is refused)."""
     try:
-        return read_regular(path, MAX_BYTES).decode("utf-8", "replace").strip()
+        return read_file(path, MAX_BYTES).decode("utf-8", "replace").strip()
     except OSError:
         return ""
 
 
 def ensure_token(path: str) -> None:
-    """Make sure there is a token: CODEWIRE_TOKEN wins, then the file, else a new random one."""
+    """Make sure there is a token: CODEWIRE_TOKEN wins, then the file, else a new random one.
+
+    Raises OSError when it cannot be written.
+    """
     given = os.environ.get("CODEWIRE_TOKEN", "").strip()
-    current = read_token(path)
+    current = ""
+    try:
+        current = read_file(path, MAX_BYTES).decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if is_transient(error):
+            raise
+        # Not overwritten: it may only be unreadable for this user.
+        move_aside(path, error.strerror or str(error))
     wanted = given or current or _random_token()
     if wanted != current:
         write_atomically(path, wanted)

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codewire.config import Settings
@@ -25,7 +25,7 @@ from codewire.session.ladder import Ladder
 from codewire.session.output.drain import Drain
 from codewire.session.output.observer import Observer
 from codewire.session.output.result import capture_result
-from codewire.session.record import Record, Status
+from codewire.session.record import Status, has_ended
 from codewire.session.registry import Registry
 from codewire.session.session import Session
 from codewire.session.store import Store
@@ -146,12 +146,12 @@ class Ending:
         self._observer.finish(session)
         record = session.record
         record.result = capture_result(session)
-        self._settle(record, session.exit)
+        self._settle(session, session.exit)
         if session.input is not None:
             session.input.end()
         self._registry.release_name(session)
         # Unsaved from before it counts as ended: a keeper that starts now must be told of it.
-        self._store.changed(session.id)
+        self._store.put(record)
         session.ended.set()
         data: dict[str, Any] = {"from": "running", "to": "completed"}
         if record.exit_code is not None:
@@ -160,16 +160,17 @@ class Ending:
         self._publish(session, "session.status", data)
         session.wake()
         self._custody.note(session.id, record.to_json())
-        self._store.changed(session.id)
         log.info("session %d %s", session.id, record.status_text())
         for dropped in self._registry.drop_oldest_finished(self._settings.keep_finished):
             self._store.changed(dropped)
         if session.master < 0:
             session.close_log()
 
-    def _settle(self, record: Record, how: dict[str, Any]) -> None:
+    def _settle(self, session: Session, how: dict[str, Any]) -> None:
+        record = session.record
+        record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
-        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
+        self._registry.count_end(session)
         if "code" in how:
             record.exit_code, record.end_reason = how["code"], "exited"
         elif "signal" in how:
@@ -179,6 +180,8 @@ class Ending:
             record.end_reason = "lost"
         if record.kill_requested:
             record.end_reason = "killed"
+        # Last: who finds it ended finds all of the above.
+        record.status = Status.KILLED if record.kill_requested else Status.COMPLETED
 
     def close_terminal(self, session: Session) -> None:
         """Nobody has the terminal open any more. Called by the drain, the owner of the master."""
@@ -190,11 +193,11 @@ class Ending:
             session.close_log()
             self._store.changed(session.id)
 
-    def on_saved(self, changed: set[int]) -> None:
-        """Records are on disk: the keeper need not remember ends any more."""
-        for session_id in changed:
+    def on_saved(self, written: Mapping[int, Mapping[str, Any] | None]) -> None:
+        """The disk says this of some sessions: the keeper need not remember ends it tells of."""
+        for session_id, value in written.items():
             session = self._registry.find(session_id)
-            if session is None or (not session.is_running() and session.master < 0):
+            if session is None or (value is not None and has_ended(value) and session.master < 0):
                 self._custody.forget(session_id)
 
     # Killing

@@ -6,10 +6,6 @@ is told how many; nobody waits for it.
 
 from __future__ import annotations
 
-import errno
-import json
-import logging
-import os
 import threading
 import time
 from collections import deque
@@ -17,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codewire.session.filing import append_line
 from codewire.wire.timestamps import format_nanos
-
-log = logging.getLogger(__name__)
 
 # About a minute of 50 busy sessions; some 3 MB for a subscriber that reads nothing at all.
 QUEUE_EVENTS = 10_000
+# What a session's events.jsonl may have, the older half of it in events.jsonl.1.
+FILE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ class EventBus:
         """Tell subscribers, and append to the JSON-lines file `path` if one is given."""
         event = Event(session_id, tuple(tags), kind, data, time.time_ns())
         if path:
-            append_line(path, event.envelope())
+            append_line(path, event.envelope(), FILE_BYTES // 2)
         self.tell([event])
         return event
 
@@ -140,31 +137,3 @@ class EventBus:
             wanted = next((event for event in events if subscription.wants(event)), None)
             if wanted is not None:
                 subscription.offer(wanted)
-
-
-def append_line(path: str, value: dict[str, Any]) -> bool:
-    """Append one JSON line, mode 0600; False (and a warning) when the disk refuses it.
-
-    What a writer left unfinished when it was killed, or the disk full, does not spoil the line.
-    """
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            _append(fd, line.encode("utf-8", "replace"))
-        finally:
-            os.close(fd)
-    except OSError as error:
-        log.warning("writing %s failed: %s", path, error.strerror)
-        return False
-    return True
-
-
-def _append(fd: int, data: bytes) -> None:
-    """Write all of `data` as a line of its own, or nothing. Raises OSError."""
-    size = os.fstat(fd).st_size
-    if size and os.pread(fd, 1, size - 1) != b"\n":
-        data = b"\n" + data
-    if os.write(fd, data) < len(data):
-        os.ftruncate(fd, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

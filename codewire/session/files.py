@@ -7,14 +7,18 @@ import os
 from collections.abc import Iterator
 
 from codewire.errors import LaunchError
+from codewire.files import open_regular
 
 # events.jsonl comes with its first event, which every launch publishes.
-OUTPUT, EVENTS, MESSAGES, INPUT_KEYS = (
+OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD = (
     "output.log",
     "events.jsonl",
     "messages.jsonl",
     "input-keys.jsonl",
+    "session.json",
 )
+# What there may be besides: the older half of a file with a budget, one that was being written.
+OTHERS = (f"{EVENTS}.1", f"{MESSAGES}.1", f"{INPUT_KEYS}.new")
 
 
 @contextlib.contextmanager
@@ -30,7 +34,7 @@ def making_files(directory: str) -> Iterator[None]:
             os.makedirs(directory, 0o700)
         yield
         path = os.path.join(directory, MESSAGES)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(open_regular(path, os.O_WRONLY | os.O_CREAT))
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
         raise LaunchError(f"creating {directory}: {cause}") from error
@@ -38,7 +42,7 @@ def making_files(directory: str) -> Iterator[None]:
 
 def remove_files(directory: str) -> None:
     """Undo `making_files`, as far as it came."""
-    for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS):
+    for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, *OTHERS):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(directory, name))
     with contextlib.suppress(OSError):

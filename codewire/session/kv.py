@@ -6,11 +6,12 @@ Semantics: spec/wire.md 15. Each change is one journal line, written before it i
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from codewire.errors import ProtocolError, RequestError
-from codewire.session.journal import Journal
+from codewire.session.clock import CLOCK, Clock, Moment
+from codewire.session.journal import Journal, Line
 from codewire.wire.control import decode_bytes, encode_bytes
 
 DEFAULT_NAMESPACE = "default"
@@ -24,48 +25,82 @@ ENTRY_BYTES = 200
 
 
 class Entry(NamedTuple):
-    """A value; `expires_ns` is nanoseconds since the epoch, 0 for never."""
+    """A value. It lives for `lifetime_ns` from the moment it was `set_at`, 0 for ever."""
 
     value: bytes
-    expires_ns: int
+    lifetime_ns: int = 0
+    set_at: Moment = Moment(0, 0, "")
+    # The same on the steady clock of this boot.
+    ends_ns: int = 0
 
-    def is_live(self, now_ns: int) -> bool:
+    @property
+    def expires_ns(self) -> int:
+        """When it expires as people are told: nanoseconds since the epoch, 0 for never."""
+        return self.set_at.wall_ns + self.lifetime_ns if self.lifetime_ns else 0
+
+    def is_live(self, steady_ns: int) -> bool:
         """Say whether the entry has not expired."""
-        return not self.expires_ns or now_ns < self.expires_ns
+        return not self.lifetime_ns or steady_ns < self.ends_ns
 
 
 class KeyValues:
     """Every namespace's entries. Methods may be called from any greenlet or thread."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Clock = CLOCK) -> None:
         self._journal = Journal(path)
+        self._clock = clock
         self._entries: dict[tuple[str, str], Entry] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
     def load(self) -> None:
         """Bring back what was set before. Call once, before anything else."""
-        for line in self._journal.load():
-            self._replay(line)
+        is_whole = self._journal.replay(self._replay)
         self._drop_expired()
+        if not is_whole:
+            self._journal.shorten(self._lock, self._lines)
 
     def _replay(self, line: dict[str, Any]) -> None:
-        place = (str(line.get("ns")), str(line.get("key")))
-        try:
-            value = None if line.get("value") is None else decode_bytes(line["value"])
-            expires_ns = int(line.get("expires_ns") or 0)
-        except (ValueError, TypeError, ProtocolError):
+        """Apply one line. Raises ValueError or KeyError."""
+        place = (line["ns"], line["key"])
+        if not all(isinstance(text, str) and len(text) <= MAX_KEY_BYTES for text in place):
+            raise ValueError("bad namespace or key")
+        if line.get("value") is None:
+            self._put(place, None)
             return
-        self._put(place, None if value is None else Entry(value, expires_ns))
+        try:
+            value = decode_bytes(line["value"])
+        except ProtocolError as error:
+            raise ValueError(str(error)) from error
+        if len(value) > MAX_VALUE_BYTES:
+            raise ValueError("a value too large")
+        self._put(place, self._read_entry(value, line))
+
+    def _read_entry(self, value: bytes, line: dict[str, Any]) -> Entry:
+        """Return an entry as it was set: what is left of its life is never more than it had."""
+        numbers = [line.get(key) or 0 for key in ("expires_ns", "lifetime_ns", "set_steady_ns")]
+        expires_ns, lifetime_ns, steady_ns = numbers
+        boot = line.get("boot") or ""
+        if not all(isinstance(n, int) and n >= 0 for n in numbers) or not isinstance(boot, str):
+            raise ValueError("bad time of expiry")
+        if not expires_ns:
+            return Entry(value)
+        if not lifetime_ns:
+            # Of an older release, which noted no more than this.
+            lifetime_ns = max(1, expires_ns - self._clock.wall_ns())
+        set_at = Moment(expires_ns - lifetime_ns, steady_ns, boot)
+        return Entry(value, lifetime_ns, set_at, self._clock.steady_of(set_at) + lifetime_ns)
 
     def set(self, namespace: str, key: str, value: bytes, lifetime_ns: int = 0) -> None:
         """Set a key; a lifetime of 0 or less means for ever. Raises RequestError."""
         place = _place(namespace, key)
         if len(value) > MAX_VALUE_BYTES:
             raise RequestError(f"value too large: {len(value)} bytes (at most {MAX_VALUE_BYTES})")
-        expires_ns = time.time_ns() + lifetime_ns if lifetime_ns > 0 else 0
+        entry = Entry(value)
+        if lifetime_ns > 0:
+            now = self._clock.now()
+            entry = Entry(value, lifetime_ns, now, now.steady_ns + lifetime_ns)
         with self._lock:
-            entry = Entry(value, expires_ns)
             added = _cost(place, entry) - _cost(place, self._entries.get(place))
             if added > 0 and self._bytes + added > MAX_TOTAL_BYTES:
                 self._drop_expired()
@@ -73,22 +108,26 @@ class KeyValues:
                     limit = f"{MAX_TOTAL_BYTES >> 20} MiB"
                     raise RequestError(f"the key-value store is full ({limit}): delete some keys")
             self._write(place, entry)
+        self._confirm()
 
     def get(self, namespace: str, key: str) -> bytes | None:
         """Return a value, None when there is none."""
         entry = self._entries.get((namespace or DEFAULT_NAMESPACE, key))
-        return entry.value if entry is not None and entry.is_live(time.time_ns()) else None
+        now_ns = self._clock.steady_ns()
+        return entry.value if entry is not None and entry.is_live(now_ns) else None
 
     def delete(self, namespace: str, key: str) -> None:
         """Remove a key; one that is not there is no error. Raises RequestError."""
         place = _place(namespace, key)
         with self._lock:
-            if place in self._entries:
-                self._write(place, None)
+            if place not in self._entries:
+                return
+            self._write(place, None)
+        self._confirm()
 
     def list(self, namespace: str, prefix: str) -> list[tuple[str, Entry]]:
         """Return the live entries whose key begins with `prefix`, by key."""
-        now = time.time_ns()
+        now = self._clock.steady_ns()
         wanted = namespace or DEFAULT_NAMESPACE
         with self._lock:
             found = [
@@ -99,13 +138,24 @@ class KeyValues:
         return sorted(found)
 
     def _write(self, place: tuple[str, str], entry: Entry | None) -> None:
-        """Note a change, first on disk. The lock is held, so lines are in the order of changes."""
+        """Note a change, first in the file. The lock is held: lines are in the order of changes."""
         if not self._journal.append(_line(place, entry)):
             raise RequestError("the key could not be stored: see the node's log")
         self._put(place, entry)
-        if self._journal.is_long(len(self._entries), self._bytes):
-            self._drop_expired()
-            self._journal.rewrite([_line(*item) for item in self._entries.items()])
+
+    def _confirm(self) -> None:
+        """Have the change on the disk. The lock is not held: nobody else waits for the disk."""
+        if not self._journal.sync():
+            raise RequestError("the key could not be stored: see the node's log")
+        if self._is_long():
+            self._journal.shorten(self._lock, lambda: self._lines() if self._is_long() else None)
+
+    def _is_long(self) -> bool:
+        return self._journal.is_long(len(self._entries), self._bytes)
+
+    def _lines(self) -> Iterable[Line]:
+        self._drop_expired()
+        return [_line(*item) for item in self._entries.items()]
 
     def _put(self, place: tuple[str, str], entry: Entry | None) -> None:
         self._bytes += _cost(place, entry) - _cost(place, self._entries.pop(place, None))
@@ -113,7 +163,7 @@ class KeyValues:
             self._entries[place] = entry
 
     def _drop_expired(self) -> None:
-        now = time.time_ns()
+        now = self._clock.steady_ns()
         for place in [place for place, e in self._entries.items() if not e.is_live(now)]:
             self._put(place, None)
 
@@ -135,6 +185,9 @@ def _line(place: tuple[str, str], entry: Entry | None) -> dict[str, Any]:
     line: dict[str, Any] = {"ns": place[0], "key": place[1]}
     if entry is not None:
         line["value"] = encode_bytes(entry.value)
-        if entry.expires_ns:
+        if entry.lifetime_ns:
             line["expires_ns"] = entry.expires_ns
+            line["lifetime_ns"] = entry.lifetime_ns
+            line["set_steady_ns"] = entry.set_at.steady_ns
+            line["boot"] = entry.set_at.boot
     return line

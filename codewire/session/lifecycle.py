@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,9 +19,11 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.keeper.processes import MARK_VARIABLE, Process
 from codewire.paths import DataDir
+from codewire.session.clock import CLOCK
 from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
 from codewire.session.files import making_files, remove_files
+from codewire.session.journal import Journal
 from codewire.session.output.drain import Drain
 from codewire.session.output.observer import Observer
 from codewire.session.program import (
@@ -31,10 +32,11 @@ from codewire.session.program import (
     resolve_directory,
     resolve_program,
 )
-from codewire.session.record import Record, Status, record_from_json
+from codewire.session.record import Record
 from codewire.session.registry import Registry
+from codewire.session.restoring import Restorer
 from codewire.session.session import Session
-from codewire.session.store import Store, load_records
+from codewire.session.store import Store
 from codewire.session.terminal.answers import Answerer
 from codewire.session.terminal.input import Input
 from codewire.session.terminal.turns import Pen
@@ -56,7 +58,10 @@ class Lifecycle:
         self.answerer = Answerer()
         self.backlog, self._slow = Backlog(), SlowCalls()
         self.ending = Ending(settings, self.registry, self.observer, self.backlog, self._publish)
-        self.store = Store(paths.sessions_json, self.registry.records, self.ending.on_saved)
+        self._journal = Journal(paths.sessions_journal)
+        self.store = Store(
+            paths.sessions_json, self._journal, self.registry.records, self.ending.on_saved
+        )
         self.is_stopping = False
         self._pen = Pen()
 
@@ -71,61 +76,18 @@ class Lifecycle:
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Bring back what was: records from disk, live processes from the keeper."""
-        os.makedirs(self._paths.sessions, mode=0o700, exist_ok=True)
-        alive = {entry.id for entry in kept}
-        on_disk = {record.id: record for record in load_records(self._paths.sessions_json)}
-        for record in on_disk.values():
-            if record.id not in alive:
-                self._restore_finished(record)
-        pending_id, pending_bytes = self._drain.pending()
-        for entry in kept:
-            session = self._restore_kept(entry, on_disk.get(entry.id))
-            if entry.id == pending_id and pending_bytes and entry.master >= 0:
-                self._drain.flush_pending(session.log, pending_bytes)
-        for entry in kept:
-            self._resume(self.registry.get(entry.id), entry)
+        Restorer(
+            self._paths,
+            self.registry,
+            self.store,
+            self._journal,
+            self._drain,
+            make=self._make,
+            open_terminal=lambda session: self._open_terminal(session, is_restored=True),
+            on_exit=self.on_exit,
+            kill=lambda sessions: self.backlog.add(spawn, self.kill, sessions),
+        ).run(kept)
         write_left(self._paths.left, {})
-        self.registry.skip_existing_directories()
-
-    def _restore_finished(self, record: Record) -> None:
-        session = self._make(record)
-        if record.status is Status.RUNNING:
-            # It died with the node: how is unknown, unless the exit had been noted.
-            record.status = Status.COMPLETED
-            has_code = record.exit_code is not None and record.exit_code >= 0
-            record.end_reason = record.end_reason or ("exited" if has_code else "lost")
-            record.completed_ns = record.completed_ns or time.time_ns()
-            self.store.changed(record.id)
-        session.has_exited = True
-        session.ended.set()
-        self.registry.add(session)
-
-    def _restore_kept(self, entry: Kept, on_disk: Record | None) -> Session:
-        """The keeper's copy is the newer one; only the counters may be on disk alone."""
-        record = record_from_json(entry.meta)
-        record.pid = entry.pid
-        if on_disk is not None and on_disk.counted > record.counted:
-            record.counted, record.lines = on_disk.counted, on_disk.lines
-        session = self._make(record)
-        session.master = entry.master
-        session.halted = entry.halted
-        if record.status is not Status.RUNNING:
-            session.has_exited = True
-            session.ended.set()
-        if entry.master >= 0:
-            self._open_terminal(session, is_restored=True)
-        self.registry.add(session)
-        return session
-
-    def _resume(self, session: Session, entry: Kept) -> None:
-        if session.master >= 0:
-            self._drain.add(session)
-        if not session.is_running():
-            self.store.changed(session.id)
-        elif entry.exit is not None:
-            self.on_exit(session.id, entry.exit)
-        elif session.record.kill_requested:
-            self.backlog.add(spawn, self.kill, [session])
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
@@ -165,11 +127,14 @@ class Lifecycle:
     def _reserved(self, request: LaunchRequest) -> Iterator[Session]:
         """Hold id, name and files for a launch; give all of them back when it fails."""
         session_id = self.registry.reserve(request.name)
+        now = CLOCK.now()
         record = Record(
             id=session_id,
             argv=list(request.command),
             working_dir=request.working_dir,
-            created_ns=time.time_ns(),
+            created_ns=now.wall_ns,
+            began_steady_ns=now.steady_ns,
+            boot=now.boot,
             name=request.name,
             tags=list(request.tags),
             launch_key=request.key,
@@ -211,6 +176,8 @@ class Lifecycle:
         self._open_terminal(session, is_restored=False)
         self.ending.hold(session.id)
         self.registry.add(session)
+        # Before anybody is told: from now on it is listed, whoever is killed.
+        self.store.put(session.record)
         record = session.record
         data = {
             "command": record.argv,
@@ -219,7 +186,6 @@ class Lifecycle:
         }
         self._publish(session, "session.created", data)
         self._drain.add(session)
-        self.store.changed(session.id)
         log.info("session %d launched pid=%d", session.id, record.pid)
         self.ending.release(session)
 
@@ -264,7 +230,7 @@ class Lifecycle:
         """End every session and write everything down: the node is stopping."""
         self.is_stopping = True
         write_left(self._paths.left, self.kill(self.registry.running()))
-        self.store.save()
+        self.store.close()
 
     def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:
         """Count a client in or out and say so."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Iterable
 
 from codewire.errors import LaunchError, RequestError
 from codewire.paths import DataDir
 from codewire.session.program import check_name
-from codewire.session.record import Record
+from codewire.session.record import MAX_ID, Record
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
-
-MAX_ID = (1 << 32) - 1
 
 
 class Registry:
@@ -27,6 +23,7 @@ class Registry:
         self._names: dict[str, int] = {}
         self._keys: dict[str, int] = {}
         self._next_id = 1
+        self._ends = 0
 
     def all(self) -> list[Session]:
         """Return every session, by id."""
@@ -97,6 +94,7 @@ class Registry:
         with self._lock:
             self._sessions[session.id] = session
             self._next_id = max(self._next_id, session.id + 1)
+            self._ends = max(self._ends, session.record.end_number)
             if session.record.name and session.is_running():
                 self._names[session.record.name] = session.id
             if session.record.launch_key:
@@ -108,34 +106,30 @@ class Registry:
             if self._names.get(session.record.name) == session.id:
                 del self._names[session.record.name]
 
-    def skip_existing_directories(self) -> None:
-        """Never reuse an id whose files exist, whatever sessions.json says."""
-        try:
-            names = os.listdir(self._paths.sessions)
-        except FileNotFoundError:
-            return
-        taken = [int(name) for name in names if name.isdigit() and int(name) <= MAX_ID]
+    def skip_to(self, next_id: int) -> None:
+        """Give no id below `next_id` any more: it was given before."""
         with self._lock:
-            self._next_id = max(self._next_id, max(taken, default=0) + 1)
+            self._next_id = max(self._next_id, next_id)
+
+    def count_end(self, session: Session) -> None:
+        """Note that a session is the latest one to have ended."""
+        with self._lock:
+            self._ends += 1
+            session.record.end_number = self._ends
 
     def drop_oldest_finished(self, keep: int) -> list[int]:
         """Forget all but the last `keep` finished sessions, files included; return their ids."""
         finished = [s for s in self.all() if not s.is_running() and s.master < 0]
-        finished.sort(key=lambda s: (s.record.completed_ns, s.id))
+        # In the order of their ends, whatever the time of day was set to meanwhile.
+        finished.sort(key=lambda s: (s.record.end_number, s.id))
         dropped = finished[: max(0, len(finished) - keep)]
         if not dropped:
             return []
-        newest = self._next_id - 1
         import shutil
 
         for session in dropped:
             with self._lock:
                 self._sessions.pop(session.id, None)
                 self._keys.pop(session.record.launch_key, None)
-            directory = self._paths.session(session.id)
-            shutil.rmtree(directory, ignore_errors=True)
-            if session.id == newest:
-                # Its empty directory keeps the id from being given again after a restart.
-                with contextlib.suppress(OSError):
-                    os.mkdir(directory, 0o700)
+            shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
         return [session.id for session in dropped]

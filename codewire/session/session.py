@@ -10,13 +10,13 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import LogUnavailable
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.keeper.processes import is_halted
+from codewire.session.clock import CLOCK, Clock, Moment
 from codewire.session.output.log import Cursor, OutputLog
 from codewire.session.output.opening import open_log, read_log, reopen_log
 from codewire.session.record import Record
@@ -36,7 +36,12 @@ class Session:
     """A record with what is alive of it. Satisfies drain.Source."""
 
     def __init__(
-        self, record: Record, log_path: str, events_path: str, pen: Pen | None = None
+        self,
+        record: Record,
+        log_path: str,
+        events_path: str,
+        pen: Pen | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
         """`pen` is what sessions of a node take turns with when their screens are drawn."""
         self.record = record
@@ -44,6 +49,7 @@ class Session:
         self.id = record.id
         self.log_path = log_path
         self.events_path = events_path
+        self._clock = clock
         self.master = -1
         self.input: Input | None = None
         self.has_exited = False
@@ -141,10 +147,19 @@ class Session:
         """
         if self._has_unread():
             return 0.0
+        ages_ns = [self.age_ns()]
         current = self._log
-        grown_at_ns = current.grown_at_ns if current is not None else 0
-        latest = max(grown_at_ns, self.record.created_ns)
-        return max(0.0, (time.time_ns() - latest) / 1e9)
+        if current is not None and current.grown_steady_ns:
+            ages_ns.append(self._clock.steady_ns() - current.grown_steady_ns)
+        elif current is not None and current.grown_at_ns:
+            # Before this worker: from the file.
+            ages_ns.append(self._clock.since(Moment(current.grown_at_ns, 0, "")))
+        return max(0.0, min(ages_ns) / 1e9)
+
+    def age_ns(self) -> int:
+        """Return how long ago it began."""
+        record = self.record
+        return self._clock.since(Moment(record.created_ns, record.began_steady_ns, record.boot))
 
     def _has_unread(self) -> bool:
         found: list[int] = []
@@ -194,8 +209,12 @@ class Session:
 
     def duration_ms(self) -> int:
         """Return how long it has lived, in milliseconds."""
-        end = self.record.completed_ns or time.time_ns()
-        return max(0, (end - self.record.created_ns) // 1_000_000)
+        record = self.record
+        if record.duration_ms:
+            return record.duration_ms
+        if record.completed_ns:
+            return max(0, (record.completed_ns - record.created_ns) // 1_000_000)
+        return self.age_ns() // 1_000_000
 
     # drain.Source
 

@@ -246,9 +246,10 @@ def finished_sessions(home: Home, count: int) -> dict[int, bytes]:
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "one bad entry", "null", "deep"])
 def test_a_damaged_sessions_json(home: Home, damage: str) -> None:
-    """It is kept aside; ids go on past the directories; no log is touched."""
+    """It is kept aside, and what it lacks now is in every session's directory."""
     home.start_node()
     logs = finished_sessions(home, 3)
+    before = [home.session(number) for number in logs]
     assert home.stop_node() == 0
     path = Path(home.data_dir, "sessions.json")
     text = path.read_bytes()
@@ -267,14 +268,92 @@ def test_a_damaged_sessions_json(home: Home, damage: str) -> None:
     home.start_node()
     (backup,) = Path(home.data_dir).glob("sessions.json.corrupt.*")
     assert backup.read_bytes() == damaged
-    listed = [entry["id"] for entry in home.request({"type": "ListSessions"})["sessions"]]
-    assert listed == ([1] if damage == "one bad entry" else [])
+    assert [home.session(number) for number in logs] == before
     assert home.launch("/bin/sh", "-c", "echo new") == 4
     home.wait_finished(4)
     assert {number: home.log(number) for number in logs} == logs
     assert home.log(4) == b"new\r\n"
     assert home.stop_node() == 0
-    assert {entry["id"] for entry in json.loads(path.read_text())} == {*listed, 4}
+    assert {entry["id"] for entry in json.loads(path.read_text())} == {*logs, 4}
+
+
+def test_whatever_stands_where_a_file_should_be(home: Home, runtime: str) -> None:
+    """A directory, a FIFO, a circle of links: it is moved aside, and the rest is served."""
+    home.start_node(runtime)
+    logs = finished_sessions(home, 2)
+    before = [home.session(number) for number in logs]
+    assert home.stop_node() == 0
+    root = Path(home.data_dir)
+    names = ["sessions.json", "sessions.journal.jsonl", "kv.jsonl", "requests.jsonl", "token"]
+    for number, name in enumerate(names):
+        path = root / name
+        path.unlink(missing_ok=True)
+        if number % 3 == 0:
+            path.mkdir()
+        elif number % 3 == 1:
+            os.mkfifo(path)
+        else:
+            path.symlink_to(name)
+    inbox = root / "sessions" / "2" / "messages.jsonl"
+    inbox.unlink()
+    os.mkfifo(inbox)
+    home.start_node(runtime)
+    assert [home.session(number) for number in logs] == before
+    assert home.cw("kv", "set", "key", "value").returncode == 0
+    number = home.launch("cat")
+    sent = home.cw("msg", "-f", str(number), str(number), "hello")
+    assert sent.returncode == 0, sent.stderr
+    assert home.cw("inbox", "2").returncode == 1
+    assert home.stop_node() == 0
+    assert all((root / name).is_file() for name in names if name != "requests.jsonl")
+    assert len(list(root.glob("*.corrupt.*"))) == len(names)
+
+
+def test_a_sessions_directory_that_is_a_file(home: Home) -> None:
+    os.makedirs(home.data_dir)
+    Path(home.data_dir, "sessions").write_text("somebody's")
+    home.start_node()
+    number = home.launch("/bin/sh", "-c", "echo text")
+    home.wait_finished(number)
+    assert home.log(number) == b"text\r\n"
+    (aside,) = Path(home.data_dir).glob("sessions.corrupt.*")
+    assert aside.read_text() == "somebody's"
+
+
+def test_killed_with_the_whole_node_right_after_the_launch(home: Home, runtime: str) -> None:
+    """Nothing was synced yet, and nobody is left who knows: it is listed all the same."""
+    home.start_node(runtime)
+    keeper, worker = home.keeper_pid, home.worker_pid
+    number = home.launch("cat", name="here")
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(keeper, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    assert home.node is not None
+    home.node.wait(10)
+    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
+    home.start_node(runtime)
+    info = home.session(number)
+    assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")
+    assert (info["name"], info["prompt"]) == ("here", "cat")
+    assert home.launch("true") == number + 1
+
+
+def test_a_live_session_whose_directory_is_gone_goes_on(home: Home) -> None:
+    """The next worker gives it a new log; what was printed before is a gap."""
+    home.start_node()
+    gone, blocked = home.launch("cat"), home.launch("cat")
+    for number in (gone, blocked):
+        home.request({"type": "SendInput", "id": number, "data": "b25lCg=="})
+        wait_until(lambda number=number: home.log(number).count(b"one") == 2, 10, "an echo")
+    shutil.rmtree(Path(home.data_dir, "sessions", str(gone)))
+    log = Path(home.data_dir, "sessions", str(blocked), "output.log")
+    log.unlink()
+    log.mkdir()
+    home.kill_worker()
+    for number in (gone, blocked):
+        assert home.session(number)["status"] == "running"
+        home.request({"type": "SendInput", "id": number, "data": "dHdvCg=="})
+        wait_until(lambda number=number: home.log(number).count(b"two") == 2, 10, "an echo")
 
 
 def test_finished_sessions_stay_listed_with_their_logs(home: Home, runtime: str) -> None:

@@ -235,18 +235,22 @@ def test_keeper_and_worker_killed_in_turn(node: Home) -> None:
 
 
 def test_ends_that_are_not_on_disk_survive_both(node: Home) -> None:
-    """sessions.json cannot be written; keeper and worker die; the code is known all the same."""
+    """No record can be written; keeper and worker die in turn; the code is known all the same."""
     node.expects_leftovers = True
     path = Path(node.data_dir, "sessions.json")
     obstacle = Path(f"{path}.new")
     wait_until(lambda: not obstacle.exists(), 10, "nothing is being written")
     obstacle.mkdir()
+    journal = Path(node.data_dir, "sessions.journal.jsonl")
+    journal.unlink(missing_ok=True)
+    journal.symlink_to("missing/journal")
     number = node.launch("/bin/sh", "-c", "echo text; exit 9")
     assert node.wait_finished(number)["exit_code"] == 9
     for _ in range(2):
         kill_keeper(node)
         node.kill_worker()
         assert node.session(number)["exit_code"] == 9
+        assert not Path(node.data_dir, "sessions", str(number), "session.json").exists()
     obstacle.rmdir()
     wait_until(lambda: path.exists() and "completed (9)" in path.read_text(), 10, "it is saved")
     assert node.log(number) == b"text\r\n"

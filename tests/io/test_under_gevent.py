@@ -18,6 +18,7 @@ TWICE = ["test_log", "test_drain", "test_input", "test_unix", "test_ptys", "test
 TWICE += ["test_streams", "test_websockets", "test_display"]
 TWICE += ["test_streams", "test_websockets", "test_wait", "test_program", "test_opening"]
 TWICE += ["test_reading", "test_turning_away", "test_drain_shortage"]
+TWICE += ["test_streams", "test_websockets", "test_restoring"]
 
 RUN = """
 import sys

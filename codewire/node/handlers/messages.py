@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
@@ -13,7 +11,7 @@ from codewire.session.events import Subscription
 from codewire.session.mail.draft import DELIVERIES, Draft
 from codewire.session.mail.groups import may_reach
 from codewire.session.mail.letters import KINDS, REQUEST, check_body
-from codewire.session.mail.pending import SECOND, Request
+from codewire.session.mail.pending import Request
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos
@@ -172,7 +170,7 @@ class Caller:
                     self._refuse(failure)
                     return
                 continue
-            peer.wait(max(0.0, (request.deadline_ns - time.time_ns()) / SECOND))
+            peer.wait(max(0.0, self._node.mailbox.seconds_left(request)))
 
     def _failure(self) -> str:
         """Return why no answer will come for this caller, "" while one may."""
@@ -186,7 +184,7 @@ class Caller:
             )
         if request.is_closed and request.answer is None:
             return f"request {request.id} was withdrawn"
-        if time.time_ns() >= request.deadline_ns:
+        if self._node.mailbox.seconds_left(request) <= 0:
             return f"request {request.id} timed out after {request.timeout_seconds}s"
         return ""
 

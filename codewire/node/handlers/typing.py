@@ -10,7 +10,7 @@ from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.session.session import Session
 from codewire.session.terminal.input import InputClosed
-from codewire.session.terminal.once import MAX_KEY_LENGTH
+from codewire.session.terminal.once import MAX_KEY_LENGTH, write_once
 from codewire.session.terminal.turns import ScreenUnknown
 
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
@@ -35,7 +35,7 @@ def send_input(node: Node, request: Message, has_left: Callable[[], bool]) -> Me
 
     was_halted: list[bool] = []
 
-    def write(before: Callable[[], None] | None) -> int:
+    def write(before: Callable[[], None]) -> int:
         _check(session, request, data, has_left)
         was_halted.append(node.sessions.ending.go_on(session))
         return node.sessions.keyboard.type_in(
@@ -43,10 +43,15 @@ def send_input(node: Node, request: Message, has_left: Callable[[], bool]) -> Me
         )
 
     try:
-        if not key:
-            sent = write(None)
-            return {"type": "InputSent", "bytes": sent, "continued": any(was_halted) or None}
-        count, is_repeated = session.terminal.input_keys.write(key, write, has_left)
+        if key:
+            count, is_repeated = session.terminal.input_keys.write(key, write, has_left)
+        else:
+            count, is_repeated = write_once(write), False
+            if count is None:
+                raise RequestError(
+                    f"it is not known how much of the input session {session.id} got: "
+                    "the node's log has the details"
+                )
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}") from error

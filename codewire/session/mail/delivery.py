@@ -6,6 +6,7 @@ mail waits in line, and the sender is told.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -19,6 +20,8 @@ from codewire.session.mail.foreground import UNKNOWN, Shell, find_shell
 from codewire.session.session import Session
 from codewire.session.terminal.input import PATIENCE_SECONDS, InputClosed
 from codewire.term.paste import PasteMode, bracketed, plain
+
+log = logging.getLogger(__name__)
 
 # How long a sender waits to hear that its text was typed.
 REPORT_SECONDS = 5.0
@@ -43,6 +46,16 @@ class WouldBeRun(RequestError):
 
 class DeliveryFailed(RequestError):
     """The text could not be typed; the message says why."""
+
+
+class DeliveryUnknown(RequestError):
+    """Something unforeseen happened while the text was typed."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(
+            f"it is not known whether the text was typed into session {session.id}: "
+            "see the node's log"
+        )
 
 
 def message_text(sender: str, body: str) -> str:
@@ -129,6 +142,9 @@ class Typist:
             except InputClosed:
                 reason = "reads nothing" if session.is_running() else "is not running"
                 job.failure = DeliveryFailed(f"session {session.id} {reason}")
+            except Exception:
+                log.exception("typing into session %d failed", session.id)
+                job.failure = DeliveryUnknown(session)
             finally:
                 job.done.set()
                 with self._lock:

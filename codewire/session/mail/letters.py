@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codewire.errors import RequestError
+from codewire.files import open_regular
 from codewire.io.wait import give_way
 from codewire.session.journal import read_line
 from codewire.session.session import Session
@@ -28,6 +29,8 @@ MAX_LINE_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 18
 # What one answer carries; decoding and encoding it takes some 50 ms.
 MAX_READ_BYTES = 4 << 20
+# What a session's messages.jsonl may have, the older half of it in messages.jsonl.1.
+FILE_BYTES = 2 * MAX_READ_BYTES
 
 Letter = dict[str, Any]
 
@@ -96,7 +99,7 @@ def letter_of(envelope: dict[str, Any]) -> Letter | None:
     if not isinstance(data, dict):
         return None
     # Others write these files too: nothing but the right types goes on.
-    numbers = {key: data[key] for key in ("from", "to") if isinstance(data.get(key), int)}
+    numbers = {key: data[key] for key in ("from", "to") if type(data.get(key)) is int}
     texts = {key: data[key] for key in TEXTS if isinstance(data.get(key), str)}
     letter: Letter = {
         "message_id": texts.pop("message_id", "") or texts.get("request_id", ""),
@@ -129,9 +132,22 @@ def mentions(path: str, kind: str, message_id: str) -> bool:
 def lines_backward(path: str) -> Iterator[bytes]:
     """Yield the lines of a file, the last one first, without empty and over-long ones.
 
-    Raises OSError.
+    Those of its older half (append_line) come after them. Raises OSError.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    missing: OSError | None = None
+    try:
+        yield from _file_backward(path)
+    except FileNotFoundError as error:
+        missing = error
+    try:
+        yield from _file_backward(f"{path}.1")
+    except OSError:
+        if missing is not None:
+            raise missing from None
+
+
+def _file_backward(path: str) -> Iterator[bytes]:
+    fd = open_regular(path, os.O_RDONLY)
     try:
         start = os.fstat(fd).st_size
         rest = b""

@@ -11,16 +11,20 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from codewire.errors import RequestError
+from codewire.io.wait import run_blocking
 from codewire.paths import DataDir
-from codewire.session.events import Event, append_line
+from codewire.session.clock import CLOCK
+from codewire.session.events import Event
+from codewire.session.filing import append_line, sync_file
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.mail import letters
 from codewire.session.mail.delivery import (
     DeliveryFailed,
+    DeliveryUnknown,
     Typist,
     WouldBeRun,
     message_text,
@@ -49,8 +53,12 @@ MAX_SHOWN_BYTES = 1 << 20
 class Mailbox:
     """All mail of the node. Methods may be called from any greenlet or thread."""
 
-    def __init__(self, paths: DataDir, sessions: Lifecycle) -> None:
+    def __init__(
+        self, paths: DataDir, sessions: Lifecycle, sync: Callable[[str], None] = sync_file
+    ) -> None:
+        """`sync` has what was written to a file on the disk; it blocks and raises OSError."""
         self._sessions = sessions
+        self._sync = sync
         self._pending = Pending(paths.requests)
         self._typist = Typist(sessions)
         self._lock = threading.Lock()
@@ -85,7 +93,8 @@ class Mailbox:
             if session is not None:
                 path = letters.messages_path(session)
                 if not letters.mentions(path, kind, request.id):
-                    append_line(path, Event(session_id, (), kind, data, sent_ns).envelope())
+                    event = Event(session_id, (), kind, data, sent_ns)
+                    append_line(path, event.envelope(), letters.FILE_BYTES // 2)
 
     # Messages
 
@@ -112,10 +121,13 @@ class Mailbox:
             sent_ns = time.time_ns()
             self._post(MESSAGE, data, sent_ns, (draft.recipient, draft.sender))
             receipt = self._remember(draft, Receipt(message_id, sent_ns, "inbox", ""))
+        self._confirm(letters.messages_path(draft.recipient))
         if draft.delivery == "both":
             try:
                 note = self._typist.type(draft.recipient, text, draft.force)
                 receipt = receipt._replace(delivered="both", note=note)
+            except DeliveryUnknown as error:
+                receipt = receipt._replace(note=f"{error}; it is in the inbox")
             except RequestError as error:
                 receipt = receipt._replace(note=f"{error}{WITHOUT_TYPING}")
             self._remember(draft, receipt)
@@ -150,7 +162,23 @@ class Mailbox:
             return None
         return Receipt(message_id, time.time_ns(), "inbox", "")
 
+    def _confirm(self, path: str) -> None:
+        """Have a letter on the disk. The lock is not held: nobody else waits for the disk."""
+        try:
+            try:
+                run_blocking(self._sync, path)
+            except FileNotFoundError:
+                # The letter was the last one that had room.
+                run_blocking(self._sync, f"{path}.1")
+        except OSError as error:
+            log.error("syncing %s failed: %s", path, error.strerror)
+            raise RequestError("the message could not be stored: see the node's log") from error
+
     # Requests
+
+    def seconds_left(self, request: Request) -> float:
+        """Return how long the callers of a request still wait for its answer."""
+        return self._pending.seconds_left(request)
 
     def resume(self, key: str, waker: threading.Event) -> Request | None:
         """Return the request an earlier attempt made, and have `waker` set on news of it."""
@@ -184,6 +212,10 @@ class Mailbox:
             except RequestError:
                 self._pending.close(request)
                 raise
+        if not self._pending.sync():
+            self.withdraw(request)
+            raise RequestError("the request could not be stored: see the node's log")
+        self._pending.shorten(self._lock)
         return request, self._type_request(draft, request)
 
     def _check_no_shell(self, recipient: Session) -> None:
@@ -193,6 +225,7 @@ class Mailbox:
             raise RequestError(f"{error}{HOW_TO_FORCE}") from error
 
     def _new_request(self, draft: Draft, timeout_seconds: float) -> Request:
+        now = CLOCK.now()
         return Request(
             id=new_id("req_", draft.key),
             token=new_id("rpl_"),
@@ -201,8 +234,10 @@ class Mailbox:
             to_id=draft.recipient.id,
             to_name=draft.recipient.record.name,
             body=draft.body,
-            sent_ns=time.time_ns(),
+            sent_ns=now.wall_ns,
             timeout_seconds=timeout_seconds,
+            steady_ns=now.steady_ns,
+            boot=now.boot,
         )
 
     def _type_request(self, draft: Draft, request: Request) -> str:
@@ -211,6 +246,9 @@ class Mailbox:
         text = request_text(request.id, draft.sender_label(), draft.body)
         try:
             return self._typist.type(draft.recipient, text, draft.force)
+        except DeliveryUnknown as error:
+            # It may be on the screen, so it can be answered.
+            return f"{error}; it is in the inbox"
         except (WouldBeRun, DeliveryFailed) as error:
             if draft.delivery == "both" and draft.recipient.is_running():
                 return f"{error}{WITHOUT_TYPING}"
@@ -251,6 +289,9 @@ class Mailbox:
             find = self._sessions.registry.find
             places = (find(request.to_id), find(request.from_id))
             self._post(REPLY, request.reply_data(), answer.sent_ns, places, is_kept=True)
+        if not self._pending.sync():
+            raise RequestError("the reply is not known to be on the disk: see the node's log")
+        self._pending.shorten(self._lock)
         return is_awaited
 
     def _check_replied_earlier(self, request_id: str, key: str) -> None:
@@ -312,7 +353,8 @@ class Mailbox:
         ]
         for number, event in enumerate(events):
             path = letters.messages_path(sessions[event.session_id])
-            if not append_line(path, event.envelope()) and number == 0 and not is_kept:
+            is_written = append_line(path, event.envelope(), letters.FILE_BYTES // 2)
+            if not is_written and number == 0 and not is_kept:
                 raise RequestError("the message could not be stored: see the node's log")
         self._sessions.bus.tell(events)
         log.debug("session %s: %s", next(iter(sessions), 0), kind)

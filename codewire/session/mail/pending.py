@@ -10,15 +10,16 @@ change is one journal line, written first. Not locked: the mailbox is its only u
 
 from __future__ import annotations
 
+import math
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from codewire.errors import RequestError
-from codewire.session.journal import Journal
+from codewire.session.clock import CLOCK, Clock, Moment
+from codewire.session.journal import Journal, Line
 
 # Bounds on what is kept in memory; the oldest request that nobody waits for makes room.
 MAX_OPEN = 10_000
@@ -53,15 +54,20 @@ class Request:
     body: str
     sent_ns: int
     timeout_seconds: float
+    # When it was sent on the steady clock, and of which boot.
+    steady_ns: int = 0
+    boot: str = ""
+    # When its callers stop waiting, on the steady clock of this boot; kept by Pending.
+    ends_ns: int = 0
     answer: Answer | None = None
     is_closed: bool = False
     # Woken when the request is answered or closed; one for each connection that waits.
     wakers: list[threading.Event] = field(default_factory=list)
 
     @property
-    def deadline_ns(self) -> int:
-        """When its callers stop waiting."""
-        return self.sent_ns + int(self.timeout_seconds * SECOND)
+    def sent(self) -> Moment:
+        """When it was sent, on both clocks."""
+        return Moment(self.sent_ns, self.steady_ns, self.boot)
 
     def data(self) -> dict[str, Any]:
         """Return what a message.request event carries (spec/wire.md 13.1)."""
@@ -90,8 +96,9 @@ def _named(key: str, name: str) -> dict[str, str]:
 class Pending:
     """The open requests of the node, by id, and the last answered ones."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Clock = CLOCK) -> None:
         self._journal = Journal(path)
+        self._clock = clock
         self._open: OrderedDict[str, Request] = OrderedDict()
         self._answered: OrderedDict[str, Request] = OrderedDict()
         self._open_bytes = 0
@@ -102,30 +109,45 @@ class Pending:
 
         Whoever wrote that line may have been killed before it did the rest.
         """
-        last: Request | None = None
-        for line in self._journal.load():
-            try:
-                last = self._replay(line)
-            except (KeyError, TypeError, AttributeError):
-                continue
-        oldest = time.time_ns() - OPEN_SECONDS * SECOND
-        for request in [r for r in self._open.values() if r.sent_ns < oldest]:
-            self._remove(request)
-        return last
+        self._last: Request | None = None
+        is_whole = self._journal.replay(self._replay)
+        for request in list(self._open.values()):
+            if self._clock.since(request.sent) > OPEN_SECONDS * SECOND:
+                self._remove(request)
+        if not is_whole:
+            self._journal.shorten(threading.Lock(), self._lines)
+        return self._last
 
-    def _replay(self, line: dict[str, Any]) -> Request | None:
+    def _replay(self, line: Line) -> None:
+        """Apply one line. Raises ValueError, TypeError or KeyError."""
+        self._last = None
         if "open" in line:
-            request = Request(**line["open"])
-            self._add(request)
-            return request
-        answered = self._open.get(line.get("answered", ""))
-        if answered is not None:
-            self._settle(answered, Answer(**line["answer"]))
-            return answered
-        closed = self._open.get(line.get("closed", ""))
-        if closed is not None:
-            self._remove(closed)
-        return None
+            self._last = _read_request(line)
+            self._add(self._last)
+            while self._is_full():
+                self._remove(next(iter(self._open.values())))
+        elif "answered" in line:
+            answer = _read_answer(line["answer"])
+            self._last = self._open.get(_text(line, "answered"))
+            if self._last is not None:
+                self._settle(self._last, answer)
+        else:
+            closed = self._open.get(_text(line, "closed"))
+            if closed is not None:
+                self._remove(closed)
+
+    def seconds_left(self, request: Request) -> float:
+        """Return how long its callers still wait; never more than they wanted to, maybe below 0."""
+        return (request.ends_ns - self._clock.steady_ns()) / SECOND
+
+    def sync(self) -> bool:
+        """Have on the disk what was changed so far; False when it refuses. Blocks."""
+        return self._journal.sync()
+
+    def shorten(self, lock: threading.Lock) -> None:
+        """Make the file shorter when it is mostly past. Blocks; the lock is not held."""
+        if self._is_long():
+            self._journal.shorten(lock, lambda: self._lines() if self._is_long() else None)
 
     def find(self, request_id: str) -> Request | None:
         """Return an open request."""
@@ -145,7 +167,6 @@ class Pending:
         if not self._journal.append(_opened(request)):
             raise RequestError("the request could not be stored: see the node's log")
         self._add(request)
-        self._shorten()
 
     def answer(self, request: Request, answer: Answer) -> None:
         """Settle an open request. Raises RequestError when the disk is full."""
@@ -153,7 +174,6 @@ class Pending:
             raise RequestError("the reply could not be stored: see the node's log")
         self._settle(request, answer)
         request.wake()
-        self._shorten()
 
     def close(self, request: Request) -> None:
         """Forget an open request without an answer. Idempotent."""
@@ -163,13 +183,22 @@ class Pending:
             request.wake()
 
     def _make_room(self, size: int) -> None:
-        while len(self._open) >= MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES:
+        while self._is_full(1, size):
             unheard = next((r for r in self._open.values() if not r.wakers), None)
             if unheard is None:
                 raise RequestError("too many requests are waiting for an answer")
             self.close(unheard)
 
+    def _is_full(self, count: int = 0, size: int = 0) -> bool:
+        """Say whether `count` more requests of `size` bytes would be too much."""
+        return len(self._open) + count > MAX_OPEN or self._open_bytes + size > MAX_OPEN_BYTES
+
     def _add(self, request: Request) -> None:
+        earlier = self._open.get(request.id)
+        if earlier is not None:
+            self._remove(earlier)
+        lifetime_ns = int(request.timeout_seconds * SECOND)
+        request.ends_ns = self._clock.steady_of(request.sent) + lifetime_ns
         self._open[request.id] = request
         self._open_bytes += len(request.body)
 
@@ -187,10 +216,9 @@ class Pending:
             _, oldest = self._answered.popitem(last=False)
             self._answer_bytes -= len(oldest.answer.body) if oldest.answer else 0
 
-    def _shorten(self) -> None:
+    def _is_long(self) -> bool:
         live = len(self._open) + 2 * len(self._answered)
-        if self._journal.is_long(live, self._open_bytes + self._answer_bytes):
-            self._journal.rewrite(self._lines())
+        return self._journal.is_long(live, self._open_bytes + self._answer_bytes)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         for request in self._answered.values():
@@ -202,7 +230,7 @@ class Pending:
             yield _opened(request)
 
 
-def _opened(request: Request, body: str | None = None) -> dict[str, Any]:
+def _opened(request: Request, body: str | None = None) -> Line:
     return {
         "open": {
             "id": request.id,
@@ -213,9 +241,49 @@ def _opened(request: Request, body: str | None = None) -> dict[str, Any]:
             "to_name": request.to_name,
             "body": request.body if body is None else body,
             "sent_ns": request.sent_ns,
-            "timeout_seconds": request.timeout_seconds,
-        }
+            # Whole, as an older release reads it.
+            "timeout_seconds": math.ceil(request.timeout_seconds),
+        },
+        # Beside the rest: an older release takes no more in there.
+        "steady_ns": request.steady_ns,
+        "boot": request.boot,
     }
+
+
+def _read_request(line: Line) -> Request:
+    entry = line["open"]
+    return Request(
+        id=_text(entry, "id"),
+        token=_text(entry, "token"),
+        from_id=_whole(entry, "from_id"),
+        from_name=_text(entry, "from_name"),
+        to_id=_whole(entry, "to_id"),
+        to_name=_text(entry, "to_name"),
+        body=_text(entry, "body"),
+        sent_ns=_whole(entry, "sent_ns"),
+        timeout_seconds=_whole(entry, "timeout_seconds"),
+        steady_ns=_whole({"steady_ns": 0, **line}, "steady_ns"),
+        boot=_text({"boot": "", **line}, "boot"),
+    )
+
+
+def _read_answer(entry: Line) -> Answer:
+    texts = {key: _text(entry, key) for key in ("from_name", "body", "key")}
+    return Answer(_whole(entry, "from_id"), **texts, sent_ns=_whole(entry, "sent_ns"))
+
+
+def _whole(entry: Line, key: str) -> int:
+    value = entry[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise ValueError(f"bad {key}")
+    return value
+
+
+def _text(entry: Line, key: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str):
+        raise ValueError(f"bad {key}")
+    return value
 
 
 def _answered(request: Request, answer: Answer) -> dict[str, Any]:

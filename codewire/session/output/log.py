@@ -19,6 +19,7 @@ from codewire.io.holes import punch_head
 from codewire.io.ptys import unread_bytes
 from codewire.io.transient import PAUSE_SECONDS, is_transient, persist
 from codewire.io.wait import give_way
+from codewire.session.clock import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,8 @@ class OutputLog:
         self.on_gap: Callable[[], None] = lambda: None
         # When the last byte came; also after a restart, from the file.
         self.grown_at_ns = 0
+        # The same on the steady clock, 0 until this worker has seen some.
+        self.grown_steady_ns = 0
         # Why nothing can be written now, "" while it can.
         self.failure = ""
         self._users = 1
@@ -207,6 +210,7 @@ class OutputLog:
 
     def _grew(self) -> None:
         self.grown_at_ns = time.time_ns()
+        self.grown_steady_ns = CLOCK.steady_ns()
         if self._max_bytes and self.end - self.first > self._max_bytes + self._slack:
             self._trim()
         self.wake()

@@ -1,0 +1,152 @@
+"""What the post office confirms is on the disk, and nobody else waits for that."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewire.errors import RequestError
+from codewire.paths import DataDir
+from codewire.session.events import EventBus
+from codewire.session.mail import letters, mailbox
+from codewire.session.mail.draft import Draft
+from codewire.session.mail.mailbox import Mailbox
+from codewire.session.registry import Registry
+from codewire.session.session import Session
+from tests.unit.session.records import running
+
+
+class Sessions:
+    """As much of a lifecycle as mail needs that is not typed."""
+
+    def __init__(self, paths: DataDir) -> None:
+        self.registry = Registry(paths)
+        self.bus = EventBus()
+        for number in (1, 2):
+            directory = paths.session(number)
+            os.makedirs(directory)
+            files = [os.path.join(directory, name) for name in ("output.log", "events.jsonl")]
+            self.registry.add(Session(running(number), *files))
+
+
+class Office:
+    """A mailbox; `on_sync` is called for each file that is to be synced."""
+
+    def __init__(self, root: Path) -> None:
+        paths = DataDir(str(root))
+        self.sessions: Any = Sessions(paths)
+        self.synced: list[str] = []
+        self.on_sync: Any = self.synced.append
+        self.box = Mailbox(paths, self.sessions, lambda path: self.on_sync(path))
+        self.box._pending._journal._sync = lambda path: self.on_sync(path)
+
+    def draft(self, body: str, key: str = "") -> Draft:
+        find = self.sessions.registry.get
+        return Draft(find(1), find(2), body, key=key)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def fail(path: str) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_a_message_is_confirmed_when_it_is_synced(office: Office) -> None:
+    office.box.send(office.draft("hello"))
+    assert [os.path.basename(path) for path in office.synced] == ["messages.jsonl"]
+    office.on_sync = fail
+    with pytest.raises(RequestError, match="could not be stored"):
+        office.box.send(office.draft("hello"))
+
+
+def test_requests_and_replies_are_confirmed_when_they_are_synced(office: Office) -> None:
+    request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
+    assert [os.path.basename(path) for path in office.synced] == ["requests.jsonl"]
+    office.box.reply(request.id, "!", 2, "", "")
+    assert len(office.synced) == 2
+    office.on_sync = fail
+    with pytest.raises(RequestError, match="could not be stored"):
+        office.box.ask(office.draft("?"), 60, threading.Event())
+    assert office.box.read(office.sessions.registry.get(2), 0).open_requests == []
+
+
+def test_nobody_else_waits_for_a_sync(office: Office) -> None:
+    """Reading, asking and answering go on while the disk takes its time over a message."""
+    seen: list[int] = []
+
+    def slow(path: str) -> None:
+        office.on_sync = lambda path: None
+        recipient = office.sessions.registry.get(2)
+        seen.append(len(office.box.read(recipient, 0).messages))
+        request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
+        office.box.reply(request.id, "!", 2, "", "")
+
+    office.on_sync = slow
+    office.box.send(office.draft("hello"))
+    assert seen == [1]
+
+
+def test_an_inbox_has_a_budget_and_open_requests_have_none(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "FILE_BYTES", 4000)
+    request, _ = office.box.ask(office.draft("first of all"), 60, threading.Event())
+    for number in range(100):
+        office.box.send(office.draft(f"message {number}"))
+    recipient = office.sessions.registry.get(2)
+    inbox = office.box.read(recipient, 0)
+    bodies = [message["body"] for message in inbox.messages]
+    assert bodies == [f"message {n}" for n in range(100 - len(bodies), 100)] and len(bodies) > 5
+    assert [letter["request_id"] for letter in inbox.open_requests] == [request.id]
+    assert [m["body"] for m in office.box.read(recipient, 3).messages] == bodies[-3:]
+    directory = Path(recipient.events_path).parent
+    assert sum(p.stat().st_size for p in directory.glob("messages.jsonl*")) < 5000
+
+
+def test_an_inbox_that_is_no_file_is_an_error(office: Office) -> None:
+    recipient = office.sessions.registry.get(2)
+    os.mkfifo(letters.messages_path(recipient))
+    with pytest.raises(RequestError, match="failed to read messages"):
+        office.box.read(recipient, 0)
+    with pytest.raises(RequestError, match="could not be stored"):
+        office.box.send(office.draft("hello"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"5", b"\0", b'{"type":"direct.message","data":7}', b"[" * 100_000),
+        b'{"type":"direct.message","timestamp":[],"data":{"from":1e999,"to":true,"body":5}}',
+        b'{"type":["direct.message"],"data":{}}',
+        b'{"type":"direct.message","data":{"from":' + b"9" * 5000 + b"}}",
+    ],
+)
+def test_foreign_lines_in_an_inbox(office: Office, line: bytes) -> None:
+    recipient = office.sessions.registry.get(2)
+    path = letters.messages_path(recipient)
+    office.box.send(office.draft("before"))
+    with open(path, "ab") as file:
+        file.write(line + b"\n" + line)
+    office.box.send(office.draft("after"))
+    bodies = [message["body"] for message in office.box.read(recipient, 0).messages]
+    assert bodies[0] == "before" and bodies[-1] == "after"
+
+
+def test_receipts_are_bounded_and_the_newest_kept(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "KEPT_RECEIPTS", 5)
+    monkeypatch.setattr(mailbox, "RETRY_SECONDS", -1.0)
+    receipts = [office.box.send(office.draft("x", f"key {n}")) for n in range(9)]
+    again = [office.box.send(office.draft("x", f"key {n}")) for n in range(4, 9)]
+    assert again == receipts[4:]
+    recipient = office.sessions.registry.get(2)
+    assert len(office.box.read(recipient, 0).messages) == 9
+    assert len(office.box._receipts) == 5
