@@ -5,13 +5,16 @@ See posix_spawn(3), pty(7), pidfd_open(2).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+import time
 from typing import Any
 
 from codewire.io.fds import FileLimit
 from codewire.io.ptys import open_pty
+from codewire.keeper.processes import Process, read_process, signal_process
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
@@ -23,7 +26,7 @@ DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTO
 class Child:
     """One session's process: pid, our duplicate of its master, how it ended once it has."""
 
-    __slots__ = ("exit", "id", "master", "meta", "pid", "pidfd")
+    __slots__ = ("exit", "id", "master", "meta", "pid", "pidfd", "sequence")
 
     def __init__(self, session_id: int, pid: int, master: int, meta: Any) -> None:
         self.id = session_id
@@ -33,6 +36,8 @@ class Child:
         self.exit: Exit | None = None
         # Only for a process that is not our child: we took it over from a keeper that died.
         self.pidfd = -1
+        # Of the order that started it: tells it from another with the same id. 0: unknown.
+        self.sequence = 0
 
     def describe(self) -> dict[str, Any]:
         """Return the record as a worker needs it."""
@@ -62,8 +67,32 @@ class Child:
         if self.exit is None:
             try:
                 os.killpg(self.pid, number)
-            except (ProcessLookupError, PermissionError):
+            except OSError:
+                # Gone, or not ours to signal.
                 pass
+
+    def signal_session(self, number: int) -> None:
+        """As `signal_group`, and every other process of the same Unix session (setsid(2)).
+
+        A shell's background jobs are in groups of their own.
+        """
+        if self.exit is None:
+            for process in _members(self.pid):
+                signal_process(process, number)
+            self.signal_group(number)
+
+    def is_gone(self) -> bool:
+        """Say whether the process has ended; for one that is not our child."""
+        return read_process(self.pid) is None
+
+
+def _members(session: int) -> list[Process]:
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    found = (read_process(int(name)) for name in names if name.isdigit())
+    return [process for process in found if process is not None and process.session == session]
 
 
 def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
@@ -95,8 +124,9 @@ def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
         os.close(master)
         raise
     finally:
-        os.chdir("/")
         os.close(slave)
+        with contextlib.suppress(OSError):
+            os.chdir("/")
     return Child(order["id"], pid, master, order["meta"])
 
 
@@ -113,10 +143,17 @@ def await_end(pid: int, seconds: float) -> None:
     """
     try:
         pidfd = os.pidfd_open(pid)
-    except (OSError, AttributeError):
-        # Gone already; or a kernel or libc without it.
+    except ProcessLookupError:
         return
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    poller.poll(seconds * 1000)
-    os.close(pidfd)
+    except (OSError, AttributeError):
+        # No descriptor to spare; or a kernel or libc without it.
+        deadline = time.monotonic() + seconds
+        while read_process(pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.poll(seconds * 1000)
+    finally:
+        os.close(pidfd)

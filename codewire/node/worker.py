@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 
 from codewire.config import load_settings
 from codewire.errors import CodewireError
 from codewire.io.fds import raise_file_limit
+from codewire.io.logfile import write_stderr
 from codewire.io.wait import RUNTIME, spawn
 from codewire.keeper.custody import Custody, Kept
+from codewire.keeper.protocol import tell_failing
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
@@ -36,7 +37,12 @@ class Worker:
         self._sessions = Lifecycle(self._paths, self._settings)
         self._stop = threading.Event()
         self._custody = Custody(
-            link, on_exit=self._sessions.on_exit, on_stop=self._stop.set, on_lost=self._kept
+            link,
+            on_exit=self._sessions.on_exit,
+            on_stop=self._stop.set,
+            on_lost=self._kept,
+            on_listener=self._listen,
+            grace_seconds=self._settings.grace_seconds,
         )
         hello = self._custody.hello
         set_up_logging(self._paths.node_log if hello.detached else "")
@@ -53,6 +59,12 @@ class Worker:
 
     def _kept(self) -> list[Kept]:
         return self._sessions.kept()
+
+    def _listen(self, fd: int) -> None:
+        """Serve those, too, who come to a socket that was bound anew."""
+        listener = socket.socket(fileno=os.dup(fd))
+        listener.setblocking(True)
+        spawn(accept_clients, self._node, listener)
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
@@ -74,15 +86,13 @@ class Worker:
             self._sessions.store.run,
         ):
             spawn(loop)
-        listener = socket.socket(fileno=os.dup(hello.listener))
-        listener.setblocking(True)
         if self._settings.listen or hello.listeners:
             from codewire.node.web import Web
 
             Web(self._node).start()
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
-        spawn(accept_clients, self._node, listener)
+        self._listen(hello.listener)
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
         self._stop.wait()
         self._sessions.stop()
@@ -92,16 +102,21 @@ class Worker:
 def main(argv: list[str]) -> int:
     """Run the worker; `argv` is the descriptor of its end of the keeper's link."""
     if len(argv) != 1 or not argv[0].isdigit():
-        sys.stderr.write("Error: 'cw worker' is started by the node; run 'cw node' instead\n")
+        write_stderr(b"Error: 'cw worker' is started by the node; run 'cw node' instead\n")
         return 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.set_inheritable(int(argv[0]), False)
     raise_file_limit()
+    link = socket.socket(fileno=int(argv[0]))
     try:
-        Worker(socket.socket(fileno=int(argv[0]))).run()
+        Worker(link).run()
     except CodewireError as error:
-        sys.stderr.write(f"Error: initializing node: {error}\n")
+        tell_failing(link.fileno(), error)
+        write_stderr(f"Error: initializing node: {error}\n".encode("utf-8", "replace"))
         return error.exit_code
+    except Exception as error:
+        tell_failing(link.fileno(), error)
+        raise
     # Threads of clients may still be blocked; everything that matters is on disk.
     os._exit(0)
