@@ -17,6 +17,7 @@ import pytest
 
 from codewire.errors import KeeperError
 from codewire.io.fds import FileLimit
+from codewire.io.wait import wait_readable
 from codewire.keeper import custody as custody_module
 from codewire.keeper import protocol, succession
 from codewire.keeper.channel import Channel
@@ -320,7 +321,7 @@ def test_a_keeper_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Mon
     os.close(write_end)
     abandoned, _ = keeper.channel.receive() or ({}, [])
     assert abandoned == {"op": "abandon", "seq": order["seq"], "id": 1}
-    assert select.select([read_end], [], [], 10)[0], "the late terminal is closed"
+    assert wait_readable(read_end, 10), "the late terminal is closed"
     assert os.read(read_end, 1) == b""
     os.close(read_end)
     keeper.channel.close()

@@ -15,7 +15,7 @@ ROOT = HERE.parent.parent
 
 # What a worker runs. The clients' files stay out: a client is never patched.
 TWICE = ["test_log", "test_drain", "test_input", "test_unix", "test_ptys", "test_ladder"]
-TWICE += ["test_streams", "test_websockets"]
+TWICE += ["test_streams", "test_websockets", "test_keeper_faults"]
 
 RUN = """
 import sys
