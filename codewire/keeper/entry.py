@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
     try:
         keeper = Keeper(data_dir(), detached)
         if argv[:1] == ["--adopt"]:
+            # A session that inherited it would hide our end from the worker.
+            os.set_inheritable(int(argv[1]), False)
             keeper.await_adoption(socket.socket(fileno=int(argv[1])))
         else:
             keeper.open()

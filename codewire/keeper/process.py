@@ -97,6 +97,10 @@ class Keeper:
         finally:
             self._reap()
         now = time.monotonic()
+        if self._link is not None:
+            self._link.wake(now)
+            # Left over where there was no memory for it.
+            self._obey_all(self._link)
         if self._adoption is not None:
             return self._still_adopting(self._adoption, now)
         self._tend(now)
@@ -107,8 +111,9 @@ class Keeper:
     def _timeout(self) -> float:
         """Return in how many seconds something is due."""
         now, link = time.monotonic(), self._link
+        rests_until = link.next_moment() if link is not None else None
         if self._adoption is not None:
-            return max(0.0, self._adoption.until - now)
+            return max(0.0, min(self._adoption.until, rests_until or now + 60.0) - now)
         moments = [
             self._look_at,
             self._worker.start_at,
@@ -116,7 +121,7 @@ class Keeper:
             self._reap_again_at,
             self._room.next_moment(),
             self._roster.orphans.next_moment(),
-            link.next_moment() if link is not None else None,
+            rests_until,
         ]
         hopeless_at = self._worker.hopeless_at(self._is_greeted())
         if hopeless_at is not None and hopeless_at > now:
@@ -148,10 +153,6 @@ class Keeper:
 
     def _tend(self, now: float) -> None:
         """Do what is due."""
-        if self._link is not None:
-            self._link.wake(now)
-            # Left over where there was no memory for it.
-            self._obey_all(self._link)
         is_late = self._worker.is_late(self._is_greeted(), now)
         if self._link is not None and (self._link.is_broken or is_late):
             self._lose_worker()

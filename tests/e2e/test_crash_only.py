@@ -112,6 +112,21 @@ def launched(home: Home) -> int:
     return int(home.request(request).get("id", 0))
 
 
+def test_keepers_die_one_after_the_other(node: Home) -> None:
+    """What a successor started does not hide its end from the worker."""
+    node.expects_leftovers = True
+    pids = []
+    for turn in range(3):
+        number = node.launch("cat")
+        pids.append(node.session(number)["pid"])
+        keeper = node.keeper_pid
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda old=keeper: node.keeper_pid != old, 10, f"keeper {turn + 2} is there")
+        short = node.launch("/bin/sh", "-c", "exit 3")
+        assert node.wait_finished(short)["exit_code"] == 3
+    assert all(map(is_alive, pids))
+
+
 def test_a_runtime_that_is_not_there_is_named(home: Home) -> None:
     """CW_RUNTIME=gevent on a Python without gevent: no silence, and the node goes on trying."""
     home.expects_tracebacks = True
