@@ -114,6 +114,7 @@ class Keeper:
         rests_until = link.next_moment() if link is not None else None
         if self._adoption is not None:
             return max(0.0, min(self._adoption.until, rests_until or now + 60.0) - now)
+        hopeless_at = self._worker.hopeless_at(self._is_greeted())
         moments = [
             self._look_at,
             self._worker.start_at,
@@ -122,12 +123,9 @@ class Keeper:
             self._room.next_moment(),
             self._roster.orphans.next_moment(),
             rests_until,
+            hopeless_at if hopeless_at is not None and hopeless_at > now else None,
         ]
-        hopeless_at = self._worker.hopeless_at(self._is_greeted())
-        if hopeless_at is not None and hopeless_at > now:
-            moments.append(hopeless_at)
-        soonest = min(moment for moment in moments if moment is not None)
-        return max(0.0, soonest - now)
+        return max(0.0, min(moment for moment in moments if moment is not None) - now)
 
     def _poll(self, timeout: float) -> None:
         events = self._poller.poll(timeout * 1000 + 1)
@@ -161,8 +159,7 @@ class Keeper:
         if self._worker.start_at is not None and now >= self._worker.start_at:
             self._start_worker()
         self._room.expire(now)
-        hopeless_at = self._worker.hopeless_at(self._is_greeted())
-        is_hopeless = hopeless_at is not None and now >= hopeless_at
+        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now)
         self._room.open(self._holdings.doors() if is_hopeless else {})
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
@@ -243,7 +240,7 @@ class Keeper:
         elif op == "adopt" and self._adoption is not None:
             self._adoption.begin(message, fds)
         elif op == "sessions":
-            # An older worker does not say how many: some may come after we took it to be all.
+            # After the adoption only from an older worker, which does not say how many follow.
             (self._adoption or Adoption()).add(self._roster, message, fds)
         else:
             self._roster.care(op, message)
@@ -358,10 +355,9 @@ class Keeper:
             self._link.send({"op": "stop"})
 
     def _tend_stop(self, now: float) -> None:
-        if self._stop.stage is Stage.WORKER:
-            hopeless_at = self._worker.hopeless_at(self._is_greeted())
-            if hopeless_at is not None and now >= hopeless_at:
-                self._stop_alone()
+        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now)
+        if self._stop.stage is Stage.WORKER and is_hopeless:
+            self._stop_alone()
         text = self._stop.progress(now, len(self._roster.alive()))
         if text:
             self._report.tell(text)

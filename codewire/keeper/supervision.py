@@ -162,3 +162,8 @@ class Supervisor:
         if self.failed_starts >= HOPELESS_STARTS and not is_greeted:
             return 0.0
         return self._unready_since + (GREETED_SECONDS if is_greeted else HOPELESS_SECONDS)
+
+    def is_hopeless(self, is_greeted: bool, now: float) -> bool:
+        """Say whether that moment has come."""
+        moment = self.hopeless_at(is_greeted)
+        return moment is not None and now >= moment
