@@ -7,7 +7,6 @@ left alone and named. Nothing here ever ends a keeper that has been serving.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import Callable
@@ -28,6 +27,9 @@ from codewire.paths import DataDir
 
 # How often a keeper looks after its files; a cleaner's damage is mended within twice that.
 LOOK_SECONDS = 4.0
+
+
+CLAIM_PRIME = 2**127 - 1
 
 
 class Premises:
@@ -191,9 +193,13 @@ class Premises:
 
 
 def claim_of(root: str) -> str:
-    """Return the abstract name that stands for a data directory of this user."""
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
-    return f"codewire-{os.getuid()}-{digest}"
+    """Return the abstract name that stands for a data directory of this user.
+
+    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
+    forging it; hashlib would add a third to this process's memory.
+    """
+    path = os.fsencode(os.path.realpath(root))
+    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
 
 
 def _inode(path: str) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ cgroup that scope.py names.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -139,6 +140,8 @@ def _become(argv: list[str], output: int) -> None:
     """Turn this forked process into the node. Never returns."""
     environment = node_environment()
     try:
+        # Where the client was started without one of 0 to 2, the log may have that very number.
+        output = fcntl.fcntl(output, fcntl.F_DUPFD, 3)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
