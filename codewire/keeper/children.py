@@ -14,7 +14,7 @@ from typing import Any
 
 from codewire.io.fds import FileLimit
 from codewire.io.ptys import open_pty
-from codewire.keeper.processes import Process, read_process, signal_process
+from codewire.keeper.processes import Process, read_process
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
@@ -71,28 +71,22 @@ class Child:
                 # Gone, or not ours to signal.
                 pass
 
-    def signal_session(self, number: int) -> None:
-        """As `signal_group`, and every other process of the same Unix session (setsid(2)).
-
-        A shell's background jobs are in groups of their own.
-        """
-        if self.exit is None:
-            for process in _members(self.pid):
-                signal_process(process, number)
-            self.signal_group(number)
-
     def is_gone(self) -> bool:
         """Say whether the process has ended; for one that is not our child."""
         return read_process(self.pid) is None
 
 
-def _members(session: int) -> list[Process]:
+def members_of(sessions: set[int]) -> list[Process]:
+    """Return the live processes of these Unix sessions (setsid(2)), leaders included.
+
+    A shell's background jobs are in groups of their own, but not in another session.
+    """
     try:
-        names = os.listdir("/proc")
+        names = os.listdir("/proc") if sessions else []
     except OSError:
         return []
     found = (read_process(int(name)) for name in names if name.isdigit())
-    return [process for process in found if process is not None and process.session == session]
+    return [process for process in found if process is not None and process.session in sessions]
 
 
 def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:

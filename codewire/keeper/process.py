@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from codewire.errors import KeeperError
@@ -77,36 +78,28 @@ class Keeper:
         self.use_link(sock)
         self._adoption = Adoption()
 
-    # The loop
-
     def run(self) -> int:
         """Serve until stopped; return the exit status."""
         while True:
-            try:
-                status = self._turn()
-            except Exception as error:  # noqa: BLE001 - every session would go with us
-                self._report.line("ERROR", f"keeper: {type(error).__name__}: {error}")
-                time.sleep(PAUSE_SECONDS)
-            else:
-                if status is not None:
-                    return status
+            for step in (self._poll, self._reap, self._tend_link, self._tend, self._tend_stop):
+                self._guard(step)
+            now = time.monotonic()
+            if self._adoption is not None:
+                if self._link is None or now >= self._adoption.until:
+                    self._report.line("ERROR", "taking over from a keeper that died failed")
+                    return 1
+                continue
+            is_idle = self._link is None and self._worker.start_at is None
+            if self._stop.is_over(now, is_idle and not self._roster.alive()):
+                return self._finish()
 
-    def _turn(self) -> int | None:
+    def _guard(self, step: Callable[..., None], *args: Any) -> None:
+        """Last resort: what was not foreseen costs a pause, and neither a session nor a stop."""
         try:
-            self._poll(self._timeout())
-        finally:
-            self._reap()
-        now = time.monotonic()
-        if self._link is not None:
-            self._link.wake(now)
-            # Left over where there was no memory for it.
-            self._obey_all(self._link)
-        if self._adoption is not None:
-            return self._still_adopting(self._adoption, now)
-        self._tend(now)
-        self._tend_stop(now)
-        is_idle = self._link is None and self._worker.start_at is None and not self._roster.alive()
-        return self._finish() if self._stop.is_over(now, is_idle) else None
+            step(*args)
+        except Exception as error:  # noqa: BLE001 - every session would go with us
+            self._report.line("ERROR", f"keeper: {type(error).__name__}: {error}")
+            time.sleep(PAUSE_SECONDS)
 
     def _timeout(self) -> float:
         """Return in how many seconds something is due."""
@@ -127,18 +120,20 @@ class Keeper:
         ]
         return max(0.0, min(moment for moment in moments if moment is not None) - now)
 
-    def _poll(self, timeout: float) -> None:
-        events = self._poller.poll(timeout * 1000 + 1)
+    def _poll(self) -> None:
+        for fd, ready in self._poller.poll(self._timeout() * 1000 + 1):
+            self._guard(self._serve, fd, ready)
+
+    def _serve(self, fd: int, ready: int) -> None:
         link = self._link
-        for fd, ready in events:
-            if fd == self._signals.fd:
-                self._read_signals()
-            elif link is not None and link is self._link and fd == link.fileno():
-                self._serve_link(link, ready)
-            elif not self._room.serve(fd, self._apology()):
-                child = self._roster.orphans.take_ended(fd)
-                if child is not None:
-                    self._record_exit(child, UNKNOWN_EXIT)
+        if fd == self._signals.fd:
+            self._read_signals()
+        elif link is not None and fd == link.fileno():
+            self._serve_link(link, ready)
+        elif not self._room.serve(fd, self._apology()):
+            child = self._roster.orphans.take_ended(fd)
+            if child is not None:
+                self._record_exit(child, UNKNOWN_EXIT)
 
     def _read_signals(self) -> None:
         for number in self._signals.take():
@@ -149,8 +144,19 @@ class Keeper:
             elif number == signal.SIGHUP:
                 self._replace_worker()
 
-    def _tend(self, now: float) -> None:
+    def _tend_link(self) -> None:
+        if self._link is not None:
+            self._link.wake(time.monotonic())
+            # Left over where there was no memory for it.
+            self._obey_all(self._link)
+        if self._adoption is not None and self._adoption.is_complete():
+            self._take_over(self._adoption)
+
+    def _tend(self) -> None:
         """Do what is due."""
+        now = time.monotonic()
+        if self._adoption is not None:
+            return
         is_late = self._worker.is_late(self._is_greeted(), now)
         if self._link is not None and (self._link.is_broken or is_late):
             self._lose_worker()
@@ -165,8 +171,6 @@ class Keeper:
             self._look_at = now + LOOK_SECONDS
             if self._premises.look():
                 self._pass_listener()
-
-    # Worker
 
     def _is_greeted(self) -> bool:
         return self._link is not None and self._link.is_greeted
@@ -227,6 +231,7 @@ class Keeper:
             link.send(*self._roster.spawn(message))
         elif op == "ready":
             self._worker.ready()
+            self._room.open({})
         elif op == "failing":
             self._worker.tell(str(message["reason"])[: protocol.MAX_REASON])
         elif op == "keep":
@@ -271,8 +276,6 @@ class Keeper:
         else:
             self._replace_worker()
 
-    # Clients nobody else can serve
-
     def _apology(self) -> str:
         """Return why no worker serves, and what to do."""
         if self._stop.is_begun():
@@ -282,8 +285,6 @@ class Keeper:
             f"the node's worker cannot start: {why or 'it is not ready yet'}; sessions are safe; "
             f"see {self._report.place()}, then run 'cw node restart'"
         )
-
-    # Sessions
 
     def _reap(self) -> None:
         """Collect every dead child: sessions, workers, and orphans when we are PID 1."""
@@ -311,13 +312,10 @@ class Keeper:
 
     # Taking over from a keeper that died
 
-    def _still_adopting(self, adoption: Adoption, now: float) -> int | None:
-        """Finish taking over, wait on, or give up: the worker then starts another keeper."""
-        if self._link is None or now >= adoption.until:
-            self._report.line("ERROR", "taking over from a keeper that died failed")
-            return 1
-        if not adoption.is_complete():
-            return None
+    def _take_over(self, adoption: Adoption) -> None:
+        """Be the node's keeper from now on: everything has come."""
+        if self._link is None:
+            return
         message = adoption.message
         self._holdings.adopt(adoption)
         # Ours is what the first keeper had raised it to.
@@ -336,7 +334,6 @@ class Keeper:
         self._adoption = None
         if self._stop.is_begun():
             self._link.send({"op": "stop"})
-        return None
 
     # Stopping
 
@@ -354,8 +351,9 @@ class Keeper:
         elif self._link.is_greeted:
             self._link.send({"op": "stop"})
 
-    def _tend_stop(self, now: float) -> None:
-        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now)
+    def _tend_stop(self) -> None:
+        now = time.monotonic()
+        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now) and not self._adoption
         if self._stop.stage is Stage.WORKER and is_hopeless:
             self._stop_alone()
         text = self._stop.progress(now, len(self._roster.alive()))
@@ -383,10 +381,7 @@ class Keeper:
     def _finish(self) -> int:
         """Kill what is left, let the worker write that down, and leave nothing behind."""
         for step in (self._kill_all, self._dismiss_worker, self._room.close, self._premises.leave):
-            try:
-                step()
-            except Exception as error:  # noqa: BLE001 - the other steps count as much
-                self._report.line("ERROR", f"keeper: {type(error).__name__}: {error}")
+            self._guard(step)
         return 0
 
     def _kill_all(self) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from codewire.io.fds import FileLimit
 from codewire.keeper import protocol
-from codewire.keeper.children import UNKNOWN_EXIT, Child, spawn_child
+from codewire.keeper.children import UNKNOWN_EXIT, Child, members_of, spawn_child
 from codewire.keeper.orphans import Orphans
+from codewire.keeper.processes import Process, signal_process
 
 LOOK_SECONDS = 0.01
 
@@ -50,7 +51,8 @@ class Roster:
             self._disown(child)
 
     def _disown(self, child: Child) -> None:
-        child.signal_session(signal.SIGKILL)
+        if child.exit is None:
+            _signal([child], signal.SIGKILL)
         self._remove(child)
 
     def _remove(self, child: Child) -> None:
@@ -92,17 +94,28 @@ class Roster:
 
     def signal_all(self, number: int) -> None:
         """Signal every process of every session that has not ended."""
-        for child in self.alive():
-            child.signal_session(number)
+        _signal(self.alive(), number)
 
     def kill_all(self, seconds: float, reap: Callable[[], None]) -> list[Child]:
         """SIGKILL everything and wait for it to be gone; return what is not, after so long."""
         deadline = time.monotonic() + seconds
-        self.signal_all(signal.SIGKILL)
-        while self.alive() and time.monotonic() < deadline:
+        everybody = self.alive()
+        while _signal(everybody, signal.SIGKILL) or self.alive():
+            if time.monotonic() > deadline:
+                break
             time.sleep(LOOK_SECONDS)
             reap()
             for child in self.alive():
                 if child.pid not in self.by_pid and child.is_gone():
                     child.exit = UNKNOWN_EXIT
-        return self.alive()
+        return [child for child in everybody if child.exit is None]
+
+
+def _signal(children: list[Child], number: int) -> list[Process]:
+    """Signal the Unix sessions that these lead, or led until now; return who got it."""
+    found = members_of({child.pid for child in children})
+    for process in found:
+        signal_process(process, number)
+    for child in children:
+        child.signal_group(number)
+    return found

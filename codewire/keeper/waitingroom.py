@@ -129,8 +129,11 @@ class _TooLong(Exception):
 
 def _accept(fd: int) -> socket.socket | None:
     """Accept one client without blocking, and without touching flags that a worker shares."""
+    try:
+        listener = socket.socket(fileno=fd)
+    except (OSError, MemoryError):
+        return None
     before = signal.signal(signal.SIGALRM, _give_up)
-    listener = socket.socket(fileno=fd)
     try:
         signal.setitimer(signal.ITIMER_REAL, ACCEPT_SECONDS)
         sock, _ = listener.accept()

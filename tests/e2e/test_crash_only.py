@@ -127,6 +127,26 @@ def test_keepers_die_one_after_the_other(node: Home) -> None:
     assert all(map(is_alive, pids))
 
 
+def test_a_pid_file_is_not_worth_a_session(home: Home) -> None:
+    """A successor cannot write it, and says so; it is written once that is possible."""
+    home.expects_leftovers = True
+    home.start_node("threads")
+    number = home.launch("cat")
+    pid, keeper = home.session(number)["pid"], home.keeper_pid
+    pid_file = Path(home.data_dir, "codewire.pid")
+    pid_file.unlink()
+    pid_file.mkdir()
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: home.keeper_pid != keeper, 10, "there is another keeper")
+    wait_until(lambda: "pid file of the node" in home.node_output(), 10, "it says so")
+    assert home.wait_finished(home.launch("true"))["exit_code"] == 0
+    assert is_alive(pid)
+    pid_file.rmdir()
+    os.kill(home.keeper_pid, signal.SIGUSR1)
+    wait_until(lambda: pid_file.exists(), 10, "it is written")
+    assert int(pid_file.read_text()) == home.keeper_pid
+
+
 def test_a_runtime_that_is_not_there_is_named(home: Home) -> None:
     """CW_RUNTIME=gevent on a Python without gevent: no silence, and the node goes on trying."""
     home.expects_tracebacks = True

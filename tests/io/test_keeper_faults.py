@@ -236,6 +236,13 @@ def test_an_abandoned_launch_is_ended_and_nothing_with_its_number() -> None:
 # The worker's end
 
 
+class Bereaved(Custody):
+    """Ends with its keeper; the real one would start another, which then rules this process."""
+
+    def _replace_keeper(self) -> None:
+        raise KeeperError("the keeper has ended")
+
+
 class Keeper:
     """A keeper in the test's hands; `say` is called with its channel when the worker says hello."""
 
@@ -254,7 +261,7 @@ class Keeper:
 
     def custody(self, **callbacks: Any) -> Custody:
         given = {"on_exit": lambda *_: None, "on_stop": lambda: None, "on_lost": list, **callbacks}
-        custody = Custody(self.theirs, **given)
+        custody = Bereaved(self.theirs, **given)
         threading.Thread(target=_run_to_the_end, args=(custody,), daemon=True).start()
         return custody
 
@@ -262,18 +269,6 @@ class Keeper:
 def _run_to_the_end(custody: Custody) -> None:
     with contextlib.suppress(KeeperError):
         custody.run()
-
-
-class Bereaved(KeeperError):
-    """The test's keeper has gone, and no other is wanted."""
-
-
-@pytest.fixture(autouse=True)
-def no_successor(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise Bereaved
-
-    monkeypatch.setattr(Custody, "_replace_keeper", refuse)
 
 
 HELLO = {"op": "hello", "version": 1, "keeper_pid": 0, "started_ns": 0, "restarts": 0}
