@@ -23,6 +23,9 @@ MAX_READ = 1 << 20
 # accept(2) may block where the client has gone meanwhile and the worker shares the listener.
 ACCEPT_SECONDS = 0.05
 
+# After an accept that failed; clients wait in the backlog meanwhile.
+REST_SECONDS = 0.2
+
 TLS_HANDSHAKE = 0x16
 
 
@@ -45,10 +48,12 @@ class WaitingRoom:
         # Listeners that are watched, and whether HTTP is spoken there.
         self._doors: dict[int, bool] = {}
         self._guests: dict[int, _Guest] = {}
+        # Accepting failed (no descriptor left): the listeners are left alone until then.
+        self._rests_until = 0.0
 
     def open(self, doors: dict[int, bool]) -> None:
         """Let clients in from these listeners only; {} lets in nobody any more."""
-        if len(self._guests) >= MAX_GUESTS:
+        if len(self._guests) >= MAX_GUESTS or time.monotonic() < self._rests_until:
             doors = {}
         for fd in self._doors.keys() - doors.keys():
             self._poller.unregister(fd)
@@ -71,13 +76,18 @@ class WaitingRoom:
         return True
 
     def next_moment(self) -> float | None:
-        """Return when (monotonic) the next guest must go."""
-        return min((guest.deadline for guest in self._guests.values()), default=None)
+        """Return when (monotonic) the next guest must go, or the next may come."""
+        moments = [guest.deadline for guest in self._guests.values()]
+        if self._rests_until:
+            moments.append(self._rests_until)
+        return min(moments, default=None)
 
     def expire(self, now: float) -> None:
         """Let go those whose time is over."""
         for guest in [g for g in self._guests.values() if g.deadline <= now]:
             self._let_go(guest)
+        if self._rests_until <= now:
+            self._rests_until = 0.0
 
     def close(self) -> None:
         """Let everybody go. Idempotent."""
@@ -88,6 +98,8 @@ class WaitingRoom:
     def _let_in(self, fd: int, message: str) -> None:
         sock = _accept(fd)
         if sock is None:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            self.open({})
             return
         guest = _Guest(sock, self._doors[fd])
         self._guests[sock.fileno()] = guest

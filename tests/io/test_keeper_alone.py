@@ -21,6 +21,7 @@ from codewire.keeper.premises import Premises
 from codewire.keeper.report import Report
 from codewire.paths import DataDir
 from tests.io.keeperprocess import KeeperProcess, is_alive, stubborn, wait_until
+from tests.processes import cpu_seconds
 from tests.rawwire import RawConnection
 
 Start = Callable[..., KeeperProcess]
@@ -133,6 +134,24 @@ def test_clients_that_stall_do_not_stall_the_keeper(start: Start) -> None:
         client.close()
     assert keeper.process.poll() is None
     keeper.close(*held)
+
+
+def test_a_listener_that_is_none_costs_neither_time_nor_a_stop(start: Start) -> None:
+    """Accepting fails for ever there; others are answered, and the keeper can be stopped."""
+    keeper = start()
+    held = keeper.hello()
+    null = os.open("/dev/null", os.O_RDONLY)
+    keeper.channel.send({"op": "keep", "name": "tcp"}, [null])
+    keeper.spawn(1, "/bin/true")  # answered, so what came before has been read
+    keeper.channel.shut_down()
+    ask(keeper.socket)
+    before = cpu_seconds(keeper.process.pid)
+    for _ in range(3):
+        ask(keeper.socket)
+    assert cpu_seconds(keeper.process.pid) - before < 0.5
+    keeper.signal(signal.SIGTERM)
+    assert keeper.process.wait(10) == 0
+    keeper.close(null, *held)
 
 
 # Stopping
