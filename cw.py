@@ -10,18 +10,16 @@ import sys
 
 def main() -> int:
     """Run cw with `sys.argv` and return its exit status."""
+    fill_descriptors()
     if sys.getfilesystemencoding() != "utf-8":
         restart_as_utf8()
     role = sys.argv[1] if len(sys.argv) > 1 else ""
     if role == "keeper":
-        from codewire.keeper.process import main as keeper_main
+        from codewire.keeper.entry import main as keeper_main
 
         return keeper_main(sys.argv[2:])
     if role == "worker":
-        patch_worker()
-        from codewire.node.worker import main as worker_main
-
-        return worker_main(sys.argv[2:])
+        return be_worker(sys.argv[2:])
     import gc
 
     # A command is over before collecting would pay; unmaking its objects at the end is a fifth
@@ -30,6 +28,39 @@ def main() -> int:
     from codewire.commands import main as command_main
 
     return leave(command_main(sys.argv[1:]))
+
+
+def fill_descriptors() -> None:
+    """Open /dev/null as each of 0, 1 and 2 that was closed when we were started.
+
+    Otherwise the next file or socket gets that number, and whoever writes to stderr writes there.
+    """
+    import os
+
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            try:
+                # The lowest free number is this one: those below are open by now.
+                os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+            except OSError:
+                # A system without /dev/null.
+                return
+
+
+def be_worker(argv: list[str]) -> int:
+    """Run a worker; one that cannot even start tells the keeper why before it ends."""
+    try:
+        patch_worker()
+        from codewire.node.worker import main as worker_main
+    except Exception as error:
+        from codewire.keeper.protocol import tell_failing
+
+        if len(argv) == 1 and argv[0].isdigit():
+            tell_failing(int(argv[0]), error)
+        raise
+    return worker_main(argv)
 
 
 def restart_as_utf8() -> None:
@@ -67,9 +98,12 @@ def patch_worker() -> None:
         return
     try:
         from gevent import events, monkey
-    except ImportError:
+    except ImportError as error:
         if os.environ.get("CW_RUNTIME") == "gevent":
-            raise
+            raise ImportError(
+                "CW_RUNTIME=gevent is set, but gevent is not installed here; "
+                "pip install gevent, or unset CW_RUNTIME"
+            ) from error
         return
     # Each patch would look for plug-ins in every installed package: a fifth of a worker's start.
     events.notify_and_call_entry_points = lambda event: None

@@ -89,12 +89,15 @@ class Home:
         )
 
     def popen(self, *args: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start `cw args` with pipes (bytes) unless `options` say otherwise; ended by close()."""
+        """Start `cw args` with pipes (bytes) unless `options` say otherwise; ended by close().
+
+        `argv` is another command that comes to be that one, a shell's say.
+        """
         for stream in ("stdin", "stdout", "stderr"):
             options.setdefault(stream, subprocess.PIPE)
         options["env"] = {**self.env, **(options.get("env") or {})}
         options.setdefault("cwd", self.path)
-        process = subprocess.Popen([*CW, *args], **options)
+        process = subprocess.Popen(options.pop("argv", [*CW, *args]), **options)
         self._started.append(process)
         return process
 

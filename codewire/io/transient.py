@@ -25,6 +25,8 @@ TRANSIENT = frozenset(
         errno.ENOBUFS,
         errno.EMFILE,
         errno.ENFILE,
+        # Too many descriptors on their way through sockets (unix(7)).
+        errno.ETOOMANYREFS,
     )
 )
 GONE = frozenset((errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN))

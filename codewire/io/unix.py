@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 import time
 
 from codewire.errors import CodewireError, NodeSilent, NodeUnreachable
@@ -63,23 +64,69 @@ def _connect_within(sock: socket.socket, path: str, timeout: float) -> None:
 
 def is_answering(path: str) -> bool:
     """Say whether something accepts connections at `path`."""
+    return answering_peer(path) is not None
+
+
+def answering_peer(path: str | bytes) -> tuple[int, int] | None:
+    """Return (pid, uid) of whoever listens at `path` (abstract: bytes that begin with NUL).
+
+    None when nobody does; (0, -1) when somebody does who cannot be asked: the backlog is full, or
+    it is another user's. Never blocks. The pid is of the process that called listen(2) last.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+            packed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except BlockingIOError:
+            return 0, -1
+        except PermissionError:
+            return (0, -1) if _is_bound(path) else None
+        except OSError:
+            return None
+    pid, uid, _ = struct.unpack("iii", packed)
+    return pid, uid
+
+
+def _is_bound(path: str | bytes) -> bool:
+    """Say whether the kernel knows a socket by this path (proc(5), /proc/net/unix)."""
+    wanted = b" " + os.fsencode(path)
     try:
-        connect_unix(path).close()
-    except NodeUnreachable:
-        return False
-    return True
+        with open("/proc/net/unix", "rb") as file:
+            return any(line.rstrip(b"\n").endswith(wanted) for line in file)
+    except OSError:
+        return True
+
+
+class SomebodyThere(CodewireError):
+    """A program that is not this node answers where its socket should be."""
+
+    def __init__(self, path: str, pid: int) -> None:
+        who = f"pid {pid}" if pid else "pid unknown"
+        super().__init__(
+            f"something already answers at {path} ({who}), and it is left alone; "
+            "end it, or choose another directory with CODEWIRE_DIR"
+        )
+        self.pid = pid
 
 
 def listen_unix(data_dir: DataDir) -> tuple[socket.socket, str]:
     """Bind the node's socket, mode 0600; return it with the path it really has.
 
-    The caller holds the node's lock, so whatever stands there is stale and is removed. A path too
-    long for the kernel goes to a short runtime directory, with a symlink at the usual place.
+    The caller holds the node's lock, so what stands there and does not answer is stale and is
+    removed. A path too long for the kernel goes to a short runtime directory, with a symlink at
+    the usual place. Raises SomebodyThere, CodewireError; nothing of ours is left behind then.
     """
     path = data_dir.socket
     if len(os.fsencode(path)) > MAX_SOCKET_PATH:
         path = os.path.join(_runtime_dir(data_dir.root), "codewire.sock")
+    for place in {path, data_dir.real_socket()}:
+        found = answering_peer(place)
+        if found is not None:
+            raise SomebodyThere(place, found[0])
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    is_bound = False
     try:
         _remove(path)
         mask = os.umask(0o177)
@@ -87,18 +134,56 @@ def listen_unix(data_dir: DataDir) -> tuple[socket.socket, str]:
             sock.bind(path)
         finally:
             os.umask(mask)
+        is_bound = True
         os.chmod(path, 0o600)
         sock.listen(BACKLOG)
-        if path != data_dir.socket:
-            _remove(data_dir.socket)
-            os.symlink(path, data_dir.socket)
+        link_socket(data_dir, path)
     except OSError as error:
         sock.close()
+        if is_bound:
+            _remove(path)
         cause = (error.strerror or str(error)).lower()
         raise CodewireError(
             f"listening on unix socket: listen unix {path}: bind: {cause}"
         ) from error
     return sock, path
+
+
+def link_socket(data_dir: DataDir, path: str) -> None:
+    """Have the usual place lead to a socket that is elsewhere. Raises OSError."""
+    if path != data_dir.socket:
+        _remove(data_dir.socket)
+        os.symlink(path, data_dir.socket)
+
+
+def listen_again(fd: int) -> None:
+    """Call listen(2) once more: from now on clients see this process as the peer (SO_PEERCRED)."""
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.listen(BACKLOG)
+    finally:
+        sock.detach()
+
+
+def claim_name(name: str) -> tuple[socket.socket | None, int]:
+    """Hold an abstract socket address (unix(7)), which no cleaner reaches, as long as it is open.
+
+    Return (socket, 0); (None, pid) when another process of this user has it, pid 0 if unknown;
+    (None, -1) when a stranger sits on it or there are no such addresses: it says nothing then.
+    Abstract addresses are one set for each network namespace.
+    """
+    address = b"\0" + name.encode()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        return sock, 0
+    except OSError:
+        sock.close()
+    found = answering_peer(address)
+    if found is None or found[1] not in (os.getuid(), -1):
+        return None, -1
+    return None, found[0]
 
 
 def _runtime_dir(root: str) -> str:
@@ -141,11 +226,19 @@ def send_with_fds(sock: socket.socket, data: bytes, fds: list[int]) -> int:
 
 def receive_with_fds(sock: socket.socket, limit: int) -> tuple[bytes, list[int]]:
     """Return the next bytes (b"" at the end) and the descriptors that came with them, CLOEXEC."""
-    data, ancillary, _flags, _address = sock.recvmsg(
+    return receive_message(sock, limit)[:2]
+
+
+def receive_message(sock: socket.socket, limit: int) -> tuple[bytes, list[int], bool]:
+    """As `receive_with_fds`, and whether descriptors were lost on the way.
+
+    The kernel drops those that this process has no room for (EMFILE) and says MSG_CTRUNC.
+    """
+    data, ancillary, flags, _address = sock.recvmsg(
         limit, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
     )
     fds = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(payload[: len(payload) - len(payload) % 4])
-    return data, list(fds)
+    return data, list(fds), bool(flags & socket.MSG_CTRUNC)

@@ -9,11 +9,13 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from codewire.io.fds import FileLimit
 from codewire.io.ptys import open_pty
+from codewire.keeper.processes import Process, read_process
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
@@ -26,7 +28,7 @@ DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTO
 class Child:
     """One session's process: pid, our duplicate of its master, how it ended once it has."""
 
-    __slots__ = ("exit", "halted", "id", "master", "meta", "pid", "pidfd")
+    __slots__ = ("exit", "halted", "id", "master", "meta", "pid", "pidfd", "sequence")
 
     def __init__(self, session_id: int, pid: int, master: int, meta: Any) -> None:
         self.id = session_id
@@ -38,6 +40,8 @@ class Child:
         self.pidfd = -1
         # Whether a signal has stopped it (SIGSTOP); None where only /proc knows.
         self.halted: bool | None = False
+        # Of the order that started it: tells it from another with the same id. 0: unknown.
+        self.sequence = 0
 
     def describe(self) -> dict[str, Any]:
         """Return the record as a worker needs it."""
@@ -71,8 +75,26 @@ class Child:
                     # No child of ours: its pid may be another's before we have seen its end.
                     signal.pidfd_send_signal(self.pidfd, 0)
                 os.killpg(self.pid, number)
-            except (ProcessLookupError, PermissionError):
+            except OSError:
+                # Gone, or not ours to signal.
                 pass
+
+    def is_gone(self) -> bool:
+        """Say whether the process has ended; for one that is not our child."""
+        return read_process(self.pid) is None
+
+
+def members_of(sessions: set[int]) -> list[Process]:
+    """Return the live processes of these Unix sessions (setsid(2)), leaders included.
+
+    A shell's background jobs are in groups of their own, but not in another session.
+    """
+    try:
+        names = os.listdir("/proc") if sessions else []
+    except OSError:
+        return []
+    found = (read_process(int(name)) for name in names if name.isdigit())
+    return [process for process in found if process is not None and process.session in sessions]
 
 
 def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
@@ -104,8 +126,9 @@ def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
         os.close(master)
         raise
     finally:
-        os.chdir("/")
         os.close(slave)
+        with contextlib.suppress(OSError):
+            os.chdir("/")
     return Child(order["id"], pid, master, order["meta"])
 
 
@@ -119,6 +142,7 @@ def reap() -> Iterator[tuple[int, Exit | bool]]:
     """Yield (pid, what) for every child that something became of: its exit, if it has ended.
 
     Of one that a signal has stopped `what` is True, of one that goes on False. Never blocks.
+    Raises OSError when the system cannot say.
     """
     while True:
         try:
@@ -152,10 +176,17 @@ def await_end(pid: int, seconds: float) -> None:
     """
     try:
         pidfd = os.pidfd_open(pid)
-    except (OSError, AttributeError):
-        # Gone already; or a kernel or libc without it.
+    except ProcessLookupError:
         return
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    poller.poll(seconds * 1000)
-    os.close(pidfd)
+    except (OSError, AttributeError):
+        # No descriptor to spare; or a kernel or libc without it.
+        deadline = time.monotonic() + seconds
+        while read_process(pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.poll(seconds * 1000)
+    finally:
+        os.close(pidfd)

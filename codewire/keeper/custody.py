@@ -1,79 +1,38 @@
 """The worker's side of the keeper's protocol: typed calls, and a new keeper when the old one dies.
 
-One greenlet or thread runs `run`; any may call the others. Descriptors that arrive are the
-caller's to close.
+One greenlet or thread runs `run`, which starts another that writes; any may call the others.
+Nobody waits for the keeper without a deadline. Descriptors that arrive are the caller's to close.
 """
 
 from __future__ import annotations
 
-import contextlib
+import collections
+import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from codewire.errors import KeeperError
-from codewire.io.unix import receive_with_fds, send_with_fds
-from codewire.io.wait import wait_writable
+from codewire.io.transient import PAUSE_SECONDS
+from codewire.io.wait import spawn_essential
 from codewire.keeper import protocol
-from codewire.paths import program
+from codewire.keeper.channel import Channel
+from codewire.keeper.orders import Hello, Kept, SpawnFailed, SpawnOrder, hello_from, kept_from
+from codewire.keeper.succession import Succession, describe
 
+__all__ = ["Custody", "Hello", "Kept", "SpawnFailed", "SpawnOrder"]
 
-@dataclass(slots=True)
-class Kept:
-    """A session's process as the keeper has it. `master` is ours, -1 once released.
+log = logging.getLogger(__name__)
 
-    `halted` says whether a signal has stopped it; None where the keeper does not know.
-    """
-
-    id: int
-    pid: int
-    meta: Any
-    exit: dict[str, Any] | None
-    master: int
-    halted: bool | None = None
-
-
-@dataclass(slots=True)
-class Hello:
-    """What the keeper hands a new worker. `listeners` are the sockets given to `keep`, by name."""
-
-    keeper_pid: int
-    started_ns: int
-    restarts: int
-    socket_path: str
-    detached: bool
-    file_limit: list[int]
-    listeners: dict[str, int]
-    listener: int
-    lock: int
-    pipe_read: int
-    pipe_write: int
-    note: int
-
-
-@dataclass(slots=True)
-class SpawnOrder:
-    """What to start: `path` is the program, `env` complete, `meta` comes back after a crash."""
-
-    id: int
-    path: str
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    rows: int
-    cols: int
-    meta: Any
-
-
-class SpawnFailed(KeeperError):
-    """The process could not be started; `number` is its errno (0: see the text)."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(os.strerror(number).lower() if number else text)
-        self.number = number
+# A keeper starts a process in milliseconds; one that was stopped or swapped out gets this long.
+SPAWN_SECONDS = 30.0
+# The last word of a worker must be out before it ends.
+LAST_WORD_SECONDS = 5.0
+# Orders to a keeper that reads nothing: beyond this, launches are refused.
+MAX_WAITING = 1000
 
 
 class _Reply:
@@ -96,74 +55,82 @@ class Custody:
         on_stop: Callable[[], None],
         on_lost: Callable[[], list[Kept]],
         on_halted: Callable[[int, bool], None] = lambda session_id, halted: None,
+        on_listener: Callable[[int], None] | None = None,
+        grace_seconds: float | None = None,
     ) -> None:
-        self._sock = sock
+        """`on_listener` gets the node's new listening socket when the old one's path was removed;
+        without it the worker is replaced then. `grace_seconds` is what a stop must allow."""
+        self._channel = Channel(sock)
         self._on_exit = on_exit
         self._on_stop = on_stop
-        self._on_lost = on_lost
         self._on_halted = on_halted
-        self._reader = protocol.MessageReader()
-        # Held across the send: a message's bytes may not interleave, and the keeper always reads.
-        self._send_lock = threading.Lock()
+        self._on_listener = on_listener
+        self._introduction: protocol.Message = {
+            "features": [protocol.FEATURE_LISTENER] if on_listener else []
+        }
+        if grace_seconds is not None:
+            self._introduction["grace_seconds"] = grace_seconds
+        self._lock = threading.Lock()
+        # Held by the writer while it sends, and by `run` to close a channel under nobody.
+        self._sending = threading.Lock()
+        # What the writer has still to send, the first perhaps in part.
+        self._outbox: collections.deque[tuple[protocol.Message, list[int]]] = collections.deque()
+        self._has_work = threading.Event()
         self._pending: dict[int, _Reply] = {}
         self._sequence = 0
-        self._successor_pid = 0
+        self._early: list[tuple[protocol.Message, list[int]]] = []
         self.kept: list[Kept] = []
         self.hello = self._receive_hello()
+        self._succession = Succession(self.hello, on_lost)
+        # False while there is no keeper: then this process must not end, or every session does.
+        self.has_keeper = True
 
     def _receive_hello(self) -> Hello:
         """Introduce this worker and take over the node's state. Raises KeeperError."""
-        self._send({"op": "hello", "version": protocol.VERSION})
-        message, fds = self._expect()
-        if message["op"] == "refuse":
-            raise KeeperError(message["error"])
-        protocol.check_version(message.get("version"))
-        hello = Hello(
-            message["keeper_pid"],
-            message["started_ns"],
-            message["restarts"],
-            message["socket"],
-            message["detached"],
-            message["file_limit"],
-            dict(zip(message["kept"], fds[protocol.HELLO_FDS :], strict=True)),
-            *fds[: protocol.HELLO_FDS],
-        )
+        self._channel.send({"op": "hello", "version": protocol.VERSION, **self._introduction})
+        hello: Hello | None = None
         while True:
             message, fds = self._expect()
-            if message["op"] == "ready":
-                return hello
-            for record in message["sessions"]:
-                master = fds.pop(0) if record["master"] else -1
-                halted = record.get("halted")
-                self.kept.append(
-                    Kept(
-                        record["id"], record["pid"], record["meta"], record["exit"], master, halted
-                    )
-                )
+            op = message["op"]
+            if op == "refuse":
+                raise KeeperError(message["error"])
+            if op == "hello":
+                hello = hello_from(message, fds)
+            elif hello is not None and op == "sessions":
+                self.kept += kept_from(message, fds)
+            elif hello is not None and op == "ready":
+                break
+            else:
+                # Meant for whom we follow, or too soon: an older keeper does not wait for us.
+                self._early.append((message, fds))
+        self._settle_early_exits()
+        return hello
+
+    def _settle_early_exits(self) -> None:
+        """Put ends that were told before their session was into its record."""
+        kept = {entry.id: entry for entry in self.kept}
+        for message, _ in self._early:
+            entry = kept.get(message.get("id", 0))
+            if message["op"] == "exit" and entry is not None:
+                entry.exit = entry.exit or message["exit"]
+        self._early = [item for item in self._early if item[0]["op"] != "exit"]
 
     def _expect(self) -> tuple[protocol.Message, list[int]]:
-        while True:
-            item = self._reader.next_message()
-            if item is not None:
-                return item
-            if not self._fill():
-                raise KeeperError("the keeper went away")
-
-    def _fill(self) -> bool:
-        try:
-            data, fds = receive_with_fds(self._sock, 1 << 16)
-        except OSError:
-            return False
-        self._reader.feed(data, fds)
-        return bool(data)
+        item = self._channel.receive()
+        if item is None:
+            raise KeeperError("the keeper went away")
+        return item
 
     def run(self) -> None:
-        """Handle what the keeper says until it says stop; survive the keeper itself."""
+        """Handle what the keeper says until this process ends; survive the keeper itself."""
+        spawn_essential(self._write_all)
+        for item in self._early:
+            self._handle(*item)
         while True:
-            item = self._reader.next_message()
-            if item is not None:
-                self._handle(*item)
-            elif not self._fill():
+            received = self._channel.receive()
+            if received is not None:
+                self._handle(*received)
+            else:
                 self._replace_keeper()
 
     def _handle(self, message: protocol.Message, fds: list[int]) -> None:
@@ -174,51 +141,79 @@ class Custody:
             self._on_halted(message["id"], message["halted"])
         elif op == "stop":
             self._on_stop()
+        elif op == "listener":
+            self._take_listener(fds)
         elif "seq" in message:
+            self._take_reply(message, fds)
+
+    def _take_listener(self, fds: list[int]) -> None:
+        if not fds or self._on_listener is None:
+            # No room for it here; there is in a new worker.
+            self.restart()
+            return
+        # A number may be under way to a keeper, so it stays.
+        os.dup2(fds[0], self.hello.listener, inheritable=False)
+        os.close(fds[0])
+        self._on_listener(self.hello.listener)
+
+    def _take_reply(self, message: protocol.Message, fds: list[int]) -> None:
+        with self._lock:
             reply = self._pending.pop(message["seq"], None)
-            if reply is None:
-                for fd in fds:
-                    os.close(fd)
-                return
-            reply.message, reply.fds = message, fds
-            reply.arrived.set()
+        if reply is None:
+            # Nobody waits any more; the keeper has been told to end it.
+            for fd in fds:
+                os.close(fd)
+            return
+        reply.message, reply.fds = message, fds
+        reply.arrived.set()
 
     def spawn(self, order: SpawnOrder) -> tuple[int, int]:
-        """Start a session's process; return (pid, master). Raises SpawnFailed, KeeperError."""
+        """Start a session's process; return (pid, master). Raises SpawnFailed, KeeperError.
+
+        Blocks SPAWN_SECONDS at most. After an error the process is not there, or ends.
+        """
         reply = _Reply()
-        self._sequence += 1
-        sequence = self._sequence
-        try:
-            self._order(
-                reply,
-                {
-                    "op": "spawn",
-                    "seq": sequence,
-                    "id": order.id,
-                    "path": order.path,
-                    "argv": order.argv,
-                    "env": order.env,
-                    "cwd": order.cwd,
-                    "rows": order.rows,
-                    "cols": order.cols,
-                    "meta": order.meta,
-                },
-            )
-            reply.arrived.wait()
-        finally:
-            self._pending.pop(sequence, None)
+        with self._lock:
+            self._sequence += 1
+            sequence = self._sequence
+            if len(self._outbox) >= MAX_WAITING:
+                raise KeeperError(f"the keeper ({self._keeper()}) takes no orders; try again later")
+            self._pending[sequence] = reply
+            self._outbox.append((order.message(sequence), []))
+        self._has_work.set()
+        if not reply.arrived.wait(SPAWN_SECONDS):
+            self._give_up(sequence, order, reply)
         message = reply.message
         if message is None:
             raise KeeperError("the keeper was replaced while it started the session; try again")
         if message["op"] == "failed":
             raise SpawnFailed(message["errno"], message["error"])
+        if not reply.fds:
+            self._tell({"op": "abandon", "seq": sequence, "id": order.id})
+            raise KeeperError("too many open files in the node: the session was ended again")
         return message["pid"], reply.fds[0]
 
-    def _order(self, reply: _Reply, message: protocol.Message) -> None:
-        """Send what will be answered; under the lock, so that it is sure which keeper got it."""
-        with self._send_lock:
-            self._pending[message["seq"]] = reply
-            self._send_locked(message)
+    def _give_up(self, sequence: int, order: SpawnOrder, reply: _Reply) -> None:
+        """Stop waiting for a spawn, unless its answer came just now. Raises KeeperError."""
+        with self._lock:
+            if self._pending.pop(sequence, None) is None:
+                return
+            unsent = [item for item in self._outbox if item[0].get("seq") == sequence]
+            if unsent and unsent[0] is not self._outbox[0]:
+                self._outbox.remove(unsent[0])
+                words = "the session was not started"
+            else:
+                self._outbox.append(({"op": "abandon", "seq": sequence, "id": order.id}, []))
+                words = "if it starts the session after all, it ends it at once"
+        self._has_work.set()
+        raise KeeperError(
+            f"the keeper ({self._keeper()}) has not answered for {SPAWN_SECONDS:.0f}s; {words}"
+        )
+
+    def _keeper(self) -> str:
+        return describe(self.hello.keeper_pid) if self.has_keeper else "gone, a new one is starting"
+
+    # Orders that nobody answers
 
     def signal(self, session_id: int, number: int) -> None:
         """Signal the session's process group, unless its leader has been reaped."""
@@ -239,8 +234,7 @@ class Custody:
     def keep(self, name: str, fd: int) -> None:
         """Have the keeper hold a listening socket, so that it outlives this worker."""
         self.hello.listeners[name] = fd
-        with contextlib.suppress(OSError):
-            self._send({"op": "keep", "name": name}, [fd])
+        self._tell({"op": "keep", "name": name}, [fd])
 
     def ready(self) -> None:
         """Tell the keeper that clients are served."""
@@ -251,78 +245,69 @@ class Custody:
         self._tell({"op": "restart"})
 
     def stopped(self) -> None:
-        """Tell the keeper that every session has ended: it ends the node."""
+        """Tell the keeper that every session has ended: it ends the node. Blocks until it is out,
+        LAST_WORD_SECONDS at most."""
         self._tell({"op": "stopped"})
+        deadline = time.monotonic() + LAST_WORD_SECONDS
+        while self._outbox and time.monotonic() < deadline:
+            time.sleep(0.005)
 
-    def _tell(self, message: protocol.Message) -> None:
-        # Without a keeper `run` notices, and tells its successor everything.
-        with contextlib.suppress(OSError):
-            self._send(message)
+    def _tell(self, message: protocol.Message, fds: list[int] | None = None) -> None:
+        with self._lock:
+            self._outbox.append((message, fds or []))
+        self._has_work.set()
 
-    def _send(self, message: protocol.Message, fds: list[int] | None = None) -> None:
-        with self._send_lock:
-            self._send_locked(message, fds)
+    # The writer
 
-    def _send_locked(self, message: protocol.Message, fds: list[int] | None = None) -> None:
-        if fds:
-            message = {**message, "fds": len(fds)}
-        data = protocol.encode(message)
-        sent = self._send_some(data, fds or [])
-        while sent < len(data):
-            sent += self._send_some(data[sent:], [])
-
-    def _send_some(self, data: bytes, fds: list[int]) -> int:
+    def _write_all(self) -> None:
         while True:
-            try:
-                return send_with_fds(self._sock, data, fds)
-            except BlockingIOError:
-                wait_writable(self._sock.fileno())
+            self._has_work.wait()
+            self._has_work.clear()
+            while self._outbox:
+                with self._sending:
+                    if not self._write_one():
+                        break
+
+    def _write_one(self) -> bool:
+        """Send the oldest message; False when there is no keeper: `run` finds another."""
+        with self._lock:
+            if not self._outbox:
+                return True
+            message, fds = self._outbox[0]
+        try:
+            self._channel.send(message, fds)
+        except KeeperError:
+            return False
+        except MemoryError:
+            time.sleep(PAUSE_SECONDS)
+            return True
+        except (TypeError, ValueError):
+            log.exception("an order to the keeper cannot be written: %s", message["op"])
+        with self._lock:
+            # `run` may have taken it out: a spawn whose keeper is gone.
+            if self._outbox and self._outbox[0][0] is message:
+                self._outbox.popleft()
+        return True
+
+    # Another keeper
 
     def _replace_keeper(self) -> None:
-        """Start a new keeper and hand it everything the old one held."""
-        if self._successor_pid:
-            os.waitpid(self._successor_pid, 0)
-        ours, theirs = socket.socketpair()
-        os.set_inheritable(theirs.fileno(), True)
-        command = [*program(), "keeper", "--adopt", str(theirs.fileno())]
-        self._successor_pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
-        theirs.close()
-        self._reader = protocol.MessageReader()
-        # Nothing else may reach the new keeper before it has been told everything.
-        with self._send_lock:
-            old, self._sock = self._sock, ours
-            old.close()
+        """Start a new keeper and hand it everything the old one held. Blocks until that is done.
+
+        What was still to be said to the old one is said to the new one, but not what its waiters
+        have been told is lost.
+        """
+        self.has_keeper = False
+        self._channel.shut_down()
+        with self._lock:
             lost, self._pending = self._pending, {}
-            self._hand_over()
+            for item in [i for i in self._outbox if i[0].get("seq") in lost]:
+                self._outbox.remove(item)
         for reply in lost.values():
             reply.arrived.set()
-
-    def _hand_over(self) -> None:
-        hello = self.hello
-        hello.keeper_pid = self._successor_pid
-        shared = [hello.listener, hello.lock, hello.pipe_read, hello.pipe_write, hello.note]
-        self._send_locked(
-            {
-                "op": "adopt",
-                "version": protocol.VERSION,
-                "started_ns": hello.started_ns,
-                "restarts": hello.restarts,
-                "socket": hello.socket_path,
-                "detached": hello.detached,
-                "file_limit": hello.file_limit,
-                "worker_pid": os.getpid(),
-                "kept": list(hello.listeners),
-            },
-            [*shared, *hello.listeners.values()],
-        )
-        self._send_kept(self._on_lost())
-
-    def _send_kept(self, kept: list[Kept]) -> None:
-        for start in range(0, len(kept), protocol.BATCH):
-            batch = kept[start : start + protocol.BATCH]
-            records = [
-                {"id": k.id, "pid": k.pid, "meta": k.meta, "exit": k.exit, "master": k.master >= 0}
-                for k in batch
-            ]
-            masters = [k.master for k in batch if k.master >= 0]
-            self._send_locked({"op": "sessions", "sessions": records}, masters)
+        channel = self._succession.next_keeper(self._introduction)
+        with self._sending:
+            old, self._channel = self._channel, channel
+            old.close()
+        self.has_keeper = True
+        self._has_work.set()

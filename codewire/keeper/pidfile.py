@@ -1,17 +1,19 @@
-"""The pid file (spec/files.md 2) and the keeper's few lines in the node's log."""
+"""The pid file (spec/files.md 2)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
-import time
 
 
 def read_pid(path: str) -> int:
     """Return the pid in a pid file, 0 when there is none."""
     try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read().strip() or "0")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return int(os.read(fd, 32).strip() or b"0")
+        finally:
+            os.close(fd)
     except (OSError, ValueError):
         return 0
 
@@ -24,17 +26,8 @@ def write_pid(path: str) -> None:
         os.write(fd, str(os.getpid()).encode())
         os.replace(temporary, path)
     except OSError:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
     finally:
         os.close(fd)
-
-
-def say(level: str, text: str) -> None:
-    """Write one line to the node's log (stderr), in the format of the worker's lines."""
-    stamp = time.strftime("%Y/%m/%d %H:%M:%S")
-    try:
-        sys.stderr.write(f"{stamp} {level} {text}\n")
-        sys.stderr.flush()
-    except OSError:
-        pass

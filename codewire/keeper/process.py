@@ -1,224 +1,254 @@
 """The keeper process: owns session children and everything a killed worker must not take along.
 
-One thread, the standard library, no client ever talks to it. It holds the listening socket, the
-lock, the drain pipe and a duplicate of every PTY master; it starts and restarts the worker.
-`cw node` becomes this process, so it may be PID 1: it reaps whatever is orphaned to it.
+One thread, the standard library; the only clients it talks to are those no worker can serve. It
+holds the listening socket, the locks, the drain pipe and a duplicate of every PTY master; it starts
+and restarts the worker. `cw node` becomes this process, so it may be PID 1: it reaps whatever is
+orphaned to it. Once a worker was ready, nothing but an orderly stop ends it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import socket
-import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from codewire.errors import CodewireError, KeeperError, NodeRunning
-from codewire.io.fds import FileLimit, lock_file, raise_file_limit
-from codewire.io.unix import listen_unix
+from codewire.errors import KeeperError
+from codewire.io.fds import FileLimit, raise_file_limit
+from codewire.io.transient import PAUSE_SECONDS
 from codewire.keeper import protocol
-from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, keep_orphans, reap, spawn_child
+from codewire.keeper.adoption import Adoption
+from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, reap
+from codewire.keeper.holdings import Holdings
 from codewire.keeper.link import Link
-from codewire.keeper.pidfile import read_pid, say, write_pid
-from codewire.paths import DataDir, data_dir, worker_command
+from codewire.keeper.premises import LOOK_SECONDS, Premises
+from codewire.keeper.report import Report
+from codewire.keeper.roster import Roster
+from codewire.keeper.signals import LOOK_SIGNALS, STOP_SIGNALS, Signals
+from codewire.keeper.stopping import Stage, Stop
+from codewire.keeper.supervision import HOPELESS_STARTS, Supervisor
+from codewire.keeper.waitingroom import WaitingRoom
+from codewire.paths import DataDir, worker_command
 
-# A worker that lived this long is no crash loop: start the next one at once.
-STEADY_SECONDS = 5.0
-# Quick deaths tolerated before the pause doubles from 50 ms up to a maximum: long for workers
-# that never got as far as serving clients, short for those that did.
-FREE_RESTARTS = 5
-MAX_PAUSE_UNREADY = 5.0
-MAX_PAUSE_READY = 0.5
-# The worker's own ladder takes the grace time (5 s unless set) twice at most.
-STOP_SECONDS = 30.0
+# What SIGKILL needs to be done and reaped, and a worker to write the ends down.
+END_SECONDS = 3.0
 
 
 class Keeper:
     """State and loop of the keeper."""
 
-    def __init__(self, paths: DataDir, detached: bool) -> None:
+    def __init__(self, paths: DataDir, detached: bool, command: list[str] | None = None) -> None:
+        """`command` is the argv of a worker, to which a descriptor's number is appended."""
         self._paths = paths
-        self._detached = detached
-        self._limit = FileLimit(*raise_file_limit())
-        self._children: dict[int, Child] = {}
-        self._by_pid: dict[int, Child] = {}
-        self._shared: list[int] = []
-        self._kept: dict[str, int] = {}
-        self._socket_path = paths.socket
-        self._started_ns = time.time_ns()
-        self._restarts = 0
-        self._worker_pid = 0
-        self._worker_started = 0.0
-        self._worker_ready = False
-        self._quick_deaths = 0
-        self._start_worker_at: float | None = None
+        self._report = Report(paths.node_log, detached)
+        self._holdings = Holdings(detached)
         self._link: Link | None = None
-        self._stop_deadline: float | None = None
+        self._stop = Stop()
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._reap_again_at: float | None = None
+        # While a worker hands over what a keeper that died had.
+        self._adoption: Adoption | None = None
         self._poller = select.poll()
-        self._wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        self._poller.register(self._wake_read, select.POLLIN)
+        self._roster = Roster(self._poller, FileLimit(*raise_file_limit()))
+        self._premises = Premises(paths, self._report)
+        self._worker = Supervisor(command or worker_command())
+        self._room = WaitingRoom(self._poller)
+        self._signals = Signals()
+        self._poller.register(self._signals.fd, select.POLLIN)
 
     def open(self) -> None:
-        """Take the data directory: lock, socket, pid file, drain pipe. Raises CodewireError."""
-        root = self._paths.root
-        os.makedirs(root, mode=0o700, exist_ok=True)
-        os.chmod(root, 0o700)
-        lock = lock_file(self._paths.lock)
-        if lock is None:
-            raise NodeRunning(read_pid(self._paths.pid))
-        # Before the socket is there to promise a node: it fails when the disk is full.
-        write_pid(self._paths.pid)
+        """Become a new node: directory, socket, drain pipe. Raises CodewireError, OSError."""
+        self._premises.take()
         try:
-            listener, self._socket_path = listen_unix(self._paths)
-        except (CodewireError, OSError):
-            os.unlink(self._paths.pid)
+            self._holdings.open(self._premises)
+        except OSError:
+            self._premises.leave()
             raise
-        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        note = os.memfd_create("codewire-drain", os.MFD_CLOEXEC)
-        os.ftruncate(note, 16)
-        self._shared = [listener.detach(), lock, read_end, write_end, note]
-
-    def run(self) -> int:
-        """Serve until stopped; return the exit status."""
-        if self._link is None:
-            self._start_worker()
-        while True:
-            self._poll(self._timeout())
-            self._reap()
-            now = time.monotonic()
-            if self._start_worker_at is not None and now >= self._start_worker_at:
-                self._start_worker()
-            if self._stop_deadline is not None and self._may_stop(now):
-                return self._finish()
-
-    def _timeout(self) -> float | None:
-        moments = [m for m in (self._start_worker_at, self._stop_deadline) if m is not None]
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
-
-    def _poll(self, timeout: float | None) -> None:
-        events = self._poller.poll(None if timeout is None else timeout * 1000 + 1)
-        link = self._link
-        for fd, ready in events:
-            if fd == self._wake_read:
-                self._read_signals()
-            elif link is not None and link is self._link and fd == link.fileno():
-                self._serve_link(link, ready)
-            else:
-                self._on_adopted_exit(fd)
-
-    @staticmethod
-    def _on_signal(number: int, frame: object) -> None:
-        """Do nothing here: the wakeup descriptor carries the number to the loop."""
-
-    def _read_signals(self) -> None:
-        for number in os.read(self._wake_read, 4096):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._begin_stop()
-            elif number == signal.SIGHUP:
-                self._replace_worker()
-
-    # Worker
-
-    def _start_worker(self) -> None:
-        self._start_worker_at = None
-        ours, theirs = socket.socketpair()
-        os.set_inheritable(theirs.fileno(), True)
-        command = [*worker_command(), str(theirs.fileno())]
-        self._worker_pid = os.posix_spawn(
-            command[0], command, os.environ, setsid=True, setsigdef=[signal.SIGHUP, signal.SIGPIPE]
-        )
-        theirs.close()
-        self._worker_started = time.monotonic()
-        self._worker_ready = False
-        self.use_link(ours)
 
     def use_link(self, sock: socket.socket) -> None:
         """Talk to the worker at the other end of `sock`."""
         self._link = Link(sock, self._poller)
+        self._worker.start_at = None
+
+    def await_adoption(self, sock: socket.socket) -> None:
+        """Be the successor of a keeper that died: the worker at `sock` hands everything over."""
+        self.use_link(sock)
+        self._adoption = Adoption()
+
+    def run(self) -> int:
+        """Serve until stopped; return the exit status."""
+        while True:
+            for step in (self._poll, self._reap, self._tend_link, self._tend, self._tend_stop):
+                self._guard(step)
+            now = time.monotonic()
+            if self._adoption is not None:
+                if self._link is None or now >= self._adoption.until:
+                    self._report.line("ERROR", "taking over from a keeper that died failed")
+                    return 1
+                continue
+            is_idle = self._link is None and self._worker.start_at is None
+            if self._stop.is_over(now, is_idle and not self._roster.alive()):
+                return self._finish()
+
+    def _guard(self, step: Callable[..., None], *args: Any) -> None:
+        """Last resort: what was not foreseen costs a pause, and neither a session nor a stop."""
+        try:
+            step(*args)
+        except Exception as error:  # noqa: BLE001 - every session would go with us
+            self._report.line("ERROR", f"keeper: {type(error).__name__}: {error}")
+            time.sleep(PAUSE_SECONDS)
+
+    def _timeout(self) -> float:
+        """Return in how many seconds something is due."""
+        now, link = time.monotonic(), self._link
+        rests_until = link.next_moment() if link is not None else None
+        if self._adoption is not None:
+            return max(0.0, min(self._adoption.until, rests_until or now + 60.0) - now)
+        hopeless_at = self._worker.hopeless_at(self._is_greeted())
+        moments = [
+            self._look_at,
+            self._worker.start_at,
+            self._stop.next_moment(),
+            self._reap_again_at,
+            self._room.next_moment(),
+            self._roster.orphans.next_moment(),
+            rests_until,
+            hopeless_at if hopeless_at is not None and hopeless_at > now else None,
+        ]
+        return max(0.0, min(moment for moment in moments if moment is not None) - now)
+
+    def _poll(self) -> None:
+        for fd, ready in self._poller.poll(self._timeout() * 1000 + 1):
+            self._guard(self._serve, fd, ready)
+
+    def _serve(self, fd: int, ready: int) -> None:
+        link = self._link
+        if fd == self._signals.fd:
+            self._read_signals()
+        elif link is not None and fd == link.fileno():
+            self._serve_link(link, ready)
+        elif not self._room.serve(fd, self._apology()):
+            child = self._roster.orphans.take_ended(fd)
+            if child is not None:
+                self._record_exit(child, UNKNOWN_EXIT)
+
+    def _read_signals(self) -> None:
+        for number in self._signals.take():
+            if number in LOOK_SIGNALS:
+                self._look_at = 0.0
+            if number in STOP_SIGNALS:
+                self._take_stop(number)
+            elif number == signal.SIGHUP:
+                self._replace_worker()
+
+    def _tend_link(self) -> None:
+        if self._link is not None:
+            self._link.wake(time.monotonic())
+            # Left over where there was no memory for it.
+            self._obey_all(self._link)
+        if self._adoption is not None and self._adoption.is_complete():
+            self._take_over(self._adoption)
+
+    def _tend(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if self._adoption is not None:
+            return
+        is_late = self._worker.is_late(self._is_greeted(), now)
+        if self._link is not None and (self._link.is_broken or is_late):
+            self._lose_worker()
+        for child in self._roster.orphans.look(now):
+            self._record_exit(child, UNKNOWN_EXIT)
+        if self._worker.start_at is not None and now >= self._worker.start_at:
+            self._start_worker()
+        self._room.expire(now)
+        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now)
+        self._room.open(self._holdings.doors() if is_hopeless else {})
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            if self._premises.look():
+                self._pass_listener()
+
+    def _is_greeted(self) -> bool:
+        return self._link is not None and self._link.is_greeted
+
+    def _start_worker(self) -> None:
+        sock = self._worker.start()
+        if sock is not None:
+            self.use_link(sock)
+            return
+        self._report.line("ERROR", f"the worker cannot be started: {self._worker.told}; trying on")
+        if self._stop.is_begun():
+            self._stop_without_worker()
 
     def _serve_link(self, link: Link, ready: int) -> None:
-        try:
-            if ready & select.POLLOUT:
-                link.flush()
-            alive = not ready & ~select.POLLOUT or link.receive()
-            for message, fds in link.messages():
-                self._obey(link, message, fds)
-        except (OSError, ValueError, KeyError, TypeError, KeeperError) as error:
-            say("ERROR", f"worker link failed: {error!r}")
-            alive = False
+        if ready & select.POLLOUT:
+            link.flush()
+        alive = not ready & ~select.POLLOUT or link.receive()
+        self._obey_all(link)
         if not alive and self._link is link:
             self._lose_worker()
+
+    def _obey_all(self, link: Link) -> None:
+        """Do what has come; whoever sends what cannot be understood is replaced."""
+        try:
+            while (item := link.next_message()) is not None:
+                self._obey(link, *item)
+        except (OSError, ValueError, KeyError, IndexError, TypeError, KeeperError) as error:
+            self._report.line("ERROR", f"worker link failed: {error!r}")
+            if self._link is link:
+                self._lose_worker()
 
     def _lose_worker(self) -> None:
         """The link is gone: make sure the worker is too, then schedule the next one."""
         assert self._link is not None
         self._link.close()
         self._link = None
-        try:
-            os.kill(self._worker_pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._restarts += 1
-        lived = time.monotonic() - self._worker_started
-        self._quick_deaths = self._quick_deaths + 1 if lived < STEADY_SECONDS else 0
-        pause = 0.0
-        if self._quick_deaths > FREE_RESTARTS:
-            longest = MAX_PAUSE_READY if self._worker_ready else MAX_PAUSE_UNREADY
-            pause = min(longest, 0.05 * 2 ** min(16, self._quick_deaths - FREE_RESTARTS))
-        if self._stop_deadline is None:
-            say("WARN", f"worker ended pid={self._worker_pid} restart_in={pause:.2f}s")
-            self._start_worker_at = time.monotonic() + pause
-        elif self._stop_deadline > time.monotonic():
+        if self._adoption is not None:
+            return
+        if self._worker.is_ready:
+            self._report.mark()
+        pid, pause = self._worker.pid, self._worker.lost()
+        if not self._stop.is_begun():
+            self._report.line("WARN", f"worker ended pid={pid} restart_in={pause:.2f}s")
+        elif self._stop.stage is Stage.WORKER:
             self._stop_without_worker()
 
     def _replace_worker(self) -> None:
         """End the worker (SIGHUP, `cw node restart`); losing its link starts the next one."""
-        self._quick_deaths = 0
-        if self._link is not None and self._worker_pid:
-            os.kill(self._worker_pid, signal.SIGKILL)
-        elif self._start_worker_at is not None:
-            self._start_worker_at = time.monotonic()
+        self._worker.hurry()
+        if self._link is not None:
+            self._worker.kill()
 
     def _obey(self, link: Link, message: protocol.Message, fds: list[int]) -> None:
         op = message["op"]
-        child = self._children.get(message.get("id", 0))
         if op == "hello":
             self._greet(link, message)
         elif op == "spawn":
-            self._spawn(link, message)
+            link.send(*self._roster.spawn(message))
         elif op == "ready":
-            self._worker_ready = True
+            self._worker.ready()
+            self._room.open({})
+        elif op == "failing":
+            self._worker.tell(str(message["reason"])[: protocol.MAX_REASON])
         elif op == "keep":
-            if message["name"] in self._kept:
-                os.close(self._kept[message["name"]])
-            self._kept[message["name"]] = fds[0]
+            self._holdings.keep(message["name"], fds)
         elif op == "restart":
             self._replace_worker()
         elif op == "stopped":
-            self._stop_deadline = 0.0
-        elif op == "adopt":
-            self._adopt(message, fds)
+            self._stop.now()
+        elif op == "abandon":
+            self._roster.abandon(message)
+        elif op == "adopt" and self._adoption is not None:
+            self._adoption.begin(message, fds)
         elif op == "sessions":
-            self._adopt_sessions(message["sessions"], fds)
-        elif child is not None:
-            self._care(op, child, message)
-
-    def _care(self, op: str, child: Child, message: protocol.Message) -> None:
-        if op == "signal":
-            child.signal_group(message["signal"])
-        elif op == "note":
-            child.meta = message["meta"]
-        elif op == "release":
-            child.close_master()
-        elif op == "forget":
-            child.close()
-            del self._children[child.id]
+            # After the adoption only from an older worker, which does not say how many follow.
+            (self._adoption or Adoption()).add(self._roster, message, fds)
+        else:
+            self._roster.care(op, message)
 
     def _greet(self, link: Link, message: protocol.Message) -> None:
         try:
@@ -226,175 +256,147 @@ class Keeper:
         except KeeperError as error:
             link.send({"op": "refuse", "error": str(error)})
             return
-        link.send(self._hello(), [*self._shared, *self._kept.values()])
-        link.send_sessions(list(self._children.values()))
+        self._worker.take_grace(message.get("grace_seconds"))
+        link.introduce(message)
+        hello = self._holdings.hello(
+            self._worker.restarts, self._premises.socket_path, self._roster.limit.limits
+        )
+        link.send(hello, self._holdings.fds())
+        link.send_sessions(list(self._roster.children.values()))
         link.send({"op": "ready"})
-        link.is_greeted = True
-        if self._stop_deadline is not None:
+        if self._stop.is_begun():
             link.send({"op": "stop"})
 
-    def _hello(self) -> protocol.Message:
-        return {
-            "op": "hello",
-            "version": protocol.VERSION,
-            "keeper_pid": os.getpid(),
-            "started_ns": self._started_ns,
-            "restarts": self._restarts,
-            "socket": self._socket_path,
-            "detached": self._detached,
-            "file_limit": self._limit.limits,
-            "kept": list(self._kept),
-        }
-
-    # Sessions
-
-    def _spawn(self, link: Link, order: protocol.Message) -> None:
-        answer = {"seq": order["seq"], "id": order["id"]}
-        try:
-            child = spawn_child(order, self._limit)
-        except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None) or 0
-            link.send({"op": "failed", "errno": number, "error": str(error), **answer})
+    def _pass_listener(self) -> None:
+        """Give the worker the node's new socket; one that cannot take it is replaced."""
+        if self._link is None or not self._link.is_greeted:
             return
-        self._children[child.id] = child
-        self._by_pid[child.pid] = child
-        link.send({"op": "spawned", "pid": child.pid, **answer}, [child.master])
+        if protocol.FEATURE_LISTENER in self._link.features:
+            self._link.send({"op": "listener"}, [self._premises.listener])
+        else:
+            self._replace_worker()
+
+    def _apology(self) -> str:
+        """Return why no worker serves, and what to do."""
+        if self._stop.is_begun():
+            return "the node is shutting down"
+        why = self._worker.told or self._report.last_error() or self._worker.how
+        return (
+            f"the node's worker cannot start: {why or 'it is not ready yet'}; sessions are safe; "
+            f"see {self._report.place()}, then run 'cw node restart'"
+        )
 
     def _reap(self) -> None:
         """Collect what became of our children: sessions, workers, and orphans."""
-        for pid, what in reap():
-            child = self._by_pid.get(pid)
-            if child is not None and isinstance(what, bool):
-                child.halted = what
-                if self._link is not None:
-                    self._link.tell_halted(child)
-            elif child is not None and not isinstance(what, bool):
-                del self._by_pid[pid]
-                self._record_exit(child, what)
+        self._reap_again_at = None
+        try:
+            for pid, what in reap():
+                child = self._roster.by_pid.get(pid)
+                if isinstance(what, bool):
+                    self._note_halted(child, what)
+                    continue
+                self._worker.note_end(pid, what)
+                if child is not None:
+                    del self._roster.by_pid[pid]
+                    self._record_exit(child, what)
+        except OSError:
+            self._reap_again_at = time.monotonic() + PAUSE_SECONDS
+
+    def _note_halted(self, child: Child | None, halted: bool) -> None:
+        if child is not None:
+            child.halted = halted
+            if self._link is not None and self._roster.owns(child):
+                self._link.tell_halted(child)
 
     def _record_exit(self, child: Child, how: dict[str, Any]) -> None:
         child.exit = how
-        if self._link is not None:
+        # A worker that has not been greeted gets it with the record.
+        if self._link is not None and self._link.is_greeted and self._roster.owns(child):
             self._link.send({"op": "exit", "id": child.id, "exit": how})
 
     # Taking over from a keeper that died
 
-    def _adopt(self, message: protocol.Message, fds: list[int]) -> None:
-        protocol.check_version(message.get("version"))
-        count = protocol.HELLO_FDS
-        self._shared, kept = fds[:count], fds[count:]
-        self._kept = dict(zip(message["kept"], kept, strict=True))
-        self._started_ns = message["started_ns"]
-        self._restarts = message["restarts"]
-        self._socket_path = message["socket"]
-        self._detached = message["detached"]
-        # Ours is what the first keeper had raised it to.
-        self._limit = FileLimit(*message["file_limit"])
-        self._worker_pid = message["worker_pid"]
-        self._worker_started = time.monotonic()
-        self._worker_ready = True
-        write_pid(self._paths.pid)
-        say("WARN", f"keeper replaced pid={os.getpid()} worker_pid={self._worker_pid}")
-
-    def _adopt_sessions(self, records: list[dict[str, Any]], fds: list[int]) -> None:
-        for record in records:
-            master = fds.pop(0) if record["master"] else -1
-            child = Child(record["id"], record["pid"], master, record["meta"])
-            child.exit = record["exit"]
-            child.halted = None
-            self._children[child.id] = child
-            if child.exit is None:
-                self._watch_orphan(child)
-
-    def _watch_orphan(self, child: Child) -> None:
-        """Learn of the end of a process that is not our child; its exit code is unknowable."""
-        try:
-            child.pidfd = os.pidfd_open(child.pid)
-        except OSError:
-            self._record_exit(child, UNKNOWN_EXIT)
+    def _take_over(self, adoption: Adoption) -> None:
+        """Be the node's keeper from now on: everything has come."""
+        if self._link is None:
             return
-        self._poller.register(child.pidfd, select.POLLIN)
-
-    def _on_adopted_exit(self, fd: int) -> None:
-        for child in self._children.values():
-            if child.pidfd == fd:
-                self._poller.unregister(fd)
-                os.close(fd)
-                child.pidfd = -1
-                self._record_exit(child, UNKNOWN_EXIT)
-                return
+        message = adoption.message
+        self._holdings.adopt(adoption)
+        # Ours is what the first keeper had raised it to.
+        self._roster.limit = FileLimit(*message["file_limit"])
+        self._report = Report(self._paths.node_log, self._holdings.is_detached)
+        self._premises = Premises(self._paths, self._report)
+        listener, lock = adoption.shared[:2]
+        self._premises.adopt(message["socket"], listener, lock, self._holdings.claim())
+        self._worker.adopt(message["worker_pid"], message["restarts"])
+        self._worker.take_grace(message.get("grace_seconds"))
+        self._link.introduce(message)
+        self._look_at = 0.0
+        self._report.line(
+            "WARN", f"keeper replaced pid={os.getpid()} worker_pid={self._worker.pid}"
+        )
+        self._adoption = None
+        if self._stop.is_begun():
+            self._link.send({"op": "stop"})
 
     # Stopping
 
-    def _begin_stop(self) -> None:
-        if self._stop_deadline is not None:
-            self._stop_deadline = 0.0
+    def _take_stop(self, number: int) -> None:
+        grace = self._worker.grace_seconds
+        if not self._stop.asked(number, time.monotonic(), grace):
+            if self._stop.stage is not Stage.NOW:
+                self._report.tell("already shutting down; Ctrl-C twice or SIGQUIT ends it now")
             return
-        sys.stderr.write("[cw] shutting down...\n")
-        self._stop_deadline = time.monotonic() + STOP_SECONDS
-        if self._link is not None:
-            self._link.send({"op": "stop"})
-        else:
+        self._report.tell("shutting down...")
+        if self._adoption is not None:
+            return
+        if self._link is None:
             self._stop_without_worker()
+        elif self._link.is_greeted:
+            self._link.send({"op": "stop"})
+
+    def _tend_stop(self) -> None:
+        now = time.monotonic()
+        is_hopeless = self._worker.is_hopeless(self._is_greeted(), now) and not self._adoption
+        if self._stop.stage is Stage.WORKER and is_hopeless:
+            self._stop_alone()
+        text = self._stop.progress(now, len(self._roster.alive()))
+        if text:
+            self._report.tell(text)
 
     def _stop_without_worker(self) -> None:
         """Leave it to the next worker, who writes it down too; unless workers do not even start."""
-        if self._worker_ready:
-            self._start_worker_at = time.monotonic()
+        if self._stop.stage is not Stage.WORKER:
             return
-        # Nobody to climb the ladder: one polite signal, then the end.
-        self._start_worker_at = None
-        self._stop_deadline = time.monotonic() + 2.0
-        self._signal_all(signal.SIGTERM)
-        self._signal_all(signal.SIGHUP)
+        if self._worker.failed_starts < HOPELESS_STARTS:
+            self._worker.start_at = time.monotonic()
+        else:
+            self._stop_alone()
 
-    def _may_stop(self, now: float) -> bool:
-        assert self._stop_deadline is not None
-        is_alone = self._link is None and self._start_worker_at is None
-        idle = is_alone and all(child.exit for child in self._children.values())
-        return idle or now >= self._stop_deadline
-
-    def _signal_all(self, number: int) -> None:
-        for child in self._children.values():
-            child.signal_group(number)
+    def _stop_alone(self) -> None:
+        """Nobody else climbs the ladder: a polite signal, the grace time, then SIGKILL."""
+        self._stop.alone(time.monotonic(), self._worker.grace_seconds)
+        if self._link is not None:
+            self._lose_worker()
+        self._worker.start_at = None
+        self._roster.signal_all(signal.SIGTERM)
+        self._roster.signal_all(signal.SIGHUP)
 
     def _finish(self) -> int:
-        self._signal_all(signal.SIGKILL)
-        if self._link is not None:
-            self._link.wait_closed(2.0)
-            self._lose_worker()
-            await_end(self._worker_pid, 2.0)
-        self._remove_own_files()
+        """Kill what is left, let the worker write that down, and leave nothing behind."""
+        for step in (self._kill_all, self._dismiss_worker, self._room.close, self._premises.leave):
+            self._guard(step)
         return 0
 
-    def _remove_own_files(self) -> None:
-        """Remove socket and pid file, unless another node's stand there by now."""
-        if read_pid(self._paths.pid) != os.getpid():
-            return
-        for path in {self._paths.socket, self._socket_path, self._paths.pid}:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        short_dir = os.path.dirname(self._socket_path)
-        if short_dir != self._paths.root:
-            with contextlib.suppress(OSError):
-                os.rmdir(short_dir)
+    def _kill_all(self) -> None:
+        for child in self._roster.kill_all(END_SECONDS, self._reap):
+            self._report.line("ERROR", f"session {child.id} pid={child.pid} survives SIGKILL")
 
-
-def main(argv: list[str]) -> int:
-    """Run the keeper: `--foreground` or `--detached` as a new node, `--adopt FD` as a successor."""
-    os.chdir("/")
-    keep_orphans()
-    keeper = Keeper(data_dir(), argv[:1] != ["--foreground"])
-    try:
-        if argv[:1] == ["--adopt"]:
-            keeper.use_link(socket.socket(fileno=int(argv[1])))
-        else:
-            keeper.open()
-    except CodewireError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return error.exit_code
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"Error: starting the node: {where}{error.strerror or error}\n")
-        return 1
-    return keeper.run()
+    def _dismiss_worker(self) -> None:
+        pid = self._worker.pid
+        if self._link is not None:
+            self._link.wait_closed(END_SECONDS)
+            self._lose_worker()
+        self._worker.start_at = None
+        if pid:
+            await_end(pid, END_SECONDS)

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import sys
+import time
 
-# Two files of this size hold weeks of a busy node.
-MAX_BYTES = 4 << 20
+from codewire.io.logfile import LogFile
+
+STAMP = "%Y/%m/%d %H:%M:%S"
 
 
 class NodeLog(logging.Handler):
-    """Appends to a file (mode 0600) and renames it to `.1` when it is full; never raises."""
+    """Appends to the log file, or to stderr when `path` is empty; never raises, never blocks."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._path = path
-        self._fd = -1
-        self._open()
-
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        with contextlib.suppress(OSError):
-            self._fd = os.open(self._path, flags, 0o600)
+        self._file = LogFile(path)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        line = self.format(record).encode("utf-8", "replace") + b"\n"
-        with contextlib.suppress(OSError):
-            if self._fd < 0 or os.fstat(self._fd).st_size >= MAX_BYTES:
-                self._rotate()
-            os.write(self._fd, line)
-
-    def _rotate(self) -> None:
-        with contextlib.suppress(OSError):
-            os.replace(self._path, f"{self._path}.1")
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._open()
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted costs only itself
+            text = f"{record.levelname} {record.msg!r}"
+        self._file.write(time.strftime(STAMP, time.localtime(record.created)), text)
 
 
 def set_up_logging(path: str) -> None:
     """Send all logging to `path`, or to stderr when it is empty. CW_DEBUG=1 shows DEBUG too."""
-    handler: logging.Handler = NodeLog(path) if path else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y/%m/%d %H:%M:%S")
-    )
+    handler = NodeLog(path)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     level = logging.DEBUG if os.environ.get("CW_DEBUG") == "1" else logging.INFO
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.raiseExceptions = False

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
 import socket
-import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from codewire.config import Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.fds import raise_file_limit
+from codewire.io.logfile import write_stderr
+from codewire.io.transient import PAUSE_SECONDS
 from codewire.io.wait import RUNTIME, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
+from codewire.keeper.protocol import tell_failing
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
@@ -63,6 +65,8 @@ class Worker:
             on_stop=self._stop.set,
             on_lost=self._kept,
             on_halted=self._sessions.on_halted,
+            on_listener=self._listen,
+            grace_seconds=self._settings.grace_seconds,
         )
         hello = self._custody.hello
         set_up_logging(self._paths.node_log if hello.detached else "")
@@ -82,17 +86,21 @@ class Worker:
         )
         self._restore()
         self._run_loops()
-        listener = socket.socket(fileno=os.dup(hello.listener))
-        listener.setblocking(True)
         if not problem and (self._settings.listen or hello.listeners):
-            _try_step("listening for other machines", self._listen)
+            _try_step("listening for other machines", self._open_web)
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
-        spawn_essential(accept_clients, self._node, listener)
+        self._listen(hello.listener)
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
 
     def _kept(self) -> list[Kept]:
         return self._sessions.kept()
+
+    def _listen(self, fd: int) -> None:
+        """Serve whoever comes to this socket: the node's, or one bound anew in its place."""
+        listener = socket.socket(fileno=os.dup(fd))
+        listener.setblocking(True)
+        spawn_essential(self._while_kept, accept_clients, self._node, listener)
 
     def _restore(self) -> None:
         """Bring back what was. Only sessions are worth more than a node that can be reached."""
@@ -108,17 +116,25 @@ class Worker:
         _try_step("making the token", ensure_token, self._paths.token)
 
     def _run_loops(self) -> None:
+        spawn_essential(self._custody.run)
         for loop in (
-            self._custody.run,
             self._drain.run,
             self._sessions.backlog.run,
             self._sessions.observer.run,
             self._sessions.answerer.run,
             self._sessions.store.run,
         ):
-            spawn_essential(loop)
+            spawn_essential(self._while_kept, loop)
 
-    def _listen(self) -> None:
+    def _while_kept(self, loop: Callable[..., object], *args: Any) -> None:
+        """Run a loop; if it ends, not before there is a keeper: else all sessions would go, too."""
+        try:
+            loop(*args)
+        finally:
+            while not self._custody.has_keeper:
+                time.sleep(PAUSE_SECONDS)
+
+    def _open_web(self) -> None:
         from codewire.node.web import Web
 
         Web(self._node).start()
@@ -180,14 +196,17 @@ def main(argv: list[str]) -> int:
     _spare_address_space()
     outlast_loop_errors()
     status = 1
+    link = socket.socket(fileno=int(argv[0]))
     try:
-        worker = Worker(socket.socket(fileno=int(argv[0])))
+        worker = Worker(link)
         worker.start()
         worker.run()
         status = 0
     except CodewireError as error:
+        tell_failing(link.fileno(), error)
         _fail(str(error), None)
     except BaseException as error:  # noqa: BLE001 - the top: say it, end, be started again
+        tell_failing(link.fileno(), error)
         _fail(f"{type(error).__name__}: {error}", error)
     # Threads of clients may still be blocked; everything that matters is on disk.
     os._exit(status)
@@ -202,5 +221,4 @@ def _fail(problem: str, error: BaseException | None) -> None:
 
 
 def _complain(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"Error: {text}\n")
+    write_stderr(f"Error: {text}\n".encode("utf-8", "replace"))

@@ -106,7 +106,7 @@ from codewire.paths import data_dir
 keeper = Keeper(data_dir(), False)
 keeper.open()
 keeper.use_link(socket.socket(fileno=int(sys.argv[1])))
-keeper._worker_pid = os.posix_spawn("/bin/sleep", ["sleep", "100"], {})
+keeper._worker.pid = os.posix_spawn("/bin/sleep", ["sleep", "100"], {})
 sys.exit(keeper.run())
 """
 
@@ -114,7 +114,7 @@ sys.exit(keeper.run())
 def descriptors_of(hello: Hello) -> list[int]:
     """Return the descriptors that came with a Hello."""
     fds = [hello.listener, hello.lock, hello.pipe_read, hello.pipe_write, hello.note]
-    return [*fds, *hello.listeners.values()]
+    return [*fds, *hello.listeners.values(), *hello.carried.values()]
 
 
 class Bereaved(Custody):

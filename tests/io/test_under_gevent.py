@@ -19,6 +19,7 @@ TWICE += ["test_streams", "test_websockets", "test_display"]
 TWICE += ["test_streams", "test_websockets", "test_wait", "test_program", "test_opening"]
 TWICE += ["test_reading", "test_turning_away", "test_drain_shortage"]
 TWICE += ["test_streams", "test_websockets", "test_restoring"]
+TWICE += ["test_streams", "test_websockets", "test_keeper_faults"]
 
 RUN = """
 import sys

@@ -1,0 +1,215 @@
+"""Where a node is found, and that it stays there: socket, pid file, locks.
+
+What a cleaner removes from under a running node is put back; what belongs to somebody else is
+left alone and named. Nothing here ever ends a keeper that has been serving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+
+from codewire.errors import CodewireError, NodeRunning
+from codewire.io.fds import lock_file
+from codewire.io.unix import (
+    SomebodyThere,
+    answering_peer,
+    claim_name,
+    link_socket,
+    listen_again,
+    listen_unix,
+)
+from codewire.keeper.pidfile import read_pid, write_pid
+from codewire.keeper.report import Report
+from codewire.paths import DataDir
+
+# How often a keeper looks after its files; a cleaner's damage is mended within twice that.
+LOOK_SECONDS = 4.0
+
+
+CLAIM_PRIME = 2**127 - 1
+
+
+class Premises:
+    """The keeper's hold on one data directory. Descriptors are -1 until `take` or `adopt`."""
+
+    def __init__(self, paths: DataDir, report: Report) -> None:
+        self._paths = paths
+        self._report = report
+        self.socket_path = paths.socket
+        self.listener = -1
+        self.lock = -1
+        # The lock outside the directory; -1 where there is none (see claim_name).
+        self.claim = -1
+        self._socket_inode: tuple[int, int] | None = None
+        # Complaints already made; each is made once until it is mended.
+        self._said: dict[str, str] = {}
+
+    def take(self) -> None:
+        """Become the node of the directory. Raises CodewireError, OSError; leaves nothing then."""
+        root = self._paths.root
+        # 1. The name outside first: it is there even when the directory was removed.
+        claim, holder = claim_name(claim_of(root))
+        if claim is not None:
+            self.claim = claim.detach()
+        elif holder >= 0:
+            raise NodeRunning(holder or read_pid(self._paths.pid))
+        # 2. The lock inside, which nodes in other network namespaces and older ones know.
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        os.chmod(root, 0o700)
+        lock = lock_file(self._paths.lock)
+        if lock is None:
+            raise NodeRunning(read_pid(self._paths.pid))
+        self.lock = lock
+        # 3. Who answers at the socket without a lock (a Go node) keeps its pid file, too.
+        found = answering_peer(self._paths.real_socket())
+        if found is not None:
+            raise SomebodyThere(self._paths.real_socket(), found[0])
+        # 4. Before the socket is there to promise a node: it fails when the disk is full.
+        write_pid(self._paths.pid)
+        try:
+            self._bind()
+        except (CodewireError, OSError):
+            with contextlib.suppress(OSError):
+                os.unlink(self._paths.pid)
+            raise
+
+    def adopt(self, socket_path: str, listener: int, lock: int, claim: int) -> None:
+        """Go on where a keeper that died stopped."""
+        self.socket_path = socket_path
+        self.listener, self.lock, self.claim = listener, lock, claim
+        for fd in (listener, claim):
+            if fd >= 0:
+                # Clients ask the socket who the node is: that is us now.
+                with contextlib.suppress(OSError):
+                    listen_again(fd)
+        found = answering_peer(socket_path)
+        if found is not None and found[0] == os.getpid():
+            self._socket_inode = _inode(socket_path)
+
+    def _bind(self) -> None:
+        sock, self.socket_path = listen_unix(self._paths)
+        self._socket_inode = _inode(self.socket_path)
+        if self.listener < 0:
+            self.listener = sock.detach()
+            return
+        # The number stays: it may be under way to a worker.
+        with sock:
+            os.dup2(sock.fileno(), self.listener, inheritable=False)
+
+    # Upkeep
+
+    def look(self) -> bool:
+        """Put back what is missing; return whether `listener` is another socket now."""
+        self._try("directory", self._look_at_directory)
+        self._try("lock", self._look_at_lock)
+        before = _inode_of(self.listener) if self.listener >= 0 else None
+        self._try("socket", self._look_at_socket)
+        self._try("pid file", self._look_at_pid)
+        self._empty_claim()
+        return before is not None and _inode_of(self.listener) != before
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (CodewireError, OSError, MemoryError) as error:
+            self._complain(name, str(error))
+        else:
+            self._said.pop(name, None)
+
+    def _complain(self, name: str, text: str) -> None:
+        if self._said.get(name) != text:
+            self._said[name] = text
+            self._report.line("ERROR", f"{name} of the node: {text}")
+
+    def _look_at_directory(self) -> None:
+        root = self._paths.root
+        if not os.path.isdir(root):
+            os.makedirs(root, mode=0o700)
+            self._report.line(
+                "ERROR",
+                f"the data directory {root} was removed under the running node; it is made anew, "
+                "sessions go on, but their files are gone",
+            )
+
+    def _look_at_lock(self) -> None:
+        """Lock the file that stands there: older nodes know no other lock."""
+        if self.lock < 0 or _inode_of(self.lock) == _inode(self._paths.lock):
+            return
+        lock = lock_file(self._paths.lock)
+        if lock is None:
+            raise CodewireError(f"{self._paths.lock} is another file and another process holds it")
+        os.dup2(lock, self.lock, inheritable=False)
+        os.close(lock)
+
+    def _look_at_socket(self) -> None:
+        path = self.socket_path
+        if self._socket_inode is None or _inode(path) != self._socket_inode:
+            found = answering_peer(path)
+            if found is not None and found[0] == os.getpid():
+                # Ours, moved there and back or taken over from another keeper.
+                self._socket_inode = _inode(path)
+                return
+            self._bind()
+            self._report.line("WARN", f"socket {path} was gone and is bound anew")
+        elif path != self._paths.socket and self._paths.real_socket() != path:
+            link_socket(self._paths, path)
+            self._report.line("WARN", f"link {self._paths.socket} was gone and is made anew")
+
+    def _look_at_pid(self) -> None:
+        if "socket" not in self._said and read_pid(self._paths.pid) != os.getpid():
+            write_pid(self._paths.pid)
+
+    def _empty_claim(self) -> None:
+        """Let go whoever asked who holds the name: its queue must not fill up."""
+        if self.claim < 0:
+            return
+        sock = socket.socket(fileno=self.claim)
+        try:
+            sock.setblocking(False)
+            while True:
+                sock.accept()[0].close()
+        except (OSError, MemoryError):
+            pass
+        finally:
+            sock.detach()
+
+    def leave(self) -> None:
+        """Remove what is ours. Never raises."""
+        with contextlib.suppress(OSError):
+            if self._socket_inode is not None and _inode(self.socket_path) == self._socket_inode:
+                if self._paths.real_socket() == self.socket_path != self._paths.socket:
+                    os.unlink(self._paths.socket)
+                os.unlink(self.socket_path)
+        if read_pid(self._paths.pid) == os.getpid():
+            with contextlib.suppress(OSError):
+                os.unlink(self._paths.pid)
+        short_dir = os.path.dirname(self.socket_path)
+        if short_dir != self._paths.root:
+            with contextlib.suppress(OSError):
+                os.rmdir(short_dir)
+
+
+def claim_of(root: str) -> str:
+    """Return the abstract name that stands for a data directory of this user.
+
+    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
+    forging it; hashlib would add a third to this process's memory.
+    """
+    path = os.fsencode(os.path.realpath(root))
+    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _inode_of(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
