@@ -124,10 +124,16 @@ class Restorer:
             self._kill([session])
 
     def _open_somehow(self, session: Session) -> None:
-        """Open the terminal of a live session; what is no file makes room for a new log."""
+        """Open the terminal of a live session; what is no file makes room for a new log.
+
+        Without one it is listed all the same, and can be killed.
+        """
         if os.path.lexists(session.log_path) and not os.path.isfile(session.log_path):
             move_aside(session.log_path, "no log")
-        self._open_terminal(session)
+        try:
+            self._open_terminal(session)
+        except OSError as error:
+            log.error("session %d: its terminal cannot be used: %s", session.id, error.strerror)
 
 
 def _kept_record(entry: Kept, on_disk: Record | None) -> Record:

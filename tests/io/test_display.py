@@ -11,6 +11,7 @@ import pytest
 
 from codewire.errors import ConnectionLost
 from codewire.session.output.log import OutputLog
+from codewire.session.output.opening import open_log
 from codewire.session.terminal.display import MAX_SIZES, SCREEN_BYTES, Display, check_size
 from codewire.session.terminal.turns import SLICE_SECONDS, Drawing, Pen, ScreenUnknown, rest
 from codewire.term.screen import Screen
@@ -21,7 +22,7 @@ STORM = b"x\x1b[2J" * (SCREEN_BYTES // 5)
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[OutputLog]:
-    log = OutputLog(str(tmp_path / "output.log"))
+    log = open_log(str(tmp_path / "output.log"))
     yield log
     log.release()
 

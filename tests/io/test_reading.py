@@ -119,7 +119,8 @@ def test_watching_ends_with_the_last_byte(session: Session, client: Client) -> N
 
 def an_attachment(session: Session, stream: FrameStream) -> tuple[Attachment, Cursor]:
     node = SimpleNamespace(
-        client_numbers=iter(range(9)), sessions=SimpleNamespace(is_typing=lambda: False)
+        client_numbers=iter(range(9)),
+        sessions=SimpleNamespace(keyboard=SimpleNamespace(is_typing=lambda: False)),
     )
     attachment = Attachment(node, stream, session)  # type: ignore[arg-type]
     return attachment, session.cursor(0, attachment._peer.waker)

@@ -65,7 +65,7 @@ class Start:
     def open_terminal(self, session: Session) -> None:
         if session.log_path in self.fails:
             raise OSError(30, "Read-only file system")
-        session.open_log(LIMIT)
+        session.open_log(LIMIT, is_restored=True)
 
     def run(self, kept: Sequence[Kept] = ()) -> None:
         Restorer(

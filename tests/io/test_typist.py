@@ -19,10 +19,11 @@ PATIENCE = 20.0
 
 
 class Terminal:
-    """A lifecycle of which only typing is there; `type_in` is what a test makes of it."""
+    """A lifecycle with nothing but a keyboard; `type_in` is what a test makes of that."""
 
     def __init__(self) -> None:
-        self.type_in: Callable[..., int] = lambda *_: 0
+        self.keyboard = self
+        self.type_in: Callable[..., int] = lambda *_, **__: 0
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def test_the_line_of_waiting_texts_is_bounded(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that reads nothing costs so many texts, not all that are sent."""
-    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "REPORT_SECONDS", 0.0)
     may_go, typed, all_typed = threading.Event(), [], threading.Event()
 
-    def blocked(*_: Any) -> int:
+    def blocked(*_: Any, **__: Any) -> int:
         assert may_go.wait(PATIENCE)
         typed.append(1)
         if len(typed) == MAX_WAITING:
@@ -63,7 +64,7 @@ def test_the_line_of_waiting_texts_is_bounded(
 
 
 def test_an_unforeseen_error_is_not_called_typed_and_stops_nobody(session: Session) -> None:
-    def fails(*_: Any) -> int:
+    def fails(*_: Any, **__: Any) -> int:
         raise RuntimeError("unforeseen")
 
     terminal = Terminal()
@@ -72,12 +73,13 @@ def test_an_unforeseen_error_is_not_called_typed_and_stops_nobody(session: Sessi
     for _ in range(2):
         with pytest.raises(DeliveryUnknown, match="not known whether"):
             box.type(session, "text", False)
-    terminal.type_in = lambda *_: 1
+    terminal.type_in = lambda *_, **__: 1
     assert box.type(session, "text", False) == ""
 
 
 def test_a_session_that_ends_meanwhile(session: Session) -> None:
-    def closed(*_: Any) -> int:
+    def closed(*_: Any, **__: Any) -> int:
+        session.ended.set()
         raise InputClosed(0)
 
     terminal = Terminal()

@@ -136,7 +136,9 @@ def test_what_a_worker_cannot_do_without(monkeypatch: pytest.MonkeyPatch) -> Non
     from codewire.node import worker as worker_module
 
     essential: list[object] = []
-    monkeypatch.setattr(worker_module, "spawn_essential", lambda loop, *_: essential.append(loop))
+    monkeypatch.setattr(
+        worker_module, "spawn_essential", lambda loop, *args: essential.append([loop, *args][-1])
+    )
     parts = {name: SimpleNamespace(run=object()) for name in ("custody", "drain", *LOOPS)}
     worker = worker_module.Worker(None)  # type: ignore[arg-type]
     worker._custody, worker._drain = parts["custody"], parts["drain"]  # type: ignore[assignment]

@@ -42,14 +42,17 @@ class Observer:
             self.waker.wait()
             time.sleep(PAUSE_SECONDS)
             self.waker.clear()
-            now = time.monotonic()
-            for session in self._sessions():
-                try:
-                    if self._has_news(session):
-                        self.catch_up(session)
-                        self._summarise(session, now)
-                except Exception:
-                    log.exception("session %d: summing up its output failed", session.id)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """Count what is new, and tell the summaries that are due at `now` (monotonic seconds)."""
+        for session in self._sessions():
+            try:
+                if self._has_news(session):
+                    self.catch_up(session)
+                    self._summarise(session, now)
+            except Exception:
+                log.exception("session %d: summing up its output failed", session.id)
 
     def _has_news(self, session: Session) -> bool:
         if not session.is_running():

@@ -46,7 +46,7 @@ def test_idle_time_and_duration_do_not_follow_the_time_of_day() -> None:
     clock = SetClock()
     now = clock.now()
     record = running(1, began_steady_ns=now.steady_ns, boot=now.boot)
-    session = Session(record, "/nonexistent/output.log", "", clock)
+    session = Session(record, "/nonexistent/output.log", "", clock=clock)
     clock.pass_seconds(3)
     for jump in (DAY, -2 * DAY):
         clock.wall += jump

@@ -28,7 +28,7 @@ def test_an_end_is_forgotten_once_the_disk_tells_of_it(tmp_path: Path) -> None:
     """Not when it happens while the state before it is being synced."""
     sessions = Lifecycle(DataDir(str(tmp_path)), load_settings(str(tmp_path / "none"), {}))
     keeper: Any = Keeper()
-    sessions._custody = keeper
+    sessions.ending._custody = keeper
     session = Session(running(1), os.path.join(tmp_path, "output.log"), "")
     sessions.registry.add(session)
     record = session.record
@@ -56,7 +56,7 @@ def test_an_end_is_forgotten_once_the_disk_tells_of_it(tmp_path: Path) -> None:
 def test_a_dropped_session_is_forgotten(tmp_path: Path) -> None:
     sessions = Lifecycle(DataDir(str(tmp_path)), load_settings(str(tmp_path / "none"), {}))
     keeper: Any = Keeper()
-    sessions._custody = keeper
+    sessions.ending._custody = keeper
     sessions.store.put(running(3))
     assert sessions.store.save()
     assert keeper.forgotten == [3]
