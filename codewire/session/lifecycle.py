@@ -40,10 +40,14 @@ from codewire.session.store import Store
 from codewire.session.terminal.answers import Answerer
 from codewire.session.terminal.input import Input
 from codewire.session.terminal.turns import Pen
+from codewire.session.turns import Turns
 from codewire.session.typing import Keyboard
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS
 
 log = logging.getLogger(__name__)
+
+# Longer than a keeper, a directory and a disk together may take.
+LAUNCH_SECONDS = 60.0
 
 
 class Lifecycle:
@@ -64,6 +68,7 @@ class Lifecycle:
         )
         self.is_stopping = False
         self._pen = Pen()
+        self._launches = Turns()
 
     def use(self, custody: Custody, drain: Drain) -> None:
         """Work with this keeper and this drain."""
@@ -104,10 +109,16 @@ class Lifecycle:
     # Launching
 
     def launch(self, request: LaunchRequest) -> Session:
-        """Start a session. Raises LaunchError; then nothing was started and nothing is left."""
-        earlier = self.registry.by_key(request.key)
-        if earlier is not None:
-            return earlier
+        """Start a session. Raises LaunchError; then nothing was started and nothing is left.
+
+        A launch that is sent again with its key is the one it repeats, also while that is under way.
+        """
+        with self._launches.take(request.key, LAUNCH_SECONDS) as has_turn:
+            if not has_turn:
+                raise LaunchError("the same launch is still under way")
+            return self.registry.by_key(request.key) or self._launch(request)
+
+    def _launch(self, request: LaunchRequest) -> Session:
         if self.is_stopping:
             raise LaunchError("the node is stopping")
         cwd = resolve_directory(request.working_dir, self._slow)

@@ -12,7 +12,8 @@ import pytest
 
 from codewire.client import Client
 from codewire.client.attaching.link import Ended, Gap, Link, Output
-from codewire.errors import ConnectionLost, RequestError
+from codewire.client.reach import connection
+from codewire.errors import ConnectionLost, NoWorker, RequestError
 from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
@@ -137,6 +138,50 @@ def test_a_node_that_keeps_dying_is_survived_frame_by_frame(client: Any) -> None
     chunks = list(reader.logs(1, follow=True))
     assert "".join(chunk.text for chunk in chunks).encode() == LOG
     assert chunks[-1].done
+
+
+def no_worker(end: NodeEnd) -> None:
+    """What a keeper says while it has no worker that serves."""
+    end.receive_control()
+    end.send_control({"type": "Error", "message": "cannot start: no room", "code": "no_worker"})
+
+
+def test_what_was_under_way_outlives_a_time_without_a_worker(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WORKER_PAUSE", 0.01)
+    begin = len(control(type="Attached", id=1, offset=0)) + 5 + CHUNK
+    away = [no_worker] * 3
+    for make in (log_answers, attach_answers):
+        told: list[str] = []
+        handlers = [cut(make, begin, []), *away, cut(make, None, [])]
+        reader = client(*handlers).telling(told.append)
+        if make is log_answers:
+            chunks = list(reader.logs(1, follow=True))
+            assert "".join(chunk.text for chunk in chunks).encode() == LOG
+            assert told == ["[cw] still trying: cannot start: no room"]
+            continue
+        link = Link(reader, 1, True, None)
+        link.open()
+        items = pump(link)
+        link.close()
+        assert b"".join(item.data for item in items if isinstance(item, Output)) == LOG
+
+
+def test_who_comes_while_there_is_no_worker_is_told_at_once(client: Any) -> None:
+    for ask in (lambda c: list(c.logs(1, follow=True)), lambda c: c.wait(1), lambda c: c.status(1)):
+        with pytest.raises(NoWorker, match="no room"):
+            ask(client(no_worker))
+
+
+def test_a_worker_that_never_comes_is_given_up(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WORKER_PAUSE", 0.01)
+    monkeypatch.setattr(connection, "WORKER_SECONDS", 0.0)
+    reader = client(cut(log_answers, 60, []), no_worker, no_worker).telling(lambda line: None)
+    with pytest.raises(NoWorker, match="no room"):
+        list(reader.logs(1, follow=True))
 
 
 def test_watch_resumes_and_ends_with_the_final_status(client: Any) -> None:

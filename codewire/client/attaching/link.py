@@ -249,6 +249,9 @@ class Link:
             return Detached()
         elif kind == "Error":
             if not self._is_attached:
+                if self._redial.excuses(message):
+                    self._lose()
+                    return None
                 check_answer(message)
             return Ended(field(message, "message", ""))
         return None

@@ -42,6 +42,10 @@ REMOTE_PATIENCE = 600.0
 LONGEST_PAUSE = 5.0
 # Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
 FRUITLESS_LIMIT = 60
+# A worker that cannot start may be one whose machine is mended in a while; then what was under way
+# goes on.
+WORKER_SECONDS = 600.0
+WORKER_PAUSE = 0.5
 
 # What is no wait is answered at once unless the worker is stuck; a worker being replaced, with
 # 1000 sessions on a busy machine, takes a second or two.
@@ -204,6 +208,8 @@ class Redial:
         self._refused_since: float | None = None
         self._fruitless = self._failures = 0
         self._has_told = False
+        self._is_again = False
+        self._no_worker_since: float | None = None
 
     # Asking
 
@@ -227,7 +233,10 @@ class Redial:
         """
         while True:
             try:
-                return receive_message(stream, self.deadline, PROMPT_SECONDS)
+                message = receive_message(stream, self.deadline, PROMPT_SECONDS)
+                if message is not None and is_wait(request) and self.excuses(message):
+                    raise ConnectionLost("no worker serves just now")
+                return message
             except OutOfTime:
                 raise
             except NodeSilent as error:
@@ -238,6 +247,24 @@ class Redial:
                 if error.is_stopped and not self._has_told and self._notify is not None:
                     self._has_told = True
                     self._notify(f"[cw] still waiting, but {error}")
+
+    def excuses(self, message: dict[str, Any]) -> bool:
+        """Say whether an answer only means that no worker serves at the moment: ask again.
+
+        So it is for what was under way when its worker ended; others get the keeper's reason.
+        Raises NoWorker once it has been so for WORKER_SECONDS.
+        """
+        if not self._is_again or message.get("code") != NO_WORKER:
+            return False
+        now = time.monotonic()
+        if self._no_worker_since is None:
+            self._no_worker_since = now
+            if self._notify is not None:
+                self._notify(f"[cw] still trying: {message.get('message')}")
+        elif now - self._no_worker_since > WORKER_SECONDS:
+            check_answer(message)
+        self._fruitless = 0
+        return True
 
     # Reaching
 
@@ -266,6 +293,7 @@ class Redial:
             return None
         self._refused_since = None
         self._fruitless += 1
+        self._is_again = True
         return stream
 
     def _say_waiting(self) -> None:
@@ -274,6 +302,8 @@ class Redial:
 
     def pause(self) -> float:
         """Return how many seconds to wait before the next attempt."""
+        if self._no_worker_since is not None:
+            return WORKER_PAUSE
         if self._target.is_local:
             return PAUSE
         # Some spread: the clients of a node that comes back do not all come at once.
@@ -283,7 +313,7 @@ class Redial:
 
     def open(self) -> FrameStream:
         """Return a new connection as soon as there is one. Blocks; raises as try_open does."""
-        if self._fruitless:
+        if self._fruitless or self._no_worker_since is not None:
             self._sleep()
         while (stream := self.try_open()) is None:
             self._sleep()
@@ -297,3 +327,4 @@ class Redial:
     def succeeded(self) -> None:
         """Note that the node answered: the next loss starts with full patience."""
         self._fruitless = self._failures = 0
+        self._no_worker_since = None
