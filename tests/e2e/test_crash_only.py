@@ -209,7 +209,7 @@ def test_a_node_in_the_foreground_takes_over_nothing(home: Home) -> None:
         foreign.listen()
         done = home.cw("node")
         assert done.returncode == 1
-        assert done.stderr.startswith(f"Error: something already answers at {home.socket} (pid ")
+        assert done.stderr.startswith(f"Error: {home.socket} belongs to another program (pid ")
         assert done.stderr.count("\n") == 1
         assert answering_peer(home.socket) is not None
     assert sorted(os.listdir(home.data_dir)) == ["codewire.lock", "codewire.sock"]
