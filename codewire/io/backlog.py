@@ -1,6 +1,8 @@
-"""Jobs that must be done, thread to be had or not: they wait for a loop of their own.
+"""Jobs that must be done, thread to be had or not: they are done by loops that are there already.
 
-`run` is an essential loop of the worker, started before there is work.
+A thread that could be started may still die of a lack of memory before its first line, without a
+word: what must not be lost is not left to one. `run` is an essential loop of the worker, RUNNERS
+times over, started before there is work.
 """
 
 from __future__ import annotations
@@ -14,33 +16,24 @@ from typing import Any
 
 from codewire.errors import OutOfThreads
 from codewire.io.transient import PAUSE_SECONDS, is_transient
-from codewire.io.wait import spawn
 
 log = logging.getLogger(__name__)
+
+# One job may wait for a disk; the others go on.
+RUNNERS = 2
 
 Job = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class Backlog:
-    """The jobs. `start` and `add` may be called from any greenlet or thread and do not block."""
+    """The jobs. `add` may be called from any greenlet or thread and does not block."""
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._news = threading.Event()
 
-    def start(self, function: Callable[..., object], *args: Any) -> None:
-        """Run in a greenlet or thread of its own, or else in the loop. For what ends soon."""
-        try:
-            spawn(self._try, function, args)
-        except OutOfThreads:
-            self.add(function, *args)
-
-    def _try(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-        if not _perform(function, args):
-            self.add(function, *args)
-
     def add(self, function: Callable[..., object], *args: Any) -> None:
-        """Leave a call to the loop; one that wants what there is none of now is tried again."""
+        """Leave a call that ends soon to a loop; what there is no room for now is tried again."""
         self._jobs.append((function, args))
         self._news.set()
 
@@ -49,13 +42,26 @@ class Backlog:
         while True:
             self._news.wait()
             self._news.clear()
-            for _ in range(len(self._jobs)):
-                job = self._jobs.popleft()
-                if not _perform(*job):
-                    self._jobs.append(job)
-            if self._jobs:
+            if self._do_all():
                 time.sleep(PAUSE_SECONDS)
                 self._news.set()
+
+    def _do_all(self) -> bool:
+        """Do each waiting job once; return whether any is to be tried again."""
+        again = []
+        while self._jobs:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                # The other loop was quicker.
+                break
+            if self._jobs:
+                # This one may take a while, and whoever was told of both has been told once.
+                self._news.set()
+            if not _perform(*job):
+                again.append(job)
+        self._jobs.extend(again)
+        return bool(again)
 
 
 def _perform(function: Callable[..., object], args: tuple[Any, ...]) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 PROC = "/proc"
@@ -21,6 +22,7 @@ Device = tuple[int, int]
 MARK_VARIABLE = "CW_SESSION_MARK"
 # Bounds on what a process can make us read; both far above what programs have.
 MAX_ENVIRONMENT_BYTES = 4 << 20
+READ_BYTES = 1 << 16
 MAX_DESCRIPTORS = 1024
 STANDARD_DESCRIPTORS = ("0", "1", "2")
 KEEPER_FLAGS = (b"--foreground", b"--detached", b"--adopt")
@@ -278,7 +280,9 @@ class ProcessTable:
         """Return the mark in a process's environment, "" when it has none or may not be read."""
         try:
             with open(f"{self._proc}/{pid}/environ", "rb") as file:
-                environment = file.read(MAX_ENVIRONMENT_BYTES)
+                # In pieces: a buffer of that size may be more memory than there is.
+                pieces = iter(lambda: file.read(READ_BYTES), b"")
+                environment = b"".join(islice(pieces, MAX_ENVIRONMENT_BYTES // READ_BYTES))
         except OSError:
             return ""
         _, found, rest = (b"\0" + environment).partition(f"\0{MARK_VARIABLE}=".encode())

@@ -13,6 +13,7 @@ from typing import Any
 
 from codewire.config import Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
+from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.transient import PAUSE_SECONDS
@@ -119,7 +120,7 @@ class Worker:
         spawn_essential(self._custody.run)
         for loop in (
             self._drain.run,
-            self._sessions.backlog.run,
+            *[self._sessions.backlog.run] * RUNNERS,
             self._sessions.observer.run,
             self._sessions.answerer.run,
             self._sessions.store.run,

@@ -139,7 +139,7 @@ class Ending:
             self._drain.exited(session)
         else:
             session.has_exited = True
-            self._backlog.start(self.complete, session)
+            self._backlog.add(self.complete, session)
 
     def complete(self, session: Session) -> None:
         """The child is gone and its last byte is logged: settle everything, then tell."""

@@ -217,7 +217,7 @@ class Lifecycle:
             os.path.join(directory, "events.jsonl"),
             self._pen,
         )
-        session.on_drained_hook = lambda: self.backlog.start(self.ending.complete, session)
+        session.on_drained_hook = lambda: self.backlog.add(self.ending.complete, session)
         session.on_hangup_hook = lambda: self.ending.close_terminal(session)
         return session
 

@@ -212,7 +212,7 @@ def test_a_node_in_the_foreground_takes_over_nothing(home: Home) -> None:
         assert done.stderr.startswith(f"Error: {home.socket} belongs to another program (pid ")
         assert done.stderr.count("\n") == 1
         assert answering_peer(home.socket) is not None
-    assert sorted(os.listdir(home.data_dir)) == ["codewire.lock", "codewire.sock"]
+    assert os.listdir(home.data_dir) == ["codewire.sock"]
 
 
 def test_socket_and_pid_file_come_back(node: Home) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from codewire.errors import OutOfThreads
-from codewire.io import backlog as backlog_module
 from codewire.io import wait
 from codewire.io.backlog import Backlog
 from codewire.io.wait import (
@@ -158,12 +157,21 @@ def test_a_job_is_done_without_a_thread_of_its_own(
     backlog: Backlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
-        raise OutOfThreads
+        raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(backlog_module, "spawn", refuse)
+    monkeypatch.setattr(wait._thread, "start_new_thread", refuse)
     done = threading.Event()
-    backlog.start(done.set)
+    backlog.add(done.set)
     assert done.wait(10)
+
+
+def test_a_job_that_waits_for_a_disk_holds_up_nobody(backlog: Backlog) -> None:
+    spawn(backlog.run)
+    may_go, done = threading.Event(), threading.Event()
+    backlog.add(may_go.wait, 20)
+    backlog.add(done.set)
+    assert done.wait(10)
+    may_go.set()
 
 
 @pytest.mark.parametrize("failure", [OutOfThreads(), OSError(errno.ENOMEM, "x"), MemoryError()])
@@ -176,7 +184,7 @@ def test_a_job_is_tried_until_it_is_done(backlog: Backlog, failure: Exception) -
             raise failures.pop()
         done.set()
 
-    backlog.start(job)
+    backlog.add(job)
     assert done.wait(10)
 
 

@@ -145,5 +145,5 @@ def node_status(node: Node, request: Message) -> Message:
 
 def node_restart(node: Node, request: Message) -> Message:
     """Replace this worker; sessions and clients stay. Answered before it happens."""
-    node.sessions.backlog.start(node.custody.restart)
+    node.sessions.backlog.add(node.custody.restart)
     return {"type": "NodeRestarting"}
