@@ -17,13 +17,17 @@ FLOORS = {
     "wire": 1,
     "term": 2,
     "io": 3,
-    "keeper": 4,
-    "session": 5,
-    "node": 6,
-    "client": 6,
-    "mcp": 6,
-    "commands": 7,
-    "entry": 8,
+    "disk": 4,
+    "keeper": 5,
+    "output": 5,
+    "terminal": 5,
+    "session": 6,
+    "mail": 7,
+    "node": 8,
+    "client": 8,
+    "mcp": 9,
+    "commands": 10,
+    "entry": 11,
 }
 BASE_MODULES = {
     "codewire",
@@ -34,15 +38,17 @@ BASE_MODULES = {
 }
 ENTRY_MODULES = {"cw", "codewire.__main__"}
 
-# The MCP server is a user of the client; the table in the architecture puts them on one row.
-ALLOWED_SIDEWAYS = {("mcp", "client")}
+# A terminal's screen is one more reader of what its program printed.
+ALLOWED_SIDEWAYS = {("terminal", "output")}
 
 # Lower floors that a room must not know all the same: clients know no session's insides, and
 # commands talk to the node through client/ alone.
 FORBIDDEN_ROOMS = {
-    "client": {"session", "keeper"},
-    "mcp": {"session", "keeper"},
-    "commands": {"io", "session", "keeper"},
+    "client": {"session", "mail", "output", "terminal", "keeper", "disk"},
+    "mcp": {"session", "mail", "output", "terminal", "keeper", "disk", "node"},
+    "commands": {"io", "session", "mail", "output", "terminal", "keeper", "disk", "node"},
+    "terminal": {"keeper"},
+    "output": {"keeper"},
 }
 FORBIDDEN_MODULES = {
     "wire": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},

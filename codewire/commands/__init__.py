@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     try:
         if argv[:1] == ["__complete"]:
             # Its words are a command line of another command: they are not scanned here.
-            from codewire.commands.completion import complete
+            from codewire.commands.system.completion import complete
 
             return complete(argv[1:])
         line = usage.scan(argv, usage.ROOT_OPTIONS, stop_at_word=True)

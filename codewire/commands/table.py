@@ -46,46 +46,60 @@ class Command:
 
 TABLE = {
     "launch": Command(
-        "launch", "launch", SESSIONS, "Start a session: a command in its own terminal"
+        "sessions.launch", "launch", SESSIONS, "Start a session: a command in its own terminal"
     ),
-    "run": Command("launch", "launch", SESSIONS, "The same as launch"),
-    "list": Command("sessions", "list_sessions", SESSIONS, "List sessions"),
-    "attach": Command("attach", "attach", SESSIONS, "Take over the terminal of a session"),
-    "logs": Command("logs", "logs", SESSIONS, "Print what a session has printed"),
-    "screen": Command("screen", "screen", SESSIONS, "Show what a session's terminal shows"),
-    "watch": Command("watch", "watch", SESSIONS, "Follow a session, or all with a tag, read-only"),
-    "send": Command("attach", "send", SESSIONS, "Type into a session without attaching"),
-    "status": Command("sessions", "status", SESSIONS, "Show one session in detail"),
-    "wait": Command("events", "wait", SESSIONS, "Block until sessions have finished"),
-    "subscribe": Command("events", "subscribe", SESSIONS, "Stream events of sessions"),
-    "kill": Command("kill", "kill", SESSIONS, "End sessions"),
-    "msg": Command("messages", "msg", MESSAGING, "Send a message to a session"),
-    "inbox": Command("messages", "inbox", MESSAGING, "Show the messages of a session"),
-    "request": Command("messages", "request", MESSAGING, "Ask a session and wait for its reply"),
-    "reply": Command("messages", "reply", MESSAGING, "Answer a request"),
-    "listen": Command("messages", "listen", MESSAGING, "Stream messages as they are sent"),
-    "kv": Command("kv", "kv", MESSAGING, "Share keys and values: kv set, get, list, delete"),
-    "kv set": Command("kv", "set_key", "", "Set a key"),
-    "kv get": Command("kv", "get_key", "", "Print the value of a key"),
-    "kv list": Command("kv", "list_keys", "", "Print keys and values"),
-    "kv delete": Command("kv", "delete_key", "", "Remove a key"),
-    "mcp-server": Command("mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"),
-    "server": Command("servers", "server", "", "Names for nodes on other machines"),
-    "server add": Command("servers", "add", "Networking", "Save a node on another machine"),
-    "server remove": Command("servers", "remove", "Networking", "Forget a saved server"),
-    "server list": Command("servers", "list_servers", "Networking", "List saved servers"),
-    "node": Command("node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
-    "node status": Command("node", "status", SYSTEM, "Show the running node"),
+    "run": Command("sessions.launch", "launch", SESSIONS, "The same as launch"),
+    "list": Command("sessions.sessions", "list_sessions", SESSIONS, "List sessions"),
+    "attach": Command("sessions.attach", "attach", SESSIONS, "Take over the terminal of a session"),
+    "logs": Command("sessions.logs", "logs", SESSIONS, "Print what a session has printed"),
+    "screen": Command(
+        "sessions.screen", "screen", SESSIONS, "Show what a session's terminal shows"
+    ),
+    "watch": Command(
+        "sessions.watch", "watch", SESSIONS, "Follow a session, or all with a tag, read-only"
+    ),
+    "send": Command("sessions.send", "send", SESSIONS, "Type into a session without attaching"),
+    "status": Command("sessions.sessions", "status", SESSIONS, "Show one session in detail"),
+    "wait": Command("sessions.wait", "wait", SESSIONS, "Block until sessions have finished"),
+    "subscribe": Command("sessions.events", "subscribe", SESSIONS, "Stream events of sessions"),
+    "kill": Command("sessions.kill", "kill", SESSIONS, "End sessions"),
+    "msg": Command("talk.messages", "msg", MESSAGING, "Send a message to a session"),
+    "inbox": Command("talk.messages", "inbox", MESSAGING, "Show the messages of a session"),
+    "request": Command(
+        "talk.messages", "request", MESSAGING, "Ask a session and wait for its reply"
+    ),
+    "reply": Command("talk.messages", "reply", MESSAGING, "Answer a request"),
+    "listen": Command("talk.messages", "listen", MESSAGING, "Stream messages as they are sent"),
+    "kv": Command("talk.kv", "kv", MESSAGING, "Share keys and values: kv set, get, list, delete"),
+    "kv set": Command("talk.kv", "set_key", "", "Set a key"),
+    "kv get": Command("talk.kv", "get_key", "", "Print the value of a key"),
+    "kv list": Command("talk.kv", "list_keys", "", "Print keys and values"),
+    "kv delete": Command("talk.kv", "delete_key", "", "Remove a key"),
+    "mcp-server": Command(
+        "system.mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"
+    ),
+    "server": Command("nodes.servers", "server", "", "Names for nodes on other machines"),
+    "server add": Command("nodes.servers", "add", "Networking", "Save a node on another machine"),
+    "server remove": Command("nodes.servers", "remove", "Networking", "Forget a saved server"),
+    "server list": Command("nodes.servers", "list_servers", "Networking", "List saved servers"),
+    "node": Command("nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
+    "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(
-        "node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
+        "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
     ),
-    "node stop": Command("node", "stop", "", "The same as stop"),
-    "start": Command("node", "start", SYSTEM, "Start the node in the background"),
-    "stop": Command("node", "stop", SYSTEM, "Stop the node; its sessions end"),
-    "daemon": Command("node", "node", "", "The same as node"),
-    "completion": Command("completion", "completion", SYSTEM, "Complete cw's words in your shell"),
-    "doctor": Command("doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"),
-    "reset": Command("screen", "reset", SYSTEM, "Repair this terminal after a killed attach"),
+    "node stop": Command("nodes.node", "stop", "", "The same as stop"),
+    "start": Command("nodes.node", "start", SYSTEM, "Start the node in the background"),
+    "stop": Command("nodes.node", "stop", SYSTEM, "Stop the node; its sessions end"),
+    "daemon": Command("nodes.node", "node", "", "The same as node"),
+    "completion": Command(
+        "system.completion", "completion", SYSTEM, "Complete cw's words in your shell"
+    ),
+    "doctor": Command(
+        "system.doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"
+    ),
+    "reset": Command(
+        "sessions.screen", "reset", SYSTEM, "Repair this terminal after a killed attach"
+    ),
     "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),
 }
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from codewire.io.fds import FileLimit
+from codewire.io.processes import Process, read_process
 from codewire.io.ptys import open_pty
-from codewire.keeper.processes import Process, read_process
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}

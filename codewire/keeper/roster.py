@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from codewire.io.fds import FileLimit
+from codewire.io.processes import Process, signal_process
 from codewire.keeper import protocol
 from codewire.keeper.children import UNKNOWN_EXIT, Child, members_of, spawn_child
 from codewire.keeper.orphans import Orphans
-from codewire.keeper.processes import Process, signal_process
 
 LOOK_SECONDS = 0.01
 

@@ -15,10 +15,10 @@ from codewire.errors import RequestError
 from codewire.io.wait import RUNTIME
 from codewire.keeper import protocol
 from codewire.keeper.custody import Custody
+from codewire.mail.mailbox import Mailbox
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
-from codewire.session.mail.mailbox import Mailbox
 from codewire.session.session import Session
 from codewire.wire.timestamps import format_nanos
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from codewire.disk.filing import move_aside, read_file, write_atomically
 from codewire.io.transient import is_transient
-from codewire.session.filing import move_aside, read_file, write_atomically
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LENGTH = 32

@@ -20,15 +20,15 @@ from codewire.io.transient import PAUSE_SECONDS
 from codewire.io.wait import RUNTIME, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
 from codewire.keeper.protocol import tell_failing
+from codewire.mail.mailbox import Mailbox
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
+from codewire.output.drain import Drain
 from codewire.paths import data_dir
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
-from codewire.session.mail.mailbox import Mailbox
-from codewire.session.output.drain import Drain
 
 log = logging.getLogger(__name__)
 

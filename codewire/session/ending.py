@@ -18,17 +18,17 @@ from typing import Any
 
 from codewire.config import Settings
 from codewire.io.backlog import Backlog
+from codewire.io.processes import Device, Process, Trace
 from codewire.io.ptys import slave_device
 from codewire.keeper.custody import Custody
-from codewire.keeper.processes import Device, Process, Trace
+from codewire.output.drain import Drain
 from codewire.session.ladder import Ladder
-from codewire.session.output.drain import Drain
-from codewire.session.output.observer import Observer
-from codewire.session.output.result import capture_result
-from codewire.session.record import Status, has_ended
+from codewire.session.observer import Observer
+from codewire.session.records.record import Status, has_ended
+from codewire.session.records.store import Store
 from codewire.session.registry import Registry
+from codewire.session.result import capture_result
 from codewire.session.session import Session
-from codewire.session.store import Store
 
 log = logging.getLogger(__name__)
 

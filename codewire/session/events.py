@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewire.session.filing import append_line
+from codewire.disk.filing import append_line
 from codewire.wire.timestamps import format_nanos
 
 # About a minute of 50 busy sessions; some 3 MB for a subscriber that reads nothing at all.

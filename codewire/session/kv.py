@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from codewire.disk.journal import Journal, Line
 from codewire.errors import ProtocolError, RequestError
-from codewire.session.clock import CLOCK, Clock, Moment
-from codewire.session.journal import Journal, Line
+from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.wire.control import decode_bytes, encode_bytes
 
 DEFAULT_NAMESPACE = "default"

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from codewire.keeper.processes import (
+from codewire.io.processes import (
     INIT,
     Process,
     ProcessTable,

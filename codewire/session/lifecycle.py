@@ -12,36 +12,36 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from codewire.config import Settings
+from codewire.disk.journal import Journal
 from codewire.errors import KeeperError, LaunchError
 from codewire.io.backlog import Backlog
+from codewire.io.clock import CLOCK
+from codewire.io.processes import MARK_VARIABLE, Process
 from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
-from codewire.keeper.processes import MARK_VARIABLE, Process
+from codewire.output.drain import Drain
 from codewire.paths import DataDir
-from codewire.session.clock import CLOCK
 from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
-from codewire.session.files import making_files, remove_files
-from codewire.session.journal import Journal
-from codewire.session.output.drain import Drain
-from codewire.session.output.observer import Observer
+from codewire.session.observer import Observer
 from codewire.session.program import (
     LaunchRequest,
     build_environment,
     resolve_directory,
     resolve_program,
 )
-from codewire.session.record import Record
+from codewire.session.records.files import making_files, remove_files
+from codewire.session.records.record import Record
+from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.restoring import Restorer
 from codewire.session.session import Session
-from codewire.session.store import Store
-from codewire.session.terminal.answers import Answerer
-from codewire.session.terminal.input import Input
-from codewire.session.terminal.turns import Pen
 from codewire.session.turns import Turns
 from codewire.session.typing import Keyboard
+from codewire.terminal.answers import Answerer
+from codewire.terminal.input import Input
+from codewire.terminal.turns import Pen
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Lifecycle:
     def launch(self, request: LaunchRequest) -> Session:
         """Start a session. Raises LaunchError; then nothing was started and nothing is left.
 
-        A launch that is sent again with its key is the one it repeats, also while that is under way.
+        One that is sent again with its key is the one it repeats, also while that is under way.
         """
         with self._launches.take(request.key, LAUNCH_SECONDS) as has_turn:
             if not has_turn:
@@ -207,7 +207,7 @@ class Lifecycle:
         session.input = Input(
             session.master, lambda wanted: self._drain.watch_writable(session, wanted)
         )
-        self.answerer.add(session, output.end, is_restored=is_restored)
+        session.questions = self.answerer.add(session, output, is_restored=is_restored)
 
     def _make(self, record: Record) -> Session:
         directory = self._paths.session(record.id)

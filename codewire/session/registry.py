@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from codewire.errors import LaunchError, RequestError
 from codewire.paths import DataDir
 from codewire.session.program import check_name
-from codewire.session.record import MAX_ID, Record
+from codewire.session.records.record import MAX_ID, Record
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
 

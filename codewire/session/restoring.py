@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from codewire.disk.filing import move_aside
+from codewire.disk.journal import Journal
 from codewire.keeper.custody import Kept
+from codewire.output.drain import Drain
 from codewire.paths import DataDir
-from codewire.session.archive import read_archive
-from codewire.session.filing import move_aside
-from codewire.session.journal import Journal
-from codewire.session.output.drain import Drain
-from codewire.session.record import Record, Status, record_from_json
+from codewire.session.records.archive import read_archive
+from codewire.session.records.record import Record, Status, record_from_json
+from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.session import Session
-from codewire.session.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -14,20 +14,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import LogUnavailable
+from codewire.io.clock import CLOCK, Clock, Moment
+from codewire.io.processes import is_halted
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
-from codewire.keeper.processes import is_halted
-from codewire.session.clock import CLOCK, Clock, Moment
-from codewire.session.output.log import Cursor, OutputLog
-from codewire.session.output.opening import open_log, read_log, reopen_log
-from codewire.session.record import Record
-from codewire.session.terminal.display import DEFAULT_SIZE
-from codewire.session.terminal.questions import Questions
-from codewire.session.terminal.state import Terminal
-from codewire.session.terminal.turns import Pen
+from codewire.output.log import Cursor, OutputLog
+from codewire.output.opening import open_log, read_log, reopen_log
+from codewire.session.records.record import Record
+from codewire.terminal.display import DEFAULT_SIZE
+from codewire.terminal.questions import Questions
+from codewire.terminal.state import Terminal
+from codewire.terminal.turns import Pen
 from codewire.wire.sizes import clamped
 
 if TYPE_CHECKING:
-    from codewire.session.terminal.input import Input
+    from codewire.terminal.input import Input
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from codewire.session.output.drain import Drain
+from codewire.output.drain import Drain
 from codewire.session.session import Session
-from codewire.session.terminal.input import PATIENCE_SECONDS, InputClosed, never
+from codewire.terminal.input import PATIENCE_SECONDS, InputClosed, never
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_writable
-from codewire.session.output.drain import Drain
-from codewire.session.output.opening import open_log
+from codewire.output.drain import Drain
+from codewire.output.opening import open_log
 
 
 class Terminal:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from codewire.commands import doctor as command
 from codewire.commands.context import Context
-from codewire.commands.doctor import directory, machine, settings
-from codewire.commands.doctor.finding import FAIL, OK, SKIP, WARN
+from codewire.commands.system import doctor as command
+from codewire.commands.system.doctor import directory, machine, settings
+from codewire.commands.system.doctor.finding import FAIL, OK, SKIP, WARN
 
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import ConnectionLost
-from codewire.session.output.log import OutputLog
-from codewire.session.output.opening import open_log
-from codewire.session.terminal.display import MAX_SIZES, SCREEN_BYTES, Display, check_size
-from codewire.session.terminal.turns import SLICE_SECONDS, Drawing, Pen, ScreenUnknown, rest
+from codewire.output.log import OutputLog
+from codewire.output.opening import open_log
 from codewire.term.screen import Screen
+from codewire.terminal.display import MAX_SIZES, SCREEN_BYTES, Display, check_size
+from codewire.terminal.turns import SLICE_SECONDS, Drawing, Pen, ScreenUnknown, rest
 
 # Erasing a large screen again and again: hours of work in a MiB.
 STORM = b"x\x1b[2J" * (SCREEN_BYTES // 5)

@@ -9,8 +9,8 @@ import select
 import pytest
 
 from codewire.io.wait import spawn
-from codewire.session.output import drain as drain_module
-from codewire.session.output.drain import Drain
+from codewire.output import drain as drain_module
+from codewire.output.drain import Drain
 from tests.io.drained import Make, Terminal, new_drain
 from tests.support import wait_until
 

@@ -14,8 +14,8 @@ import pytest
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_readable, wait_writable
-from codewire.session.terminal.input import Input, InputClosed
-from codewire.session.terminal.once import InputKeys
+from codewire.terminal.input import Input, InputClosed
+from codewire.terminal.once import InputKeys
 from tests.support import wait_until
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from codewire.keeper.processes import (
+from codewire.io.processes import (
     MARK_VARIABLE,
     Process,
     ProcessTable,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from codewire.session.output.log import Cursor, OutputLog
-from codewire.session.output.opening import open_log
+from codewire.output.log import Cursor, OutputLog
+from codewire.output.opening import open_log
 
 LINES = b"".join(b"line %d\n" % number for number in range(20_000))
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import LogUnavailable
-from codewire.session.output.log import OutputLog
-from codewire.session.output.opening import open_log, read_log, reopen_log
-from codewire.session.output.result import capture_result
-from codewire.session.record import Record
+from codewire.output.log import OutputLog
+from codewire.output.opening import open_log, read_log, reopen_log
+from codewire.session.records.record import Record
+from codewire.session.result import capture_result
 from codewire.session.session import Session
 
 Gaps = list[tuple[int, int]]

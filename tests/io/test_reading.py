@@ -20,10 +20,10 @@ from codewire.node.handlers import output
 from codewire.node.handlers.attach import FRAME_BYTES, Attachment
 from codewire.node.handlers.output import Deadline, TextReader
 from codewire.node.handlers.peer import Peer
-from codewire.session.output.log import Cursor
-from codewire.session.output.observer import Observer
-from codewire.session.output.opening import open_log
-from codewire.session.record import Record
+from codewire.output.log import Cursor
+from codewire.output.opening import open_log
+from codewire.session.observer import Observer
+from codewire.session.records.record import Record
 from codewire.session.session import Session
 from codewire.wire.frames import CONTROL, FrameDecoder
 

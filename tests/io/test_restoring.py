@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from codewire.disk.journal import Journal
 from codewire.keeper.custody import Kept
 from codewire.paths import DataDir
-from codewire.session.journal import Journal
-from codewire.session.record import Record, Status
+from codewire.session.records.record import Record, Status
+from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.restoring import Restorer
 from codewire.session.session import Session
-from codewire.session.store import Store
 
 LIMIT = 1 << 20
 

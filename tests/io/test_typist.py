@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from codewire.session.mail import delivery
-from codewire.session.mail.delivery import MAX_WAITING, DeliveryFailed, DeliveryUnknown, Typist
+from codewire.mail import delivery
+from codewire.mail.delivery import MAX_WAITING, DeliveryFailed, DeliveryUnknown, Typist
 from codewire.session.session import Session
-from codewire.session.terminal.input import InputClosed
+from codewire.terminal.input import InputClosed
 from tests.unit.session.records import running
 
 PATIENCE = 20.0

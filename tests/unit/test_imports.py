@@ -44,9 +44,9 @@ OFFENCES = [
     ("upward", "codewire.wire.frames", "from codewire.io import unix", "upward import: wire -> io"),
     (
         "upward",
-        "codewire.session.output.log",
+        "codewire.output.log",
         "import codewire.node.worker",
-        "upward import: session -> node",
+        "upward import: output -> node",
     ),
     (
         "sideways",
@@ -54,7 +54,7 @@ OFFENCES = [
         "from codewire.client.api import Client",
         "sideways import",
     ),
-    ("sideways", "codewire.client.api", "from codewire.mcp import server", "sideways import"),
+    ("upward", "codewire.client.api", "from codewire.mcp import server", "upward import"),
     ("sideways", "codewire.node.worker", "import codewire.commands", "upward import"),
     (
         "inside",
@@ -64,11 +64,11 @@ OFFENCES = [
     ),
     (
         "inside",
-        "codewire.commands.node",
+        "codewire.commands.nodes.node",
         "from codewire.keeper import link",
         "must not import keeper",
     ),
-    ("entry", "codewire.commands.node", "import cw", "upward import: commands -> entry"),
+    ("entry", "codewire.commands.nodes.node", "import cw", "upward import: commands -> entry"),
     ("pure", "codewire.wire.frames", "import time", "wire must not import time"),
     ("pure", "codewire.term.chord", "from os import path", "term must not import os"),
     (
@@ -77,7 +77,12 @@ OFFENCES = [
         "def f():\n    import threading",
         "term must not import threading",
     ),
-    ("sockets", "codewire.commands.launch", "import socket", "commands must not import socket"),
+    (
+        "sockets",
+        "codewire.commands.sessions.launch",
+        "import socket",
+        "commands must not import socket",
+    ),
     ("gevent", "codewire.node.worker", "import gevent.hub", "gevent belongs to cw.py"),
     (
         "gevent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewire.client.messaging import unanswered
-from codewire.commands.messages import arrange
+from codewire.commands.talk.messages import arrange
 
 ME, OTHER = 1, 2
 

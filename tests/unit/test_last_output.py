@@ -17,8 +17,8 @@ import pytest
 
 from codewire.node.handlers import output
 from codewire.node.handlers.attach import Attachment
-from codewire.session.output.log import Chunk, Cursor, OutputLog
-from codewire.session.record import Record
+from codewire.output.log import Chunk, Cursor, OutputLog
+from codewire.session.records.record import Record
 from codewire.session.session import Session
 
 FIRST, LAST = b"first ", b"last"

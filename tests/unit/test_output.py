@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from codewire.commands import output, sessions
+from codewire.commands import output
 from codewire.commands.jsonlines import JsonLines
+from codewire.commands.sessions import sessions
 from codewire.errors import UsageError
 
 SECOND = 1_000_000_000

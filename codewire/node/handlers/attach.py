@@ -11,16 +11,16 @@ from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
 from codewire.node.handlers.ahead import Ahead
 from codewire.node.handlers.peer import Peer
-from codewire.session.output.log import Chunk, Cursor, OutputLog
+from codewire.output.log import Chunk, Cursor, OutputLog
 from codewire.session.session import Session
-from codewire.session.terminal.display import MODES_BYTES, SCREEN_BYTES, scan_modes
-from codewire.session.terminal.input import InputClosed
-from codewire.session.terminal.turns import ScreenUnknown
-from codewire.session.terminal.viewers import Viewer
 from codewire.term.canvas import is_emulated as terminal_is_emulated
 from codewire.term.modes import Modes
 from codewire.term.queries import Replay, find_unfinished, mask_queries
 from codewire.term.screen import Screen
+from codewire.terminal.display import MODES_BYTES, SCREEN_BYTES, scan_modes
+from codewire.terminal.input import InputClosed
+from codewire.terminal.turns import ScreenUnknown
+from codewire.terminal.viewers import Viewer
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request

@@ -14,7 +14,7 @@ from codewire.node.handlers.views import brief_infos, session_infos, session_sta
 from codewire.session.ending import survivors_json
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
-from codewire.session.terminal.turns import ScreenUnknown
+from codewire.terminal.turns import ScreenUnknown
 from codewire.wire.features import FEATURES
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
+from codewire.mail.draft import DELIVERIES, Draft
+from codewire.mail.groups import may_reach
+from codewire.mail.letters import KINDS, REQUEST, check_body
+from codewire.mail.pending import Request
 from codewire.node.context import Message, Node
 from codewire.node.handlers.peer import Peer
 from codewire.session.events import Subscription
-from codewire.session.mail.draft import DELIVERIES, Draft
-from codewire.session.mail.groups import may_reach
-from codewire.session.mail.letters import KINDS, REQUEST, check_body
-from codewire.session.mail.pending import Request
 from codewire.session.session import Session
 from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos

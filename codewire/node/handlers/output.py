@@ -11,7 +11,7 @@ from codewire.io.streams import FrameStream
 from codewire.node.context import Message, Node
 from codewire.node.handlers.attach import history_offset
 from codewire.node.handlers.peer import Peer
-from codewire.session.output.log import Cursor
+from codewire.output.log import Cursor
 from codewire.session.session import Session
 from codewire.term.strip import AnsiStripper
 from codewire.wire.utf8 import Utf8Stream

@@ -8,11 +8,11 @@ from functools import partial
 
 from codewire.node.context import Message, Node
 from codewire.session.session import Session
-from codewire.session.terminal.display import View, check_size, lines_hash
-from codewire.session.terminal.turns import ScreenUnknown
 from codewire.term.grid import Row
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
+from codewire.terminal.display import View, check_size, lines_hash
+from codewire.terminal.turns import ScreenUnknown
 
 # A screen goes out in one frame (16 MiB); people's have some ten KiB.
 MAX_TEXT_BYTES = 8 << 20

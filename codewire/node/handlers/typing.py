@@ -9,9 +9,9 @@ from codewire.errors import RequestError
 from codewire.node.context import Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.session.session import Session
-from codewire.session.terminal.input import InputClosed
-from codewire.session.terminal.once import MAX_KEY_LENGTH, write_once
-from codewire.session.terminal.turns import ScreenUnknown
+from codewire.terminal.input import InputClosed
+from codewire.terminal.once import MAX_KEY_LENGTH, write_once
+from codewire.terminal.turns import ScreenUnknown
 
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
 LINE_BYTES = 4095

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codewire.node.context import Node
-from codewire.session.output.result import recent_output
+from codewire.session.result import recent_output
 from codewire.session.session import Session
 from codewire.wire.frames import MAX_PAYLOAD
 from codewire.wire.timestamps import format_seconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from codewire.session.clock import Clock
-from codewire.session.record import Record, Status
+from codewire.io.clock import Clock
+from codewire.session.records.record import Record, Status
 
 DAY = 24 * 3600 * 1_000_000_000
 SECOND = 1_000_000_000

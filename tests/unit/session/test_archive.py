@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from codewire.disk.filing import MAX_ASIDES
+from codewire.disk.journal import Journal
 from codewire.paths import DataDir
-from codewire.session.archive import Found, elements, read_archive
-from codewire.session.filing import MAX_ASIDES
-from codewire.session.journal import Journal
-from codewire.session.store import Store
+from codewire.session.records.archive import Found, elements, read_archive
+from codewire.session.records.store import Store
 from tests.unit.session.records import DAY, START, ended, running
 
 BAD_NUMBERS = ["1e999", "-1e999", "NaN", "Infinity", "9" * 30, "9" * 5000, "-1", "0", "1.5"]

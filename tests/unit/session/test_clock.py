@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from codewire.session.clock import Clock, Moment
+from codewire.io.clock import Clock, Moment
 from codewire.session.session import Session
 from tests.unit.session.records import DAY, SECOND, START, SetClock, running
 

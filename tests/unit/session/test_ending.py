@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from codewire.keeper.processes import Process
+from codewire.io.processes import Process
 from codewire.mcp.session_tools import _survivors
 from codewire.session.ending import Ending, survivors_json, write_left
-from codewire.session.record import Record
+from codewire.session.records.record import Record
 from codewire.session.session import Session
 
 STUCK = Process(7, 1, 7, 0, 100, "D", "dd")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from codewire.session.mail.groups import groups_of, may_reach
-from codewire.session.record import Record
+from codewire.mail.groups import groups_of, may_reach
+from codewire.session.records.record import Record
 from codewire.session.session import Session
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from codewire.session import journal as journals
-from codewire.session.filing import append_line, read_json, sync_file
-from codewire.session.journal import Journal
+from codewire.disk import journal as journals
+from codewire.disk.filing import append_line, read_json, sync_file
+from codewire.disk.journal import Journal
 from tests.processes import wait_until
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from codewire.errors import RequestError
+from codewire.mail import letters, mailbox
+from codewire.mail.draft import Draft
+from codewire.mail.mailbox import Mailbox
 from codewire.paths import DataDir
 from codewire.session.events import EventBus
-from codewire.session.mail import letters, mailbox
-from codewire.session.mail.draft import Draft
-from codewire.session.mail.mailbox import Mailbox
 from codewire.session.registry import Registry
 from codewire.session.session import Session
 from tests.unit.session.records import running

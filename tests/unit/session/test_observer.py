@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from codewire.session.events import EventBus, Subscription
-from codewire.session.output.observer import SUMMARY_SECONDS, Observer
-from codewire.session.record import Record
+from codewire.session.observer import SUMMARY_SECONDS, Observer
+from codewire.session.records.record import Record
 from codewire.session.session import Session
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from codewire.session.terminal import once
-from codewire.session.terminal.input import InputClosed
-from codewire.session.terminal.once import MAX_KEYS, MAX_LINES, InputKeys, write_once
+from codewire.terminal import once
+from codewire.terminal.input import InputClosed
+from codewire.terminal.once import MAX_KEYS, MAX_LINES, InputKeys, write_once
 
 
 def types(count: int) -> Callable[[Callable[[], None]], int]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from codewire.errors import RequestError
-from codewire.session.mail import pending as module
-from codewire.session.mail.pending import Answer, Pending, Request
+from codewire.mail import pending as module
+from codewire.mail.pending import Answer, Pending, Request
 from tests.unit.session.records import DAY, SetClock
 
 

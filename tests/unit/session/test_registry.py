@@ -9,7 +9,7 @@ import pytest
 
 from codewire.errors import LaunchError
 from codewire.paths import DataDir
-from codewire.session.record import MAX_ID, Record
+from codewire.session.records.record import MAX_ID, Record
 from codewire.session.registry import Registry
 from codewire.session.session import Session
 from tests.unit.session.records import DAY, START, ended, running

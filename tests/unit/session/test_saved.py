@@ -9,7 +9,7 @@ from typing import Any
 from codewire.config import load_settings
 from codewire.paths import DataDir
 from codewire.session.lifecycle import Lifecycle
-from codewire.session.record import Status
+from codewire.session.records.record import Status
 from codewire.session.session import Session
 from tests.unit.session.records import running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewire.session.mail.foreground import shell_name
+from codewire.mail.foreground import shell_name
 
 
 @pytest.mark.parametrize(

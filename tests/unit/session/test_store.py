@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from codewire.disk.filing import sync_file
+from codewire.disk.journal import Journal
 from codewire.paths import DataDir
-from codewire.session.archive import Found, read_archive
-from codewire.session.filing import sync_file
-from codewire.session.journal import Journal
-from codewire.session.record import Record, Status
-from codewire.session.store import Store
+from codewire.session.records.archive import Found, read_archive
+from codewire.session.records.record import Record, Status
+from codewire.session.records.store import Store
 from tests.unit.session.records import ended, running
 
 

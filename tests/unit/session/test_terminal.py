@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from codewire.session.output.log import OutputLog
-from codewire.session.terminal.questions import Asker, Questions
-from codewire.session.terminal.typed import MAX_LINE_BYTES, MAX_LINES, Typed
-from codewire.session.terminal.viewers import Viewer, Viewers
+from codewire.output.log import OutputLog
+from codewire.terminal.questions import Asker, Questions
+from codewire.terminal.typed import MAX_LINE_BYTES, MAX_LINES, Typed
+from codewire.terminal.viewers import Viewer, Viewers
 
 
 class Quiet:

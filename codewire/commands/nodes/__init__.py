@@ -1,0 +1,1 @@
+"""Commands about nodes: this one and others."""

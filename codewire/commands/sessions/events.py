@@ -1,0 +1,74 @@
+"""`cw subscribe`: what happens to sessions, as it happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output
+from codewire.commands.sessions.selection import selection
+
+if TYPE_CHECKING:
+    from codewire.commands.context import Context
+
+EVENT_TYPES = (
+    "session.created",
+    "session.status",
+    "session.stopped",
+    "session.continued",
+    "session.output_summary",
+    "session.input",
+    "session.attached",
+    "session.detached",
+    "direct.message",
+    "message.request",
+    "message.reply",
+)
+
+
+def subscribe(args: dict[str, Any], context: Context) -> int:
+    """Stream events of sessions, one a line, until Ctrl-C.
+
+    Without a session or tag: of all sessions. A session and tags must both fit.
+
+    Usage:
+      cw subscribe [options] [<session-or-tag>]
+
+    Options:
+          --session <session>    Only events of this session
+      -t, --tag <tag,...>        Only sessions with any of these tags; repeatable
+      -e, --event <type,...>     Only events of these types; repeatable
+
+    Event types:
+      session.created session.status session.stopped session.continued
+      session.output_summary session.input session.attached session.detached
+      direct.message message.request message.reply
+
+    Examples:
+      cw subscribe
+      cw subscribe --tag worker --event session.status
+      cw subscribe --session 3
+    """
+    client, session_id, tags = selection(args, context)
+    for unknown in [name for name in args["--event"] if name not in EVENT_TYPES]:
+        output.notice(f"no event type is called {unknown}; there are: {' '.join(EVENT_TYPES)}")
+    is_subscribed = False
+    for frame in client.subscribe(session_id, tags, args["--event"]):
+        if frame.get("type") != "SubscribeAck":
+            _show_event(frame)
+        elif is_subscribed:
+            output.notice("the node's worker was replaced; events in between may be missing")
+        else:
+            is_subscribed = True
+            output.notice(f"subscribed (id={frame.get('subscription_id', 0)})")
+    return 0
+
+
+def _show_event(frame: dict[str, Any]) -> None:
+    if frame.get("type") == "EventsLost":
+        output.notice(f"{frame.get('count', 0)} events lost: this reader was too slow")
+        return
+    event = dict(frame.get("event") or {})
+    # The token lets its holder answer in the recipient's name; a transcript must not show it.
+    event["data"] = {k: v for k, v in (event.get("data") or {}).items() if k != "reply_token"}
+    text = f"[session {frame.get('session_id', 0)}] {output.compact_json(event)}\n"
+    output.write(text, flush=True)

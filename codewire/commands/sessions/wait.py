@@ -1,0 +1,119 @@
+"""`cw wait`: block until sessions have ended, printed something, or fallen silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output
+from codewire.commands.sessions.selection import given, selection
+from codewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.commands.context import Context
+
+
+def wait(args: dict[str, Any], context: Context) -> int:
+    """Block until sessions have finished, or until one prints something or falls silent.
+
+    Prints how sessions ended and their last output, or the line that was waited for. The exit code
+    is 0 however they ended, unless --exit-status is given; a timeout is an error. Text is looked
+    for from the session's start, so nothing printed before this command is missed; the echo of
+    what was typed is no output.
+
+    Usage:
+      cw wait [options] [<session-or-tag>]
+
+    Options:
+          --for <text>           Until the session prints this text
+          --regex <expression>   Until it prints what this regular expression matches
+          --idle <seconds>       Until it has printed nothing for so long (or has ended)
+          --exit                 Until it has ended; so it is without --for, --regex and --idle
+          --from <offset>        Where to look for text: a log offset, start, or now
+          --include-echo         What was typed counts as printed
+          --exit-status          Exit with the session's own code (128+n for signal n)
+      -t, --tag <tag,...>        Wait for the sessions with any of these tags; repeatable
+      -c, --condition <all|any>  With tags: wait for all of them, or for any one [default: all]
+          --timeout <seconds>    Give up after this time (0: never)
+      -j, --json                 Print the sessions as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw wait 3
+      cw wait --tag worker
+      cw wait --tag worker --condition any --timeout 60
+      cw wait planner --for "Ready." --timeout 60
+      cw wait build --exit-status
+    """
+    context.give_up_after(args["--timeout"])
+    client, session_id, tags = selection(args, context)
+    if session_id is None and not tags:
+        raise UsageError("session id, name, or tag required (or use --tag)")
+    wanted = [flag for flag in ("--for", "--regex", "--idle", "--exit") if given(args[flag])]
+    if len(wanted) > 1:
+        raise UsageError(f"{wanted[0]} and {wanted[1]} are mutually exclusive")
+    needs_one = [
+        *(flag for flag in wanted if flag != "--exit"),
+        *(["--exit-status"] * args["--exit-status"]),
+    ]
+    if needs_one and (session_id is None or tags):
+        raise UsageError(f"{needs_one[0]} needs a single session")
+    if session_id is not None and wanted and wanted[0] in ("--for", "--regex"):
+        return _wait_for_text(client, session_id, args)
+    sessions = client.wait(
+        session_id,
+        tags,
+        args["--condition"],
+        args["--timeout"] or None,
+        idle_seconds=args["--idle"],
+    )
+    if output.wants_json(args):
+        output.show_json(sessions)
+    else:
+        for session in sessions:
+            _show_result(session)
+    return _exit_status(sessions[0]) if args["--exit-status"] and sessions else 0
+
+
+def _wait_for_text(client: Client, session_id: int, args: dict[str, Any]) -> int:
+    match = client.wait_for_text(
+        session_id,
+        args["--for"],
+        regex=args["--regex"],
+        from_offset=_start(args["--from"]),
+        include_echo=args["--include-echo"],
+        timeout_seconds=args["--timeout"] or None,
+    )
+    if output.wants_json(args):
+        output.show_json({"session_id": session_id, "line": match.line, "offset": match.offset})
+    else:
+        output.line(output.plain(match.line))
+    if not args["--exit-status"]:
+        return 0
+    return _exit_status(client.wait(session_id)[0])
+
+
+def _start(word: str | None) -> int | None:
+    """Return the offset a word means, None for now. Raises UsageError."""
+    if word in (None, "start"):
+        return 0
+    if word == "now":
+        return None
+    if not (word and word.isascii() and word.isdigit() and len(word) < 20):
+        raise UsageError(f"--from takes a log offset, start or now, got {word!r}")
+    return int(word)
+
+
+def _exit_status(session: dict[str, Any]) -> int:
+    """Return a session's code as a shell would; 1 where there is none."""
+    if session.get("signal"):
+        return 128 + int(session["signal"])
+    code = session.get("exit_code")
+    return int(code) & 255 if isinstance(code, int) and code >= 0 else 1
+
+
+def _show_result(session: dict[str, Any]) -> None:
+    name = session.get("name") or session["id"]
+    output.line(f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ===")
+    snippet = output.plain(session.get("last_output_snippet") or "")
+    output.write(f"{snippet}\n\n" if snippet else "\n")

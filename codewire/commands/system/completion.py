@@ -1,0 +1,283 @@
+"""`cw completion`: shell scripts, and the candidates they ask for with the hidden `cw __complete`.
+
+The scripts know nothing: words, flags, sessions and tags come from one call (spec/cli.md 14).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output, table, usage
+from codewire.errors import CodewireError, UsageError
+
+if TYPE_CHECKING:
+    from codewire.commands.context import Context
+
+SHELLS = ("bash", "zsh", "fish")
+# What the last line of the candidates says: files are welcome, or not.
+FILES, NO_FILES = ":0", ":4"
+
+# Somebody has pressed Tab: a node that does not answer must not hold up the shell.
+SECONDS = 2.0
+
+WITH_SESSIONS = frozenset(
+    ("attach", "kill", "logs", "send", "watch", "status", "inbox", "screen", "msg", "request")
+) | {"wait", "subscribe"}
+WITH_TAGS = frozenset(("kill", "watch", "wait", "subscribe"))
+
+BASH = """\
+# bash completion for cw
+_cw() {
+    local IFS=$'\\n' cur=${COMP_WORDS[COMP_CWORD]} line words=()
+    local found=($(cw __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    COMPREPLY=()
+    ((${#found[@]})) || return
+    local last=$((${#found[@]} - 1))
+    for line in "${found[@]:0:last}"; do
+        line=${line%%$'\\t'*}
+        [[ $line == "$cur"* ]] && COMPREPLY+=("$line")
+    done
+    if [[ ${#COMPREPLY[@]} == 0 && ${found[last]} == ":0" ]]; then
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -- "$cur"))
+    fi
+}
+complete -F _cw cw
+"""
+
+ZSH = """\
+#compdef cw
+# zsh completion for cw
+_cw() {
+    local -a found described
+    local line
+    found=("${(@f)$(cw __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    local directive=$found[-1]
+    for line in "${(@)found[1,-2]}"; do
+        described+=("${${line%%$'\\t'*}//:/\\\\:}${${(M)line:#*$'\\t'*}:+:${line#*$'\\t'}}")
+    done
+    (( $#described )) && _describe 'cw' described
+    [[ $directive == ":0" ]] && _files
+    return 0
+}
+if [ "$funcstack[1]" = "_cw" ]; then
+    _cw "$@"
+else
+    compdef _cw cw
+fi
+"""
+
+FISH = """\
+# fish completion for cw
+function __cw_complete
+    set -l words (commandline -opc) (commandline -ct)
+    set -l found (cw __complete $words[2..-1] 2>/dev/null)
+    test (count $found) -gt 0; or return
+    if test (count $found) -gt 1
+        printf '%s\\n' $found[1..-2]
+    end
+    if test "$found[-1]" = ":0"
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete -c cw -f -a '(__cw_complete)'
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+ZSH_DIRECTORIES = (
+    "/opt/homebrew/share/zsh/site-functions",
+    "/usr/local/share/zsh/site-functions",
+    "/usr/share/zsh/site-functions",
+)
+
+
+def completion(args: dict[str, Any], context: Context) -> int:
+    """Print or install what makes a shell complete commands, flags, sessions, tags and servers.
+
+    The shell is bash, zsh or fish; without one zsh, with --install the one $SHELL names.
+
+    Usage:
+      cw completion [options] [<shell>]
+
+    Options:
+          --install  Write it where the shell finds it
+
+    Examples:
+      cw completion --install
+      eval "$(cw completion bash)"
+    """
+    shell = args["<shell>"]
+    if shell is None:
+        shell = os.path.basename(os.environ.get("SHELL", "")) if args["--install"] else "zsh"
+    if shell not in SHELLS:
+        raise UsageError(f'unsupported shell "{shell}"; use bash, zsh, or fish')
+    if not args["--install"]:
+        output.write(SCRIPTS[shell])
+        return 0
+    path, hint = _install(shell)
+    output.note(f"{shell} completion installed: {path}")
+    if hint:
+        output.note(hint)
+    return 0
+
+
+def installed_path(shell: str) -> str | None:
+    """Return where a shell's script was installed, None when it was not."""
+    return next((path for path, _ in _places(shell) if os.path.exists(path)), None)
+
+
+def _places(shell: str) -> list[tuple[str, str]]:
+    """Return where a shell looks, the best place first, each with what its user must still do."""
+    home = os.path.expanduser("~")
+    if shell == "fish":
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+        return [(os.path.join(config, "fish/completions/cw.fish"), "")]
+    if shell == "bash":
+        # Where the bash-completion package looks by itself.
+        data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share")
+        path = os.path.join(data, "bash-completion/completions/cw")
+        return [(path, f"If bash does not find it by itself, add to ~/.bashrc: source {path}")]
+    directories = [d for d in ZSH_DIRECTORIES if os.path.isdir(d)]
+    if os.environ.get("ZSH"):
+        directories.append(os.path.join(os.environ["ZSH"], "completions"))
+    own = os.path.join(home, ".zfunc")
+    hint = "Add to ~/.zshrc, before compinit: fpath+=~/.zfunc"
+    return [*((os.path.join(d, "_cw"), "") for d in directories), (os.path.join(own, "_cw"), hint)]
+
+
+def _install(shell: str) -> tuple[str, str]:
+    """Write the script to the first place that can be written; return it and a hint."""
+    places = _places(shell)
+    for path, hint in places:
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(SCRIPTS[shell])
+        except OSError as error:
+            if (path, hint) == places[-1]:
+                raise CodewireError(f"writing {path}: {output.go_cause(error)}") from error
+        else:
+            return path, hint
+    raise AssertionError("there is always a place")
+
+
+def complete(words: list[str]) -> int:
+    """Print candidates for the last of `words`, one a line, then whether files may follow."""
+    candidates, directive = _candidates(words or [""])
+    output.write("".join(f"{candidate}\n" for candidate in candidates) + f"{directive}\n")
+    return 0
+
+
+def _candidates(words: list[str]) -> tuple[list[str], str]:
+    *before, current = words
+    if "--" in before:
+        # The command to run.
+        return [], FILES
+    plain = _plain_words(before)
+    command = next(
+        (name for n in (2, 1) if (name := " ".join(plain[:n])) in table.TABLE and len(plain) >= n),
+        "",
+    )
+    options: tuple[usage.Option, ...] = usage.ROOT_OPTIONS
+    doc = ""
+    if command:
+        _, doc, _ = table.load(table.TABLE[command])
+        options = usage.command_options(doc)
+    if before and before[-1].startswith("-"):
+        option = next((o for o in options if before[-1] in (o.long, o.short)), None)
+        if option is not None and option.placeholder:
+            return _values(option, before)
+    if current.startswith("-"):
+        return [_described(option.long, doc or table.GLOBAL_FLAGS) for option in options], NO_FILES
+    below = [name for name in table.TABLE if name.startswith(f"{command} ")] if command else []
+    if not command or below:
+        prefix = len(command) + 1 if command else 0
+        names = below or [n for n, c in table.TABLE.items() if c.group and " " not in n]
+        return [f"{n[prefix:]}\t{table.TABLE[n].summary}" for n in names], NO_FILES
+    if command == "completion":
+        return list(SHELLS), NO_FILES
+    if command in WITH_SESSIONS:
+        return _sessions(before, command in WITH_TAGS), NO_FILES
+    return [], FILES
+
+
+def _plain_words(words: list[str]) -> list[str]:
+    """Return the words that are no flags and no values of global flags."""
+    plain, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word.startswith("-"):
+            skip = word in ("-s", "--server", "--token")
+        else:
+            plain.append(word)
+    return plain
+
+
+def _described(flag: str, doc: str) -> str:
+    """Return a flag with its line of help."""
+    for line in doc.split("\n"):
+        head, _, text = line.strip().partition("  ")
+        if head.startswith("-") and flag in head.replace(",", "").split():
+            return f"{flag}\t{text.strip()}"
+    return flag
+
+
+def _values(option: usage.Option, before: list[str]) -> tuple[list[str], str]:
+    """Return candidates for a flag's value."""
+    choices = option.placeholder[1:-1].split("|")
+    if len(choices) > 1:
+        return choices, NO_FILES
+    if option.placeholder.startswith("<tag"):
+        return _tags(_list(before)), NO_FILES
+    if option.long == "--event":
+        from codewire.commands.sessions.events import EVENT_TYPES
+
+        return list(EVENT_TYPES), NO_FILES
+    if option.long in ("--session", "--from"):
+        return _sessions(before, False), NO_FILES
+    if option.long in ("--server", "--on"):
+        return _servers(), NO_FILES
+    return [], FILES if "path" in option.placeholder or "file" in option.placeholder else NO_FILES
+
+
+def _sessions(before: list[str], with_tags: bool) -> list[str]:
+    """Return names and ids in the order of ids, then tags if they stand for sessions here."""
+    sessions = _list(before)
+    found: list[str] = []
+    for session in sessions:
+        help_text = output.plain(str(session.get("prompt", "")))[:60].replace("\n", " ")
+        words = [str(session["name"])] if session.get("name") else []
+        found += [f"{word}\t{help_text}" for word in (*words, str(session.get("id")))]
+    return found + (_tags(sessions) if with_tags else [])
+
+
+def _tags(sessions: list[dict[str, Any]]) -> list[str]:
+    tags = (tag for session in sessions for tag in session.get("tags") or ())
+    return list(dict.fromkeys(tags))
+
+
+def _list(before: list[str]) -> list[dict[str, Any]]:
+    """Return the sessions of the node a command line is for; none where it does not run."""
+    from codewire.client.api import Client
+
+    server = None
+    for at, word in enumerate(before[:-1]):
+        if word in ("-s", "--server"):
+            server = before[at + 1]
+    try:
+        return Client(server, autostart=False).within(SECONDS).list_sessions()
+    except CodewireError:
+        return []
+
+
+def _servers() -> list[str]:
+    from codewire.config import read_toml
+    from codewire.paths import data_dir
+
+    try:
+        servers = read_toml(data_dir().servers).get("servers", {})
+    except CodewireError:
+        return []
+    return sorted(servers) if isinstance(servers, dict) else []

@@ -1,0 +1,1 @@
+"""Commands by which agents talk: messages, shared keys."""

@@ -1,0 +1,1 @@
+"""Files of ours: atomic replacement and journals. Knows no contents."""

@@ -1,0 +1,1 @@
+"""Mail between parties: mailbox, requests, letters, how they are typed. Knows no frames."""

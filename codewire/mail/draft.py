@@ -1,0 +1,46 @@
+"""What goes into the mailbox and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from codewire.mail.letters import Letter
+from codewire.session.session import Session
+
+DELIVERIES = ("inbox", "pty", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message or request to be sent, all of it checked. `sender` None is anonymous."""
+
+    sender: Session | None
+    recipient: Session
+    body: str
+    delivery: str = "inbox"
+    force: bool = False
+    key: str = ""
+
+    def sender_label(self) -> str:
+        """Return what terminals call the sender."""
+        if self.sender is None:
+            return "session-0"
+        return self.sender.record.name or f"session-{self.sender.id}"
+
+
+class Receipt(NamedTuple):
+    """What became of a message: where it went, and why not elsewhere. Time: nanoseconds."""
+
+    id: str
+    sent_ns: int
+    delivered: str
+    note: str
+
+
+class Inbox(NamedTuple):
+    """Messages oldest first, open requests to the session, and whether older ones were cut off."""
+
+    messages: list[Letter]
+    open_requests: list[Letter]
+    is_cut: bool

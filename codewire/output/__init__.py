@@ -1,0 +1,1 @@
+"""What PTYs print: log, cursors, drain. Knows bytes and descriptors, but no session."""

@@ -1,0 +1,80 @@
+"""Opening a session's log: for a launch, after a worker's end, for a session that has ended.
+
+What stands in a log's place may be anything: only a regular file is opened, and what cannot be
+used costs the output of its session alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+
+from codewire.errors import LogUnavailable
+from codewire.files import open_regular
+from codewire.io.transient import persist
+from codewire.output.log import OutputLog
+
+log = logging.getLogger(__name__)
+
+Gaps = list[tuple[int, int]]
+
+
+def open_log(
+    path: str,
+    max_bytes: int = 0,
+    gaps: Gaps | None = None,
+    flags: int = os.O_RDWR | os.O_CREAT,
+    least: int = 0,
+) -> OutputLog:
+    """Open or create a log; `max_bytes` is the budget (0: none), `least` what it should hold.
+
+    Raises OSError.
+    """
+    fd = open_regular(path, flags)
+    output = OutputLog(fd, max_bytes, gaps)
+    try:
+        output.measure(least)
+    except BaseException:
+        os.close(fd)
+        raise
+    return output
+
+
+def reopen_log(path: str, max_bytes: int, gaps: Gaps, least: int) -> OutputLog:
+    """Open the log of a session that lives, `least` bytes of which have been counted.
+
+    Raises nothing: one that cannot be written can perhaps still be read; one that cannot be opened
+    at all is replaced by a log that counts bytes and drops them, for the program must not block.
+    """
+    try:
+        # What was removed is made again: what is printed from now on is kept.
+        persist(os.makedirs, os.path.dirname(path), 0o700, True)
+        return persist(open_log, path, max_bytes, gaps, os.O_RDWR | os.O_CREAT, least)
+    except OSError as error:
+        failure = f"{path} cannot be written: {error.strerror or error}"
+    try:
+        output = persist(open_log, path, 0, gaps, os.O_RDONLY, least)
+    except OSError as error:
+        failure = f"{path} cannot be opened: {error.strerror or error}"
+        output = OutputLog(-1, 0, gaps)
+        output.measure(max(least, _size(path)))
+    output.failure = failure
+    log.error("%s; the session's output is lost", failure)
+    return output
+
+
+def read_log(path: str, gaps: Gaps) -> OutputLog:
+    """Open the log of a session that has ended, only to read it. Raises LogUnavailable."""
+    try:
+        return open_log(path, 0, gaps, os.O_RDONLY)
+    except OSError as error:
+        raise LogUnavailable(error.strerror or str(error)) from error
+
+
+def _size(path: str) -> int:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0

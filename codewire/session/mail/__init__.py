@@ -1,1 +1,0 @@
-"""Mail between sessions: messages, requests, replies, and how they reach a terminal."""

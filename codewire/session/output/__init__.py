@@ -1,1 +1,0 @@
-"""What a session prints, on its way: PTY, log, readers, counts."""

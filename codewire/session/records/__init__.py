@@ -1,0 +1,1 @@
+"""What is written down of sessions: records, their journal and archive."""

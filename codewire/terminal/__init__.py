@@ -1,0 +1,1 @@
+"""A terminal's screen, input, queries and viewers. Knows bytes and descriptors, no session."""
