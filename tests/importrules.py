@@ -16,6 +16,7 @@ FLOORS = {
     "base": 0,
     "wire": 1,
     "term": 2,
+    "agents": 2,
     "io": 3,
     "disk": 4,
     "keeper": 5,
@@ -52,6 +53,7 @@ FORBIDDEN_ROOMS = {
 }
 FORBIDDEN_MODULES = {
     "wire": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
+    "agents": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
     "term": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
     "commands": {"socket", "select", "selectors"},
 }

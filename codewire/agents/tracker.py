@@ -1,0 +1,125 @@
+"""One agent's state over time: whose word counts, what is held for a moment, what nobody has seen.
+
+Order (spec/agents.md 5): the program's own report, else what a hook reported, else the rules. A
+hook fires at the beginning of things and not always at their end: a later look at the screen
+overrules it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from codewire.agents.evidence import BLOCKED, DONE, ERROR, IDLE, WORKING, Verdict
+
+# Between a tool and the answer the screen looks idle for a moment.
+HOLD_SECONDS = 1.0
+# A screen follows what a hook says within so long; what it shows later is news.
+HOOK_SECONDS = 2.0
+
+REPORTED, HOOK, SCREEN = "report", "hook", "screen"
+
+
+class Said(NamedTuple):
+    """What a program or its hook said of itself, and when (any clock that never goes back)."""
+
+    state: str
+    kind: str
+    message: str
+    at: float
+
+
+class State(NamedTuple):
+    """What is shown. `source` is report, hook or screen, `since` when the state began."""
+
+    state: str
+    kind: str = ""
+    message: str = ""
+    source: str = ""
+    rule: str = ""
+    since: float = 0.0
+
+
+class Tracker:
+    """Follows one session. Not thread-safe: its owner sees to it that calls do not overlap."""
+
+    def __init__(self, now: float) -> None:
+        self._shown = State(IDLE, since=now)
+        self._verdict = Verdict(IDLE, "nothing")
+        self._verdict_since = now
+        self._idle_since: float | None = None
+        self._hook: Said | None = None
+        self._is_unseen = False
+        self._last_report: Said | None = None
+
+    @property
+    def state(self) -> State:
+        """The state as it is to be shown: an idle one nobody has seen since it worked is done."""
+        return self._shown
+
+    def hook_said(self, said: Said) -> None:
+        """Take what a hook, or `cw report`, says."""
+        self._hook = said
+
+    def seen(self, now: float) -> bool:
+        """Somebody looked at the result; return whether that changed the state."""
+        self._is_unseen = False
+        if self._shown.state in (DONE, ERROR):
+            self._shown = self._shown._replace(state=IDLE, kind="", since=now)
+            return True
+        return False
+
+    def update(self, now: float, verdict: Verdict, report: Said | None = None) -> bool:
+        """Take one look, and the program's own report where there is one; True when news."""
+        if verdict.state != self._verdict.state:
+            self._verdict_since = now
+        self._verdict = verdict
+        found = self._decide(report)
+        if found.source == SCREEN and self._is_held(found, now):
+            return False
+        if found.source != SCREEN or found.state != IDLE:
+            self._idle_since = None
+        return self._show(found, now, report)
+
+    def _decide(self, report: Said | None) -> State:
+        if report is not None:
+            return State(report.state, report.kind, report.message, REPORTED, "OSC 7501")
+        hook, verdict = self._hook, self._verdict
+        if hook is not None:
+            is_news = self._verdict_since > hook.at + HOOK_SECONDS
+            if not (is_news and verdict.state != hook.state):
+                return State(hook.state, hook.kind, hook.message, HOOK, "cw report")
+            self._hook = None
+        return State(verdict.state, verdict.kind, verdict.text, SCREEN, verdict.rule)
+
+    def _is_held(self, found: State, now: float) -> bool:
+        """Say whether idle, after working, has not lasted long enough to be said."""
+        if found.state != IDLE or self._shown.state != WORKING:
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        return now - self._idle_since < HOLD_SECONDS
+
+    def _show(self, found: State, now: float, report: Said | None) -> bool:
+        before = self._shown
+        is_new_report = report is not None and report != self._last_report
+        self._last_report = report
+        if found.state in (WORKING, BLOCKED):
+            self._is_unseen = False
+        elif before.state in (WORKING, BLOCKED) or (is_new_report and found.state != IDLE):
+            self._is_unseen = found.state != IDLE or before.state == WORKING
+        found = self._with_unseen(found)
+        same = (found.state, found.kind, found.message) == (
+            before.state,
+            before.kind,
+            before.message,
+        )
+        since = before.since if found.state == before.state else now
+        self._shown = found._replace(since=since)
+        return not same
+
+    def _with_unseen(self, found: State) -> State:
+        if found.state == IDLE and self._is_unseen:
+            return found._replace(state=DONE)
+        if found.state in (DONE, ERROR) and not self._is_unseen:
+            return found._replace(state=IDLE, kind="")
+        return found

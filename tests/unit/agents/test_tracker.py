@@ -1,0 +1,74 @@
+"""A state over time: holds, reports before hooks before looks, and what nobody has seen yet."""
+
+from __future__ import annotations
+
+from codewire.agents.evidence import Verdict
+from codewire.agents.tracker import Said, Tracker
+
+IDLE, WORKING, BLOCKED = (Verdict(s, "r") for s in ("idle", "working", "blocked"))
+
+
+def said(state: str, at: float, kind: str = "", message: str = "") -> Said:
+    return Said(state, kind, message, at)
+
+
+def test_idle_after_work_is_held_for_a_second_and_blocked_is_not() -> None:
+    tracker = Tracker(0)
+    assert tracker.update(1, WORKING) and tracker.state.state == "working"
+    assert not tracker.update(2, IDLE)
+    assert not tracker.update(2.9, IDLE) and tracker.state.state == "working"
+    assert not tracker.update(2.95, WORKING)
+    assert not tracker.update(3.0, IDLE) and not tracker.update(3.9, IDLE)
+    assert tracker.update(4.0, IDLE) and tracker.state.state == "done"
+    assert tracker.update(5, WORKING) and tracker.update(5.1, BLOCKED)
+    assert tracker.state.state == "blocked"
+
+
+def test_done_until_somebody_looks() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, WORKING)
+    tracker.update(2, IDLE)
+    tracker.update(3, IDLE)
+    assert tracker.state.state == "done"
+    assert tracker.seen(4) and tracker.state.state == "idle"
+    assert not tracker.seen(5)
+    assert not tracker.update(6, IDLE) and tracker.state.state == "idle"
+
+
+def test_a_dialog_that_was_answered_leaves_nothing_to_see() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, BLOCKED)
+    tracker.update(2, IDLE)
+    assert tracker.state.state == "idle"
+
+
+def test_the_programs_report_counts_more_than_the_screen() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, IDLE, said("blocked", 1, "auth", "log in"))
+    assert tracker.state[:4] == ("blocked", "auth", "log in", "report")
+    tracker.update(2, BLOCKED, said("working", 2))
+    assert tracker.state.state == "working"
+    tracker.update(3, WORKING, said("done", 3))
+    assert tracker.state.state == "done"
+    tracker.seen(4)
+    assert not tracker.update(5, IDLE, said("done", 3)) and tracker.state.state == "idle"
+    tracker.update(6, IDLE, said("error", 6, "", "500"))
+    assert tracker.state.state == "error" and tracker.state.message == "500"
+
+
+def test_later_evidence_overrules_an_older_hook() -> None:
+    tracker = Tracker(0)
+    tracker.hook_said(said("blocked", 1))
+    tracker.update(1, WORKING)
+    assert tracker.state[:1] == ("blocked",) and tracker.state.source == "hook"
+    tracker.update(2, BLOCKED)
+    assert tracker.state.source == "hook"
+    tracker.update(9, IDLE)
+    assert (tracker.state.state, tracker.state.source) == ("idle", "screen")
+
+
+def test_since_is_when_the_state_began() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, WORKING)
+    tracker.update(5, Verdict("working", "other"))
+    assert tracker.state.since == 1
