@@ -158,13 +158,15 @@ def test_a_listener_that_is_none_costs_neither_time_nor_a_stop(start: Start) -> 
 
 
 def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
-    """SIGTERM, the grace time the last worker named, SIGKILL: background jobs, too."""
+    """SIGTERM, the grace time the last worker named, SIGKILL: background jobs, too, and those
+    in Unix sessions of their own."""
     keeper = start()
     held = keeper.hello(grace_seconds=0.6)
     pid, master = stubborn(keeper, 1)
     _, other = keeper.spawn(2, "/bin/sh", "-c", "set -m; sleep 1000 & echo =$!=; wait")
-    words = wait_until(lambda: _words(other), 10, "it tells its job's pid")
-    job = int(words.split(b"=")[1])
+    _, third = keeper.spawn(3, "/bin/sh", "-c", "setsid sleep 1000 & echo =$!=; wait")
+    jobs = [_job(other), _job(third)]
+    wait_until(lambda: os.getsid(jobs[1]) == jobs[1], 10, "it is in a session of its own")
     keeper.channel.shut_down()
     ask(keeper.socket)
     started = time.monotonic()
@@ -173,9 +175,14 @@ def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
     assert keeper.process.wait(10) == 0
     assert 0.5 < time.monotonic() - started
     assert not is_alive(pid)
-    assert not is_alive(job)
+    assert not any(is_alive(job) for job in jobs)
     assert not os.path.lexists(keeper.socket)
-    keeper.close(master, other, *held)
+    keeper.close(master, other, third, *held)
+
+
+def _job(master: int) -> int:
+    words = wait_until(lambda: _words(master), 10, "it tells its job's pid")
+    return int(words.split(b"=")[1])
 
 
 def _words(master: int) -> bytes:
