@@ -171,7 +171,7 @@ class Keeper:
         self._room.open(self._holdings.doors() if is_hopeless else {})
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            if self._premises.look():
+            if self._premises.need_a_look() and self._premises.look():
                 self._pass_listener()
 
     def _is_greeted(self) -> bool:

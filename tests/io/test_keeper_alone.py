@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -321,3 +323,42 @@ def test_no_word_is_worth_a_keeper(start: Start, mode: str) -> None:
     assert keeper.process.wait(10) == 0
     assert not is_alive(pid)
     keeper.close(master, write_end, *([] if mode == "broken" else [read_end]), *held)
+
+
+def test_a_directory_that_does_not_answer_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a dead NFS server: it is said once, and not waited for, also not at the end."""
+    paths = DataDir(str(tmp_path / "data"))
+    premises = Premises(paths, Report(paths.node_log, True))
+    premises.take()
+    assert not premises.need_a_look()
+    answers = threading.Event()
+    monkeypatch.setattr(premises._scout, "_look", lambda: answers.wait(20))
+    for _ in range(2):
+        assert not premises.need_a_look()
+    assert Path(paths.node_log).read_text().count("does not answer") == 1
+    premises.leave()
+    assert os.path.lexists(paths.socket), "nothing was asked of it"
+    answers.set()
+    wait_until(lambda: not premises._scout.is_out(), 10, "it answers again")
+    assert premises.need_a_look(), "what happened meanwhile is looked at"
+    premises.leave()
+    assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
+    for fd in (premises.listener, premises.lock, premises.claim):
+        os.close(fd)
+
+
+def test_a_successor_that_could_not_look_leaves_nothing(tmp_path: Path) -> None:
+    """Its predecessor's pid file, and the socket that it did not recognise yet."""
+    paths = DataDir(str(tmp_path / "data"))
+    premises = Premises(paths, Report(paths.node_log, True))
+    premises.take()
+    premises._socket_inode = None
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    Path(paths.pid).write_text(str(gone.pid))
+    premises.leave()
+    assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
+    for fd in (premises.listener, premises.lock, premises.claim):
+        os.close(fd)
