@@ -15,7 +15,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-PROC = "/proc"
+from codewire.io.procfs import (
+    KEEPER,
+    PROC,
+    WORKER,
+    Process,
+    is_upstream_node,
+    node_role,
+    read_process,
+)
+
+__all__ = ["Process", "read_process"]
+
 # (st_dev, st_rdev) of a terminal's node: the same in two processes only if the terminal is.
 Device = tuple[int, int]
 # The variable that names a session beyond doubt to whoever reads a process's environment.
@@ -25,29 +36,10 @@ MAX_ENVIRONMENT_BYTES = 4 << 20
 READ_BYTES = 1 << 16
 MAX_DESCRIPTORS = 1024
 STANDARD_DESCRIPTORS = ("0", "1", "2")
-KEEPER_FLAGS = (b"--foreground", b"--detached", b"--adopt")
 # A chain of parents is never this long; a loop of reused pids would be.
 MAX_PARENTS = 64
 # Who takes in orphans beside our own keeper.
 INIT = 1
-
-
-class Process(NamedTuple):
-    """One line of /proc/<pid>/stat. `started` (clock ticks since boot) tells a reused pid apart.
-
-    `namespace` is the pid namespace where it was looked up, "" where it was not or may not be.
-    `is_daemon` marks one that is named as left behind, and was not signalled.
-    """
-
-    pid: int
-    parent: int
-    session: int
-    tty: int
-    started: int
-    state: str
-    command: str
-    namespace: str = ""
-    is_daemon: bool = False
 
 
 class Trace(NamedTuple):
@@ -55,29 +47,6 @@ class Trace(NamedTuple):
 
     mark: str = ""
     device: Device | None = None
-
-
-def read_process(pid: int, proc: str = PROC) -> Process | None:
-    """Return a process by pid; None when there is none. A zombie is none: it only waits."""
-    try:
-        with open(f"{proc}/{pid}/stat", "rb") as file:
-            text = file.read().decode("utf-8", "replace")
-        # The command is in parentheses and may itself contain spaces and parentheses.
-        opening, closing = text.index("("), text.rindex(")")
-        fields = text[closing + 2 :].split()
-        if fields[0] in "ZX":
-            return None
-        return Process(
-            pid=pid,
-            parent=int(fields[1]),
-            session=int(fields[3]),
-            tty=int(fields[4]),
-            started=int(fields[19]),
-            state=fields[0],
-            command=text[opening + 1 : closing],
-        )
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def read_namespace(pid: int | str, proc: str = PROC) -> str:
@@ -215,9 +184,9 @@ class ProcessTable:
         and its worker goes with it.
         """
         role = self._role(process.pid)
-        if role == "worker":
+        if role == WORKER:
             return process.parent not in members
-        return role == "keeper" and process.session != leader
+        return role == KEEPER and process.session != leader
 
     def _is_under_node(self, process: Process, keeper: int) -> bool:
         """Say whether a process belongs to another node, whose keeper has our session's mark."""
@@ -233,17 +202,11 @@ class ProcessTable:
     def _role(self, pid: int) -> str:
         """Return which of a node's processes this is, by its command line: keeper, worker or ""."""
         try:
-            with open(f"{self._proc}/{pid}/cmdline", "rb") as file:
-                words = file.read(1 << 16).split(b"\0")
+            role = node_role(pid, self._proc)
+            # Upstream's is one process.
+            return role or (KEEPER if is_upstream_node(pid, self._proc) else "")
         except OSError:
             return ""
-        role, argument = words[2:3], (words[3:4] or [b""])[0]
-        if role == [b"keeper"] and argument in KEEPER_FLAGS:
-            return "keeper"
-        if role == [b"worker"] and argument.isdigit():
-            return "worker"
-        # Upstream's is one process.
-        return "keeper" if words[0].rpartition(b"/")[2] == b"cw" and words[1:2] == [b"node"] else ""
 
     def _on_terminal(self, device: Device) -> list[Process]:
         return [

@@ -35,6 +35,7 @@ RUNTIME = "gevent" if GEVENT else "threads"
 
 if GEVENT:
     import gevent
+    import gevent.exceptions
     import gevent.monkey
     import gevent.threadpool
 
@@ -70,8 +71,15 @@ if GEVENT:
         hub = gevent.get_hub()
         hub.wait(hub.loop.timer(0))
 
+    def is_loop_failure(error: BaseException) -> bool:
+        """Say whether the event loop has lost what it waited with: epoll_ctl(2) failed."""
+        return isinstance(error, gevent.exceptions.LoopExit)
+
     def outlast_loop_errors() -> None:
-        """Have the event loop wait when its own epoll_wait(2) fails, not end the main greenlet."""
+        """Have the event loop wait when its own epoll_wait(2) fails, not end the main greenlet.
+
+        A greenlet that had no memory for its first step costs a line in the log.
+        """
         hub = gevent.get_hub()
         handle_error = hub.handle_error
 
@@ -79,10 +87,20 @@ if GEVENT:
             if context is None and kind is SystemError:
                 # Nothing runs without the loop, so nothing is held up.
                 _real_sleep(PAUSE_SECONDS)
+            elif isinstance(kind, type) and issubclass(kind, MemoryError):
+                _say_short_of_memory()
             else:
                 handle_error(context, kind, value, traceback)
 
         hub.handle_error = outlast
+
+    def _say_short_of_memory() -> None:
+        try:
+            import logging
+
+            logging.getLogger(__name__).error("no memory to begin what was asked for")
+        except MemoryError:
+            pass
 
     _real_sleep = gevent.monkey.get_original("time", "sleep")
 
@@ -175,6 +193,10 @@ else:
             if deadline is not None:
                 timeout = max(0.0, deadline - time.monotonic())
 
+    def is_loop_failure(error: BaseException) -> bool:
+        """Say no: there is no event loop."""
+        return False
+
     def outlast_loop_errors() -> None:
         """Nothing to do: there is no event loop."""
 
@@ -235,7 +257,9 @@ def _run_or_die(function: Callable[..., object], args: tuple[Any, ...]) -> None:
         error, problem = failure, f"{type(failure).__name__}: {failure}"
     try:
         log = logging.getLogger(__name__)
-        log.error("%s failed, the worker ends: %s", _name(function), problem, exc_info=error)
+        # What the machine is short of explains itself.
+        cause = None if error is None or is_transient(error) else error
+        log.error("%s failed, the worker ends: %s", _name(function), problem, exc_info=cause)
     finally:
         os._exit(1)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codewire.io.fds import FileLimit
-from codewire.io.processes import Process, read_process
+from codewire.io.processes import Process, ProcessTable, read_process
 from codewire.io.ptys import open_pty
 
 Exit = dict[str, Any]
@@ -28,7 +28,7 @@ DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTO
 class Child:
     """One session's process: pid, our duplicate of its master, how it ended once it has."""
 
-    __slots__ = ("exit", "halted", "id", "master", "meta", "pid", "pidfd", "sequence")
+    __slots__ = ("exit", "halted", "id", "master", "members", "meta", "pid", "pidfd", "sequence")
 
     def __init__(self, session_id: int, pid: int, master: int, meta: Any) -> None:
         self.id = session_id
@@ -42,6 +42,8 @@ class Child:
         self.halted: bool | None = False
         # Of the order that started it: tells it from another with the same id. 0: unknown.
         self.sequence = 0
+        # Its processes as they were seen last, by pid.
+        self.members: dict[int, Process] = {}
 
     def describe(self) -> dict[str, Any]:
         """Return the record as a worker needs it."""
@@ -84,17 +86,19 @@ class Child:
         return read_process(self.pid) is None
 
 
-def members_of(sessions: set[int]) -> list[Process]:
-    """Return the live processes of these Unix sessions (setsid(2)), leaders included.
+def members_of(children: list[Child]) -> list[Process]:
+    """Return the live processes of sessions: what descends from the leaders, and their Unix
+    sessions (setsid(2)). Each child remembers its own, whose parents may die first.
 
-    A shell's background jobs are in groups of their own, but not in another session.
+    Where /proc cannot be read, whoever was found before.
     """
     try:
-        names = os.listdir("/proc") if sessions else []
-    except OSError:
-        return []
-    found = (read_process(int(name)) for name in names if name.isdigit())
-    return [process for process in found if process is not None and process.session in sessions]
+        table = ProcessTable()
+    except (OSError, MemoryError):
+        return [process for child in children for process in child.members.values()]
+    for child in children:
+        child.members = table.tree(child.pid, child.members, child.exit is not None)
+    return [process for child in children for process in child.members.values()]
 
 
 def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:

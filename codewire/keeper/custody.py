@@ -123,7 +123,7 @@ class Custody:
 
     def run(self) -> None:
         """Handle what the keeper says until this process ends; survive the keeper itself."""
-        spawn_essential(self._write_all)
+        spawn_essential(self.while_kept, self._write_all)
         for item in self._early:
             self._handle(*item)
         while True:
@@ -131,7 +131,15 @@ class Custody:
             if received is not None:
                 self._handle(*received)
             else:
-                self._replace_keeper()
+                self._until_replaced()
+
+    def while_kept(self, loop: Callable[..., object], *args: Any) -> None:
+        """Run a loop; if it ends, not before there is a keeper: else all sessions would go, too."""
+        try:
+            loop(*args)
+        finally:
+            while not self.has_keeper:
+                _pause()
 
     def _handle(self, message: protocol.Message, fds: list[int]) -> None:
         op = message["op"]
@@ -291,13 +299,22 @@ class Custody:
 
     # Another keeper
 
+    def _until_replaced(self) -> None:
+        """Replace the keeper, whatever goes wrong: nobody else can."""
+        self.has_keeper = False
+        while not self.has_keeper:
+            try:
+                self._replace_keeper()
+            except Exception as error:  # noqa: BLE001 - ending now would end every session
+                _pause()
+                log.error("replacing the keeper failed: %s; trying on", error or "no memory")
+
     def _replace_keeper(self) -> None:
         """Start a new keeper and hand it everything the old one held. Blocks until that is done.
 
         What was still to be said to the old one is said to the new one, but not what its waiters
         have been told is lost.
         """
-        self.has_keeper = False
         self._channel.shut_down()
         with self._lock:
             lost, self._pending = self._pending, {}
@@ -311,3 +328,11 @@ class Custody:
             old.close()
         self.has_keeper = True
         self._has_work.set()
+
+
+def _pause() -> None:
+    try:
+        time.sleep(PAUSE_SECONDS)
+    except MemoryError:
+        # gevent's timer needs some.
+        pass

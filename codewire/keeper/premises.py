@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from codewire.errors import CodewireError, NodeRunning
 from codewire.io.fds import lock_file
+from codewire.io.procfs import read_process
 from codewire.io.unix import (
     SomebodyThere,
     answering_peer,
@@ -23,6 +24,7 @@ from codewire.io.unix import (
 )
 from codewire.keeper.pidfile import read_pid, write_pid
 from codewire.keeper.report import Report
+from codewire.keeper.scout import Scout
 from codewire.paths import DataDir
 
 # How often a keeper looks after its files; a cleaner's damage is mended within twice that.
@@ -46,6 +48,7 @@ class Premises:
         self._socket_inode: tuple[int, int] | None = None
         # Complaints already made; each is made once until it is mended.
         self._said: dict[str, str] = {}
+        self._scout = Scout(self._is_well)
 
     def take(self) -> None:
         """Become the node of the directory. Raises CodewireError, OSError; leaves nothing then."""
@@ -85,9 +88,7 @@ class Premises:
                 # Clients ask the socket who the node is: that is us now.
                 with contextlib.suppress(OSError):
                     listen_again(fd)
-        found = answering_peer(socket_path)
-        if found is not None and found[0] == os.getpid():
-            self._socket_inode = _inode(socket_path)
+        self._recognise_socket()
 
     def _bind(self) -> None:
         sock, self.socket_path = listen_unix(self._paths)
@@ -101,6 +102,30 @@ class Premises:
 
     # Upkeep
 
+    def need_a_look(self) -> bool:
+        """Say whether `look` has something to mend.
+
+        Not when the directory does not answer (a dead NFS server): `look` would not return. This
+        does, within a fraction of a second.
+        """
+        self._empty_claim()
+        is_well = self._scout.find()
+        if is_well is None:
+            self._complain("directory", f"{self._paths.root} does not answer; it is not looked at")
+        return is_well is False or is_well is True and bool(self._said)
+
+    def _is_well(self) -> bool:
+        """Say whether everything stands where it should. Only reads; may hang."""
+        paths, path = self._paths, self.socket_path
+        return (
+            os.path.isdir(paths.root)
+            and (self.lock < 0 or _inode_of(self.lock) == _inode(paths.lock))
+            and self._socket_inode is not None
+            and _inode(path) == self._socket_inode
+            and (path == paths.socket or paths.real_socket() == path)
+            and read_pid(paths.pid) == os.getpid()
+        )
+
     def look(self) -> bool:
         """Put back what is missing; return whether `listener` is another socket now."""
         self._try("directory", self._look_at_directory)
@@ -108,7 +133,6 @@ class Premises:
         before = _inode_of(self.listener) if self.listener >= 0 else None
         self._try("socket", self._look_at_socket)
         self._try("pid file", self._look_at_pid)
-        self._empty_claim()
         return before is not None and _inode_of(self.listener) != before
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
@@ -147,16 +171,22 @@ class Premises:
     def _look_at_socket(self) -> None:
         path = self.socket_path
         if self._socket_inode is None or _inode(path) != self._socket_inode:
-            found = answering_peer(path)
-            if found is not None and found[0] == os.getpid():
-                # Ours, moved there and back or taken over from another keeper.
-                self._socket_inode = _inode(path)
+            if self._recognise_socket():
+                # Moved there and back, or taken over from another keeper.
                 return
             self._bind()
             self._report.line("WARN", f"socket {path} was gone and is bound anew")
         elif path != self._paths.socket and self._paths.real_socket() != path:
             link_socket(self._paths, path)
             self._report.line("WARN", f"link {self._paths.socket} was gone and is made anew")
+
+    def _recognise_socket(self) -> bool:
+        """Say whether we are who answers at the path; then that socket is ours."""
+        found = answering_peer(self.socket_path)
+        if found is None or found[0] != os.getpid():
+            return False
+        self._socket_inode = _inode(self.socket_path)
+        return True
 
     def _look_at_pid(self) -> None:
         if "socket" not in self._said and read_pid(self._paths.pid) != os.getpid():
@@ -177,13 +207,22 @@ class Premises:
             sock.detach()
 
     def leave(self) -> None:
-        """Remove what is ours. Never raises."""
-        with contextlib.suppress(OSError):
-            if self._socket_inode is not None and _inode(self.socket_path) == self._socket_inode:
+        """Remove what is ours, unless the directory does not answer. Never raises."""
+        self._scout.find()
+        if self._scout.is_out():
+            return
+        with contextlib.suppress(CodewireError, OSError):
+            # A successor may not have been able to look yet.
+            if self._socket_inode is None and self.listener >= 0:
+                self._recognise_socket()
+            there = _inode(self.socket_path)
+            # What cannot be looked at was ours when it could.
+            if self._socket_inode is not None and there in (self._socket_inode, None):
                 if self._paths.real_socket() == self.socket_path != self._paths.socket:
                     os.unlink(self._paths.socket)
                 os.unlink(self.socket_path)
-        if read_pid(self._paths.pid) == os.getpid():
+        # Or of the keeper that we took over from. A node of another kind has its own there.
+        if read_process(pid := read_pid(self._paths.pid)) is None or pid == os.getpid():
             with contextlib.suppress(OSError):
                 os.unlink(self._paths.pid)
         short_dir = os.path.dirname(self.socket_path)

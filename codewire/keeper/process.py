@@ -21,10 +21,11 @@ from codewire.io.fds import FileLimit, raise_file_limit
 from codewire.io.transient import PAUSE_SECONDS
 from codewire.keeper import protocol
 from codewire.keeper.adoption import Adoption
-from codewire.keeper.children import UNKNOWN_EXIT, Child, await_end, reap
+from codewire.keeper.children import await_end
 from codewire.keeper.holdings import Holdings
 from codewire.keeper.link import Link
 from codewire.keeper.premises import LOOK_SECONDS, Premises
+from codewire.keeper.reaper import Reaper
 from codewire.keeper.report import Report
 from codewire.keeper.roster import Roster
 from codewire.keeper.signals import LOOK_SIGNALS, STOP_SIGNALS, Signals
@@ -48,13 +49,13 @@ class Keeper:
         self._link: Link | None = None
         self._stop = Stop()
         self._look_at = time.monotonic() + LOOK_SECONDS
-        self._reap_again_at: float | None = None
         # While a worker hands over what a keeper that died had.
         self._adoption: Adoption | None = None
         self._poller = select.poll()
         self._roster = Roster(self._poller, FileLimit(*raise_file_limit()))
         self._premises = Premises(paths, self._report)
         self._worker = Supervisor(command or worker_command())
+        self._reaper = Reaper(self._roster, self._worker, lambda: self._link)
         self._room = WaitingRoom(self._poller)
         self._signals = Signals()
         self._poller.register(self._signals.fd, select.POLLIN)
@@ -80,8 +81,9 @@ class Keeper:
 
     def run(self) -> int:
         """Serve until stopped; return the exit status."""
+        reap = self._reaper.reap
         while True:
-            for step in (self._poll, self._reap, self._tend_link, self._tend, self._tend_stop):
+            for step in (self._poll, reap, self._tend_link, self._tend, self._tend_stop):
                 self._guard(step)
             now = time.monotonic()
             if self._adoption is not None:
@@ -112,7 +114,7 @@ class Keeper:
             self._look_at,
             self._worker.start_at,
             self._stop.next_moment(),
-            self._reap_again_at,
+            self._reaper.next_moment(),
             self._room.next_moment(),
             self._roster.orphans.next_moment(),
             rests_until,
@@ -121,7 +123,10 @@ class Keeper:
         return max(0.0, min(moment for moment in moments if moment is not None) - now)
 
     def _poll(self) -> None:
-        for fd, ready in self._poller.poll(self._timeout() * 1000 + 1):
+        found = self._poller.poll(self._timeout() * 1000 + 1)
+        # The worker first: once it says that it serves, nobody is told that it does not.
+        link = -1 if self._link is None else self._link.fileno()
+        for fd, ready in sorted(found, key=lambda item: item[0] != link):
             self._guard(self._serve, fd, ready)
 
     def _serve(self, fd: int, ready: int) -> None:
@@ -131,9 +136,7 @@ class Keeper:
         elif link is not None and fd == link.fileno():
             self._serve_link(link, ready)
         elif not self._room.serve(fd, self._apology()):
-            child = self._roster.orphans.take_ended(fd)
-            if child is not None:
-                self._record_exit(child, UNKNOWN_EXIT)
+            self._reaper.serve(fd)
 
     def _read_signals(self) -> None:
         for number in self._signals.take():
@@ -160,8 +163,7 @@ class Keeper:
         is_late = self._worker.is_late(self._is_greeted(), now)
         if self._link is not None and (self._link.is_broken or is_late):
             self._lose_worker()
-        for child in self._roster.orphans.look(now):
-            self._record_exit(child, UNKNOWN_EXIT)
+        self._reaper.look(now)
         if self._worker.start_at is not None and now >= self._worker.start_at:
             self._start_worker()
         self._room.expire(now)
@@ -169,7 +171,7 @@ class Keeper:
         self._room.open(self._holdings.doors() if is_hopeless else {})
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            if self._premises.look():
+            if self._premises.need_a_look() and self._premises.look():
                 self._pass_listener()
 
     def _is_greeted(self) -> bool:
@@ -286,34 +288,6 @@ class Keeper:
             f"see {self._report.place()}, then run 'cw node restart'"
         )
 
-    def _reap(self) -> None:
-        """Collect what became of our children: sessions, workers, and orphans."""
-        self._reap_again_at = None
-        try:
-            for pid, what in reap():
-                child = self._roster.by_pid.get(pid)
-                if isinstance(what, bool):
-                    self._note_halted(child, what)
-                    continue
-                self._worker.note_end(pid, what)
-                if child is not None:
-                    del self._roster.by_pid[pid]
-                    self._record_exit(child, what)
-        except OSError:
-            self._reap_again_at = time.monotonic() + PAUSE_SECONDS
-
-    def _note_halted(self, child: Child | None, halted: bool) -> None:
-        if child is not None:
-            child.halted = halted
-            if self._link is not None and self._roster.owns(child):
-                self._link.tell_halted(child)
-
-    def _record_exit(self, child: Child, how: dict[str, Any]) -> None:
-        child.exit = how
-        # A worker that has not been greeted gets it with the record.
-        if self._link is not None and self._link.is_greeted and self._roster.owns(child):
-            self._link.send({"op": "exit", "id": child.id, "exit": how})
-
     # Taking over from a keeper that died
 
     def _take_over(self, adoption: Adoption) -> None:
@@ -389,11 +363,11 @@ class Keeper:
         return 0
 
     def _kill_all(self) -> None:
-        for child in self._roster.kill_all(END_SECONDS, self._reap):
+        for child in self._roster.kill_all(END_SECONDS, self._reaper.reap):
             self._report.line("ERROR", f"session {child.id} pid={child.pid} survives SIGKILL")
 
     def _dismiss_worker(self) -> None:
-        pid = self._worker.pid
+        pid = self._worker.pid if self._worker.is_alive() else 0
         if self._link is not None:
             self._link.wait_closed(END_SECONDS)
             self._lose_worker()

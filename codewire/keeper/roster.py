@@ -114,8 +114,8 @@ class Roster:
 
 
 def _signal(children: list[Child], number: int) -> list[Process]:
-    """Signal the Unix sessions that these lead, or led until now; return who got it."""
-    found = members_of({child.pid for child in children})
+    """Signal the processes of these sessions, also of such that ended; return who got it."""
+    found = members_of(children)
     for process in found:
         signal_process(process, number)
     for child in children:

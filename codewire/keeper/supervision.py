@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 
+from codewire.io.procfs import Process, read_process, stat_process
 from codewire.keeper.children import DEFAULT_SIGNALS, Exit
 
 # A worker that lived this long is no crash loop: start the next one at once.
@@ -45,6 +46,10 @@ class Supervisor:
         self.told = ""
         self.how = ""
         self._has_told = False
+        # Its pid may be anybody's from then on.
+        self._is_reaped = False
+        # One that we did not start: nobody tells us of its end.
+        self._adopted: Process | None = None
         self.failed_starts = 0
         self._started = 0.0
         self._quick_deaths = 0
@@ -53,7 +58,8 @@ class Supervisor:
     def start(self) -> socket.socket | None:
         """Start a worker and return our end of its link; None when that failed: later again."""
         self.start_at = None
-        self._has_told = False
+        self._has_told = self._is_reaped = False
+        self._adopted = None
         self._started = time.monotonic()
         try:
             ours, theirs = socket.socketpair()
@@ -82,6 +88,7 @@ class Supervisor:
     def adopt(self, pid: int, restarts: int) -> None:
         """Take over a worker that serves already."""
         self.pid, self.restarts = pid, restarts
+        self._adopted = read_process(pid)
         self._started = time.monotonic()
         self.ready()
         self.start_at = None
@@ -135,20 +142,35 @@ class Supervisor:
         if self.start_at is not None:
             self.start_at = time.monotonic()
 
+    def is_alive(self) -> bool:
+        """Say whether there is a worker that has not been reaped."""
+        return bool(self.pid) and not self._is_reaped
+
     def kill(self) -> None:
         """End the worker, if there is one. Never raises."""
-        if self.pid:
+        if self.is_alive() and self._is_same():
             try:
                 os.kill(self.pid, signal.SIGKILL)
             except OSError:
                 # Gone already.
                 pass
 
+    def _is_same(self) -> bool:
+        """Say whether an adopted worker's pid is still its own; where nobody can tell, it is."""
+        if self._adopted is None:
+            return True
+        try:
+            now = stat_process(self.pid)
+        except OSError:
+            return True
+        return now is not None and now.started == self._adopted.started
+
     def note_end(self, pid: int, how: Exit) -> None:
         """Take how a child ended, in case it is the worker."""
         if pid == self.pid:
             ended = f"with status {how['code']}" if "code" in how else f"by signal {how['signal']}"
             self.how = f"it ended {ended}"
+            self._is_reaped = True
 
     def is_late(self, is_greeted: bool, now: float) -> bool:
         """Say whether a worker that runs has not said hello for so long that it never will."""

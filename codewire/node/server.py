@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError
 from codewire.io.streams import FrameStream
@@ -23,6 +25,10 @@ ACCEPT_PAUSE_SECONDS = 0.1
 # What a client that is turned away may take to say what it wants; nobody is accepted meanwhile.
 TURN_AWAY_SECONDS = 0.2
 NO_ROOM = str(OutOfThreads())
+# Made while there is memory for it.
+NO_ROOM_FRAME = control_frame({"type": "Error", "message": NO_ROOM})
+# A socket that says this accepts nobody any more (accept(2)).
+BROKEN_LISTENER = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP))
 
 ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "ListSessions": control.list_sessions,
@@ -62,20 +68,58 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
 
 
 def accept_clients(node: Node, listener: socket.socket) -> None:
-    """Serve clients for ever, each in its own greenlet or thread."""
-    while True:
-        try:
-            sock, _ = listener.accept()
-        except (OSError, MemoryError) as error:
-            # Out of descriptors: those in use go on, the new ones wait in the backlog.
-            log.warning("accepting a client failed: %s", error)
-            time.sleep(ACCEPT_PAUSE_SECONDS)
-            continue
+    """Serve clients, each in its own greenlet or thread. As `accept_all`."""
+
+    def take(sock: socket.socket, address: object) -> None:
         try:
             spawn(serve, node, FrameStream(sock))
         except (OutOfThreads, MemoryError):
+            turn_away(sock, NO_ROOM_FRAME)
             log.warning("a client was turned away: %s", NO_ROOM)
-            turn_away(sock, control_frame({"type": "Error", "message": NO_ROOM}))
+
+    accept_all(listener, "a client", take)
+
+
+def accept_all(
+    listener: socket.socket, whom: str, take: Callable[[socket.socket, Any], None]
+) -> None:
+    """Hand every client and its address to `take`, which must not block long.
+
+    Raises OSError when the socket is broken for good; nothing else ends it, not even a lack of
+    memory for what is to be said about one.
+    """
+    while True:
+        try:
+            _accept_one(listener, whom, take)
+        except MemoryError:
+            _pause()
+
+
+def _accept_one(
+    listener: socket.socket, whom: str, take: Callable[[socket.socket, Any], None]
+) -> None:
+    try:
+        sock, address = listener.accept()
+    except OSError as error:
+        if error.errno in BROKEN_LISTENER:
+            raise
+        # Out of descriptors: those in use go on, the new ones wait in the backlog.
+        _pause()
+        log.warning("accepting %s failed: %s", whom, error)
+        return
+    try:
+        take(sock, address)
+    except MemoryError:
+        sock.close()
+        raise
+
+
+def _pause() -> None:
+    try:
+        time.sleep(ACCEPT_PAUSE_SECONDS)
+    except MemoryError:
+        # gevent's timer needs some. Then the next attempt is the pause.
+        pass
 
 
 def turn_away(sock: socket.socket, answer: bytes) -> None:

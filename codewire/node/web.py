@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, ConfigError, ConnectionLost, OutOfThreads, ProtocolError
 from codewire.io.tcp import join_address, listen_tcp, read_head, resolve_listen, tune
@@ -20,7 +20,7 @@ from codewire.io.wait import spawn, spawn_essential
 from codewire.io.websockets import WebSocketStream
 from codewire.node.context import Node
 from codewire.node.logins import MAX_FAILURES, Logins
-from codewire.node.server import ACCEPT_PAUSE_SECONDS, serve, turn_away
+from codewire.node.server import accept_all, serve, turn_away
 from codewire.node.watchdog import Watchdog
 from codewire.wire.handshake import (
     Head,
@@ -52,6 +52,8 @@ MAX_HANDSHAKES = 128
 UNAUTHORIZED = Refusal(401, "unauthorized", (("WWW-Authenticate", "Bearer"),))
 SLOW_DOWN = Refusal(429, "too many failed logins", (("Retry-After", "60"),))
 NO_ROOM = Refusal(503, str(OutOfThreads()), (("Retry-After", "1"),))
+# Made while there is memory for it.
+NO_ROOM_RESPONSE = plain_response(NO_ROOM)
 
 
 class Web:
@@ -136,21 +138,18 @@ class Web:
                     pass
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, address = listener.accept()
-            except (OSError, MemoryError) as error:
-                log.warning("accepting a remote client failed: %s", error)
-                time.sleep(ACCEPT_PAUSE_SECONDS)
-                continue
+        accept_all(listener, "a remote client", self._take)
+
+    def _take(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
+        """Serve one connection in a greenlet or thread of its own, or turn it away."""
+        try:
             self._admit(sock)
-            try:
-                spawn(self._serve, sock, str(address[0]))
-            except (OutOfThreads, MemoryError):
-                log.warning("remote client %s was turned away: %s", address[0], NO_ROOM.text)
-                self._leave(sock)
-                # Before TLS no answer could be read.
-                turn_away(sock, b"" if self._tls else plain_response(NO_ROOM))
+            spawn(self._serve, sock, str(address[0]))
+        except (OutOfThreads, MemoryError):
+            self._leave(sock)
+            # Before TLS no answer could be read.
+            turn_away(sock, b"" if self._tls else NO_ROOM_RESPONSE)
+            log.warning("remote client %s was turned away: %s", address[0], NO_ROOM.text)
 
     # Before the upgrade
 

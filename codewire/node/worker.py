@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +15,8 @@ from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
-from codewire.io.transient import PAUSE_SECONDS
-from codewire.io.wait import RUNTIME, outlast_loop_errors, spawn_essential
+from codewire.io.transient import is_transient
+from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
 from codewire.keeper.protocol import tell_failing
 from codewire.mail.mailbox import Mailbox
@@ -101,7 +100,7 @@ class Worker:
         """Serve whoever comes to this socket: the node's, or one bound anew in its place."""
         listener = socket.socket(fileno=os.dup(fd))
         listener.setblocking(True)
-        spawn_essential(self._while_kept, accept_clients, self._node, listener)
+        spawn_essential(self._custody.while_kept, accept_clients, self._node, listener)
 
     def _restore(self) -> None:
         """Bring back what was. Only sessions are worth more than a node that can be reached."""
@@ -125,15 +124,7 @@ class Worker:
             self._sessions.answerer.run,
             self._sessions.store.run,
         ):
-            spawn_essential(self._while_kept, loop)
-
-    def _while_kept(self, loop: Callable[..., object], *args: Any) -> None:
-        """Run a loop; if it ends, not before there is a keeper: else all sessions would go, too."""
-        try:
-            loop(*args)
-        finally:
-            while not self._custody.has_keeper:
-                time.sleep(PAUSE_SECONDS)
+            spawn_essential(self._custody.while_kept, loop)
 
     def _open_web(self) -> None:
         from codewire.node.web import Web
@@ -142,6 +133,9 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
+        self._custody.while_kept(self._serve)
+
+    def _serve(self) -> None:
         self._stop.wait()
         self._sessions.stop()
         self._custody.stopped()
@@ -208,9 +202,17 @@ def main(argv: list[str]) -> int:
         _fail(str(error), None)
     except BaseException as error:  # noqa: BLE001 - the top: say it, end, be started again
         tell_failing(link.fileno(), error)
-        _fail(f"{type(error).__name__}: {error}", error)
+        _fail(*_explain(error))
     # Threads of clients may still be blocked; everything that matters is on disk.
     os._exit(status)
+
+
+def _explain(error: BaseException) -> tuple[str, BaseException | None]:
+    """Return why the worker ends in words, and what to show a traceback of, if of anything."""
+    if is_loop_failure(error):
+        return "the event loop cannot watch its descriptors", None
+    words = f"{type(error).__name__}: {error}"
+    return words, None if is_transient(error) else error
 
 
 def _fail(problem: str, error: BaseException | None) -> None:

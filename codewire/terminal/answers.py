@@ -36,6 +36,8 @@ RETURN_SECONDS = 1.0
 # so long at a time for one session, while the others' queries wait.
 LOCKED_SECONDS = 0.02
 DRAW_SECONDS = 0.05
+# Between two looks at a log that cannot be read.
+RETRY_SECONDS = 1.0
 
 
 class Answerer:
@@ -46,6 +48,8 @@ class Answerer:
         self._waiting: deque[Questions] = deque()
         self._bell = threading.Event()
         self._quiet_until = 0.0
+        # By session: when it was tried last, and what it was.
+        self._failing: dict[int, tuple[float, Questions]] = {}
         # Up to where a screen must be drawn before a query can be answered, 0 for none.
         self._undrawn = 0
 
@@ -67,18 +71,43 @@ class Answerer:
     def run(self) -> None:
         """Answer for ever; with nothing to answer, only wait."""
         while True:
-            self._bell.wait()
+            self._bell.wait(RETRY_SECONDS if self._failing else None)
             self._bell.clear()
+            self._retry()
             pause = self._quiet_until - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
             while self._waiting:
                 questions = self._waiting.popleft()
                 questions.is_rung = False
-                try:
-                    self._serve(questions)
-                except Exception:
-                    log.exception("session %d: answering queries failed", questions.session.id)
+                self._serve_or_say(questions)
+
+    def _serve_or_say(self, questions: Questions) -> None:
+        """Serve; what fails is said once, until it has worked again."""
+        number = questions.session.id
+        try:
+            self._serve(questions)
+        except Exception as error:
+            if number in self._failing:
+                return
+            self._failing[number] = (time.monotonic(), questions)
+            if isinstance(error, (OSError, MemoryError)):
+                log.error("session %d: answering queries failed: %s", number, error or "no memory")
+            else:
+                log.exception("session %d: answering queries failed", number)
+        else:
+            self._failing.pop(number, None)
+
+    def _retry(self) -> None:
+        """Give those that failed another turn: a program that waits for an answer prints nothing.
+
+        Whose log cannot be read has none until it can, or is closed.
+        """
+        now = time.monotonic()
+        for number, (since, questions) in list(self._failing.items()):
+            if now >= since + RETRY_SECONDS:
+                self._failing[number] = (now, questions)
+                questions.ring()
 
     def _serve(self, questions: Questions) -> None:
         """Read one stretch and answer; what is left waits for its next turn."""

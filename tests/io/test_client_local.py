@@ -359,7 +359,7 @@ def test_the_processes_of_a_session(spawn: Callable[..., subprocess.Popen[bytes]
     leader.stdout.close()
 
     def members() -> list[str]:
-        return sorted(process.name for process in processes.tree([leader.pid]))
+        return sorted(process.command for process in processes.tree([leader.pid]))
 
     try:
         wait_until(lambda: members() == ["sh", "sleep", "sleep"])

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,13 +160,15 @@ def test_a_listener_that_is_none_costs_neither_time_nor_a_stop(start: Start) -> 
 
 
 def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
-    """SIGTERM, the grace time the last worker named, SIGKILL: background jobs, too."""
+    """SIGTERM, the grace time the last worker named, SIGKILL: background jobs, too, and those
+    in Unix sessions of their own."""
     keeper = start()
     held = keeper.hello(grace_seconds=0.6)
     pid, master = stubborn(keeper, 1)
     _, other = keeper.spawn(2, "/bin/sh", "-c", "set -m; sleep 1000 & echo =$!=; wait")
-    words = wait_until(lambda: _words(other), 10, "it tells its job's pid")
-    job = int(words.split(b"=")[1])
+    _, third = keeper.spawn(3, "/bin/sh", "-c", "setsid sleep 1000 & echo =$!=; wait")
+    jobs = [_job(other), _job(third)]
+    wait_until(lambda: os.getsid(jobs[1]) == jobs[1], 10, "it is in a session of its own")
     keeper.channel.shut_down()
     ask(keeper.socket)
     started = time.monotonic()
@@ -173,9 +177,14 @@ def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
     assert keeper.process.wait(10) == 0
     assert 0.5 < time.monotonic() - started
     assert not is_alive(pid)
-    assert not is_alive(job)
+    assert not any(is_alive(job) for job in jobs)
     assert not os.path.lexists(keeper.socket)
-    keeper.close(master, other, *held)
+    keeper.close(master, other, third, *held)
+
+
+def _job(master: int) -> int:
+    words = wait_until(lambda: _words(master), 10, "it tells its job's pid")
+    return int(words.split(b"=")[1])
 
 
 def _words(master: int) -> bytes:
@@ -314,3 +323,42 @@ def test_no_word_is_worth_a_keeper(start: Start, mode: str) -> None:
     assert keeper.process.wait(10) == 0
     assert not is_alive(pid)
     keeper.close(master, write_end, *([] if mode == "broken" else [read_end]), *held)
+
+
+def test_a_directory_that_does_not_answer_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a dead NFS server: it is said once, and not waited for, also not at the end."""
+    paths = DataDir(str(tmp_path / "data"))
+    premises = Premises(paths, Report(paths.node_log, True))
+    premises.take()
+    assert not premises.need_a_look()
+    answers = threading.Event()
+    monkeypatch.setattr(premises._scout, "_look", lambda: answers.wait(20))
+    for _ in range(2):
+        assert not premises.need_a_look()
+    assert Path(paths.node_log).read_text().count("does not answer") == 1
+    premises.leave()
+    assert os.path.lexists(paths.socket), "nothing was asked of it"
+    answers.set()
+    wait_until(lambda: not premises._scout.is_out(), 10, "it answers again")
+    assert premises.need_a_look(), "what happened meanwhile is looked at"
+    premises.leave()
+    assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
+    for fd in (premises.listener, premises.lock, premises.claim):
+        os.close(fd)
+
+
+def test_a_successor_that_could_not_look_leaves_nothing(tmp_path: Path) -> None:
+    """Its predecessor's pid file, and the socket that it did not recognise yet."""
+    paths = DataDir(str(tmp_path / "data"))
+    premises = Premises(paths, Report(paths.node_log, True))
+    premises.take()
+    premises._socket_inode = None
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    Path(paths.pid).write_text(str(gone.pid))
+    premises.leave()
+    assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
+    for fd in (premises.listener, premises.lock, premises.claim):
+        os.close(fd)

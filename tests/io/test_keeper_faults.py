@@ -239,7 +239,7 @@ def test_an_abandoned_launch_is_ended_and_nothing_with_its_number() -> None:
 class Bereaved(Custody):
     """Ends with its keeper; the real one would start another, which then rules this process."""
 
-    def _replace_keeper(self) -> None:
+    def _until_replaced(self) -> None:
         raise KeeperError("the keeper has ended")
 
 

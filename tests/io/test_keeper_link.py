@@ -120,7 +120,7 @@ def descriptors_of(hello: Hello) -> list[int]:
 class Bereaved(Custody):
     """Ends with its keeper; the real one would start another, which then rules this process."""
 
-    def _replace_keeper(self) -> None:
+    def _until_replaced(self) -> None:
         raise KeeperError("the keeper has ended")
 
 

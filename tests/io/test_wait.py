@@ -139,6 +139,7 @@ def test_what_a_worker_cannot_do_without(monkeypatch: pytest.MonkeyPatch) -> Non
         worker_module, "spawn_essential", lambda loop, *args: essential.append([loop, *args][-1])
     )
     parts = {name: SimpleNamespace(run=object()) for name in ("custody", "drain", *LOOPS)}
+    parts["custody"].while_kept = None
     worker = worker_module.Worker(None)  # type: ignore[arg-type]
     worker._custody, worker._drain = parts["custody"], parts["drain"]  # type: ignore[assignment]
     worker._sessions = SimpleNamespace(**parts)  # type: ignore[assignment]

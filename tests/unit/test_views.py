@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.node.handlers.views import fit_frame
+from codewire.node.handlers.views import fit_frame, session_info
+from codewire.session.records.record import Record, Status
 
 LONG = st.text(max_size=300)
 
@@ -38,3 +40,23 @@ def test_never_over_budget(rows: list[tuple[str, str, list[str]]], budget: int) 
     # An empty text is two bytes and stays.
     left = [info[key] for info in infos for key in info if info[key]]
     assert sum(len(json.dumps(value)) for value in left) <= budget
+
+
+def test_a_status_that_says_it_ended_says_how() -> None:
+    """Settled is told first, that it has ended to whoever waits a moment later."""
+    record = Record(id=1, argv=["x"], working_dir="/", created_ns=1)
+    record.exit_code, record.end_reason, record.completed_ns = 3, "exited", 2
+    record.status = Status.COMPLETED
+    observer = SimpleNamespace(catch_up=lambda session: None)
+    node: Any = SimpleNamespace(sessions=SimpleNamespace(observer=observer))
+    session: Any = SimpleNamespace(
+        record=record,
+        attached_count=0,
+        log_path="/none",
+        is_running=lambda: True,
+        is_halted=lambda: False,
+        duration_ms=lambda: 5,
+    )
+    info = session_info(node, session)
+    assert (info["status"], info["exit_code"], info["end_reason"]) == ("completed (3)", 3, "exited")
+    assert info["duration_ms"] == 5

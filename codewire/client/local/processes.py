@@ -8,49 +8,12 @@ there; any other error is raised: short of descriptors, nobody may be taken for 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
-KEEPER, WORKER = "keeper", "worker"
-KEEPER_OPTIONS = frozenset(("--foreground", "--detached", "--adopt"))
-# A process that is gone, one that ended while it was read, one that is somebody else's.
-NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)
-# Of a command line: the role comes early, also behind `python -X utf8 cw.py`.
-ROLE_WORDS = 8
+from codewire.io.procfs import KEEPER, NOT_SHOWN, WORKER, Process
+from codewire.io.procfs import node_role as role_of
+from codewire.io.procfs import stat_process as read_process
 
-
-class Process(NamedTuple):
-    """A live process. `started` (clock ticks since boot) tells a reused pid apart."""
-
-    pid: int
-    started: int
-    parent: int
-    session: int
-    tty: int
-    state: str
-    name: str
-
-
-def read_process(pid: int) -> Process | None:
-    """Return a live process; None when there is none. A zombie is none: it only waits."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read().decode("utf-8", "replace")
-    except NOT_SHOWN:
-        return None
-    # The name is in parentheses and may itself hold spaces and parentheses.
-    opening, closing = text.index("("), text.rindex(")")
-    fields = text[closing + 2 :].split()
-    if fields[0] in "ZX":
-        return None
-    return Process(
-        pid=pid,
-        started=int(fields[19]),
-        parent=int(fields[1]),
-        session=int(fields[3]),
-        tty=int(fields[4]),
-        state=fields[0],
-        name=text[opening + 1 : closing],
-    )
+__all__ = ["KEEPER", "WORKER", "Process", "read_process", "role_of"]
 
 
 def lives_on(process: Process) -> bool:
@@ -79,21 +42,6 @@ def all_processes() -> list[Process]:
         return []
     found = (read_process(int(name)) for name in names if name.isdigit())
     return [process for process in found if process is not None]
-
-
-def role_of(pid: int) -> str:
-    """Return what a process is of a node, going by its argv: KEEPER, WORKER or ""."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(65536).decode("utf-8", "replace").split("\0")[:ROLE_WORDS]
-    except NOT_SHOWN:
-        return ""
-    for word, option in zip(words[2:], words[3:]):  # noqa: B905 - the last word has no option
-        if word == KEEPER and option in KEEPER_OPTIONS:
-            return KEEPER
-        if word == WORKER and option.isascii() and option.isdigit():
-            return WORKER
-    return ""
 
 
 def holders(lock_path: str) -> dict[str, list[Process]]:
@@ -164,7 +112,7 @@ def describe(pid: int) -> str:
     if process is None:
         return f"pid {pid}" if pid > 0 else "pid not visible from here"
     state = {"T": ", stopped", "t": ", stopped by a debugger", "D": ", in uninterruptible sleep"}
-    return f"pid {pid}, {process.name}{state.get(process.state, '')}"
+    return f"pid {pid}, {process.command}{state.get(process.state, '')}"
 
 
 def tree(leaders: list[int], keep_out: int = 0) -> list[Process]:

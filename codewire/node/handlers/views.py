@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codewire.node.context import Node
+from codewire.session.records.record import Status
 from codewire.session.result import recent_output
 from codewire.session.session import Session
 from codewire.wire.frames import MAX_PAYLOAD
@@ -44,7 +45,8 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
         info[SNIPPET] = text
     if record.tags:
         info["tags"] = record.tags
-    if not session.is_running():
+    # By what was said above, not by what has become true since.
+    if info["status"] != Status.RUNNING.value:
         _add_end(session, info)
     info |= {
         "output_lines": record.lines,

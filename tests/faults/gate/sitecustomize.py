@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-MAINS = {"keeper": "/codewire/keeper/process.py", "worker": "/codewire/node/worker.py"}
+MAINS = {"keeper": "/codewire/keeper/entry.py", "worker": "/codewire/node/worker.py"}
 
 
 def role() -> str:

@@ -1,0 +1,107 @@
+"""What /proc says of one process, and of all: the rows that everything else here is read from.
+
+Everything goes by pid and start time, which tells a reused pid apart. Imports little: clients and
+the keeper use it. See proc(5).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+PROC = "/proc"
+KEEPER, WORKER = "keeper", "worker"
+KEEPER_OPTIONS = frozenset((b"--foreground", b"--detached", b"--adopt"))
+# A process that is gone, one that ended while it was read, one that is somebody else's.
+NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)
+# Of a command line: the role comes early, also behind `python -X utf8 cw.py`.
+ROLE_WORDS = 8
+MAX_COMMAND_LINE = 1 << 16
+
+
+class Process(NamedTuple):
+    """One line of /proc/<pid>/stat. `started` is in clock ticks since boot.
+
+    `namespace` is the pid namespace where it was looked up, "" where it was not or may not be.
+    `is_daemon` marks one that is named as left behind, and was not signalled.
+    """
+
+    pid: int
+    parent: int
+    session: int
+    tty: int
+    started: int
+    state: str
+    command: str
+    namespace: str = ""
+    is_daemon: bool = False
+
+
+def stat_process(pid: int, proc: str = PROC) -> Process | None:
+    """Return a process by pid; None when there is none. A zombie is none: it only waits.
+
+    Raises OSError when that cannot be told (no descriptor left): it is not to be taken for dead.
+    """
+    try:
+        with open(f"{proc}/{pid}/stat", "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except NOT_SHOWN:
+        return None
+    return parse_stat(pid, text)
+
+
+def parse_stat(pid: int, text: str) -> Process | None:
+    """Return what a stat file says; None of a zombie, and of what is no such file."""
+    try:
+        # The command is in parentheses and may itself contain spaces and parentheses.
+        opening, closing = text.index("("), text.rindex(")")
+        fields = text[closing + 2 :].split()
+        if fields[0] in "ZX":
+            return None
+        return Process(
+            pid=pid,
+            parent=int(fields[1]),
+            session=int(fields[3]),
+            tty=int(fields[4]),
+            started=int(fields[19]),
+            state=fields[0],
+            command=text[opening + 1 : closing],
+        )
+    except (ValueError, IndexError):
+        return None
+
+
+def read_process(pid: int, proc: str = PROC) -> Process | None:
+    """As `stat_process`, for whom one that cannot be read is as good as none. Never raises."""
+    try:
+        return stat_process(pid, proc)
+    except OSError:
+        return None
+
+
+def node_role(pid: int, proc: str = PROC) -> str:
+    """Return what a process is of a node, going by its argv: KEEPER, WORKER or "".
+
+    Raises OSError as `stat_process`.
+    """
+    words = command_words(pid, proc)[:ROLE_WORDS]
+    for word, option in zip(words[2:], words[3:]):  # noqa: B905 - the last word has no option
+        if word == b"keeper" and option in KEEPER_OPTIONS:
+            return KEEPER
+        if word == b"worker" and option.isdigit():
+            return WORKER
+    return ""
+
+
+def command_words(pid: int, proc: str = PROC) -> list[bytes]:
+    """Return a process's argv; [b""] where there is none to see. Raises OSError."""
+    try:
+        with open(f"{proc}/{pid}/cmdline", "rb") as file:
+            return file.read(MAX_COMMAND_LINE).split(b"\0")
+    except NOT_SHOWN:
+        return [b""]
+
+
+def is_upstream_node(pid: int, proc: str = PROC) -> bool:
+    """Say whether a process is a node of upstream's, which is one process. Raises OSError."""
+    words = command_words(pid, proc)
+    return words[0].rpartition(b"/")[2] == b"cw" and words[1:2] == [b"node"]
