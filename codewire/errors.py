@@ -45,7 +45,14 @@ class ProtocolError(CodewireError):
 
 
 class RequestError(CodewireError):
-    """The request is refused; the message goes to the client as it is."""
+    """The request is refused; the message goes to the client as it is.
+
+    `code` says why in one word (wire/codes.py), "" where nobody said.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RequestTimedOut(RequestError):
