@@ -59,7 +59,7 @@ class RequestTimedOut(RequestError):
     """Nobody replied to a request in time; `note` says if it was delivered otherwise than asked."""
 
     def __init__(self, message: str, request_id: str = "", note: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, "timed_out")
         self.request_id = request_id
         self.note = note
 

@@ -13,7 +13,6 @@ from codewire.errors import (
     OutOfThreads,
     ProtocolError,
     RequestError,
-    RequestTimedOut,
 )
 
 NO_SUCH_SESSION = "no_such_session"
@@ -56,7 +55,6 @@ _OF_CLASS: tuple[tuple[type[CodewireError], str], ...] = (
     (ProtocolError, BAD_REQUEST),
     (OutOfThreads, BUSY),
     (LogUnavailable, UNAVAILABLE),
-    (RequestTimedOut, TIMED_OUT),
     (KeeperError, UNAVAILABLE),
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,6 @@ import pytest
 from tests.support import CW, Home, wait_until
 
 FOREIGN = "f" * 24
-
-
-def node_id(home: Home) -> str:
-    return Path(home.data_dir, "node-id").read_text().split()[0]
 
 
 def last(home: Home, session_id: int) -> dict[str, Any]:
@@ -28,11 +23,11 @@ def test_a_session_knows_its_node_and_is_the_sender(node: Home) -> None:
     sender = node.launch("sh", "-c", f'echo "<$CW_NODE_ID>"; {words}; exec cat', name="planner")
     wait_until(lambda: b"from inside" in node.log(to), 20, "the message is typed")
     assert b"[Codewire message from planner]" in node.log(to)
-    assert f"<{node_id(node)}>".encode() in node.log(sender)
+    assert f"<{node.node_id()}>".encode() in node.log(sender)
     assert last(node, to)["from"] == sender
-    before = node_id(node)
+    before = node.node_id()
     node.kill_worker()
-    assert node.node_status() and node_id(node) == before
+    assert node.node_status() and node.node_id() == before
 
 
 @pytest.mark.parametrize(
@@ -43,7 +38,7 @@ def test_what_a_client_says_of_its_session(
 ) -> None:
     """A foreign number is nobody's; one without a node only counts if the client descends."""
     sender, to = node.launch("cat", name="planner"), node.launch("cat", name="to")
-    home = node_id(node) if from_node == "own" else from_node
+    home = node.node_id() if from_node == "own" else from_node
     request = {"type": "MsgSend", "id": sender, "to_id": to, "body": "hi", "delivery": "both"}
     answer = node.request({**request, "from_node": home, "auto": True})
     assert answer.get("delivered") == (None if is_believed else "inbox")

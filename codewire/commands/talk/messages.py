@@ -96,7 +96,7 @@ def request(args: dict[str, Any], context: Context) -> int:
     except RequestTimedOut as error:
         if error.note:
             output.notice(error.note)
-        shown = str(args["--from"] or sender or args["<session>"])
+        shown = str(args["--from"] or sender["sender"] or args["<session>"])
         if ":" not in shown:
             shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
         later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"

@@ -17,6 +17,7 @@ from codewire.session.events import Subscription
 from codewire.session.session import Session
 from codewire.wire.codes import (
     BAD_REQUEST,
+    NO_SUCH_REQUEST,
     NO_SUCH_SESSION,
     NOT_RUNNING,
     TIMED_OUT,
@@ -229,7 +230,7 @@ class Asking:
             )
             return text, NOT_RUNNING
         if request.is_closed and request.answer is None:
-            return f"request {request.id} was withdrawn", NOT_RUNNING
+            return f"request {request.id} was withdrawn", NO_SUCH_REQUEST
         if self._node.mailbox.seconds_left(request) <= 0:
             return f"request {request.id} timed out after {request.timeout_seconds}s", TIMED_OUT
         return None
