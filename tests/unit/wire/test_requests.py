@@ -73,8 +73,15 @@ def refusal(message: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_the_table_is_the_documented_one() -> None:
-    assert set(FIELDS) == set(" ".join((U16, U32, U64, FLAGS, LISTS, BYTES, TEXTS)).split())
+def test_the_documented_fields_are_known() -> None:
+    documented = {
+        **{name: f"u{limit.bit_length()}" for name, limit in LIMITS.items()},
+        **dict.fromkeys(FLAGS.split(), "flag"),
+        **dict.fromkeys(LISTS.split(), "texts"),
+        **dict.fromkeys(BYTES.split(), "bytes"),
+        **dict.fromkeys(TEXTS.split(), "text"),
+    }
+    assert documented == {name: FIELDS[name] for name in documented}
 
 
 @pytest.mark.parametrize(("name", "limit"), LIMITS.items())
@@ -163,13 +170,13 @@ def test_a_row_is_whole(kind: str) -> None:
     assert not row.session or "id" in row.fields
     assert ("codes" in row.fields) == row.streams
     check_outgoing({"type": kind, **dict.fromkeys(row.fields)})
-    with pytest.raises(ValueError, match=f"{kind} has no field ..greeting"):
-        check_outgoing({"type": kind, "greeting": None})
+    with pytest.raises(ValueError, match=f"{kind} has no field"):
+        check_outgoing({"type": kind, "no such": None})
 
 
 def test_a_request_without_a_row_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="no request of type 'Hello'"):
-        check_outgoing({"type": "Hello"})
+    with pytest.raises(ValueError, match="no request of type 'Unlisted'"):
+        check_outgoing({"type": "Unlisted"})
 
 
 @pytest.mark.parametrize("message", [{}, {"type": None}, {"type": ""}])
