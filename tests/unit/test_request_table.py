@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from codewire.client.local import look
+from codewire.client.reach import connection
 from codewire.commands import table
 from codewire.commands.system.completion import _first_argument
 from codewire.errors import (
@@ -92,6 +94,14 @@ def test_event_types_and_codes_are_written_once() -> None:
     assert len(set(codes.CODES)) == len(codes.CODES)
     named = {v for k, v in vars(codes).items() if k.isupper() and isinstance(v, str)}
     assert named == set(codes.CODES)
+
+
+def test_who_writes_a_code_of_its_own_writes_the_tables() -> None:
+    """Clients and the keeper do without the module, which costs them time to import."""
+    assert connection.NO_WORKER == look.NO_WORKER == codes.NO_WORKER
+    for path in PACKAGE.rglob("*.py"):
+        for code in re.findall(r'(?:"code": |\["code"\] == |\.code == )"(\w+)"', path.read_text()):
+            assert code in codes.CODES, path
 
 
 @pytest.mark.parametrize(
