@@ -45,14 +45,21 @@ class ProtocolError(CodewireError):
 
 
 class RequestError(CodewireError):
-    """The request is refused; the message goes to the client as it is."""
+    """The request is refused; the message goes to the client as it is.
+
+    `code` says why in one word (wire/codes.py), "" where nobody said.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RequestTimedOut(RequestError):
     """Nobody replied to a request in time; `note` says if it was delivered otherwise than asked."""
 
     def __init__(self, message: str, request_id: str = "", note: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, "timed_out")
         self.request_id = request_id
         self.note = note
 

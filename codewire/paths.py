@@ -10,6 +10,8 @@ import sys
 
 # sun_path is 108 bytes with the final NUL (unix(7)).
 MAX_SOCKET_PATH = 107
+# Far more than an id and what it is kept with.
+NODE_ID_BYTES = 4096
 
 
 class DataDir:
@@ -22,6 +24,7 @@ class DataDir:
         self.lock = os.path.join(root, "codewire.lock")
         self.start_lock = os.path.join(root, "codewire.start.lock")
         self.stop_note = os.path.join(root, "codewire.stop")
+        self.node_id = os.path.join(root, "node-id")
         self.token = os.path.join(root, "token")
         self.config = os.path.join(root, "config.toml")
         self.servers = os.path.join(root, "servers.toml")
@@ -37,6 +40,15 @@ class DataDir:
     def session(self, session_id: int) -> str:
         """Return the directory of one session's files."""
         return os.path.join(self.sessions, str(session_id))
+
+    def read_node_id(self) -> str:
+        """Return the id of the node that has this directory, "" where that is not known."""
+        from codewire.files import read_regular
+
+        try:
+            return read_regular(self.node_id, NODE_ID_BYTES).decode().partition("\n")[0]
+        except (OSError, ValueError):
+            return ""
 
     def real_socket(self) -> str:
         """Return the path to dial; where it is too long, a node leaves a symlink to a short one."""

@@ -190,6 +190,14 @@ class Home:
         assert isinstance(info, dict)
         return info
 
+    def node_id(self) -> str:
+        """Return what sessions of this home have as CW_NODE_ID."""
+        return Path(self.data_dir, "node-id").read_text().partition("\n")[0]
+
+    def inside(self, session_id: int) -> dict[str, str]:
+        """Return what a session's environment says of it, for a client that is to be in it."""
+        return {"CW_SESSION_ID": str(session_id), "CW_NODE_ID": self.node_id()}
+
     def log_path(self, session_id: int) -> str:
         return os.path.join(self.data_dir, "sessions", str(session_id), "output.log")
 

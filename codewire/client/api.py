@@ -140,7 +140,7 @@ class Client(Messaging, Waiting):
             answer = self.ask(request)
         except RequestError as error:
             # Nothing was started; a node that knows dir_optional does not refuse.
-            if not (is_optional and _is_missing(str(error))):
+            if not (is_optional and _is_missing(error)):
                 raise
             again = {**request, "working_dir": "/", "launch_key": os.urandom(12).hex()}
             answer = {"note": "it runs in /", **self.ask(again)}
@@ -336,8 +336,12 @@ def _current_directory(is_optional: bool) -> str:
         raise UsageError("the current directory no longer exists; name another one") from None
 
 
-def _is_missing(text: str) -> bool:
+def _is_missing(error: RequestError) -> bool:
     """Say whether a node refused a launch because of its working directory (spec/wire.md 10)."""
+    if error.code:
+        return error.code == "no_directory"
+    # A node of another make only says it in words.
+    text = str(error)
     return text.startswith("working directory ") and text.endswith(
         ("does not exist", "is not a directory")
     )

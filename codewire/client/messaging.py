@@ -35,6 +35,7 @@ class Messaging(Asker):
         body: str,
         *,
         sender: int | None = None,
+        sender_node: str | None = None,
         delivery: str = "auto",
         force: bool = False,
     ) -> dict[str, Any]:
@@ -43,8 +44,10 @@ class Messaging(Asker):
         `delivery` is inbox, pty (typed into its terminal, not kept), both, or auto: both if there
         is a sender, else inbox. In the answer `delivered` says where it went and `note`, if there,
         why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
+        `sender_node` is the CW_NODE_ID beside a sender that was found as CW_SESSION_ID: the node
+        then knows whether it is one of its own.
         """
-        request = self._letter("MsgSend", to, body, sender, delivery, force)
+        request = self._letter("MsgSend", to, body, (sender, sender_node), delivery, force)
         is_kept = request["delivery"] != "pty"
         answer = self._send_once(request) if is_kept else self.ask(request)
         return {"delivered": request["delivery"], **answer}
@@ -68,6 +71,7 @@ class Messaging(Asker):
         body: str,
         *,
         sender: int | None = None,
+        sender_node: str | None = None,
         timeout_seconds: float | None = None,
         delivery: str = "auto",
         force: bool = False,
@@ -77,7 +81,7 @@ class Messaging(Asker):
         Raises RequestTimedOut after `timeout_seconds` (None or 0: 60), whatever the node does; a
         reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
         """
-        letter = self._letter("MsgRequest", to, body, sender, delivery, force)
+        letter = self._letter("MsgRequest", to, body, (sender, sender_node), delivery, force)
         limit = seconds("timeout_seconds", timeout_seconds)
         asker = self.until(deadline_behind(limit or DEFAULT_REQUEST_SECONDS))
         try:
@@ -86,12 +90,18 @@ class Messaging(Asker):
             shown = f"request timed out after {limit or DEFAULT_REQUEST_SECONDS:g}s"
             raise RequestTimedOut(f"{shown}: {error}") from error
         text = answer.get("message")
-        if answer.get("type") == "Error" and isinstance(text, str) and " timed out after " in text:
+        if answer.get("type") == "Error" and isinstance(text, str) and _is_timeout(answer, text):
             raise RequestTimedOut(text, field(answer, "request_id", ""), field(answer, "note", ""))
         return check_answer(answer)
 
     def reply(
-        self, request_id: str, body: str, *, sender: int | None = None, reply_token: str = ""
+        self,
+        request_id: str,
+        body: str,
+        *,
+        sender: int | None = None,
+        sender_node: str | None = None,
+        reply_token: str = "",
     ) -> dict[str, Any]:
         """Answer a request, as its recipient or with its token; return the MsgReplySent answer.
 
@@ -101,7 +111,7 @@ class Messaging(Asker):
             "type": "MsgReply",
             "request_id": request_id,
             "body": body,
-            "id": None if sender is None else checked_id(sender),
+            **_from(sender, sender_node),
             "reply_token": reply_token or None,
         }
         return self._send_once(request)
@@ -148,18 +158,27 @@ class Messaging(Asker):
     # Sending
 
     def _letter(
-        self, kind: str, to: int | str, body: str, sender: int | None, delivery: str, force: bool
+        self,
+        kind: str,
+        to: int | str,
+        body: str,
+        sender: tuple[int | None, str | None],
+        delivery: str,
+        force: bool,
     ) -> dict[str, Any]:
         if delivery not in DELIVERIES:
             raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
+        auto = False
         if delivery == "auto":
             # Resolved here: nodes know no auto (spec/wire.md 5).
-            delivery = "both" if sender else "inbox"
+            auto = bool(sender[0] and sender[1] is not None)
+            delivery = "both" if sender[0] else "inbox"
         return {
             "type": kind,
             **_named(to, "to_id"),
             "body": body,
-            "id": None if sender is None else checked_id(sender),
+            **_from(*sender),
+            "auto": auto or None,
             "delivery": delivery,
             "force": force or None,
         }
@@ -174,17 +193,24 @@ class Messaging(Asker):
 
 def unanswered(answer: dict[str, Any], session: int | str) -> list[dict[str, Any]]:
     """Return the requests to `session` in a MsgReadResult that have no reply in it."""
+    from codewire.wire.events import REPLY, REQUEST
+
     empty: list[Any] = []
     messages = [m for m in field(answer, "messages", empty) if isinstance(m, dict)]
-    replied = {m.get("request_id") for m in messages if m.get("type") == "message.reply"}
+    replied = {m.get("request_id") for m in messages if m.get("type") == REPLY}
     key, owner = ("to", session) if isinstance(session, int) else ("to_name", session.lstrip("@"))
     return [
         message
         for message in messages
-        if message.get("type") == "message.request"
+        if message.get("type") == REQUEST
         and message.get(key) == owner
         and message.get("request_id") not in replied
     ]
+
+
+def _is_timeout(answer: dict[str, Any], text: str) -> bool:
+    """Say whether nobody replied in time; a node of another make only says it in words."""
+    return answer["code"] == "timed_out" if answer.get("code") else " timed out after " in text
 
 
 def _named(session: int | str, id_key: str) -> dict[str, Any]:
@@ -192,6 +218,14 @@ def _named(session: int | str, id_key: str) -> dict[str, Any]:
     if isinstance(session, str):
         return {"to_name": session}
     return {id_key: checked_id(session)}
+
+
+def _from(sender: int | None, node: str | None) -> dict[str, Any]:
+    """Return how a sender stands in a request."""
+    return {
+        "id": None if sender is None else checked_id(sender),
+        "from_node": None if sender is None else node,
+    }
 
 
 def _place(key: str, namespace: str) -> dict[str, Any]:

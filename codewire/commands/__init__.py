@@ -100,7 +100,7 @@ def _report(error: BaseException, command: str) -> int:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, CodewireError):
-        text = f"{error}{_hint(str(error), command)}"
+        text = f"{error}{_hint(error, command)}"
         if isinstance(error, UsageError) and error.usage:
             text += f"\n\n{error.usage}"
         output.note(f"Error: {text}")
@@ -120,8 +120,12 @@ def _report_os_error(error: OSError) -> int:
     return 1
 
 
-def _hint(text: str, command: str) -> str:
+def _hint(error: CodewireError, command: str) -> str:
     """Return what to try next, or "" where the error is not about a session."""
+    code, text = getattr(error, "code", ""), str(error)
+    if code:
+        return _hint_by_code(code) if command not in UNHINTED else ""
+    # The client's own errors, and those of nodes that give no codes.
     if "\n\nUse '" in text:
         return ""
     if text.startswith(("no session or tag named", "no running unattached sessions")):
@@ -132,6 +136,14 @@ def _hint(text: str, command: str) -> str:
     if "not found" in text:
         return LIST_HINT
     return STATUS_HINT if "not running" in text else ""
+
+
+def _hint_by_code(code: object) -> str:
+    from codewire.wire.codes import NO_SUCH_SESSION, NOT_RUNNING
+
+    if code == NO_SUCH_SESSION:
+        return LIST_HINT
+    return STATUS_HINT if code == NOT_RUNNING else ""
 
 
 def _print_traceback() -> None:

@@ -42,6 +42,16 @@ MAX_PARENTS = 64
 INIT = 1
 
 
+def ancestors(pid: int, proc: str = PROC) -> Iterator[int]:
+    """Yield a process of our namespace and those it descends from, MAX_PARENTS at most."""
+    for _ in range(MAX_PARENTS):
+        if pid <= INIT:
+            return
+        yield pid
+        process = read_process(pid, proc)
+        pid = process.parent if process is not None else 0
+
+
 class Trace(NamedTuple):
     """How to know a session's processes that left its tree: by mark, or by terminal."""
 

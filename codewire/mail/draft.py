@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from codewire.mail.letters import Letter
+from codewire.mail.party import Party
 from codewire.session.session import Session
 
 DELIVERIES = ("inbox", "pty", "both")
@@ -13,20 +14,14 @@ DELIVERIES = ("inbox", "pty", "both")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message or request to be sent, all of it checked. `sender` None is anonymous."""
+    """A message or request to be sent, all of it checked."""
 
-    sender: Session | None
+    sender: Party
     recipient: Session
     body: str
     delivery: str = "inbox"
     force: bool = False
     key: str = ""
-
-    def sender_label(self) -> str:
-        """Return what terminals call the sender."""
-        if self.sender is None:
-            return "session-0"
-        return self.sender.record.name or f"session-{self.sender.id}"
 
 
 class Receipt(NamedTuple):

@@ -17,9 +17,9 @@ from codewire.errors import RequestError
 from codewire.files import open_regular
 from codewire.io.wait import give_way
 from codewire.session.session import Session
+from codewire.wire.codes import TOO_LARGE
+from codewire.wire.events import MAIL
 
-MESSAGE, REQUEST, REPLY = "direct.message", "message.request", "message.reply"
-KINDS = (MESSAGE, REQUEST, REPLY)
 TEXTS = ("message_id", "from_name", "to_name", "request_id", "reply_token", "body")
 
 MAX_BODY_BYTES = 65536
@@ -47,7 +47,8 @@ def check_body(body: str) -> str:
     if size > MAX_BODY_BYTES:
         raise RequestError(
             f"message body too large: {size} bytes (at most {MAX_BODY_BYTES}); "
-            "put it into a file and send the path"
+            "put it into a file and send the path",
+            TOO_LARGE,
         )
     return body
 
@@ -55,14 +56,6 @@ def check_body(body: str) -> str:
 def messages_path(session: Session) -> str:
     """Return the path of the session's messages.jsonl."""
     return os.path.join(os.path.dirname(session.events_path), "messages.jsonl")
-
-
-def party(kind: str, session: Session | None) -> dict[str, Any]:
-    """Return `from`, `from_name` (or `to`, `to_name`) of a session; None is anonymous."""
-    if session is None:
-        return {kind: 0}
-    name = {f"{kind}_name": session.record.name} if session.record.name else {}
-    return {kind: session.id, **name}
 
 
 def read_inbox(path: str, count: int) -> tuple[list[Letter], bool]:
@@ -93,7 +86,7 @@ def read_letter(line: bytes) -> Letter | None:
 
 def letter_of(envelope: dict[str, Any]) -> Letter | None:
     """Return an event envelope as MessageResponse, None when it is no message."""
-    if envelope.get("type") not in KINDS:
+    if envelope.get("type") not in MAIL:
         return None
     data = envelope.get("data")
     if not isinstance(data, dict):

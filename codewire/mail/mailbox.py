@@ -28,12 +28,22 @@ from codewire.mail.delivery import (
     request_text,
 )
 from codewire.mail.draft import Draft, Inbox, Receipt
-from codewire.mail.letters import MESSAGE, REPLY, REQUEST, Letter, new_id, party
+from codewire.mail.letters import Letter, new_id
+from codewire.mail.party import Party, here
 from codewire.mail.pending import Answer, Pending, Request
 from codewire.paths import DataDir
 from codewire.session.events import Event
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.session import Session
+from codewire.wire.codes import (
+    BAD_REQUEST,
+    BUSY,
+    NO_SUCH_REQUEST,
+    NOT_RUNNING,
+    UNAUTHORISED,
+    UNAVAILABLE,
+)
+from codewire.wire.events import MESSAGE, REPLY, REQUEST
 from codewire.wire.texts import go_quote
 
 log = logging.getLogger(__name__)
@@ -104,7 +114,7 @@ class Mailbox:
         Blocks for a terminal that takes no input, but some seconds at most.
         """
         _check_running(draft.recipient)
-        text = message_text(draft.sender_label(), draft.body)
+        text = message_text(draft.sender.label(), draft.body)
         if draft.delivery == "pty":
             return self._send_typed(draft, text)
         message_id = new_id("msg_", draft.key)
@@ -113,13 +123,13 @@ class Mailbox:
             return earlier
         data = {
             "message_id": message_id,
-            **party("from", draft.sender),
-            **party("to", draft.recipient),
+            **draft.sender.fields("from"),
+            **here(draft.recipient).fields("to"),
             "body": draft.body,
         }
         with self._lock:
             sent_ns = time.time_ns()
-            self._post(MESSAGE, data, sent_ns, (draft.recipient, draft.sender))
+            self._post(MESSAGE, data, sent_ns, (draft.recipient, draft.sender.session))
             receipt = self._remember(draft, Receipt(message_id, sent_ns, "inbox", ""))
         self._confirm(letters.messages_path(draft.recipient))
         if draft.delivery == "both":
@@ -139,9 +149,9 @@ class Mailbox:
         try:
             note = self._typist.type(draft.recipient, text, draft.force)
         except WouldBeRun as error:
-            raise RequestError(f"{error}{HOW_TO_FORCE}") from error
-        sender_id = draft.sender.id if draft.sender else 0
-        return Receipt(f"msg_{sender_id}_{draft.recipient.id}_{sent_ns}", sent_ns, "pty", note)
+            raise RequestError(f"{error}{HOW_TO_FORCE}", BUSY) from error
+        message_id = f"msg_{draft.sender.id}_{draft.recipient.id}_{sent_ns}"
+        return Receipt(message_id, sent_ns, "pty", note)
 
     def _remember(self, draft: Draft, receipt: Receipt) -> Receipt:
         if draft.key:
@@ -172,7 +182,9 @@ class Mailbox:
                 run_blocking(self._sync, f"{path}.1")
         except OSError as error:
             log.error("syncing %s failed: %s", path, error.strerror)
-            raise RequestError("the message could not be stored: see the node's log") from error
+            raise RequestError(
+                "the message could not be stored: see the node's log", UNAVAILABLE
+            ) from error
 
     # Requests
 
@@ -207,14 +219,14 @@ class Mailbox:
             request.wakers.append(waker)
             self._pending.open(request)
             try:
-                places = (draft.recipient, draft.sender)
+                places = (draft.recipient, draft.sender.session)
                 self._post(REQUEST, request.data(), request.sent_ns, places)
             except RequestError:
                 self._pending.close(request)
                 raise
         if not self._pending.sync():
             self.withdraw(request)
-            raise RequestError("the request could not be stored: see the node's log")
+            raise RequestError("the request could not be stored: see the node's log", UNAVAILABLE)
         self._pending.shorten(self._lock)
         return request, self._type_request(draft, request)
 
@@ -222,15 +234,15 @@ class Mailbox:
         try:
             self._typist.check(recipient)
         except WouldBeRun as error:
-            raise RequestError(f"{error}{HOW_TO_FORCE}") from error
+            raise RequestError(f"{error}{HOW_TO_FORCE}", BUSY) from error
 
     def _new_request(self, draft: Draft, timeout_seconds: float) -> Request:
         now = CLOCK.now()
         return Request(
             id=new_id("req_", draft.key),
             token=new_id("rpl_"),
-            from_id=draft.sender.id if draft.sender else 0,
-            from_name=draft.sender.record.name if draft.sender else "",
+            from_id=draft.sender.id,
+            from_name=draft.sender.shown(),
             to_id=draft.recipient.id,
             to_name=draft.recipient.record.name,
             body=draft.body,
@@ -243,7 +255,7 @@ class Mailbox:
     def _type_request(self, draft: Draft, request: Request) -> str:
         if draft.delivery == "inbox":
             return ""
-        text = request_text(request.id, draft.sender_label(), draft.body)
+        text = request_text(request.id, draft.sender.label(), draft.body)
         try:
             return self._typist.type(draft.recipient, text, draft.force)
         except DeliveryUnknown as error:
@@ -268,21 +280,21 @@ class Mailbox:
 
     # Replies
 
-    def reply(self, request_id: str, body: str, sender_id: int, token: str, key: str) -> bool:
+    def reply(self, request_id: str, body: str, sender: Party, token: str, key: str) -> bool:
         """Answer an open request; say whether anyone was waiting. Raises RequestError.
 
         Who may answer: spec/wire.md 14.4.
         """
         if not request_id:
-            raise RequestError("missing request_id")
-        if not sender_id and not token.strip():
-            raise RequestError("missing sender identity or reply_token")
+            raise RequestError("missing request_id", BAD_REQUEST)
+        if not sender.id and not token.strip():
+            raise RequestError("missing sender identity or reply_token", BAD_REQUEST)
         with self._lock:
             request = self._still_open(self._pending.find(request_id))
             if request is None:
                 self._check_replied_earlier(request_id, key)
                 return True
-            _check_replier(request, sender_id, token)
+            _check_replier(request, sender.id, token)
             answer = Answer(request.to_id, request.to_name, body, key, time.time_ns())
             is_awaited = bool(request.wakers)
             self._pending.answer(request, answer)
@@ -290,7 +302,9 @@ class Mailbox:
             places = (find(request.to_id), find(request.from_id))
             self._post(REPLY, request.reply_data(), answer.sent_ns, places, is_kept=True)
         if not self._pending.sync():
-            raise RequestError("the reply is not known to be on the disk: see the node's log")
+            raise RequestError(
+                "the reply is not known to be on the disk: see the node's log", UNAVAILABLE
+            )
         self._pending.shorten(self._lock)
         return is_awaited
 
@@ -298,7 +312,9 @@ class Mailbox:
         """Raise RequestError unless this very reply was accepted before."""
         request = self._pending.recent(request_id)
         if request is None or request.answer is None or not key or request.answer.key != key:
-            raise RequestError(f"no pending request with ID {go_quote(request_id)}")
+            raise RequestError(
+                f"no pending request with ID {go_quote(request_id)}", NO_SUCH_REQUEST
+            )
 
     # Reading
 
@@ -309,7 +325,7 @@ class Mailbox:
         except FileNotFoundError:
             messages, is_cut = [], False
         except OSError as error:
-            raise RequestError(f"failed to read messages: {error.strerror}") from error
+            raise RequestError(f"failed to read messages: {error.strerror}", UNAVAILABLE) from error
         with self._lock:
             for letter in messages:
                 if letter["type"] == REQUEST:
@@ -355,24 +371,28 @@ class Mailbox:
             path = letters.messages_path(sessions[event.session_id])
             is_written = append_line(path, event.envelope(), letters.FILE_BYTES // 2)
             if not is_written and number == 0 and not is_kept:
-                raise RequestError("the message could not be stored: see the node's log")
+                raise RequestError(
+                    "the message could not be stored: see the node's log", UNAVAILABLE
+                )
         self._sessions.bus.tell(events)
         log.debug("session %s: %s", next(iter(sessions), 0), kind)
 
 
 def _check_running(session: Session) -> None:
     if not session.is_running():
-        raise RequestError(f"session {session.id} is not running")
+        raise RequestError(f"session {session.id} is not running", NOT_RUNNING)
 
 
 def _check_replier(request: Request, sender_id: int, token: str) -> None:
     if token.strip():
         given, wanted = token.encode("utf-8", "replace"), request.token.encode()
         if not hmac.compare_digest(given, wanted):
-            raise RequestError(f"invalid reply token for request {go_quote(request.id)}")
+            text = f"invalid reply token for request {go_quote(request.id)}"
+            raise RequestError(text, UNAUTHORISED)
     elif sender_id != request.to_id:
         raise RequestError(
-            f"request {go_quote(request.id)} may only be replied to by session {request.to_id}"
+            f"request {go_quote(request.id)} may only be replied to by session {request.to_id}",
+            UNAUTHORISED,
         )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from codewire.disk.journal import Journal, Line
 from codewire.errors import RequestError
 from codewire.io.clock import CLOCK, Clock, Moment
+from codewire.wire.codes import BUSY, UNAVAILABLE
 
 # Bounds on what is kept in memory; the oldest request that nobody waits for makes room.
 MAX_OPEN = 10_000
@@ -165,13 +166,13 @@ class Pending:
         """Register a request. Raises RequestError when there are too many or the disk is full."""
         self._make_room(len(request.body))
         if not self._journal.append(_opened(request)):
-            raise RequestError("the request could not be stored: see the node's log")
+            raise RequestError("the request could not be stored: see the node's log", UNAVAILABLE)
         self._add(request)
 
     def answer(self, request: Request, answer: Answer) -> None:
         """Settle an open request. Raises RequestError when the disk is full."""
         if not self._journal.append(_answered(request, answer)):
-            raise RequestError("the reply could not be stored: see the node's log")
+            raise RequestError("the reply could not be stored: see the node's log", UNAVAILABLE)
         self._settle(request, answer)
         request.wake()
 
@@ -186,7 +187,7 @@ class Pending:
         while self._is_full(1, size):
             unheard = next((r for r in self._open.values() if not r.wakers), None)
             if unheard is None:
-                raise RequestError("too many requests are waiting for an answer")
+                raise RequestError("too many requests are waiting for an answer", BUSY)
             self.close(unheard)
 
     def _is_full(self, count: int = 0, size: int = 0) -> bool:

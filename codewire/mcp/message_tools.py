@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
+from codewire.client.inside import as_sender, own_session
 from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
@@ -16,13 +16,11 @@ MAX_TIMEOUT = 24 * 3600
 DEFAULT_TIMEOUT = 60
 
 
-def _sender(client: CallClient, args: dict[str, Any]) -> int | None:
+def _sender(client: CallClient, args: dict[str, Any]) -> dict[str, Any]:
     """Return the sending session: the argument, else the session this server runs in."""
     if args["from_session_id"] is not None:
-        return session_number(client, args["from_session_id"])
-    inside = os.environ.get("CW_SESSION_ID", "")
-    is_id = inside.isascii() and inside.isdigit() and len(inside) <= 10
-    return int(inside) or None if is_id and client.target.is_local else None
+        return {"sender": session_number(client, args["from_session_id"])}
+    return as_sender(client.target)
 
 
 def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
@@ -40,7 +38,7 @@ def msg(client: CallClient, args: dict[str, Any]) -> str:
     answer = client.msg(
         _recipient(client, args),
         args["body"],
-        sender=_sender(client, args),
+        **_sender(client, args),
         delivery=args["delivery"],
     )
     return f"Message sent: {answer.get('message_id', '')}" + _note(answer)
@@ -55,7 +53,7 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_read_messages: the messages, then the requests that wait for an answer."""
     session = args["session_id"]
     if session is None:
-        session = _sender(client, {"from_session_id": None})
+        session, _ = own_session(client.target)
     if session is None:
         raise RequestError("session id or name required")
     answer = client.read_messages(session_number(client, session), tail=args["tail"])
@@ -78,12 +76,13 @@ def request(client: CallClient, args: dict[str, Any]) -> list[str]:
         answer = client.request(
             recipient,
             args["body"],
-            sender=sender,
+            **sender,
             timeout_seconds=limit,
             delivery=args["delivery"],
         )
     except RequestTimedOut as error:
-        later = f"The request stays open: a later reply is in the inbox of {sender or recipient}, "
+        place = sender["sender"] or recipient
+        later = f"The request stays open: a later reply is in the inbox of {place}, "
         later += "see codewire_read_messages"
         raise ToolFailed(str(error), error.note, later) from error
     from_id = answer.get("from_id")
@@ -98,7 +97,7 @@ def reply(client: CallClient, args: dict[str, Any]) -> str:
     answer = client.reply(
         args["request_id"],
         args["body"],
-        sender=None if token else _sender(client, args),
+        **({} if token else _sender(client, args)),
         reply_token=token,
     )
     return f"Reply sent for request {args['request_id']}" + _note(answer)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from codewire import __version__
 from codewire.config import Settings
 from codewire.errors import RequestError
+from codewire.io.streams import FrameStream
 from codewire.io.wait import RUNTIME
 from codewire.keeper import protocol
 from codewire.keeper.custody import Custody
 from codewire.mail.mailbox import Mailbox
+from codewire.node.caller import Caller
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.session import Session
+from codewire.wire.codes import BAD_REQUEST
 from codewire.wire.timestamps import format_nanos
 
 Message = dict[str, Any]
@@ -51,7 +54,7 @@ class Node:
         """Return the session a request names by `id`. Raises RequestError."""
         session_id = request.get("id")
         if session_id is None:
-            raise RequestError("missing session id")
+            raise RequestError("missing session id", BAD_REQUEST)
         return self.sessions.registry.get(session_id)
 
     def status(self) -> Message:
@@ -74,3 +77,17 @@ class Node:
             "grace_seconds": self.settings.grace_seconds,
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }
+
+
+# What answers a request with one message, and what has the connection for itself from then on.
+Handler = Callable[[Node, Message, Caller], Message]
+Streamer = Callable[[Node, FrameStream, Message, Caller], None]
+
+
+def refusal(text: str, code: str, request: Message | None = None) -> Message:
+    """Return an Error frame; a stream's has its code only where the `request` asks for `codes`.
+
+    What upstream answers there is recorded byte for byte (spec/wire.md, golden exchanges).
+    """
+    has_code = code and (request is None or request.get("codes"))
+    return {"type": "Error", "message": text, "code": code if has_code else None}

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError
+from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller, authorise, local_caller
+from codewire.node.context import Handler, Message, Node, Streamer, refusal
 from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
+from codewire.wire.codes import BUSY, INTERNAL, UNKNOWN_REQUEST, code_of
 from codewire.wire.control import control_frame, decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.requests import parse_request
+from codewire.wire.requests import REQUESTS, parse_request
 
 log = logging.getLogger(__name__)
 
@@ -26,44 +28,23 @@ ACCEPT_PAUSE_SECONDS = 0.1
 TURN_AWAY_SECONDS = 0.2
 NO_ROOM = str(OutOfThreads())
 # Made while there is memory for it.
-NO_ROOM_FRAME = control_frame({"type": "Error", "message": NO_ROOM})
+NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
 # A socket that says this accepts nobody any more (accept(2)).
 BROKEN_LISTENER = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP))
 
-ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
-    "ListSessions": control.list_sessions,
-    "Launch": control.launch,
-    "Kill": control.kill,
-    "KillAll": control.kill_all,
-    "KillByTags": control.kill_by_tags,
-    "Resize": control.resize_nothing,
-    "Detach": control.detach_nothing,
-    "NodeStatus": control.node_status,
-    "NodeRestart": control.node_restart,
-    "MsgSend": messages.send,
-    "MsgRead": messages.read,
-    "MsgReply": messages.reply,
-    "KVSet": kv.set_key,
-    "KVGet": kv.get_key,
-    "KVDelete": kv.delete_key,
-    "KVList": kv.list_keys,
+# Request type -> who answers it; which of the two it is stands in its row (wire/requests.py).
+ANSWERS: dict[str, Handler] = {
+    **control.ANSWERS,
+    **kv.ANSWERS,
+    **messages.ANSWERS,
+    **screens.ANSWERS,
+    **typing.ANSWERS,
 }
-
-# One answer each, which may take a while: they are told when the client has left.
-PATIENT: dict[str, Callable[[Node, Message, Callable[[], bool]], Message]] = {
-    "SendInput": typing.send_input,
-    "GetScreen": screens.get_screen,
-    "GetStatus": control.get_status,
-}
-
-STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
-    "Attach": attach.attach,
-    "Logs": output.logs,
-    "WatchSession": output.watch,
-    "Subscribe": waiting.subscribe,
-    "Wait": waiting.wait,
-    "MsgRequest": messages.ask,
-    "MsgListen": messages.listen,
+STREAMS: dict[str, Streamer] = {
+    **attach.STREAMS,
+    **messages.STREAMS,
+    **output.STREAMS,
+    **waiting.STREAMS,
 }
 
 
@@ -72,7 +53,8 @@ def accept_clients(node: Node, listener: socket.socket) -> None:
 
     def take(sock: socket.socket, address: object) -> None:
         try:
-            spawn(serve, node, FrameStream(sock))
+            stream = FrameStream(sock)
+            spawn(serve, node, stream, local_caller(stream))
         except (OutOfThreads, MemoryError):
             turn_away(sock, NO_ROOM_FRAME)
             log.warning("a client was turned away: %s", NO_ROOM)
@@ -135,10 +117,10 @@ def turn_away(sock: socket.socket, answer: bytes) -> None:
         sock.close()
 
 
-def serve(node: Node, stream: FrameStream) -> None:
+def serve(node: Node, stream: FrameStream, caller: Caller) -> None:
     """Serve one client until it goes or its stream ends."""
     try:
-        while _serve_one(node, stream):
+        while _serve_one(node, stream, caller):
             stream.set_timeout(stream.linger_seconds)
     except (ConnectionLost, TimeoutError):
         pass
@@ -146,49 +128,56 @@ def serve(node: Node, stream: FrameStream) -> None:
         stream.close()
 
 
-def _serve_one(node: Node, stream: FrameStream) -> bool:
+def _serve_one(node: Node, stream: FrameStream, caller: Caller) -> bool:
     """Answer one request; return whether another may follow on this connection."""
+    request: Message = {}
     try:
         frame = stream.receive()
         if frame is None:
             return False
         stream.set_timeout(None)
-        return _dispatch(node, stream, *frame)
+        request.update(_parse(*frame))
+        return _dispatch(node, stream, request, caller)
     except CodewireError as error:
         if isinstance(error, ConnectionLost):
             raise
-        stream.send_control({"type": "Error", "message": str(error)})
+        _refuse(stream, request, str(error), code_of(error))
         return not isinstance(error, ProtocolError)
     except TimeoutError:
         raise
     except OSError as error:
         # Of the machine, not of the connection: those are ConnectionLost.
         log.warning("request failed: %s", error)
-        stream.send_control({"type": "Error", "message": f"request failed: {error}"})
+        _refuse(stream, request, f"request failed: {error}", INTERNAL)
         return False
     except Exception:
         log.exception("request failed")
-        message = "internal error; the node's log has the details"
-        stream.send_control({"type": "Error", "message": message})
+        _refuse(stream, request, "internal error; the node's log has the details", INTERNAL)
         return False
 
 
-def _dispatch(node: Node, stream: FrameStream, kind: int, payload: bytes) -> bool:
+def _refuse(stream: FrameStream, request: Message, text: str, code: str) -> None:
+    row = REQUESTS.get(request.get("type", ""))
+    is_plain = not request or (row is not None and not row.streams)
+    stream.send_control(refusal(text, code, None if is_plain else request))
+
+
+def _parse(kind: int, payload: bytes) -> Message:
     if kind != CONTROL:
         raise ProtocolError("expected control message")
-    request = parse_request(decode_control(payload))
+    return parse_request(decode_control(payload))
+
+
+def _dispatch(node: Node, stream: FrameStream, request: Message, caller: Caller) -> bool:
+    """Have a request answered; return whether another may follow."""
     name = request["type"]
     log.debug("request %s", name)
-    handler = ONE_SHOT.get(name)
-    if handler is not None:
-        stream.send_control(handler(node, request))
-        return True
-    patient = PATIENT.get(name)
-    if patient is not None:
-        stream.send_control(patient(node, request, stream.has_left))
-        return True
-    streamer = STREAMING.get(name)
-    if streamer is None:
-        raise CodewireError(f"unknown request type: {name}")
-    streamer(node, stream, request)
-    return False
+    row = REQUESTS.get(name)
+    if row is None:
+        raise RequestError(f"unknown request type: {name}", UNKNOWN_REQUEST)
+    authorise(caller, row.verb, request.get("id") if row.session else None)
+    if row.streams:
+        STREAMS[name](node, stream, request, caller)
+    else:
+        stream.send_control(ANSWERS[name](node, request, caller))
+    return not row.streams

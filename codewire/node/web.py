@@ -18,6 +18,7 @@ from codewire.errors import CodewireError, ConfigError, ConnectionLost, OutOfThr
 from codewire.io.tcp import join_address, listen_tcp, read_head, resolve_listen, tune
 from codewire.io.wait import spawn, spawn_essential
 from codewire.io.websockets import WebSocketStream
+from codewire.node.caller import token_caller
 from codewire.node.context import Node
 from codewire.node.logins import MAX_FAILURES, Logins
 from codewire.node.server import accept_all, serve, turn_away
@@ -182,7 +183,7 @@ class Web:
             return
         self._watchdog.add(stream)
         try:
-            serve(self._node, stream)
+            serve(self._node, stream, token_caller(stream, address))
         finally:
             self._watchdog.remove(stream)
 

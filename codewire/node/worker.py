@@ -26,6 +26,7 @@ from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
 from codewire.output.drain import Drain
 from codewire.paths import data_dir
+from codewire.session.identity import node_id
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 
@@ -76,6 +77,7 @@ class Worker:
             log.warning("config.toml: unknown keys: %s", ", ".join(self._settings.unknown_keys))
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
         self._sessions.use(self._custody, self._drain)
+        self._sessions.node_id = node_id(self._paths)
         self._node = Node(
             self._paths,
             self._settings,

@@ -29,6 +29,7 @@ from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.result import capture_result
 from codewire.session.session import Session
+from codewire.wire import events
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Ending:
         if bool(was) == halted or not session.is_running() or session.record.kill_requested:
             return
         log.info("session %d %s", session.id, "stopped" if halted else "continued")
-        self._publish(session, "session.stopped" if halted else "session.continued", {})
+        self._publish(session, events.STOPPED if halted else events.CONTINUED, {})
         session.wake()
 
     def go_on(self, session: Session) -> bool:
@@ -157,7 +158,7 @@ class Ending:
         if record.exit_code is not None:
             data["exit_code"] = record.exit_code
         data["duration_ms"] = session.duration_ms()
-        self._publish(session, "session.status", data)
+        self._publish(session, events.STATUS, data)
         session.wake()
         self._custody.note(session.id, record.to_json())
         log.info("session %d %s", session.id, record.status_text())

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from codewire.disk.journal import Journal, Line
 from codewire.errors import ProtocolError, RequestError
 from codewire.io.clock import CLOCK, Clock, Moment
+from codewire.wire.codes import TOO_LARGE, UNAVAILABLE
 from codewire.wire.control import decode_bytes, encode_bytes
 
 DEFAULT_NAMESPACE = "default"
@@ -95,7 +96,8 @@ class KeyValues:
         """Set a key; a lifetime of 0 or less means for ever. Raises RequestError."""
         place = _place(namespace, key)
         if len(value) > MAX_VALUE_BYTES:
-            raise RequestError(f"value too large: {len(value)} bytes (at most {MAX_VALUE_BYTES})")
+            text = f"value too large: {len(value)} bytes (at most {MAX_VALUE_BYTES})"
+            raise RequestError(text, TOO_LARGE)
         entry = Entry(value)
         if lifetime_ns > 0:
             now = self._clock.now()
@@ -106,7 +108,8 @@ class KeyValues:
                 self._drop_expired()
                 if self._bytes + added > MAX_TOTAL_BYTES:
                     limit = f"{MAX_TOTAL_BYTES >> 20} MiB"
-                    raise RequestError(f"the key-value store is full ({limit}): delete some keys")
+                    text = f"the key-value store is full ({limit}): delete some keys"
+                    raise RequestError(text, TOO_LARGE)
             self._write(place, entry)
         self._confirm()
 
@@ -140,13 +143,13 @@ class KeyValues:
     def _write(self, place: tuple[str, str], entry: Entry | None) -> None:
         """Note a change, first in the file. The lock is held: lines are in the order of changes."""
         if not self._journal.append(_line(place, entry)):
-            raise RequestError("the key could not be stored: see the node's log")
+            raise RequestError("the key could not be stored: see the node's log", UNAVAILABLE)
         self._put(place, entry)
 
     def _confirm(self) -> None:
         """Have the change on the disk. The lock is not held: nobody else waits for the disk."""
         if not self._journal.sync():
-            raise RequestError("the key could not be stored: see the node's log")
+            raise RequestError("the key could not be stored: see the node's log", UNAVAILABLE)
         if self._is_long():
             self._journal.shorten(self._lock, lambda: self._lines() if self._is_long() else None)
 
@@ -173,7 +176,9 @@ def _place(namespace: str, key: str) -> tuple[str, str]:
     for what, text in zip(("namespace", "key"), place, strict=True):
         size = len(text.encode("utf-8", "replace"))
         if size > MAX_KEY_BYTES:
-            raise RequestError(f"{what} too long: {size} bytes (at most {MAX_KEY_BYTES})")
+            raise RequestError(
+                f"{what} too long: {size} bytes (at most {MAX_KEY_BYTES})", TOO_LARGE
+            )
     return place
 
 

@@ -42,6 +42,8 @@ from codewire.session.typing import Keyboard
 from codewire.terminal.answers import Answerer
 from codewire.terminal.input import Input
 from codewire.terminal.turns import Pen
+from codewire.wire import events
+from codewire.wire.codes import BUSY, UNAVAILABLE
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ class Lifecycle:
             paths.sessions_json, self._journal, self.registry.records, self.ending.on_saved
         )
         self.is_stopping = False
+        # Said by the worker once there is a log; sessions get it as CW_NODE_ID.
+        self.node_id = ""
         self._pen = Pen()
         self._launches = Turns()
 
@@ -115,17 +119,18 @@ class Lifecycle:
         """
         with self._launches.take(request.key, LAUNCH_SECONDS) as has_turn:
             if not has_turn:
-                raise LaunchError("the same launch is still under way")
+                raise LaunchError("the same launch is still under way", BUSY)
             return self.registry.by_key(request.key) or self._launch(request)
 
     def _launch(self, request: LaunchRequest) -> Session:
         if self.is_stopping:
-            raise LaunchError("the node is stopping")
+            raise LaunchError("the node is stopping", UNAVAILABLE)
         cwd = resolve_directory(request.working_dir, self._slow)
         env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
         program = resolve_program(request.command, cwd, env, self._slow)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
+            env["CW_NODE_ID"] = self.node_id
             env[MARK_VARIABLE] = session.record.mark()
             session.record.working_dir = cwd
             self._spawn(session, request, program, env, cwd)
@@ -195,7 +200,7 @@ class Lifecycle:
             "working_dir": record.working_dir,
             "tags": record.tags,
         }
-        self._publish(session, "session.created", data)
+        self._publish(session, events.CREATED, data)
         self._drain.add(session)
         log.info("session %d launched pid=%d", session.id, record.pid)
         self.ending.release(session)
@@ -247,7 +252,7 @@ class Lifecycle:
         """Count a client in or out and say so."""
         with session.lock:
             session.attached_count += 1 if attached else -1
-        kind = "session.attached" if attached else "session.detached"
+        kind = events.ATTACHED if attached else events.DETACHED
         self._publish(session, kind, {"client_id": client_id})
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from codewire.io.wait import give_way
 from codewire.output.log import OutputLog
 from codewire.session.events import EventBus
 from codewire.session.session import Session
+from codewire.wire import events
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +100,7 @@ class Observer:
             "total_bytes": record.counted,
             "total_lines": record.lines,
         }
-        self._bus.publish(
-            session.id, record.tags, "session.output_summary", data, session.events_path
-        )
+        self._bus.publish(session.id, record.tags, events.OUTPUT_SUMMARY, data, session.events_path)
 
     def finish(self, session: Session) -> None:
         """Count and report the rest of an ended session, then forget it."""

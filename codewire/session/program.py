@@ -16,6 +16,7 @@ from codewire import paths
 from codewire.errors import LaunchError
 from codewire.files import open_regular, read_regular
 from codewire.io.slow import SlowCalls
+from codewire.wire.codes import BAD_REQUEST, NO_DIRECTORY
 from codewire.wire.nesting import is_deep
 from codewire.wire.texts import go_quote
 
@@ -56,7 +57,8 @@ def check_name(name: str) -> None:
     if not NAME_PATTERN.match(name):
         raise LaunchError(
             f"invalid name {go_quote(name)}: must be 1-32 alphanumeric characters or hyphens, "
-            "starting with alphanumeric"
+            "starting with alphanumeric",
+            BAD_REQUEST,
         )
 
 
@@ -72,9 +74,10 @@ def resolve_directory(working_dir: str, slow: SlowCalls) -> str:
         what = f"working directory {go_quote(working_dir or path)}"
         raise LaunchError(f"{what} does not answer ({LOOK_SECONDS:g} s)") from error
     if not exists:
-        raise LaunchError(f"working directory {go_quote(working_dir)} does not exist")
+        raise LaunchError(f"working directory {go_quote(working_dir)} does not exist", NO_DIRECTORY)
     if not is_directory:
-        raise LaunchError(f"working directory {go_quote(working_dir)} is not a directory")
+        text = f"working directory {go_quote(working_dir)} is not a directory"
+        raise LaunchError(text, NO_DIRECTORY)
     return path
 
 
@@ -134,10 +137,10 @@ def resolve_program(
     Blocks LOOK_SECONDS at most.
     """
     if not command:
-        raise LaunchError("command must not be empty")
+        raise LaunchError("command must not be empty", BAD_REQUEST)
     name = command[0]
     if any("\0" in word for word in command):
-        raise LaunchError("command must not contain NUL bytes")
+        raise LaunchError("command must not contain NUL bytes", BAD_REQUEST)
     has_path = "/" in name
     directories = () if has_path else tuple(env.get("PATH", DEFAULT_PATH).split(":"))
     try:

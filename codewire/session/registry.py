@@ -10,6 +10,7 @@ from codewire.paths import DataDir
 from codewire.session.program import check_name
 from codewire.session.records.record import MAX_ID, Record
 from codewire.session.session import Session
+from codewire.wire.codes import NAME_TAKEN, NO_SUCH_SESSION
 from codewire.wire.texts import go_quote
 
 
@@ -42,7 +43,7 @@ class Registry:
         """Return a session. Raises RequestError."""
         session = self._sessions.get(session_id)
         if session is None:
-            raise RequestError(f"session {session_id} not found")
+            raise RequestError(f"session {session_id} not found", NO_SUCH_SESSION)
         return session
 
     def find(self, session_id: int) -> Session | None:
@@ -53,7 +54,7 @@ class Registry:
         """Return the session called `name`: the live one, else the newest. Raises RequestError."""
         found = [s for s in self.all() if s.record.name == name]
         if not found:
-            raise RequestError(f"no session named {go_quote(name)}")
+            raise RequestError(f"no session named {go_quote(name)}", NO_SUCH_SESSION)
         return max(found, key=lambda s: (s.is_running(), s.id))
 
     def tagged(self, tags: Iterable[str]) -> list[Session]:
@@ -72,7 +73,8 @@ class Registry:
         with self._lock:
             owner = self._names.get(name) if name else None
             if owner is not None:
-                raise LaunchError(f"name {go_quote(name)} already in use by session {owner}")
+                text = f"name {go_quote(name)} already in use by session {owner}"
+                raise LaunchError(text, NAME_TAKEN)
             session_id = self._next_id
             if session_id > MAX_ID:
                 raise LaunchError("no session id is left; remove old ones from sessions/")

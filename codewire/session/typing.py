@@ -10,6 +10,7 @@ from typing import Any
 from codewire.output.drain import Drain
 from codewire.session.session import Session
 from codewire.terminal.input import PATIENCE_SECONDS, InputClosed, never
+from codewire.wire import events
 
 log = logging.getLogger(__name__)
 
@@ -87,4 +88,4 @@ class Keyboard:
 
     def publish_input(self, session: Session, source: str, count: int) -> None:
         """Report bytes typed."""
-        self._publish(session, "session.input", {"source": source, "bytes_count": count})
+        self._publish(session, events.INPUT, {"source": source, "bytes_count": count})

@@ -2,7 +2,7 @@
 
 NodeStatus answers with `features`; a node that lists none knows none of them, whatever it may do
 by chance. A client asks before it sends what must not be dropped silently (NEEDS), and before it
-sends again what must not be done twice (repeats.py).
+sends again what must not be done twice (requests.py); NEEDS goes by its rows, too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 # A request with one of these that was seen before is answered, not done again.
-from codewire.wire.repeats import INPUT_KEY, LAUNCH_KEY, REQUEST_KEY
+from codewire.wire.requests import INPUT_KEY, LAUNCH_KEY, REQUEST_KEY
 
 # Conditions and options of SendInput and Launch.
 IF_IDLE = "if_idle"
@@ -82,11 +82,6 @@ def missing(request: dict[str, Any], known: frozenset[str]) -> str:
         if request.get(field) is not None and feature not in known:
             return option
     return ""
-
-
-def needs_features(request: dict[str, Any]) -> bool:
-    """Say whether a request may only go to a node that is known to know what it asks for."""
-    return bool(missing(request, frozenset()))
 
 
 def listed(answer: dict[str, Any]) -> frozenset[str]:

@@ -239,7 +239,7 @@ def test_a_program_that_reads_nothing_holds_up_nobody(node: Home) -> None:
 def test_the_command_says_what_happened(home: Home) -> None:
     home.cw("launch", "shell", "--", "bash", "--norc")
     home.cw("launch", "cat", "--", "cat")
-    done = home.cw("msg", "shell", "touch pwned", env={"CW_SESSION_ID": "2"})
+    done = home.cw("msg", "shell", "touch pwned", env=home.inside(2))
     assert done.returncode == 0
     first, second = done.stderr.splitlines()
     assert first.startswith("Message sent: msg_")

@@ -509,7 +509,7 @@ def test_the_commands(home: Home) -> None:
     assert text[0].endswith(f"] OPEN REQUEST planner → coder (req={request_id}): ready?")
     assert text[1].endswith("] 0 → coder: hello^[[2Jthere")
     assert text[2].endswith("] planner → coder: ") and len(text) == 3
-    done = home.cw("reply", request_id, "yes, it is", env={"CW_SESSION_ID": "2"})
+    done = home.cw("reply", request_id, "yes, it is", env=home.inside(2))
     assert (done.returncode, done.stderr) == (0, f"Reply sent for request {request_id}\n")
     out, err = asking.communicate(timeout=20)
     assert (asking.returncode, out) == (0, b"[reply from coder] yes, it is\n"), err

@@ -107,10 +107,23 @@ def run(
 
 
 def _refuse_own_session(client: Client, session_id: int) -> None:
-    if client.target.is_local and os.environ.get("CW_SESSION_ID") == str(session_id):
+    if os.environ.get("CW_SESSION_ID") != str(session_id):
+        return
+    from codewire.client.inside import is_own_session
+
+    if is_own_session(client.target, session_id, _leader(client, session_id)):
         raise UsageError(
             f"this is session {session_id}: attaching it to itself would repeat its output for ever"
         )
+
+
+def _leader(client: Client, session_id: int) -> int:
+    """Return the pid of a session's first process, 0 where the node does not say."""
+    try:
+        pid = client.status(session_id).get("info", {}).get("pid")
+    except CodewireError:
+        return 0
+    return pid if isinstance(pid, int) else 0
 
 
 class _Look(NamedTuple):

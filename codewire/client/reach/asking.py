@@ -1,7 +1,7 @@
 """One request, one answer, over as many connections as it may take.
 
 Which requests may be sent again, and which only to a node that knows how to tell a repeat from
-another one, stands in wire/repeats.py and wire/features.py; here it is kept.
+another one, stands in wire/requests.py and wire/features.py; here it is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.client.reach.connection import (
     MARGIN_SECONDS,
+    NO_WORKER,
     PROMPT_TOTAL_SECONDS,
     Redial,
     asked_again,
@@ -21,7 +22,7 @@ from codewire.client.reach.connection import (
 from codewire.errors import CodewireError, ConnectionLost, NodeSilent, NodeUnreachable, UsageError
 from codewire.io.deadline import NEVER
 from codewire.io.deadline import Deadline as Deadline
-from codewire.wire import repeats
+from codewire.wire import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,22 +116,25 @@ class Asker:
         know, before anything is sent; ConnectionLost for what must not be sent again.
         """
         asker = self
-        if not repeats.is_wait(request):
+        if not requests.is_wait(request):
             asker = self.within(PROMPT_TOTAL_SECONDS)
         asker.require(request)
+        if requests.row_of(request).streams:
+            # Of a stream a node sends codes only to those who want them.
+            request = {**request, "codes": True}
         redial, ends = asker.redial(), node_deadline(request)
         answer = exchange(asker.connect(), request, redial)
         while answer is None:
             asker._check_repeatable(request, redial)
             answer = exchange(redial.open(), asked_again(request, ends), redial)
-        is_refused = is_checked or answer.get("code")
+        is_refused = is_checked or answer.get("code") == NO_WORKER
         return check_answer(answer) if is_refused else answer
 
     def _check_repeatable(self, request: dict[str, Any], redial: Redial) -> None:
         """Raise ConnectionLost unless this request, which may have been done, may be sent again."""
-        if repeats.is_question(request):
+        if requests.is_question(request):
             return
-        lost, feature = "connection closed before response", repeats.key_of(request)
+        lost, feature = "connection closed before response", requests.key_of(request)
         if not feature:
             raise ConnectionLost(lost)
         try:
@@ -150,11 +154,12 @@ class Asker:
 
         Asks the node, on a connection of its own, only where the request has such an option.
         """
+        needed = requests.row_of(request).needs
+        if not any(request.get(name) is not None for name in needed.split()):
+            return
         # An import of its own: most requests have no such option.
         from codewire.wire import features
 
-        if not features.needs_features(request):
-            return
         bounded = self.within(PROMPT_TOTAL_SECONDS)
         option = features.missing(request, bounded._features(bounded.connect))
         if option:
@@ -179,7 +184,7 @@ class Asker:
         answer = exchange(connect(), request, redial)
         while answer is None:
             answer = exchange(redial.open(), request, redial)
-        if answer.get("type") == "Error" and answer.get("code"):
+        if answer.get("type") == "Error" and answer.get("code") == NO_WORKER:
             check_answer(answer)
         known = _KNOWN[where] = listed(answer)
         return known

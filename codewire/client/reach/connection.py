@@ -26,7 +26,7 @@ from codewire.io.streams import FrameStream
 from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.repeats import is_question, is_slow, is_wait
+from codewire.wire.requests import check_outgoing, is_question, is_slow, is_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,10 @@ def check_answer(message: dict[str, Any]) -> dict[str, Any]:
     """
     if message.get("type") == "Error":
         text = str(message.get("message") or "the node reported an unnamed error")
-        raise (NoWorker if message.get("code") == NO_WORKER else RequestError)(text)
+        code = message.get("code")
+        if code == NO_WORKER:
+            raise NoWorker(text)
+        raise RequestError(text, code if isinstance(code, str) else "")
     return message
 
 
@@ -215,6 +218,7 @@ class Redial:
 
     def send(self, stream: FrameStream, request: dict[str, Any]) -> None:
         """Send a request. Raises ConnectionLost, and as `receive` does when nobody reads it."""
+        check_outgoing(request)
         size = sum(len(value) for value in request.values() if isinstance(value, str))
         seconds = PROMPT_SECONDS + size / SLOW_BYTES_PER_SECOND
         started = time.monotonic()

@@ -6,23 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.sessions.selection import selection
+from codewire.wire.events import EVENT_TYPES
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
-
-EVENT_TYPES = (
-    "session.created",
-    "session.status",
-    "session.stopped",
-    "session.continued",
-    "session.output_summary",
-    "session.input",
-    "session.attached",
-    "session.detached",
-    "direct.message",
-    "message.request",
-    "message.reply",
-)
 
 
 def subscribe(args: dict[str, Any], context: Context) -> int:

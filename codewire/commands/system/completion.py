@@ -21,11 +21,6 @@ FILES, NO_FILES = ":0", ":4"
 # Somebody has pressed Tab: a node that does not answer must not hold up the shell.
 SECONDS = 2.0
 
-WITH_SESSIONS = frozenset(
-    ("attach", "kill", "logs", "send", "watch", "status", "inbox", "screen", "msg", "request")
-) | {"wait", "subscribe"}
-WITH_TAGS = frozenset(("kill", "watch", "wait", "subscribe"))
-
 BASH = """\
 # bash completion for cw
 _cw() {
@@ -197,9 +192,17 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
         return [f"{n[prefix:]}\t{table.TABLE[n].summary}" for n in names], NO_FILES
     if command == "completion":
         return list(SHELLS), NO_FILES
-    if command in WITH_SESSIONS:
-        return _sessions(before, command in WITH_TAGS), NO_FILES
+    meant = _first_argument(doc, command)
+    if meant.startswith("<session"):
+        return _sessions(before, meant == "<session-or-tag>"), NO_FILES
     return [], FILES
+
+
+def _first_argument(doc: str, command: str) -> str:
+    """Return the first argument of a command's usage line: what it says is what is completed."""
+    _, _, rest = doc.partition(f"  cw {command} [options]")
+    words = rest.partition("\n")[0].split()
+    return words[0].strip("[].") if words else ""
 
 
 def _plain_words(words: list[str]) -> list[str]:
@@ -232,7 +235,7 @@ def _values(option: usage.Option, before: list[str]) -> tuple[list[str], str]:
     if option.placeholder.startswith("<tag"):
         return _tags(_list(before)), NO_FILES
     if option.long == "--event":
-        from codewire.commands.sessions.events import EVENT_TYPES
+        from codewire.wire.events import EVENT_TYPES
 
         return list(EVENT_TYPES), NO_FILES
     if option.long in ("--session", "--from"):

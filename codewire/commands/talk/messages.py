@@ -6,11 +6,11 @@ has one can answer in the recipient's name.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.errors import RequestTimedOut, UsageError
+from codewire.wire import events
 
 if TYPE_CHECKING:
     from codewire.client.api import Client
@@ -48,7 +48,7 @@ def msg(args: dict[str, Any], context: Context) -> int:
     answer = client.msg(
         _resolve(client, ref),
         args["<body>"],
-        sender=_sender(args, client, context),
+        **_sender(args, client, context),
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
@@ -88,7 +88,7 @@ def request(args: dict[str, Any], context: Context) -> int:
         answer = client.request(
             recipient,
             args["<body>"],
-            sender=sender,
+            **sender,
             timeout_seconds=timeout,
             delivery=args["--delivery"],
             force=bool(args["--force"]),
@@ -96,7 +96,7 @@ def request(args: dict[str, Any], context: Context) -> int:
     except RequestTimedOut as error:
         if error.note:
             output.notice(error.note)
-        shown = str(args["--from"] or sender or args["<session>"])
+        shown = str(args["--from"] or sender["sender"] or args["<session>"])
         if ":" not in shown:
             shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
         later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
@@ -127,15 +127,14 @@ def reply(args: dict[str, Any], context: Context) -> int:
       cw reply req_x7y8z9 "yes, PR #42 is up"
       cw reply -f coder req_x7y8z9 "yes, PR #42 is up"
     """
-    sender: int | None
     if args["--from"]:
         client, ref = context.locate(args["--from"])
-        sender = _resolve(client, ref)
+        sender: dict[str, Any] = {"sender": _resolve(client, ref)}
     else:
         client = context.client()
         sender = _own_session(client)
     token = args["--reply-token"] or ""
-    answer = client.reply(args["<request-id>"], args["<body>"], sender=sender, reply_token=token)
+    answer = client.reply(args["<request-id>"], args["<body>"], **sender, reply_token=token)
     output.note(f"Reply sent for request {answer.get('request_id', '')}")
     _show_note(answer)
     return 0
@@ -222,16 +221,16 @@ def arrange(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """
     letters = [_without_token(letter) for letter in answer.get("messages") or []]
     waiting = [_without_token(letter) for letter in answer["open_requests"]]
-    replies = {x.get("request_id"): x for x in letters if x.get("type") == "message.reply"}
-    asked = {x.get("request_id") for x in letters if x.get("type") == "message.request"}
+    replies = {x.get("request_id"): x for x in letters if x.get("type") == events.REPLY}
+    asked = {x.get("request_id") for x in letters if x.get("type") == events.REQUEST}
     waiting_ids = {letter.get("request_id") for letter in waiting}
     arranged = [{**letter, "state": "open"} for letter in waiting]
     for letter in letters:
         request_id = letter.get("request_id")
-        if letter.get("type") == "message.request":
+        if letter.get("type") == events.REQUEST:
             if request_id not in waiting_ids:
                 arranged += _with_reply(letter, replies.get(request_id))
-        elif letter.get("type") != "message.reply" or request_id not in asked:
+        elif letter.get("type") != events.REPLY or request_id not in asked:
             arranged.append(letter)
     for letter in arranged:
         letter.pop("open", None)
@@ -251,9 +250,9 @@ def _without_token(letter: dict[str, Any]) -> dict[str, Any]:
 def _inbox_line(letter: dict[str, Any]) -> str:
     kind, body = letter.get("type"), _shown(letter.get("body") or "")
     sender, recipient = _label(letter, "from"), _label(letter, "to")
-    if kind == "message.reply":
+    if kind == events.REPLY:
         return f"REPLY {sender} (req={letter.get('request_id', '')}): {body}"
-    if kind != "message.request":
+    if kind != events.REQUEST:
         return f"{sender} → {recipient}: {body}"
     word = "REQUEST"
     if letter.get("state") == "open":
@@ -270,9 +269,9 @@ def _show_event(frame: dict[str, Any], as_json: bool) -> None:
         return
     sender, recipient, body = _label(data, "from"), _label(data, "to"), _shown(data.get("body", ""))
     request_id = data.get("request_id", "")
-    if event.get("type") == "message.request":
+    if event.get("type") == events.REQUEST:
         text = f"[{sender} → {recipient}] REQUEST ({request_id}): {body}"
-    elif event.get("type") == "message.reply":
+    elif event.get("type") == events.REPLY:
         text = f"[{sender}] REPLY ({request_id}): {body}"
     else:
         text = f"[{sender} → {recipient}] {body}"
@@ -304,8 +303,8 @@ def _resolve(client: Client, ref: str) -> int:
     return resolve_session(client, ref)
 
 
-def _sender(args: dict[str, Any], client: Client, context: Context) -> int | None:
-    """Return the id of who sends, on the recipient's node; its name may be left out.
+def _sender(args: dict[str, Any], client: Client, context: Context) -> dict[str, Any]:
+    """Return who sends, a session of the recipient's node; its name may be left out.
 
     Raises UsageError for a session of another node: its id means nothing there.
     """
@@ -313,19 +312,18 @@ def _sender(args: dict[str, Any], client: Client, context: Context) -> int | Non
     if not sender:
         return _own_session(client)
     if ":" not in sender:
-        return _resolve(client, sender)
+        return {"sender": _resolve(client, sender)}
     home, ref = context.locate(sender)
     if home.target.url != client.target.url:
         raise UsageError("--from must be a session of the node that the message is sent to")
-    return _resolve(client, ref)
+    return {"sender": _resolve(client, ref)}
 
 
-def _own_session(client: Client) -> int | None:
+def _own_session(client: Client) -> dict[str, Any]:
     """Return the session this command runs in; its id means nothing to another node."""
-    text = os.environ.get("CW_SESSION_ID", "")
-    if not client.target.is_local or not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return None
-    return int(text) or None
+    from codewire.client.inside import as_sender
+
+    return as_sender(client.target)
 
 
 def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:

@@ -8,7 +8,8 @@ from typing import Any
 from codewire.errors import OutOfThreads, ProtocolError, RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Message, Node, Streamer
 from codewire.node.handlers.ahead import Ahead
 from codewire.node.handlers.peer import Peer
 from codewire.output.log import Chunk, Cursor, OutputLog
@@ -21,6 +22,7 @@ from codewire.terminal.display import MODES_BYTES, SCREEN_BYTES, scan_modes
 from codewire.terminal.input import InputClosed
 from codewire.terminal.turns import ScreenUnknown
 from codewire.terminal.viewers import Viewer
+from codewire.wire.codes import NOT_RUNNING
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import DATA
 from codewire.wire.requests import parse_request
@@ -51,14 +53,14 @@ def history_offset(session: Session, cursor: Cursor, request: Message) -> int:
     return 0 if lines is None else cursor.log.line_start(lines)
 
 
-def attach(node: Node, stream: FrameStream, request: Message) -> None:
+def attach(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Serve one attached client until it detaches, goes away, or the session ends.
 
     A client that names an offset is resuming: it also gets the rest of a session that has ended.
     """
     session = node.session(request)
     if not session.is_running() and request.get("from_offset") is None:
-        raise RequestError(f"session {session.id} is not running")
+        raise RequestError(f"session {session.id} is not running", NOT_RUNNING)
     Attachment(node, stream, session).run(request)
 
 
@@ -303,3 +305,6 @@ class Attachment:
         time.sleep(NUDGE_SECONDS)
         if self._viewer.size == (size[0] - 1, size[1]) and not self._peer.is_gone:
             self._session.terminal.viewers.resize(self._viewer, size)
+
+
+STREAMS: dict[str, Streamer] = {"Attach": attach}

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from codewire.errors import LaunchError, RequestError
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Handler, Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
 from codewire.session.ending import survivors_json
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
 from codewire.terminal.turns import ScreenUnknown
+from codewire.wire.codes import NO_DIRECTORY, TOO_LARGE
 from codewire.wire.features import FEATURES
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
 
-# A directory that is not here (spec/wire.md 10); one that does not answer is another matter.
-NO_DIRECTORY = re.compile(
-    r"working directory .* (?:does not exist|is not a directory)\Z", re.DOTALL
-)
 
-
-def list_sessions(node: Node, request: Message) -> Message:
+def list_sessions(node: Node, request: Message, caller: Caller) -> Message:
     """Every session of the node, by id; or those a filter names.
 
     With `name` or `tags` those of that name and those with any of the tags; with `id` that one;
@@ -45,7 +40,7 @@ def list_sessions(node: Node, request: Message) -> Message:
     return {"type": "SessionList", "sessions": infos}
 
 
-def launch(node: Node, request: Message) -> Message:
+def launch(node: Node, request: Message, caller: Caller) -> Message:
     """Start a session, or nothing at all. Raises LaunchError.
 
     With `dir_optional` a working directory that is not here is no error: the session starts in the
@@ -55,7 +50,8 @@ def launch(node: Node, request: Message) -> Message:
     if not is_allowed(rows, cols):
         raise RequestError(
             f"a terminal of {cols} columns and {rows} rows is too large: "
-            f"at most {MAX_CELLS} cells; nothing was started"
+            f"at most {MAX_CELLS} cells; nothing was started",
+            TOO_LARGE,
         )
     order = LaunchRequest(
         command=tuple(request.get("command") or ()),
@@ -72,14 +68,14 @@ def launch(node: Node, request: Message) -> Message:
         return {"type": "Launched", "id": node.sessions.launch(order).id}
     except LaunchError as error:
         # The directory is looked at before anything else is done (spec/wire.md 10).
-        if not request.get("dir_optional") or not NO_DIRECTORY.match(str(error)):
+        if not request.get("dir_optional") or error.code != NO_DIRECTORY:
             raise
     session = node.sessions.launch(replace(order, working_dir=""))
     home = session.record.working_dir
     return {"type": "Launched", "id": session.id, "working_dir": home, "note": f"it runs in {home}"}
 
 
-def kill(node: Node, request: Message) -> Message:
+def kill(node: Node, request: Message, caller: Caller) -> Message:
     """End one session; answered when it is gone. A finished one is only reported as such.
 
     With `tree` the daemons it started are ended, too, also those of a finished one.
@@ -96,12 +92,12 @@ def kill(node: Node, request: Message) -> Message:
     }
 
 
-def kill_all(node: Node, request: Message) -> Message:
+def kill_all(node: Node, request: Message, caller: Caller) -> Message:
     """End every running session."""
     return _kill_many(node, request, node.sessions.registry.running())
 
 
-def kill_by_tags(node: Node, request: Message) -> Message:
+def kill_by_tags(node: Node, request: Message, caller: Caller) -> Message:
     """End the running sessions that carry any of the tags."""
     tagged = node.sessions.registry.tagged(request.get("tags") or ())
     return _kill_many(node, request, [session for session in tagged if session.is_running()])
@@ -118,32 +114,46 @@ def _kill_many(node: Node, request: Message, sessions: list[Session]) -> Message
     }
 
 
-def get_status(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
+def get_status(node: Node, request: Message, caller: Caller) -> Message:
     """One session in detail; without `screen_hash` where its screen is not known."""
     session = node.session(request)
     info = session_status(node, session)
     if request.get("screen_hash"):
         with contextlib.suppress(ScreenUnknown):
-            info["screen_hash"] = current_hash(session, has_left)
+            info["screen_hash"] = current_hash(session, caller.has_left)
     return {"type": "SessionStatus", "info": info, "output_size": info["output_bytes"]}
 
 
-def resize_nothing(node: Node, request: Message) -> Message:
+def resize_nothing(node: Node, request: Message, caller: Caller) -> Message:
     """Resize outside an attach has no effect (wire.md 8)."""
     return {"type": "Resized"}
 
 
-def detach_nothing(node: Node, request: Message) -> Message:
+def detach_nothing(node: Node, request: Message, caller: Caller) -> Message:
     """Detach outside an attach has no effect (wire.md 8)."""
     return {"type": "Detached"}
 
 
-def node_status(node: Node, request: Message) -> Message:
+def node_status(node: Node, request: Message, caller: Caller) -> Message:
     """Facts about the node itself; `features` say what a client may rely on."""
     return {"type": "NodeStatus", "node": node.status(), "features": list(FEATURES)}
 
 
-def node_restart(node: Node, request: Message) -> Message:
+def node_restart(node: Node, request: Message, caller: Caller) -> Message:
     """Replace this worker; sessions and clients stay. Answered before it happens."""
     node.sessions.backlog.add(node.custody.restart)
     return {"type": "NodeRestarting"}
+
+
+ANSWERS: dict[str, Handler] = {
+    "ListSessions": list_sessions,
+    "Launch": launch,
+    "Kill": kill,
+    "KillAll": kill_all,
+    "KillByTags": kill_by_tags,
+    "GetStatus": get_status,
+    "Resize": resize_nothing,
+    "Detach": detach_nothing,
+    "NodeStatus": node_status,
+    "NodeRestart": node_restart,
+}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from codewire.errors import RequestError
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Handler, Message, Node
 from codewire.session.kv import Entry
+from codewire.wire.codes import BAD_REQUEST, TOO_LARGE
 from codewire.wire.control import encode_bytes
 from codewire.wire.duration import parse_duration
 from codewire.wire.texts import go_quote
@@ -14,37 +16,38 @@ from codewire.wire.timestamps import format_seconds
 MAX_LIST_BYTES = 8 << 20
 
 
-def set_key(node: Node, request: Message) -> Message:
+def set_key(node: Node, request: Message, caller: Caller) -> Message:
     """Set a key, or set it anew; without `ttl` it stays for ever."""
     ttl = request.get("ttl") or ""
     try:
         lifetime_ns = parse_duration(ttl) if ttl else 0
     except ValueError as error:
-        raise RequestError(f"invalid TTL {go_quote(ttl)}: {error}") from error
+        raise RequestError(f"invalid TTL {go_quote(ttl)}: {error}", BAD_REQUEST) from error
     value = request.get("value") or b""
     node.kv.set(request.get("namespace") or "", request.get("key") or "", value, lifetime_ns)
     return {"type": "KVSetOK"}
 
 
-def get_key(node: Node, request: Message) -> Message:
+def get_key(node: Node, request: Message, caller: Caller) -> Message:
     """A key's value; none at all when there is no such key."""
     value = node.kv.get(request.get("namespace") or "", request.get("key") or "")
     return {"type": "KVGetResult", "value": None if value is None else encode_bytes(value)}
 
 
-def delete_key(node: Node, request: Message) -> Message:
+def delete_key(node: Node, request: Message, caller: Caller) -> Message:
     """Remove a key, whether it is there or not."""
     node.kv.delete(request.get("namespace") or "", request.get("key") or "")
     return {"type": "KVDeleteOK"}
 
 
-def list_keys(node: Node, request: Message) -> Message:
+def list_keys(node: Node, request: Message, caller: Caller) -> Message:
     """The entries whose key begins with `key`, sorted."""
     found = node.kv.list(request.get("namespace") or "", request.get("key") or "")
     if sum(len(key) + len(entry.value) for key, entry in found) > MAX_LIST_BYTES:
         raise RequestError(
             f"{len(found)} keys are too much for one answer ({MAX_LIST_BYTES >> 20} MiB): "
-            "ask with a longer prefix"
+            "ask with a longer prefix",
+            TOO_LARGE,
         )
     return {"type": "KVListResult", "entries": [_entry(*item) for item in found]}
 
@@ -54,3 +57,11 @@ def _entry(key: str, entry: Entry) -> Message:
     if entry.expires_ns:
         shown["expires_at"] = format_seconds(entry.expires_ns)
     return shown
+
+
+ANSWERS: dict[str, Handler] = {
+    "KVSet": set_key,
+    "KVGet": get_key,
+    "KVDelete": delete_key,
+    "KVList": list_keys,
+}

@@ -7,12 +7,24 @@ from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
 from codewire.mail.draft import DELIVERIES, Draft
 from codewire.mail.groups import may_reach
-from codewire.mail.letters import KINDS, REQUEST, check_body
+from codewire.mail.letters import check_body
+from codewire.mail.party import NOBODY, Party, here
 from codewire.mail.pending import Request
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller, calling_session
+from codewire.node.context import Handler, Message, Node, Streamer, refusal
 from codewire.node.handlers.peer import Peer
 from codewire.session.events import Subscription
 from codewire.session.session import Session
+from codewire.wire.codes import (
+    BAD_REQUEST,
+    NO_SUCH_REQUEST,
+    NO_SUCH_SESSION,
+    NOT_RUNNING,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNAUTHORISED,
+)
+from codewire.wire.events import MAIL, REQUEST
 from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos
 
@@ -21,21 +33,23 @@ DEFAULT_TAIL = 50
 MAX_KEY_LENGTH = 200
 
 
-def send(node: Node, request: Message) -> Message:
+def send(node: Node, request: Message, caller: Caller) -> Message:
     """Deliver a message; `status` of the answer is when (wire.md 6)."""
-    draft = _draft(node, request, "msg")
+    draft = _draft(node, request, "msg", caller)
     receipt = node.mailbox.send(draft)
     return {
         "type": "MsgSent",
         "message_id": receipt.id,
         "status": format_nanos(receipt.sent_ns),
         # Only what did not go as asked is worth a field that upstream does not have.
-        "delivered": receipt.delivered if receipt.delivered != draft.delivery else None,
+        "delivered": receipt.delivered
+        if receipt.delivered != (request.get("delivery") or "inbox")
+        else None,
         "note": receipt.note or None,
     }
 
 
-def read(node: Node, request: Message) -> Message:
+def read(node: Node, request: Message, caller: Caller) -> Message:
     """The last messages of an inbox, oldest first, and every open request in it."""
     registry = node.sessions.registry
     if request.get("id") is not None:
@@ -43,7 +57,7 @@ def read(node: Node, request: Message) -> Message:
     elif request.get("to_name"):
         session = registry.by_name(request["to_name"].removeprefix("@"))
     else:
-        raise RequestError("session id or name required")
+        raise RequestError("session id or name required", BAD_REQUEST)
     tail = request.get("tail")
     inbox = node.mailbox.read(session, DEFAULT_TAIL if tail is None else tail)
     has_requests = inbox.open_requests or any(m["type"] == REQUEST for m in inbox.messages)
@@ -55,13 +69,13 @@ def read(node: Node, request: Message) -> Message:
     }
 
 
-def reply(node: Node, request: Message) -> Message:
+def reply(node: Node, request: Message, caller: Caller) -> Message:
     """Answer a request; the answer also stands where nobody waits for it any more."""
     request_id = request.get("request_id") or ""
     is_awaited = node.mailbox.reply(
         request_id,
         check_body(request.get("body") or ""),
-        request.get("id") or 0,
+        _sender(node, request, caller),
         request.get("reply_token") or "",
         _key(request),
     )
@@ -69,22 +83,50 @@ def reply(node: Node, request: Message) -> Message:
     return {"type": "MsgReplySent", "request_id": request_id, "note": note}
 
 
-def _draft(node: Node, request: Message, what: str) -> Draft:
+def _draft(node: Node, request: Message, what: str, caller: Caller) -> Draft:
     """Return what is to be sent, checked; `what` names it in the words of group policy."""
     recipient = _recipient(node, request)
     delivery = request.get("delivery") or "inbox"
     if delivery not in DELIVERIES:
         raise RequestError(
-            f"unknown delivery mode {go_quote(delivery)}: use {', '.join(DELIVERIES[:-1])} or both"
+            f"unknown delivery mode {go_quote(delivery)}: use {', '.join(DELIVERIES[:-1])} or both",
+            BAD_REQUEST,
         )
     body = check_body(request.get("body") or "")
-    sender_id = request.get("id") or 0
-    sender = node.sessions.registry.find(sender_id)
-    if not may_reach(recipient, sender):
-        raise RequestError(f"group policy forbids {what} delivery to this session")
-    if sender_id and sender is None:
-        raise RequestError(f"sender session {sender_id} not found")
+    sender = _sender(node, request, caller)
+    if not may_reach(recipient, sender.session):
+        text = f"group policy forbids {what} delivery to this session"
+        raise RequestError(text, UNAUTHORISED)
+    if sender.id and sender.session is None:
+        raise RequestError(f"sender session {sender.id} not found", NO_SUCH_SESSION)
+    if request.get("auto") and sender == NOBODY:
+        # It was to be typed for the sender's sake; nobody's text only goes into the inbox.
+        delivery = "inbox"
     return Draft(sender, recipient, body, delivery, bool(request.get("force")), _key(request))
+
+
+def _sender(node: Node, request: Message, caller: Caller) -> Party:
+    """Return who sends. What is no session's, or only claims to be, is nobody's."""
+    number = request.get("id") or 0
+    if not number or not _is_believed(node, request, caller):
+        return NOBODY
+    session = node.sessions.registry.find(number)
+    return Party(number) if session is None else here(session)
+
+
+def _is_believed(node: Node, request: Message, caller: Caller) -> bool:
+    """Say whether a sender's number is one of this node.
+
+    Without `from_node` a person named it. With it, the client found it in its environment: that
+    may be another node's, and where it does not say which, only the client's descent tells.
+    """
+    home = request.get("from_node")
+    if home:
+        return bool(home == node.sessions.node_id)
+    if home is None:
+        return True
+    session = calling_session(caller, node.sessions.registry)
+    return session is not None and session.id == request["id"]
 
 
 def _recipient(node: Node, request: Message) -> Session:
@@ -92,22 +134,23 @@ def _recipient(node: Node, request: Message) -> Session:
     if session_id is None:
         name = (request.get("to_name") or "").removeprefix("@")
         if not name:
-            raise RequestError("either to_id or to_name required")
+            raise RequestError("either to_id or to_name required", BAD_REQUEST)
         return node.sessions.registry.by_name(name)
     session = node.sessions.registry.find(session_id)
     if session is None:
-        raise RequestError(f"recipient session {session_id} not found")
+        raise RequestError(f"recipient session {session_id} not found", NO_SUCH_SESSION)
     return session
 
 
 def _key(request: Message) -> str:
     key = request.get("request_key") or ""
     if len(key) > MAX_KEY_LENGTH:
-        raise RequestError(f"request_key too long (at most {MAX_KEY_LENGTH} characters)")
+        text = f"request_key too long (at most {MAX_KEY_LENGTH} characters)"
+        raise RequestError(text, TOO_LARGE)
     return str(key)
 
 
-def ask(node: Node, stream: FrameStream, request: Message) -> None:
+def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Deliver a request and answer with its reply. Raises RequestError when there is no request."""
     peer = Peer(stream)
     note = ""
@@ -115,26 +158,29 @@ def ask(node: Node, stream: FrameStream, request: Message) -> None:
     try:
         if pending is None:
             seconds = node.timeout(request) or DEFAULT_TIMEOUT_SECONDS
-            draft = _draft(node, request, "request")
+            draft = _draft(node, request, "request", caller)
             timeout = min(seconds, MAX_SECONDS)
             # Whole where it is: so it is shown, and so other versions take it from the journal.
             timeout = int(timeout) if timeout == int(timeout) else timeout
             pending, note = node.mailbox.ask(draft, timeout, peer.waker)
-        Caller(node, peer, pending, note).run()
+        Asking(node, peer, pending, note, request).run()
     finally:
         if pending is not None:
             node.mailbox.leave(pending, peer.waker)
 
 
-class Caller:
+class Asking:
     """One client that waits for the reply to a request."""
 
-    def __init__(self, node: Node, peer: Peer, request: Request, note: str) -> None:
+    def __init__(
+        self, node: Node, peer: Peer, pending: Request, note: str, request: Message
+    ) -> None:
         self._node = node
         self._peer = peer
-        self._request = request
+        self._request = pending
+        self._asked = request
         self._note = note
-        self._recipient = node.sessions.registry.find(request.to_id)
+        self._recipient = node.sessions.registry.find(pending.to_id)
 
     def run(self) -> None:
         """Serve the client. Blocks."""
@@ -167,44 +213,44 @@ class Caller:
                 # Left before it is told: from now on the request shows that nobody waits.
                 self._node.mailbox.leave(request, peer.waker)
                 if request.answer is None:
-                    self._refuse(failure)
+                    self._refuse(*failure)
                     return
                 continue
             peer.wait(max(0.0, self._node.mailbox.seconds_left(request)))
 
-    def _failure(self) -> str:
-        """Return why no answer will come for this caller, "" while one may."""
+    def _failure(self) -> tuple[str, str] | None:
+        """Return why no answer will come for this client, in words and a code; None: one may."""
         request = self._request
         if self._recipient is None or not self._recipient.is_running():
             if not self._node.mailbox.withdraw(request):
-                return ""
-            return (
+                return None
+            text = (
                 f"session {request.to_id} is not running: it ended before it replied to request "
                 f"{request.id}"
             )
+            return text, NOT_RUNNING
         if request.is_closed and request.answer is None:
-            return f"request {request.id} was withdrawn"
+            return f"request {request.id} was withdrawn", NO_SUCH_REQUEST
         if self._node.mailbox.seconds_left(request) <= 0:
-            return f"request {request.id} timed out after {request.timeout_seconds}s"
-        return ""
+            return f"request {request.id} timed out after {request.timeout_seconds}s", TIMED_OUT
+        return None
 
-    def _refuse(self, text: str) -> None:
+    def _refuse(self, text: str, code: str) -> None:
         self._peer.stream.send_control(
             {
-                "type": "Error",
-                "message": text,
+                **refusal(text, code, self._asked),
                 "request_id": self._request.id,
                 "note": self._note or None,
             }
         )
 
 
-def listen(node: Node, stream: FrameStream, request: Message) -> None:
+def listen(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Stream every message, request and reply, or those that concern one session, each once."""
     if request.get("id") is not None:
         node.session(request)
     peer = Peer(stream)
-    subscription = node.sessions.bus.subscribe(request.get("id"), (), KINDS, peer.waker)
+    subscription = node.sessions.bus.subscribe(request.get("id"), (), MAIL, peer.waker)
     try:
         stream.send_control({"type": "MsgListenAck"})
         peer.run(lambda: _pump_events(peer, subscription))
@@ -223,3 +269,7 @@ def _pump_events(peer: Peer, subscription: Subscription) -> None:
             peer.stream.send_control({"type": "Event", **found})
         if not events:
             peer.wait()
+
+
+ANSWERS: dict[str, Handler] = {"MsgSend": send, "MsgRead": read, "MsgReply": reply}
+STREAMS: dict[str, Streamer] = {"MsgRequest": ask, "MsgListen": listen}

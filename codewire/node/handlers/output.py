@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from codewire.io.deadline import Deadline
 from codewire.io.streams import FrameStream
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Message, Node, Streamer
 from codewire.node.handlers.attach import history_offset
 from codewire.node.handlers.peer import Peer
 from codewire.output.log import Cursor
@@ -57,7 +58,7 @@ class TextReader:
         return self._cursor.offset - held
 
 
-def logs(node: Node, stream: FrameStream, request: Message) -> None:
+def logs(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Answer Logs, once or following. Raises RequestError."""
     session = node.session(request)
     peer = Peer(stream)
@@ -171,7 +172,7 @@ def _follow(
             peer.wait(left)
 
 
-def watch(node: Node, stream: FrameStream, request: Message) -> None:
+def watch(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Answer WatchSession: raw text until the session ends. Raises RequestError."""
     session = node.session(request)
     peer = Peer(stream)
@@ -214,3 +215,6 @@ def _update(status: str, text: str, offset: int, gap: int) -> Message:
         "offset": offset,
         "gap": gap or None,
     }
+
+
+STREAMS: dict[str, Streamer] = {"Logs": logs, "WatchSession": watch}

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Handler, Message, Node
 from codewire.session.session import Session
 from codewire.term.grid import Row
 from codewire.term.modes import CURSOR
@@ -18,18 +19,18 @@ from codewire.terminal.turns import ScreenUnknown
 MAX_TEXT_BYTES = 8 << 20
 
 
-def get_screen(node: Node, request: Message, has_left: Callable[[], bool]) -> Message:
+def get_screen(node: Node, request: Message, caller: Caller) -> Message:
     """Answer GetScreen. Rows and columns count from 0; `history_lines` adds lines above the screen.
 
     With `ansi` lines hold their SGR sequences. Raises RequestError; of these ScreenUnknown for a
     terminal too large to be emulated, a picture too large to be sent, or one that is not drawn in
-    time. `has_left` says that nobody waits for the answer any more.
+    time; ConnectionLost where nobody waits for the answer any more.
     """
     session = node.session(request)
     wanted = request.get("history_lines") or 0
     with_ansi = bool(request.get("ansi"))
     view = partial(_shown, wanted=wanted, with_ansi=with_ansi)
-    answer = look(session, view, has_left)
+    answer = look(session, view, caller.has_left)
     status = session.record.status_text()
     return {"type": "Screen", "id": session.id, **answer, "status": status}
 
@@ -92,3 +93,6 @@ def current_hash(session: Session, has_left: Callable[[], bool]) -> str:
         return lines_hash(screen, _lines(screen, screen.grid.rows, False))
 
     return look(session, view, has_left)
+
+
+ANSWERS: dict[str, Handler] = {"GetScreen": get_screen}

@@ -5,18 +5,21 @@ from __future__ import annotations
 from codewire.errors import ProtocolError, RequestError
 from codewire.io.deadline import Deadline
 from codewire.io.streams import FrameStream
-from codewire.node.context import Message, Node
+from codewire.node.caller import Caller
+from codewire.node.context import Message, Node, Streamer, refusal
 from codewire.node.handlers.peer import Peer
 from codewire.node.handlers.views import session_infos, session_status
 from codewire.session.events import Subscription
 from codewire.session.session import Session
+from codewire.wire import events
+from codewire.wire.codes import BAD_REQUEST, TIMED_OUT
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 
 DEFAULT_WAIT_SECONDS = 24 * 3600
 
 
-def subscribe(node: Node, stream: FrameStream, request: Message) -> None:
+def subscribe(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Stream events until the client unsubscribes or goes."""
     Subscriber(node, stream).run(request)
 
@@ -76,7 +79,7 @@ class Subscriber:
                 self._peer.wait()
 
 
-def wait(node: Node, stream: FrameStream, request: Message) -> None:
+def wait(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Answer Wait once its sessions have ended, or with `wait timed out`. Raises RequestError."""
     Waiter(node, stream, request).run()
 
@@ -87,25 +90,28 @@ class Waiter:
     def __init__(self, node: Node, stream: FrameStream, request: Message) -> None:
         self._node = node
         self._stream = stream
+        self._request = request
         self._peer = Peer(stream)
         self._condition = request.get("condition") or "all"
         if self._condition not in ("all", "any"):
-            raise RequestError(f'unknown condition "{self._condition}": use all or any')
+            raise RequestError(
+                f'unknown condition "{self._condition}": use all or any', BAD_REQUEST
+            )
         self._tags = request.get("tags") or []
         self._target = node.session(request) if request.get("id") is not None else None
         if self._target is None and not self._tags:
-            raise RequestError("wait needs a session id or at least one tag")
+            raise RequestError("wait needs a session id or at least one tag", BAD_REQUEST)
         self._idle_seconds: float | None = None
         if request.get("idle_ms") is not None:
             if self._target is None:
-                raise RequestError("waiting for a session to be idle needs its id")
+                raise RequestError("waiting for a session to be idle needs its id", BAD_REQUEST)
             self._idle_seconds = request["idle_ms"] / 1000
         self._deadline = Deadline.after(node.timeout(request) or DEFAULT_WAIT_SECONDS)
 
     def run(self) -> None:
         """Serve the client. Blocks."""
         bus = self._node.sessions.bus
-        types = ("session.created", "session.status")
+        types = (events.CREATED, events.STATUS)
         session_id = self._target.id if self._target is not None else None
         tags = () if self._target is not None else self._tags
         subscription = bus.subscribe(session_id, tags, types, self._peer.waker)
@@ -123,7 +129,7 @@ class Waiter:
                 self._stream.send_control({"type": "WaitResult", "sessions": self._infos(sessions)})
                 return
             if self._deadline.expired:
-                self._stream.send_control({"type": "Error", "message": "wait timed out"})
+                self._stream.send_control(refusal("wait timed out", TIMED_OUT, self._request))
                 return
             self._peer.wait(self._deadline.within(self._until_idle()).left())
 
@@ -152,3 +158,6 @@ class Waiter:
         if self._target is not None:
             return [session_status(self._node, self._target)]
         return session_infos(self._node, sessions)
+
+
+STREAMS: dict[str, Streamer] = {"Subscribe": subscribe, "Wait": wait}

@@ -16,6 +16,7 @@ from codewire.disk.filing import read_file, read_json
 from codewire.disk.journal import read_line
 from codewire.session.records.files import EVENTS, MESSAGES, OUTPUT, RECORD, remove_files
 from codewire.session.records.record import MAX_ID, Record, Status, is_end_of, record_from_json
+from codewire.wire.events import CREATED, STATUS
 from codewire.wire.timestamps import parse_timestamp
 
 log = logging.getLogger(__name__)
@@ -99,12 +100,12 @@ def _piece_together(directory: str, number: int) -> Record | None:
 
 def _learn(record: Record, kind: Any, timestamp: Any, data: dict[str, Any]) -> None:
     """Add what one event says (spec/wire.md 13.1). Raises ValueError or KeyError."""
-    if kind == "session.created":
+    if kind == CREATED:
         read = record_from_json({**data, "id": record.id, "status": "running"})
         record.created_ns = parse_timestamp(timestamp)
         record.argv, record.prompt = read.argv, read.prompt
         record.working_dir, record.tags = read.working_dir, read.tags
-    elif kind == "session.status":
+    elif kind == STATUS:
         ended = {"id": record.id, "status": "completed", "exit_code": data["exit_code"]}
         record.exit_code = record_from_json(ended).exit_code
         record.completed_ns, record.end_reason = parse_timestamp(timestamp), "exited"

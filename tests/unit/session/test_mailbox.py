@@ -13,6 +13,7 @@ from codewire.errors import RequestError
 from codewire.mail import letters, mailbox
 from codewire.mail.draft import Draft
 from codewire.mail.mailbox import Mailbox
+from codewire.mail.party import Party, here
 from codewire.paths import DataDir
 from codewire.session.events import EventBus
 from codewire.session.registry import Registry
@@ -46,7 +47,7 @@ class Office:
 
     def draft(self, body: str, key: str = "") -> Draft:
         find = self.sessions.registry.get
-        return Draft(find(1), find(2), body, key=key)
+        return Draft(here(find(1)), find(2), body, key=key)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_message_is_confirmed_when_it_is_synced(office: Office) -> None:
 def test_requests_and_replies_are_confirmed_when_they_are_synced(office: Office) -> None:
     request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
     assert [os.path.basename(path) for path in office.synced] == ["requests.jsonl"]
-    office.box.reply(request.id, "!", 2, "", "")
+    office.box.reply(request.id, "!", Party(2), "", "")
     assert len(office.synced) == 2
     office.on_sync = fail
     with pytest.raises(RequestError, match="could not be stored"):
@@ -86,7 +87,7 @@ def test_nobody_else_waits_for_a_sync(office: Office) -> None:
         recipient = office.sessions.registry.get(2)
         seen.append(len(office.box.read(recipient, 0).messages))
         request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
-        office.box.reply(request.id, "!", 2, "", "")
+        office.box.reply(request.id, "!", Party(2), "", "")
 
     office.on_sync = slow
     office.box.send(office.draft("hello"))

@@ -6,30 +6,38 @@ from typing import Any
 
 import pytest
 
-from codewire.wire.features import FEATURES, NEEDS, listed, missing, needs_features
-from codewire.wire.repeats import (
-    KEYS,
-    QUESTIONS,
-    SLOW,
-    WAITS,
+from codewire.wire.features import FEATURES, NEEDS, listed, missing
+from codewire.wire.requests import (
+    ALWAYS,
+    FIELDS,
+    NEVER,
+    REQUESTS,
     is_question,
     is_slow,
     is_wait,
     key_of,
+    row_of,
 )
-from codewire.wire.requests import FIELDS
+
+KEYS = {row.repeat for row in REQUESTS.values()} - {ALWAYS, NEVER}
 
 
 def test_the_tables_name_fields_of_the_wire_and_features_of_ours() -> None:
-    assert set(KEYS.values()) <= set(FEATURES) & set(FIELDS)
-    for fields in NEEDS.values():
-        assert set(fields) <= set(FIELDS)
+    assert KEYS <= set(FEATURES) & set(FIELDS)
+    for kind, fields in NEEDS.items():
+        assert set(fields) <= REQUESTS[kind].fields
         assert {feature for feature, _ in fields.values()} <= set(FEATURES)
     assert len(set(FEATURES)) == len(FEATURES)
 
 
-def test_nothing_is_both_a_question_and_done_by_key() -> None:
-    assert not QUESTIONS & set(KEYS)
+def test_a_row_and_the_features_agree_on_what_a_node_must_know() -> None:
+    needed = {row.type: set(row.needs.split()) for row in REQUESTS.values() if row.needs}
+    assert needed == {kind: set(fields) for kind, fields in NEEDS.items()}
+
+
+def test_what_is_done_by_key_carries_it() -> None:
+    for row in REQUESTS.values():
+        assert row.repeat in (ALWAYS, NEVER) or row.repeat in row.fields
 
 
 @pytest.mark.parametrize(
@@ -48,7 +56,7 @@ def test_a_key_must_be_there_to_be_one() -> None:
 
 def test_what_is_answered_at_once() -> None:
     prompt = "ListSessions Launch GetStatus GetScreen NodeStatus NodeRestart MsgSend KVSet Attach"
-    assert not (WAITS | SLOW) & set(prompt.split())
+    assert not any(is_wait({"type": kind}) or is_slow({"type": kind}) for kind in prompt.split())
     assert is_slow({"type": "Kill"})
     assert not is_slow({"type": "Wait"})
     assert not is_wait({"type": "Logs", "follow": False})
@@ -76,7 +84,8 @@ def test_what_is_answered_at_once() -> None:
 )
 def test_options_that_must_not_be_dropped(request_: dict[str, Any], option: str) -> None:
     assert missing(request_, frozenset()) == option
-    assert needs_features(request_) == bool(option)
+    has_any = any(request_.get(name) is not None for name in row_of(request_).needs.split())
+    assert has_any == bool(option)
     assert missing(request_, frozenset(FEATURES)) == ""
 
 

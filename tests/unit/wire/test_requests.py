@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from codewire.errors import ProtocolError
 from codewire.wire.control import decode_control
-from codewire.wire.requests import FIELDS, parse_request
+from codewire.wire.requests import FIELDS, REQUESTS, VERBS, check_outgoing, parse_request
 
 # A second writing of spec/wire.md 5, and the optional fields of ours.
 U16 = "cols rows"
 U32 = "id to_id tail history_lines"
 U64 = "subscription_id timeout_seconds timeout_ms from_offset max_bytes idle_ms if_idle_ms"
 FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"
-FLAGS += " brief dir_optional tree"
+FLAGS += " brief dir_optional tree auto codes"
 LISTS = "command env tags event_types"
 BYTES = "stdin_data data value"
 TEXTS = (
     "working_dir name launch_key condition namespace key ttl to_name body request_id "
     "input_key expect_screen request_key history reply_token delivery verb audience_node "
-    "sender_cap summary state"
+    "sender_cap summary state from_node"
 )
 LIMITS = {
     **dict.fromkeys(U16.split(), 2**16 - 1),
@@ -73,8 +73,15 @@ def refusal(message: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_the_table_is_the_documented_one() -> None:
-    assert set(FIELDS) == set(" ".join((U16, U32, U64, FLAGS, LISTS, BYTES, TEXTS)).split())
+def test_the_documented_fields_are_known() -> None:
+    documented = {
+        **{name: f"u{limit.bit_length()}" for name, limit in LIMITS.items()},
+        **dict.fromkeys(FLAGS.split(), "flag"),
+        **dict.fromkeys(LISTS.split(), "texts"),
+        **dict.fromkeys(BYTES.split(), "bytes"),
+        **dict.fromkeys(TEXTS.split(), "text"),
+    }
+    assert documented == {name: FIELDS[name] for name in documented}
 
 
 @pytest.mark.parametrize(("name", "limit"), LIMITS.items())
@@ -146,6 +153,30 @@ def test_null_is_absent(name: str) -> None:
 def test_unknown_keys_are_dropped() -> None:
     message = {"type": "Kill", "id": 3, "Id": -1, "later": {"x": DEEP}, "TAGS": 5}
     assert parse_request(message) == {"type": "Kill", "id": 3}
+
+
+def test_a_request_keeps_the_fields_of_its_row_alone() -> None:
+    message = {"type": "Kill", "id": 3, "tail": 5, "tree": True}
+    assert parse_request(message) == {"type": "Kill", "id": 3, "tree": True}
+    # A wrong one is refused all the same, as upstream does.
+    assert refusal({"type": "Kill", "tail": -1}).startswith("invalid request: tail must be")
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_row_is_whole(kind: str) -> None:
+    row = REQUESTS[kind]
+    assert row.fields <= set(FIELDS) and row.verb in VERBS
+    assert len(row.names.split()) == len(row.fields)
+    assert not row.session or "id" in row.fields
+    assert ("codes" in row.fields) == row.streams
+    check_outgoing({"type": kind, **dict.fromkeys(row.fields)})
+    with pytest.raises(ValueError, match=f"{kind} has no field"):
+        check_outgoing({"type": kind, "no such": None})
+
+
+def test_a_request_without_a_row_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="no request of type 'Unlisted'"):
+        check_outgoing({"type": "Unlisted"})
 
 
 @pytest.mark.parametrize("message", [{}, {"type": None}, {"type": ""}])

@@ -1,0 +1,72 @@
+"""Who asks, and what for: every handler is told, and one function says whether it may.
+
+A user of this machine who reaches the node's socket (mode 0600) may do everything, and so may who
+has the token. What a client says of itself proves nothing; which session it runs in is looked up
+in /proc, and only where somebody wants to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from codewire.errors import RequestError
+from codewire.io.processes import ancestors
+from codewire.io.streams import FrameStream
+from codewire.session.registry import Registry
+from codewire.session.session import Session
+from codewire.wire.codes import UNAUTHORISED
+from codewire.wire.requests import VERBS
+
+ALL_VERBS = frozenset(VERBS)
+
+
+class Kind(Enum):
+    """By what a caller got in."""
+
+    LOCAL = "local"
+    TOKEN = "token"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One connection's client. `node` is the id of the one it speaks for, "" for none."""
+
+    kind: Kind
+    name: str
+    node: str = ""
+    verbs: frozenset[str] = ALL_VERBS
+    # Whether it has gone, asked while an answer takes its time; and the pid of its process, 0 where
+    # that is on another machine.
+    has_left: Callable[[], bool] = field(default=lambda: False, compare=False)
+    pid: Callable[[], int] = field(default=lambda: 0, compare=False)
+
+
+def local_caller(stream: FrameStream) -> Caller:
+    """Return the user of this machine at the other end of a Unix socket."""
+    return Caller(Kind.LOCAL, "user", has_left=stream.has_left, pid=stream.peer_pid)
+
+
+def token_caller(stream: FrameStream, address: str) -> Caller:
+    """Return somebody on another machine who has shown the token."""
+    return Caller(Kind.TOKEN, address, has_left=stream.has_left)
+
+
+def authorise(caller: Caller, verb: str, session_id: int | None) -> None:
+    """Raise RequestError unless a caller may do this, to this session (None: to the node)."""
+    if verb not in caller.verbs:
+        what = "the node" if session_id is None else f"session {session_id}"
+        raise RequestError(f"not allowed: {caller.name} may not {verb} on {what}", UNAUTHORISED)
+
+
+def calling_session(caller: Caller, registry: Registry) -> Session | None:
+    """Return the running session that a caller's process descends from, None where it is in none.
+
+    Of sessions inside sessions the innermost. Reads /proc once for each ancestor.
+    """
+    pid = caller.pid()
+    if pid <= 0:
+        return None
+    leaders = {session.record.pid: session for session in registry.running()}
+    return next((leaders[ancestor] for ancestor in ancestors(pid) if ancestor in leaders), None)
