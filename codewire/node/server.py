@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from collections.abc import Callable
 
 from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError
+from codewire.io.accepting import accept_connections
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
@@ -18,10 +18,6 @@ from codewire.wire.requests import parse_request
 
 log = logging.getLogger(__name__)
 
-# After an error of accept(2), which the next client would only meet again.
-ACCEPT_PAUSE_SECONDS = 0.1
-# What a client that is turned away may take to say what it wants; nobody is accepted meanwhile.
-TURN_AWAY_SECONDS = 0.2
 NO_ROOM = str(OutOfThreads())
 
 ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
@@ -62,33 +58,15 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
 
 
 def accept_clients(node: Node, listener: socket.socket) -> None:
-    """Serve clients for ever, each in its own greenlet or thread."""
-    while True:
-        try:
-            sock, _ = listener.accept()
-        except (OSError, MemoryError) as error:
-            # Out of descriptors: those in use go on, the new ones wait in the backlog.
-            log.warning("accepting a client failed: %s", error)
-            time.sleep(ACCEPT_PAUSE_SECONDS)
-            continue
-        try:
-            spawn(serve, node, FrameStream(sock))
-        except (OutOfThreads, MemoryError):
-            log.warning("a client was turned away: %s", NO_ROOM)
-            turn_away(sock, control_frame({"type": "Error", "message": NO_ROOM}))
+    """Serve clients for ever, each in its own greenlet or thread. Raises OSError.
 
+    That is when the listener is broken for good.
+    """
 
-def turn_away(sock: socket.socket, answer: bytes) -> None:
-    """Answer a client that nobody can serve, and close. Blocks for TURN_AWAY_SECONDS at most."""
-    try:
-        sock.settimeout(TURN_AWAY_SECONDS)
-        # Read first: closing with bytes unread, or before they were sent, would be an error to it.
-        sock.recv(1 << 16)
-        sock.sendall(answer)
-    except (OSError, MemoryError):
-        pass
-    finally:
-        sock.close()
+    def start(sock: socket.socket, _: object) -> None:
+        spawn(serve, node, FrameStream(sock))
+
+    accept_connections(listener, start, control_frame({"type": "Error", "message": NO_ROOM}))
 
 
 def serve(node: Node, stream: FrameStream) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from codewire.errors import OutOfThreads
+from codewire.io import accepting
 from codewire.io.wait import spawn
-from codewire.node import server, web
+from codewire.node import server
 from codewire.node.handlers.peer import Peer
 from codewire.node.server import accept_clients
-from codewire.node.web import MAX_HANDSHAKES, Web
+from codewire.node.web import LIMITS, Web
+from codewire.web import server as web_server
+from codewire.web.server import Server
 
 
 class NoThreads:
@@ -68,7 +71,7 @@ def ask(listener: socket.socket, question: bytes) -> bytes:
 def test_a_local_client_is_told(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = NoThreads()
     monkeypatch.setattr(server, "spawn", threads)
-    monkeypatch.setattr(server, "TURN_AWAY_SECONDS", 5)
+    monkeypatch.setattr(accepting, "TURN_AWAY_SECONDS", 5)
     spawn(accept_clients, None, FailingListener(listener))
     for _ in range(2):
         answer = ask(listener, b"\0\0\0\0\2{}")
@@ -93,33 +96,37 @@ def test_one_that_says_nothing_holds_nobody_up(
         assert threads.has_served.wait(10)
 
 
-def a_web() -> Web:
-    return Web(SimpleNamespace(paths=SimpleNamespace(token="/none/token")))  # type: ignore[arg-type]
+def a_server(listener: Any) -> Server:
+    node: Any = SimpleNamespace(paths=SimpleNamespace(token="/none/token"))
+    return Web(node).server(listener)
 
 
 @pytest.mark.timeout(30)
 def test_a_remote_client_is_told(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = NoThreads()
-    monkeypatch.setattr(web, "spawn", threads)
-    monkeypatch.setattr(server, "TURN_AWAY_SECONDS", 5)
-    site = a_web()
-    spawn(site._accept, FailingListener(listener))
+    monkeypatch.setattr(web_server, "spawn", threads)
+    monkeypatch.setattr(accepting, "TURN_AWAY_SECONDS", 5)
+    site = a_server(FailingListener(listener))
+    spawn(site.run)
     for _ in range(2):
         answer = ask(listener, b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503 "), answer
         assert b"too many clients" in answer
-    assert not site._handshakes
+    assert not site._crowd and not site._connections
     with socket.create_connection(listener.getsockname(), 10):
         assert threads.has_served.wait(10)
 
 
-def test_handshakes_are_bounded() -> None:
+def test_handshakes_are_bounded(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may be at it, and the oldest is shut out; the others stay."""
-    site = a_web()
-    pairs = [socket.socketpair() for _ in range(MAX_HANDSHAKES + 2)]
+    threads = NoThreads()
+    threads.refusals = 0
+    monkeypatch.setattr(web_server, "spawn", threads)
+    site = a_server(listener)
+    pairs = [socket.socketpair() for _ in range(LIMITS.heads + 2)]
     for ours, _ in pairs:
-        site._admit(ours)
-    assert len(site._handshakes) == MAX_HANDSHAKES
+        site._admit(ours, ("192.0.2.1", 1))
+    assert len(site._crowd) == LIMITS.heads
     for _, theirs in pairs:
         theirs.setblocking(False)
     for _, theirs in pairs[:2]:
