@@ -53,7 +53,7 @@ def accept_connections(
         try:
             start(sock, address)
         except (OutOfThreads, MemoryError) as error:
-            log.warning("%s was turned away: %s", who, error or "out of memory")
+            log.warning("%s was turned away: %s", who, str(error) or "out of memory")
             turn_away(sock, refusal)
 
 

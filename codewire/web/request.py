@@ -6,13 +6,14 @@ server bounds what comes before it and what goes out after it. It knows no socke
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from codewire.wire.http import Answer, Head
 
 if TYPE_CHECKING:
+    import socket
+
     from codewire.io.tls import TlsSocket
 
     Transport = socket.socket | TlsSocket
@@ -26,7 +27,7 @@ class Request(NamedTuple):
 
     head: Head
     body: bytes = b""
-    values: dict[str, str] = {}  # noqa: RUF012 - never written to
+    values: dict[str, str] = {}
     address: str = ""
     is_encrypted: bool = False
 

@@ -31,7 +31,7 @@ def upgrade(
         return refusal
     if is_cross_origin(request.head):
         return plain(403, "cross-origin requests are refused")
-    if {"content-length", "transfer-encoding"} & request.head.fields.keys():
+    if request.field("Transfer-Encoding") or request.field("Content-Length").strip("0"):
         return plain(400, "a WebSocket upgrade has no body")
     return WebSocketUpgrade(serve, watchdog)
 

@@ -210,7 +210,8 @@ def check_request(head: Head) -> int:
     if version not in VERSIONS:
         known = version.startswith("HTTP/") and len(version) == 8
         raise BadRequest(505 if known else 400, "HTTP/1.0 and HTTP/1.1 only")
-    if not target.lower().startswith(("/", "http://", "https://")) and target != "*":
+    is_server_wide = (method, target) == ("OPTIONS", "*")
+    if not is_server_wide and not target.lower().startswith(("/", "http://", "https://")):
         raise BadRequest(400, "malformed target")
     _check_host(head)
     return _body_length(head)

@@ -79,6 +79,18 @@ def test_a_local_client_is_told(listener: socket.socket, monkeypatch: pytest.Mon
         assert "too many clients" in json.loads(answer[5:])["message"]
     with socket.create_connection(listener.getsockname(), 10):
         assert threads.has_served.wait(10), "the next one is served"
+    threads.served[0][-1].close()
+
+
+def test_a_listener_that_is_broken_for_good_ends_the_loop() -> None:
+    """Whoever must have it learns of it: a worker without clients would never be replaced."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    with pytest.raises(OSError):
+        accept_clients(None, listener)  # type: ignore[arg-type]
+    listener.close()
+    with pytest.raises(OSError):
+        accept_clients(None, listener)  # type: ignore[arg-type]
 
 
 @pytest.mark.timeout(30)
@@ -94,6 +106,7 @@ def test_one_that_says_nothing_holds_nobody_up(
         socket.create_connection(listener.getsockname(), 10),
     ):
         assert threads.has_served.wait(10)
+    threads.served[0][-1].close()
 
 
 def a_server(listener: Any) -> Server:
@@ -115,6 +128,7 @@ def test_a_remote_client_is_told(listener: socket.socket, monkeypatch: pytest.Mo
     assert not site._crowd and not site._connections
     with socket.create_connection(listener.getsockname(), 10):
         assert threads.has_served.wait(10)
+    threads.served[0][-1]._sock.close()
 
 
 def test_handshakes_are_bounded(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
