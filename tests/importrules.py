@@ -22,6 +22,7 @@ FLOORS = {
     "keeper": 5,
     "output": 5,
     "terminal": 5,
+    "web": 5,
     "session": 6,
     "mail": 7,
     "node": 8,
@@ -45,9 +46,10 @@ ALLOWED_SIDEWAYS = {("terminal", "output")}
 # Lower floors that a room must not know all the same: clients know no session's insides, and
 # commands talk to the node through client/ alone.
 FORBIDDEN_ROOMS = {
-    "client": {"session", "mail", "output", "terminal", "keeper", "disk"},
-    "mcp": {"session", "mail", "output", "terminal", "keeper", "disk", "node"},
-    "commands": {"io", "session", "mail", "output", "terminal", "keeper", "disk", "node"},
+    "client": {"session", "mail", "output", "terminal", "web", "keeper", "disk"},
+    "mcp": {"session", "mail", "output", "terminal", "web", "keeper", "disk", "node"},
+    "commands": {"io", "session", "mail", "output", "terminal", "web", "keeper", "disk", "node"},
+    "web": {"disk"},
     "terminal": {"keeper"},
     "output": {"keeper"},
 }

@@ -6,9 +6,9 @@ import socket
 import time
 from typing import Any, Protocol
 
-from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, ProtocolError
+from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable
 from codewire.io.deadline import Deadline
-from codewire.wire.handshake import HEAD_END, MAX_HEAD
+from codewire.wire.http import HEAD_END, HeadEnd
 
 BACKLOG = 1024
 
@@ -162,20 +162,14 @@ def read_head(sock: Receiver, deadline: float) -> tuple[bytes, bytes]:
     """Return the head of an HTTP message, without its empty line, and what came behind it.
 
     `deadline` is a time.monotonic(), so that one byte a second gains a peer nothing. Raises
-    TimeoutError, ConnectionLost when the peer has gone, ProtocolError past MAX_HEAD bytes.
+    TimeoutError, ConnectionLost when the peer has gone, ProtocolError for what is no head.
     """
-    buffer = bytearray()
-    while (end := buffer.find(HEAD_END)) < 0:
-        if len(buffer) > MAX_HEAD:
-            raise ProtocolError(f"header larger than {MAX_HEAD} bytes")
+    buffer, head_end = bytearray(), HeadEnd()
+    while (end := head_end.find(buffer)) < 0:
         data = receive_before(sock, deadline)
         if not data:
             raise ConnectionLost("connection closed before response")
         buffer += data
-        if not buffer[:1].isalpha():
-            raise ProtocolError("not HTTP")
-    if end > MAX_HEAD:
-        raise ProtocolError(f"header larger than {MAX_HEAD} bytes")
     return bytes(buffer[:end]), bytes(buffer[end + len(HEAD_END) :])
 
 

@@ -232,13 +232,13 @@ class WebSocketStream(FrameStream):
             self._lock.release()
         return self._said_close
 
-    def shutdown(self) -> None:
+    def shutdown(self, code: int = websocket.NORMAL) -> None:
         """End the connection from any thread; a blocked `receive` returns None. Idempotent.
 
         With a goodbye where one gets through: the reader then waits for the peer's, and the
         node's watchdog for no longer than CLOSE_SECONDS.
         """
-        if self._is_over or not self._say_close(websocket.NORMAL):
+        if self._is_over or not self._say_close(code):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
-import time
-from collections.abc import Callable
-from typing import Any
 
 from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
+from codewire.io.accepting import accept_connections
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.caller import Caller, authorise, local_caller
@@ -22,15 +19,9 @@ from codewire.wire.requests import REQUESTS, parse_request
 
 log = logging.getLogger(__name__)
 
-# After an error of accept(2), which the next client would only meet again.
-ACCEPT_PAUSE_SECONDS = 0.1
-# What a client that is turned away may take to say what it wants; nobody is accepted meanwhile.
-TURN_AWAY_SECONDS = 0.2
 NO_ROOM = str(OutOfThreads())
 # Made while there is memory for it.
 NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
-# A socket that says this accepts nobody any more (accept(2)).
-BROKEN_LISTENER = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP))
 
 # Request type -> who answers it; which of the two it is stands in its row (wire/requests.py).
 ANSWERS: dict[str, Handler] = {
@@ -49,72 +40,16 @@ STREAMS: dict[str, Streamer] = {
 
 
 def accept_clients(node: Node, listener: socket.socket) -> None:
-    """Serve clients, each in its own greenlet or thread. As `accept_all`."""
+    """Serve clients for ever, each in its own greenlet or thread. Raises OSError.
 
-    def take(sock: socket.socket, address: object) -> None:
-        try:
-            stream = FrameStream(sock)
-            spawn(serve, node, stream, local_caller(stream))
-        except (OutOfThreads, MemoryError):
-            turn_away(sock, NO_ROOM_FRAME)
-            log.warning("a client was turned away: %s", NO_ROOM)
-
-    accept_all(listener, "a client", take)
-
-
-def accept_all(
-    listener: socket.socket, whom: str, take: Callable[[socket.socket, Any], None]
-) -> None:
-    """Hand every client and its address to `take`, which must not block long.
-
-    Raises OSError when the socket is broken for good; nothing else ends it, not even a lack of
-    memory for what is to be said about one.
+    That is when the listener is broken for good.
     """
-    while True:
-        try:
-            _accept_one(listener, whom, take)
-        except MemoryError:
-            _pause()
 
+    def start(sock: socket.socket, _: object) -> None:
+        stream = FrameStream(sock)
+        spawn(serve, node, stream, local_caller(stream))
 
-def _accept_one(
-    listener: socket.socket, whom: str, take: Callable[[socket.socket, Any], None]
-) -> None:
-    try:
-        sock, address = listener.accept()
-    except OSError as error:
-        if error.errno in BROKEN_LISTENER:
-            raise
-        # Out of descriptors: those in use go on, the new ones wait in the backlog.
-        _pause()
-        log.warning("accepting %s failed: %s", whom, error)
-        return
-    try:
-        take(sock, address)
-    except MemoryError:
-        sock.close()
-        raise
-
-
-def _pause() -> None:
-    try:
-        time.sleep(ACCEPT_PAUSE_SECONDS)
-    except MemoryError:
-        # gevent's timer needs some. Then the next attempt is the pause.
-        pass
-
-
-def turn_away(sock: socket.socket, answer: bytes) -> None:
-    """Answer a client that nobody can serve, and close. Blocks for TURN_AWAY_SECONDS at most."""
-    try:
-        sock.settimeout(TURN_AWAY_SECONDS)
-        # Read first: closing with bytes unread, or before they were sent, would be an error to it.
-        sock.recv(1 << 16)
-        sock.sendall(answer)
-    except (OSError, MemoryError):
-        pass
-    finally:
-        sock.close()
+    accept_connections(listener, start, NO_ROOM_FRAME)
 
 
 def serve(node: Node, stream: FrameStream, caller: Caller) -> None:

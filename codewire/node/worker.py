@@ -102,7 +102,7 @@ class Worker:
         """Serve whoever comes to this socket: the node's, or one bound anew in its place."""
         listener = socket.socket(fileno=os.dup(fd))
         listener.setblocking(True)
-        spawn_essential(self._custody.while_kept, accept_clients, self._node, listener)
+        self._run_loop(accept_clients, self._node, listener)
 
     def _restore(self) -> None:
         """Bring back what was. Only sessions are worth more than a node that can be reached."""
@@ -126,12 +126,16 @@ class Worker:
             self._sessions.answerer.run,
             self._sessions.store.run,
         ):
-            spawn_essential(self._custody.while_kept, loop)
+            self._run_loop(loop)
+
+    def _run_loop(self, loop: Callable[..., object], *args: Any) -> None:
+        """Start a loop that this worker cannot do without."""
+        spawn_essential(self._custody.while_kept, loop, *args)
 
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node).start()
+        Web(self._node).start(self._run_loop)
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""

@@ -14,7 +14,8 @@ from codewire.errors import CodewireError
 from codewire.io.tcp import read_head, tune
 from codewire.io.websockets import WebSocketStream
 from codewire.paths import data_dir
-from codewire.wire.handshake import check_upgrade, parse_head, upgrade_response
+from codewire.wire.handshake import check_upgrade, upgrade_response
+from codewire.wire.http import parse_head
 from codewire.wire.websocket import MAX_MESSAGE
 
 # The suite's slowest case sends 16 MiB in pieces of 64 bytes.

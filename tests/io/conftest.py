@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codewire.web.connection import Limits
 from tests.io.drained import Make, Terminal
 
 
@@ -22,3 +24,20 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield one
     for terminal in terminals:
         terminal.close()
+
+
+@pytest.fixture
+def make_site() -> Iterator[Callable[..., Any]]:
+    """Start HTTP servers with given limits; they are stopped afterwards."""
+    # Needs h11, which only these tests do.
+    from tests.io.webserver import Site
+
+    sites: list[Site] = []
+
+    def one(**limits: Any) -> Site:
+        sites.append(Site(Limits(**limits)))
+        return sites[-1]
+
+    yield one
+    for site in sites:
+        site.close()

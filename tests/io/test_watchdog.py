@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from codewire.io.watchdog import DEAD_SECONDS, PING_SECONDS, Watchdog
 from codewire.io.websockets import CLOSE_SECONDS, WebSocketStream
-from codewire.node.watchdog import DEAD_SECONDS, PING_SECONDS, Watchdog
 from codewire.wire.websocket import Ping, Receiver
 from tests.processes import wait_until
 

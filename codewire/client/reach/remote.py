@@ -16,7 +16,7 @@ from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, Protoc
 from codewire.io.deadline import NEVER, Deadline
 from codewire.io.tcp import dial_tcp, join_address, read_head
 from codewire.io.websockets import WebSocketStream
-from codewire.wire import handshake
+from codewire.wire import handshake, http
 
 if TYPE_CHECKING:
     from codewire.client.reach.target import Target
@@ -131,7 +131,7 @@ def _open_tunnel(sock: socket.socket, proxy: Proxy, authority: str, deadline: fl
     fields = (("Proxy-Authorization", proxy.authorization),) if proxy.authorization else ()
     sock.sendall(handshake.connect_request(authority, fields))
     data, rest = read_head(sock, deadline)
-    status = handshake.status_of(handshake.parse_head(data))
+    status = handshake.status_of(http.parse_head(data))
     if status != 200:
         kind = NodeUnreachable if status in TRANSIENT else NodeRefused
         raise kind(f"proxy {proxy.host}:{proxy.port} answered {status}")
@@ -155,7 +155,7 @@ def _shake_hands(
     except OSError as error:
         raise NodeUnreachable((error.strerror or str(error)).lower()) from error
     data, rest = read_head(transport, deadline)
-    head = handshake.parse_head(data)
+    head = http.parse_head(data)
     status = handshake.status_of(head)
     if status != 101:
         raise _refusal(status, bool(target.token), rest)

@@ -12,12 +12,11 @@ from codewire.wire.handshake import (
     connect_request,
     is_cross_origin,
     new_key,
-    parse_head,
-    plain_response,
     status_of,
     upgrade_request,
     upgrade_response,
 )
+from codewire.wire.http import encode_answer, parse_head
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -159,7 +158,7 @@ def test_answers_that_are_no_upgrade() -> None:
 def test_plain_answers_say_how_long_they_are() -> None:
     refusal = check_upgrade(parse_head(request(Upgrade=None)))
     assert refusal is not None
-    head, _, body = plain_response(refusal).partition(b"\r\n\r\n")
+    head, _, body = encode_answer(refusal).partition(b"\r\n\r\n")
     fields = parse_head(head).fields
     assert int(fields["content-length"]) == len(body)
     assert fields["upgrade"] == "websocket"

@@ -1,4 +1,4 @@
-"""Keeps remote connections honest: pings the quiet ones, ends the dead and those that will not."""
+"""Keeps WebSockets honest: pings the quiet ones, ends the dead and those that will not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEAD_SECONDS = 75.0
 
 
 class Watchdog:
-    """Looks after every remote connection of a node; asleep while there is none."""
+    """Looks after every WebSocket of a server; asleep while there is none."""
 
     def __init__(self) -> None:
         self._pinged: dict[WebSocketStream, float] = {}
@@ -50,7 +50,7 @@ class Watchdog:
                 self._check(stream, pinged, now)
             except Exception:
                 # Costs this connection at most, never the look after the others.
-                log.exception("looking after a remote connection failed")
+                log.exception("looking after a connection failed")
 
     def _check(self, stream: WebSocketStream, pinged: float, now: float) -> None:
         quiet = stream.quiet_seconds(now)
