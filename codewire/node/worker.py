@@ -123,6 +123,7 @@ class Worker:
             *[self._sessions.backlog.run] * RUNNERS,
             self._sessions.observer.run,
             self._sessions.answerer.run,
+            self._sessions.lookout.run,
             self._sessions.store.run,
         ):
             spawn_essential(self._while_kept, loop)

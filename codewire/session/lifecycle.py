@@ -22,8 +22,10 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
+from codewire.session.agentrules import Rules
 from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
+from codewire.session.lookout import Lookout, agents_directory
 from codewire.session.observer import Observer
 from codewire.session.program import (
     LaunchRequest,
@@ -48,6 +50,8 @@ log = logging.getLogger(__name__)
 
 # Longer than a keeper, a directory and a disk together may take.
 LAUNCH_SECONDS = 60.0
+# Events that another state comes with.
+CHANGES_STATE = ("session.status", "session.stopped", "session.continued")
 
 
 class Lifecycle:
@@ -66,6 +70,8 @@ class Lifecycle:
         self.store = Store(
             paths.sessions_json, self._journal, self.registry.records, self.ending.on_saved
         )
+        rules = Rules(agents_directory(paths.root))
+        self.lookout = Lookout(rules, self._publish, self.store.changed)
         self.is_stopping = False
         self._pen = Pen()
         self._launches = Turns()
@@ -208,6 +214,7 @@ class Lifecycle:
             session.master, lambda wanted: self._drain.watch_writable(session, wanted)
         )
         session.questions = self.answerer.add(session, output, is_restored=is_restored)
+        self.lookout.add(session, output, is_restored=is_restored)
 
     def _make(self, record: Record) -> Session:
         directory = self._paths.session(record.id)
@@ -249,6 +256,10 @@ class Lifecycle:
             session.attached_count += 1 if attached else -1
         kind = "session.attached" if attached else "session.detached"
         self._publish(session, kind, {"client_id": client_id})
+        if attached:
+            self.lookout.seen(session)
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
+        if kind in CHANGES_STATE:
+            self.lookout.tell(session)

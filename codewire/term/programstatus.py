@@ -88,6 +88,10 @@ class ProgramStatus:
         self._records[""] = report
         return True
 
+    def restore(self, root: Report) -> None:
+        """Take back the root record that was known before."""
+        self._records[""] = root
+
     def forget_activity(self) -> None:
         """The program has exited, or a shell prompts: what it was doing is over."""
         gone = [key for key, r in self._records.items() if r.state in ("working", "blocked")]
