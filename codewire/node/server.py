@@ -11,7 +11,17 @@ from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, Protoco
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.context import Message, Node
-from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
+from codewire.node.handlers import (
+    agents,
+    attach,
+    control,
+    kv,
+    messages,
+    output,
+    screens,
+    typing,
+    waiting,
+)
 from codewire.wire.control import control_frame, decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.requests import parse_request
@@ -41,6 +51,8 @@ ONE_SHOT: dict[str, Callable[[Node, Message], Message]] = {
     "KVGet": kv.get_key,
     "KVDelete": kv.delete_key,
     "KVList": kv.list_keys,
+    "ReportTask": agents.report_task,
+    "ExplainAgent": agents.explain_agent,
 }
 
 # One answer each, which may take a while: they are told when the client has left.
@@ -48,6 +60,7 @@ PATIENT: dict[str, Callable[[Node, Message, Callable[[], bool]], Message]] = {
     "SendInput": typing.send_input,
     "GetScreen": screens.get_screen,
     "GetStatus": control.get_status,
+    "Approvals": agents.approvals,
 }
 
 STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
@@ -58,6 +71,7 @@ STREAMING: dict[str, Callable[[Node, FrameStream, Message], None]] = {
     "Wait": waiting.wait,
     "MsgRequest": messages.ask,
     "MsgListen": messages.listen,
+    "Approve": agents.approve,
 }
 
 

@@ -23,6 +23,7 @@ from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
 from codewire.session.agentrules import Rules
+from codewire.session.approvals import Approver
 from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
 from codewire.session.lookout import Lookout, agents_directory
@@ -81,6 +82,7 @@ class Lifecycle:
         self._custody = custody
         self._drain = drain
         self.keyboard = Keyboard(drain, self._publish)
+        self.approver = Approver(self.keyboard)
         self.ending.use(custody, drain, self.store)
 
     # Restoring
@@ -258,6 +260,16 @@ class Lifecycle:
         self._publish(session, kind, {"client_id": client_id})
         if attached:
             self.lookout.seen(session)
+
+    def publish_report(self, session: Session, state: str, summary: str) -> None:
+        """Say what a session's agent reports of its task."""
+        event_id = f"evt_{os.urandom(16).hex()}"
+        data = {"event_id": event_id, "summary": summary, "state": state}
+        self._publish(session, "task.report", data)
+
+    def publish_decision(self, session: Session, data: dict[str, Any]) -> None:
+        """Say who decided what in a session's dialog."""
+        self._publish(session, "session.decision", data)
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)

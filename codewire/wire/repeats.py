@@ -15,6 +15,8 @@ QUESTIONS = frozenset(
         "ListSessions",
         "GetStatus",
         "GetScreen",
+        "Approvals",
+        "ExplainAgent",
         "NodeStatus",
         "MsgRead",
         "KVGet",

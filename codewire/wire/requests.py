@@ -53,16 +53,16 @@ def _flag(value: Any) -> Any:
 
 
 CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
-    (_whole(16), "cols rows"),
+    (_whole(16), "cols rows choice"),
     (_whole(32), "id to_id tail history_lines"),
     (_whole(64), "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     (_whole(64), "idle_ms if_idle_ms"),
     (_flag, "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
-    (_flag, "brief dir_optional tree"),
-    (_texts, "command env tags event_types"),
+    (_flag, "brief dir_optional tree peek refuse"),
+    (_texts, "command env tags event_types states"),
     (decode_bytes, "stdin_data data value"),
     (_text, "working_dir name launch_key condition namespace key ttl to_name body request_id"),
-    (_text, "input_key expect_screen"),
+    (_text, "input_key expect_screen approval state_kind"),
     (_text, "request_key history reply_token delivery verb audience_node sender_cap summary state"),
 )
 FIELDS = {name: check for check, names in CHECKS for name in names.split()}

@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 from tests.support import CW, Home
 
 LOCAL_TOOLS = 17
-ALL_TOOLS = 30
+ALL_TOOLS = 33
 
 Script = Callable[["Agent"], Awaitable[None]]
 
