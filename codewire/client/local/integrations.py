@@ -55,9 +55,8 @@ import {{ spawn }} from "node:child_process"
 const report = (...words) => {{
   if (!process.env.CW_SESSION_ID) return
   try {{
-    const child = spawn("sh", ["-c", 'cw report "$@" </dev/null >/dev/null 2>&1', "cw", ...words], {{
-      stdio: "ignore",
-    }})
+    const line = 'cw report "$@" </dev/null >/dev/null 2>&1'
+    const child = spawn("sh", ["-c", line, "cw", ...words], {{ stdio: "ignore" }})
     child.on("error", () => {{}})
     child.unref()
   }} catch {{}}
@@ -135,7 +134,7 @@ def _replace(path: str, text: str) -> None:
 
 
 def plan(program: str, *, uninstall: bool) -> Change:
-    """Return what there is to do for a program. Raises CodewireError for settings not understood."""
+    """Return what there is to do for a program. Raises CodewireError for unknown settings."""
     path, edit = PROGRAMS[program]
     where = path()
     before = _read(where)
