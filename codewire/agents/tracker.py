@@ -74,6 +74,7 @@ class Tracker:
     def saved(self) -> dict[str, Any]:
         """Return what outlives a worker, ready for JSON."""
         value: dict[str, Any] = dict(self._shown._asdict())
+        value["verdict"] = [self._verdict.state, self._verdict_since]
         if self._is_unseen:
             value["unseen"] = True
         if self._hook is not None:
@@ -88,6 +89,11 @@ class Tracker:
             self._shown = found
             self._is_unseen = saved.get("unseen") is True
         self._hook = said_from(saved.get("hook"))
+        # What the screen showed then is no news that overrules a hook.
+        verdict = saved.get("verdict")
+        state, since = verdict if isinstance(verdict, list) and len(verdict) == 2 else (IDLE, 0.0)
+        if isinstance(state, str) and _number(since) is not None:
+            self._verdict, self._verdict_since = Verdict(state, "nothing"), float(since)
 
     def seen(self, now: float) -> bool:
         """Somebody looked at the result; return whether that changed the state."""

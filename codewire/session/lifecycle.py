@@ -72,7 +72,7 @@ class Lifecycle:
             paths.sessions_json, self._journal, self.registry.records, self.ending.on_saved
         )
         rules = Rules(agents_directory(paths.root))
-        self.lookout = Lookout(rules, self._publish, self.store.changed)
+        self.lookout = Lookout(rules, self._publish, self._keep)
         self.is_stopping = False
         self._pen = Pen()
         self._launches = Turns()
@@ -270,6 +270,12 @@ class Lifecycle:
     def publish_decision(self, session: Session, data: dict[str, Any]) -> None:
         """Say who decided what in a session's dialog."""
         self._publish(session, "session.decision", data)
+
+    def _keep(self, session: Session) -> None:
+        """Have the disk and, at once, the keeper know what the record says."""
+        self.store.changed(session.id)
+        if session.is_running():
+            self._custody.note(session.id, session.record.to_json())
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)

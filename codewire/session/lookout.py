@@ -81,8 +81,8 @@ class Watch:
 class Lookout:
     """The loop, and what others tell and ask of it."""
 
-    def __init__(self, rules: Rules, publish: Publish, save: Callable[[int], None]) -> None:
-        """`save` is told the id of a session whose record has changed."""
+    def __init__(self, rules: Rules, publish: Publish, save: Callable[[Session], None]) -> None:
+        """`save` keeps the record of a session, over the end of this worker too."""
         self._rules = rules
         self._publish = publish
         self._save = save
@@ -260,7 +260,7 @@ class Lookout:
                 return
             if session.is_running():
                 session.record.agent = agent.saved()
-        self._save(session.id)
+        self._save(session)
         data = {
             "from": before.state,
             "to": now.state,

@@ -92,9 +92,6 @@ class Restorer:
         record.pid = entry.pid
         if on_disk is not None and on_disk.counted > record.counted:
             record.counted, record.lines = on_disk.counted, on_disk.lines
-        if on_disk is not None and on_disk.agent:
-            # The keeper is not told of every change.
-            record.agent = on_disk.agent
         session = self._make(record)
         session.master = entry.master
         session.halted = entry.halted
