@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from codewire.agents.evidence import BLOCKED, DONE, ERROR, Evidence, Rhythm, Verdict
 from codewire.agents.programs import NO_PROGRAM, Program
-from codewire.agents.tracker import Said, State, Tracker, said_from
+from codewire.agents.tracker import SCREEN, Said, State, Tracker, said_from
 from codewire.io.clock import CLOCK
 from codewire.output.log import OutputLog
 from codewire.term.programstatus import Report
@@ -39,7 +39,11 @@ class Shown(NamedTuple):
 
     def is_same(self, other: Shown) -> bool:
         """Say whether nothing has changed that is worth telling."""
-        return (self.state, self.kind, self.reason) == (other.state, other.kind, other.reason)
+        if (self.state, self.kind) != (other.state, other.kind):
+            return False
+        # Titles blink and spinners turn; why it works, where nobody says it, is no news.
+        is_guess = self.source == SCREEN and self.state != BLOCKED
+        return is_guess or _letters(self.reason) == _letters(other.reason)
 
 
 def steady_now() -> float:
@@ -154,6 +158,10 @@ class AgentState:
             status.restore(Report(said.state, said.kind, value[2], message=said.message))
             self.signals.status_at = said.at
             self._root, self.reporter = status.root, group
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
 
 
 def reason_of(found: State) -> str:

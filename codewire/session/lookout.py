@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from codewire.agents.evidence import IDLE, WORKING, Evidence, Verdict
+from codewire.agents.evidence import BLOCKED, IDLE, WORKING, Evidence, Verdict
+from codewire.agents.generic import BOTTOM, question_in
 from codewire.agents.programs import NO_PROGRAM, judge
 from codewire.output.log import OutputLog
 from codewire.session.agentprocess import foreground, foreground_names, hint, is_gone
@@ -202,6 +203,9 @@ class Lookout:
         verdict = judge(look, agent.program)
         if is_flood and verdict.state == IDLE:
             verdict = Verdict(WORKING, "rhythm")
+        if verdict.state == BLOCKED and "?" not in verdict.text:
+            # Better than the glyph or the words it was known by: what is asked.
+            verdict = verdict._replace(text=question_in(look.bottom(BOTTOM)) or verdict.text)
         agent.update(now, verdict)
         self.tell(watch.session)
 
