@@ -167,6 +167,6 @@ def _letters(text: str) -> str:
 def reason_of(found: State) -> str:
     """Return why a state is what it is, in one line: what is said of it, else the rule."""
     text = " ".join(found.message.split())
-    if not text and found.source:
+    if not any(map(str.isalnum, text)) and found.source:
         text = "" if found.rule == "nothing" else found.rule
     return "".join(c for c in text if c.isprintable())[:MAX_REASON]

@@ -170,7 +170,7 @@ class Lookout:
         is_flood = is_flowing and is_known and printed > FLOW_BYTES
         if is_flood:
             lines, cursor = agent.evidence.lines if is_known else (), agent.evidence.cursor
-        elif printed:
+        elif printed and end:
             try:
                 lines, cursor = self._screen(watch.session, output)
             except ScreenUnknown:
