@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Columns of `cw list`, in terminal cells: ID, NAME, COMMAND, STATUS, AGE.
 WIDTHS = (4, 14, 32, 14, 8)
 # On a terminal, where programs do not read it: what its agent does, and for how long.
-STATE_WIDTH, NARROW_COMMAND = 12, 24
+STATE_WIDTH, NARROW_COMMAND = 12, 22
 
 
 def list_sessions(args: dict[str, Any], context: Context) -> int:

@@ -23,7 +23,8 @@ LISTS = "command env tags event_types states"
 BYTES = "stdin_data data value"
 TEXTS = (
     "working_dir name launch_key condition namespace key ttl to_name body request_id "
-    "approval state_kind input_key expect_screen request_key history reply_token delivery verb audience_node "
+    "approval state_kind "
+    "input_key expect_screen request_key history reply_token delivery verb audience_node "
     "sender_cap summary state"
 )
 LIMITS = {
