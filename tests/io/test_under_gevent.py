@@ -20,6 +20,7 @@ TWICE += ["test_streams", "test_websockets", "test_wait", "test_program", "test_
 TWICE += ["test_reading", "test_turning_away", "test_drain_shortage"]
 TWICE += ["test_streams", "test_websockets", "test_restoring"]
 TWICE += ["test_streams", "test_websockets", "test_keeper_faults"]
+TWICE += ["test_lookout"]
 
 RUN = """
 import sys
