@@ -45,7 +45,7 @@ def menu(look: Evidence) -> Verdict | None:
     lines = look.bottom(BOTTOM)
     choices = [found for line in lines if (found := CHOICE.match(line))]
     if len(choices) >= 2 and any(found[1] for found in choices):
-        return Verdict(BLOCKED, "menu", text=_question(lines))
+        return Verdict(BLOCKED, "menu", text=question_in(lines))
     return None
 
 
@@ -53,7 +53,7 @@ def confirm(look: Evidence) -> Verdict | None:
     """Words at the very bottom that ask for Enter, or say how to choose."""
     words = " ".join(look.bottom(LAST))
     if CONFIRM.search(words) or SELECT.search(words):
-        return Verdict(BLOCKED, "enter to confirm", text=_question(look.bottom(BOTTOM)))
+        return Verdict(BLOCKED, "enter to confirm", text=question_in(look.bottom(BOTTOM)))
     return None
 
 
@@ -67,7 +67,7 @@ def plain_menu(look: Evidence) -> Verdict | None:
     indent = len(head) - len(head.lstrip(f" {BOX}{MARKS}"))
     rest = block[marked[0] + 1 :]
     if all(len(line) - len(line.lstrip(f" {BOX}")) == indent for line in rest):
-        return Verdict(BLOCKED, "plain menu", text=_question(look.bottom(BOTTOM)))
+        return Verdict(BLOCKED, "plain menu", text=question_in(look.bottom(BOTTOM)))
     return None
 
 
@@ -127,7 +127,7 @@ def _last_block(lines: tuple[str, ...]) -> list[str]:
     return block[::-1]
 
 
-def _question(lines: list[str]) -> str:
+def question_in(lines: list[str]) -> str:
     """Return the line a dialog asks with: the last that ends in a question mark."""
     for line in reversed(lines):
         text = line.strip(f" {BOX}")

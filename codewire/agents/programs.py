@@ -23,6 +23,9 @@ from typing import Any, NamedTuple
 from codewire.agents.evidence import BLOCKED, ERROR, IDLE, WORKING, Evidence, Verdict
 from codewire.agents.generic import BLOCKED_RULES, BOTTOM, FOOT, LAST, WORKING_RULES
 
+# The tables that come with this package, one file each.
+BUILT_IN = ("aider", "claude", "codex", "copilot", "gemini", "opencode", "qwen")
+
 STATES = (WORKING, BLOCKED, IDLE, ERROR)
 PLACES = ("title", "cursor", "last", "foot", "bottom", "screen")
 LINES = {"last": LAST, "foot": FOOT, "bottom": BOTTOM, "screen": 1000}

@@ -7,7 +7,8 @@ overrules it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from codewire.agents.evidence import BLOCKED, DONE, ERROR, IDLE, WORKING, Verdict
 
@@ -60,6 +61,40 @@ class Tracker:
         """Take what a hook, or `cw report`, says."""
         self._hook = said
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the last look found."""
+        return self._verdict
+
+    @property
+    def wants_look_at(self) -> float | None:
+        """When the next look may change the state though nothing is printed; None for never."""
+        return None if self._idle_since is None else self._idle_since + HOLD_SECONDS
+
+    def saved(self) -> dict[str, Any]:
+        """Return what outlives a worker, ready for JSON."""
+        value: dict[str, Any] = dict(self._shown._asdict())
+        value["verdict"] = [self._verdict.state, self._verdict_since]
+        if self._is_unseen:
+            value["unseen"] = True
+        if self._hook is not None:
+            value["hook"] = list(self._hook)
+        return value
+
+    def restore(self, saved: Mapping[str, Any], report: Said | None = None) -> None:
+        """Go on where `saved` was made, the program's own `report` known; damage is left out."""
+        self._last_report = report
+        found = _state_from(saved)
+        if found is not None:
+            self._shown = found
+            self._is_unseen = saved.get("unseen") is True
+        self._hook = said_from(saved.get("hook"))
+        # What the screen showed then is no news that overrules a hook.
+        verdict = saved.get("verdict")
+        state, since = verdict if isinstance(verdict, list) and len(verdict) == 2 else (IDLE, 0.0)
+        if isinstance(state, str) and _number(since) is not None:
+            self._verdict, self._verdict_since = Verdict(state, "nothing"), float(since)
+
     def seen(self, now: float) -> bool:
         """Somebody looked at the result; return whether that changed the state."""
         self._is_unseen = False
@@ -76,8 +111,7 @@ class Tracker:
         found = self._decide(report)
         if found.source == SCREEN and self._is_held(found, now):
             return False
-        if found.source != SCREEN or found.state != IDLE:
-            self._idle_since = None
+        self._idle_since = None
         return self._show(found, now, report)
 
     def _decide(self, report: Said | None) -> State:
@@ -123,3 +157,29 @@ class Tracker:
         if found.state in (DONE, ERROR) and not self._is_unseen:
             return found._replace(state=IDLE, kind="")
         return found
+
+
+def _state_from(saved: Mapping[str, Any]) -> State | None:
+    texts = [saved.get(key, "") for key in State._fields[:-1]]
+    since = _number(saved.get("since"))
+    if since is None or not all(isinstance(text, str) for text in texts):
+        return None
+    state, kind, message, source, rule = texts
+    known = (WORKING, BLOCKED, IDLE, DONE, ERROR)
+    return State(state, kind, message, source, rule, since) if state in known else None
+
+
+def said_from(value: Any) -> Said | None:
+    """Return what was saved of a report, None where it is none."""
+    if not isinstance(value, list) or len(value) != len(Said._fields):
+        return None
+    state, kind, message, at = value
+    moment = _number(at)
+    if moment is None or not all(isinstance(text, str) for text in (state, kind, message)):
+        return None
+    return Said(state, kind, message, moment)
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else None

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from codewire.client.agents import Agents
 from codewire.client.messaging import Messaging
 from codewire.client.numbers import (
     MAX_U32,
@@ -45,7 +46,7 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-class Client(Messaging, Waiting):
+class Client(Messaging, Waiting, Agents):
     """Talks to one node; any number of threads may share it.
 
     `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
@@ -224,12 +225,18 @@ class Client(Messaging, Waiting):
         return sent
 
     def screen(
-        self, session_id: int, *, history_lines: int | None = None, ansi: bool = False
+        self,
+        session_id: int,
+        *,
+        history_lines: int | None = None,
+        ansi: bool = False,
+        peek: bool = True,
     ) -> dict[str, Any]:
         """Return what a session's terminal shows: `lines`, `rows`, `cols`, `cursor`, `screen_hash`.
 
         `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
-        colours. `offset` is the log offset the screen is made of.
+        colours. `offset` is the log offset the screen is made of. Without `peek` a result counts
+        as seen: a state of done becomes idle.
         """
         return self.ask(
             {
@@ -237,6 +244,7 @@ class Client(Messaging, Waiting):
                 "id": checked_id(session_id),
                 "history_lines": whole_number("history_lines", history_lines, MAX_U32),
                 "ansi": ansi or None,
+                "peek": peek or None,
             }
         )
 

@@ -30,10 +30,12 @@ class Waiting(Asker):
         timeout_seconds: float | None = None,
         *,
         idle_seconds: float | None = None,
+        states: Iterable[str] = (),
     ) -> list[dict[str, Any]]:
         """Block until a session, or all or any of those with a tag, have ended; return them.
 
-        With `idle_seconds` (one session only) also when it has printed nothing for that long.
+        With `idle_seconds` (one session only) also when it has printed nothing for that long;
+        with `states` (such as blocked, done) when they are in one of those, or have ended.
         Raises RequestError "wait timed out" after `timeout_seconds` (None or 0: never), whatever
         the node does.
         """
@@ -48,6 +50,7 @@ class Waiting(Asker):
             "tags": wanted or None,
             "condition": condition,
             "idle_ms": milliseconds("idle_seconds", idle_seconds),
+            "states": list(states) or None,
             **timeout_fields(seconds("timeout_seconds", timeout_seconds)),
         }
         try:

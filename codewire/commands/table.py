@@ -75,6 +75,20 @@ TABLE = {
     "kv get": Command("talk.kv", "get_key", "", "Print the value of a key"),
     "kv list": Command("talk.kv", "list_keys", "", "Print keys and values"),
     "kv delete": Command("talk.kv", "delete_key", "", "Remove a key"),
+    "approvals": Command(
+        "sessions.approvals", "approvals", AGENTS, "List what agents wait for you to decide"
+    ),
+    "approve": Command("sessions.approvals", "approve", AGENTS, "Answer what an agent waits for"),
+    "report": Command(
+        "sessions.report", "report", AGENTS, "Say what this session's agent is doing"
+    ),
+    "agent": Command("sessions.agent", "agent", "", "How states of agents are known"),
+    "agent explain": Command(
+        "sessions.agent", "explain", AGENTS, "Show why a session's state is what it is"
+    ),
+    "integrate": Command(
+        "system.integrate", "integrate", AGENTS, "Have an agent's hooks report its state"
+    ),
     "mcp-server": Command(
         "system.mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"
     ),

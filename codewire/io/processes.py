@@ -250,16 +250,20 @@ class ProcessTable:
                 continue
 
     def _mark(self, pid: int) -> str:
-        """Return the mark in a process's environment, "" when it has none or may not be read."""
-        try:
-            with open(f"{self._proc}/{pid}/environ", "rb") as file:
-                # In pieces: a buffer of that size may be more memory than there is.
-                pieces = iter(lambda: file.read(READ_BYTES), b"")
-                environment = b"".join(islice(pieces, MAX_ENVIRONMENT_BYTES // READ_BYTES))
-        except OSError:
-            return ""
-        _, found, rest = (b"\0" + environment).partition(f"\0{MARK_VARIABLE}=".encode())
-        return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
+        return read_mark(pid, self._proc)
+
+
+def read_mark(pid: int, proc: str = PROC) -> str:
+    """Return the mark in a process's environment, "" when it has none or may not be read."""
+    try:
+        with open(f"{proc}/{pid}/environ", "rb") as file:
+            # In pieces: a buffer of that size may be more memory than there is.
+            pieces = iter(lambda: file.read(READ_BYTES), b"")
+            environment = b"".join(islice(pieces, MAX_ENVIRONMENT_BYTES // READ_BYTES))
+    except OSError:
+        return ""
+    _, found, rest = (b"\0" + environment).partition(f"\0{MARK_VARIABLE}=".encode())
+    return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
 
 
 def signal_process(process: Process, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codewire.mcp import (
+    agent_tools,
     environment_tools,
     message_tools,
     session_tools,
@@ -19,6 +20,7 @@ TOOLS: dict[str, Tool] = {
         *message_tools.TOOLS,
         *shared_tools.TOOLS,
         *environment_tools.TOOLS,
+        *agent_tools.TOOLS,
     )
 }
 

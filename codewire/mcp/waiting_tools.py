@@ -60,6 +60,7 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
             args["condition"],
             args["timeout_seconds"] or None,
             idle_seconds=idle,
+            states=args["states"] or (),
         )
     except CallEnded as error:
         raise RequestError("cancelled") from error
@@ -72,7 +73,8 @@ TOOLS = (
         "codewire_subscribe",
         "Collect events for a limited time: session.created, session.status (a session ended), "
         "session.stopped (by a signal), session.continued, session.output_summary, "
-        "session.input, session.attached, session.detached, direct.message, message.request, "
+        "session.input, session.attached, session.detached, session.state (what its agent does), "
+        "session.decision, task.report, direct.message, message.request, "
         "message.reply. Returns a JSON array. Set max_events to 1 to return at the first one. Only "
         "events from now on are seen.",
         (
@@ -117,6 +119,12 @@ TOOLS = (
                 default=False,
             ),
             Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
+            Param(
+                "states",
+                "strings",
+                "Wait until it is in one of these states, or has ended: working, blocked, idle, "
+                "done, error, stopped, exited",
+            ),
             Param(
                 "timeout_seconds",
                 "number",

@@ -11,7 +11,17 @@ from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
 from codewire.node.caller import Caller, authorise, local_caller
 from codewire.node.context import Handler, Message, Node, Streamer, refusal
-from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
+from codewire.node.handlers import (
+    agents,
+    attach,
+    control,
+    kv,
+    messages,
+    output,
+    screens,
+    typing,
+    waiting,
+)
 from codewire.wire.codes import BUSY, INTERNAL, UNKNOWN_REQUEST, code_of
 from codewire.wire.control import control_frame, decode_control
 from codewire.wire.frames import CONTROL
@@ -25,6 +35,7 @@ NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
 
 # Request type -> who answers it; which of the two it is stands in its row (wire/requests.py).
 ANSWERS: dict[str, Handler] = {
+    **agents.ANSWERS,
     **control.ANSWERS,
     **kv.ANSWERS,
     **messages.ANSWERS,
@@ -32,6 +43,7 @@ ANSWERS: dict[str, Handler] = {
     **typing.ANSWERS,
 }
 STREAMS: dict[str, Streamer] = {
+    **agents.STREAMS,
     **attach.STREAMS,
     **messages.STREAMS,
     **output.STREAMS,

@@ -124,6 +124,7 @@ class Worker:
             *[self._sessions.backlog.run] * RUNNERS,
             self._sessions.observer.run,
             self._sessions.answerer.run,
+            self._sessions.lookout.run,
             self._sessions.store.run,
         ):
             self._run_loop(loop)

@@ -22,8 +22,11 @@ from codewire.io.wait import spawn
 from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
+from codewire.session.agentrules import Rules
+from codewire.session.approvals import Approver
 from codewire.session.ending import Ending, write_left
 from codewire.session.events import EventBus
+from codewire.session.lookout import Lookout, agents_directory
 from codewire.session.observer import Observer
 from codewire.session.program import (
     LaunchRequest,
@@ -50,6 +53,8 @@ log = logging.getLogger(__name__)
 
 # Longer than a keeper, a directory and a disk together may take.
 LAUNCH_SECONDS = 60.0
+# Events that another state comes with.
+CHANGES_STATE = (events.STATUS, events.STOPPED, events.CONTINUED)
 
 
 class Lifecycle:
@@ -68,6 +73,8 @@ class Lifecycle:
         self.store = Store(
             paths.sessions_json, self._journal, self.registry.records, self.ending.on_saved
         )
+        rules = Rules(agents_directory(paths.root))
+        self.lookout = Lookout(rules, self._publish, self._keep)
         self.is_stopping = False
         # Said by the worker once there is a log; sessions get it as CW_NODE_ID.
         self.node_id = ""
@@ -79,6 +86,7 @@ class Lifecycle:
         self._custody = custody
         self._drain = drain
         self.keyboard = Keyboard(drain, self._publish)
+        self.approver = Approver(self.keyboard)
         self.ending.use(custody, drain, self.store)
 
     # Restoring
@@ -213,6 +221,7 @@ class Lifecycle:
             session.master, lambda wanted: self._drain.watch_writable(session, wanted)
         )
         session.questions = self.answerer.add(session, output, is_restored=is_restored)
+        self.lookout.add(session, output, is_restored=is_restored)
 
     def _make(self, record: Record) -> Session:
         directory = self._paths.session(record.id)
@@ -254,6 +263,26 @@ class Lifecycle:
             session.attached_count += 1 if attached else -1
         kind = events.ATTACHED if attached else events.DETACHED
         self._publish(session, kind, {"client_id": client_id})
+        if attached:
+            self.lookout.seen(session)
+
+    def publish_report(self, session: Session, state: str, summary: str) -> None:
+        """Say what a session's agent reports of its task."""
+        event_id = f"evt_{os.urandom(16).hex()}"
+        data = {"event_id": event_id, "summary": summary, "state": state}
+        self._publish(session, events.REPORT, data)
+
+    def publish_decision(self, session: Session, data: dict[str, Any]) -> None:
+        """Say who decided what in a session's dialog."""
+        self._publish(session, events.DECISION, data)
+
+    def _keep(self, session: Session) -> None:
+        """Have the disk and, at once, the keeper know what the record says."""
+        self.store.changed(session.id)
+        if session.is_running():
+            self._custody.note(session.id, session.record.to_json())
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
+        if kind in CHANGES_STATE:
+            self.lookout.tell(session)

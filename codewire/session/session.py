@@ -19,6 +19,7 @@ from codewire.io.processes import is_halted
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.output.log import Cursor, OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
+from codewire.session.agentstate import AgentState
 from codewire.session.records.record import Record
 from codewire.terminal.display import DEFAULT_SIZE
 from codewire.terminal.questions import Questions
@@ -65,6 +66,8 @@ class Session:
         self._size_lock = threading.Lock()
         self._terminal: Terminal | None = None
         self.questions: Questions | None = None
+        # What its agent does, for one that has a terminal.
+        self.agent: AgentState | None = None
         self._watchers: tuple[threading.Event, ...] = ()
         self.on_drained_hook: Callable[[], None] = lambda: None
         self.on_hangup_hook: Callable[[], None] = lambda: None

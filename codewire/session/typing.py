@@ -48,7 +48,7 @@ class Keyboard:
         """
         if session.input is None or not session.is_running():
             raise InputClosed(0)
-        self._drain.typed(session)
+        self._note(session)
         session.terminal.typed.note(session.grow_count(), data)
         count = 0
         try:
@@ -66,9 +66,14 @@ class Keyboard:
     def key_in(self, session: Session, data: bytes, has_left: Callable[[], bool] = never) -> None:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
         if session.input is not None:
-            self._drain.typed(session)
+            self._note(session)
             session.terminal.typed.note(session.grow_count(), data)
             session.input.write(data, has_left=has_left)
+
+    def _note(self, session: Session) -> None:
+        self._drain.typed(session)
+        if session.agent is not None:
+            session.agent.typed()
 
     def type_first(self, session: Session, data: bytes) -> None:
         """Type what a launch brought along, once the program has begun. Blocks."""

@@ -88,6 +88,10 @@ class ProgramStatus:
         self._records[""] = report
         return True
 
+    def restore(self, root: Report) -> None:
+        """Take back the root record that was known before."""
+        self._records[""] = root
+
     def forget_activity(self) -> None:
         """The program has exited, or a shell prompts: what it was doing is over."""
         gone = [key for key, r in self._records.items() if r.state in ("working", "blocked")]
@@ -187,3 +191,25 @@ def parse_agent(body: bytes) -> Report | None:
         plain = values.get("Detail", "")
         message = plain if plain.isprintable() and len(plain) <= MAX_MESSAGE else ""
     return Report(state, kind, app if APP.match(app) else "", message=message)
+
+
+def write_report(report: Report) -> bytes:
+    """Return a report as the protocol has it (OSC 7501 … ST); what is not allowed is left out."""
+    pairs = [f"state={report.state}"]
+    if report.kind and report.state == "blocked":
+        pairs.append(f"kind={report.kind}")
+    if APP.match(report.app):
+        pairs.append(f"app={report.app}")
+    if report.id and _is_id(report.id):
+        pairs.append(f"id={report.id}")
+    for key, text, limit in (
+        ("msg", report.message, MAX_MESSAGE),
+        ("title", report.title, MAX_TITLE),
+    ):
+        plain = "".join(c for c in text if c.isprintable()).encode("utf-8", "replace")[:limit]
+        whole = plain.decode("utf-8", "ignore").encode()
+        if whole:
+            pairs.append(f"{key}={base64.b64encode(whole).decode()}")
+    if 0 <= report.progress <= 100:
+        pairs.append(f"progress={report.progress}")
+    return f"\x1b]7501;{':'.join(pairs)}\x1b\\".encode()

@@ -10,6 +10,9 @@ OUTPUT_SUMMARY = "session.output_summary"
 INPUT = "session.input"
 ATTACHED = "session.attached"
 DETACHED = "session.detached"
+STATE = "session.state"
+DECISION = "session.decision"
+REPORT = "task.report"
 MESSAGE = "direct.message"
 REQUEST = "message.request"
 REPLY = "message.reply"
@@ -24,6 +27,9 @@ EVENTS = {
     INPUT: "source bytes_count",
     ATTACHED: "client_id",
     DETACHED: "client_id",
+    STATE: "from to kind reason preview",
+    DECISION: "approval question choice label confirmed by_session? by_pid? by_remote?",
+    REPORT: "event_id summary state",
     MESSAGE: "message_id from from_name? to to_name? body",
     REQUEST: "request_id reply_token from from_name? to to_name? body",
     REPLY: "request_id from from_name? body",

@@ -31,6 +31,11 @@ HISTORY = "history"
 TREE = "tree"
 # ListSessions with name, tags or brief answers with those sessions, that much of them.
 LIST_FILTER = "list_filter"
+# Sessions have states (Wait with them, ReportTask with idle and kinds, ExplainAgent), decisions
+# that wait are listed and answered, and a look may leave a result unseen.
+STATES = "states"
+APPROVALS = "approvals"
+PEEK = "peek"
 
 # What this version's node says of itself.
 FEATURES = (
@@ -50,6 +55,9 @@ FEATURES = (
     HISTORY,
     TREE,
     LIST_FILTER,
+    STATES,
+    APPROVALS,
+    PEEK,
 )
 
 # By request type: which field a node must know, and the option that people call it by. A node that
@@ -62,7 +70,11 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Launch": {"rows": (SIZE, "--size"), "cols": (SIZE, "--size")},
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), {"tree": (TREE, "--tree")}),
-    "Wait": {"idle_ms": (IDLE, "--idle")},
+    "Wait": {"idle_ms": (IDLE, "--idle"), "states": (STATES, "--state")},
+    "ReportTask": {"state_kind": (STATES, "this report")},
+    "ExplainAgent": {"peek": (STATES, "agent explain")},
+    "Approvals": {"peek": (APPROVALS, "approvals")},
+    "Approve": {"approval": (APPROVALS, "approve")},
     # A search for text takes the same offset, so it is named first.
     "Logs": {"mark_typed": (FOR, "--for"), "from_offset": (FROM_OFFSET, "from_offset")},
     "WatchSession": {"from_offset": (FROM_OFFSET, "from_offset")},
@@ -72,6 +84,7 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
 NOTHING_DONE = {
     "SendInput": "nothing was typed",
     "Launch": "nothing was started",
+    "Approve": "nothing was chosen",
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), "nothing was ended"),
 }
 

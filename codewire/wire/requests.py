@@ -17,17 +17,17 @@ MAX_TYPE_LENGTH = 100
 # Every field, by its kind (fields.py): it means the same in every request that has it. The last
 # line is upstream's, of requests this node does not know: checked all the same, as upstream does.
 FIELD_KINDS = (
-    ("u16", "cols rows"),
+    ("u16", "cols rows choice"),
     ("u32", "id to_id tail history_lines"),
     ("u64", "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     ("u64", "idle_ms if_idle_ms"),
     ("flag", "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
-    ("flag", "brief dir_optional tree auto codes"),
-    ("texts", "command env tags event_types"),
+    ("flag", "brief dir_optional tree auto codes peek refuse"),
+    ("texts", "command env tags event_types states"),
     ("bytes", "stdin_data data value"),
     ("text", "working_dir name launch_key condition namespace key ttl to_name body request_id"),
     ("text", "input_key expect_screen request_key history reply_token delivery from_node"),
-    ("text", "verb audience_node sender_cap summary state"),
+    ("text", "verb audience_node sender_cap summary state approval state_kind"),
 )
 FIELDS = {name: kind for kind, names in FIELD_KINDS for name in names.split()}
 
@@ -114,7 +114,7 @@ ROWS = (
     Row("SendInput", TYPE, "InputSent", "id data input_key if_idle_ms expect_screen paste",
         repeat=INPUT_KEY, patience=SLOW, session=True,
         needs="input_key if_idle_ms expect_screen"),
-    Row("GetScreen", READ, "Screen", "id history_lines ansi", repeat=ALWAYS, session=True),
+    Row("GetScreen", READ, "Screen", "id history_lines ansi peek", repeat=ALWAYS, session=True),
     Row("GetStatus", READ, "SessionStatus", "id screen_hash full", repeat=ALWAYS, session=True),
     # Outside an attachment both do nothing; inside one they have no answer of their own.
     Row("Resize", TYPE, "Resized", "id cols rows", repeat=NEVER),
@@ -132,8 +132,17 @@ ROWS = (
         repeat=ALWAYS, patience=WAITS, streams=True, session=True, needs="from_offset"),
     Row("Subscribe", READ, "SubscribeAck", "id tags event_types subscription_id codes",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True),
-    Row("Wait", READ, "WaitResult", f"id tags condition idle_ms codes {_TIMES}",
-        repeat=ALWAYS, patience=WAITS, streams=True, session=True, needs="idle_ms"),
+    Row("Wait", READ, "WaitResult", f"id tags condition idle_ms states codes {_TIMES}",
+        repeat=ALWAYS, patience=WAITS, streams=True, session=True, needs="idle_ms states"),
+    Row("ReportTask", TYPE, "TaskReported", "id name summary state state_kind",
+        repeat=NEVER, session=True, needs="state_kind"),
+    Row("ExplainAgent", READ, "AgentExplained", "id peek",
+        repeat=ALWAYS, session=True, needs="peek"),
+    Row("Approvals", READ, "ApprovalList", "id tags peek",
+        repeat=ALWAYS, session=True, needs="peek"),
+    # The choice is looked for on the screen, key by key.
+    Row("Approve", TYPE, "Approved", "approval choice refuse codes",
+        repeat=NEVER, patience=SLOW, streams=True, needs="approval"),
     # In mail `id` is who sends; of what is read or listened to it is whose.
     Row("MsgSend", MSG_SEND, "MsgSent", _LETTER, repeat=REQUEST_KEY),
     Row("MsgRequest", MSG_SEND, "MsgRequestResult", f"{_LETTER} codes {_TIMES}",

@@ -82,7 +82,8 @@ def test_2_3_launch_and_list(bob: Home) -> None:
         "output_bytes": 0,
         "attached_count": 0,
     }
-    assert info == recorded
+    added = {"state": "idle", "state_since": ANY, "idle_seconds": ANY, "last_event_at": ANY}
+    assert info == {**recorded, **added}
 
 
 def test_4_attach_type_resize_detach(bob: Home) -> None:

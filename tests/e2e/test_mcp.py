@@ -17,8 +17,8 @@ from mcp import Client, StdioServerParameters
 
 from tests.support import CW, Home
 
-LOCAL_TOOLS = 17
-ALL_TOOLS = 30
+LOCAL_TOOLS = 20
+ALL_TOOLS = 33
 
 Script = Callable[["Agent"], Awaitable[None]]
 

@@ -21,6 +21,7 @@ TWICE += ["test_reading", "test_turning_away", "test_drain_shortage"]
 TWICE += ["test_streams", "test_websockets", "test_restoring"]
 TWICE += ["test_streams", "test_websockets", "test_keeper_faults"]
 TWICE += ["test_watchdog", "test_web", "test_web_streams"]
+TWICE += ["test_lookout"]
 
 RUN = """
 import sys

@@ -21,14 +21,24 @@ from codewire.errors import (
     RequestTimedOut,
 )
 from codewire.node import server
-from codewire.node.handlers import attach, control, kv, messages, output, screens, typing, waiting
+from codewire.node.handlers import (
+    agents,
+    attach,
+    control,
+    kv,
+    messages,
+    output,
+    screens,
+    typing,
+    waiting,
+)
 from codewire.wire import codes, events
 from codewire.wire.requests import FIELDS, REQUESTS, ROWS
 from tests import protocol
 
 PACKAGE = Path(server.__file__).parent.parent
 HANDLERS = PACKAGE / "node" / "handlers"
-MODULES = (attach, control, kv, messages, output, screens, typing, waiting)
+MODULES = (agents, attach, control, kv, messages, output, screens, typing, waiting)
 
 
 def test_every_request_has_one_handler_and_every_handler_a_request() -> None:
@@ -135,7 +145,7 @@ def test_sessions_are_completed_where_the_usage_line_says_so() -> None:
 
 
 def test_every_field_is_of_some_use() -> None:
-    upstream_only = set("verb audience_node sender_cap summary state".split())
+    upstream_only = set("verb audience_node sender_cap".split())
     assert set(FIELDS) - {name for row in ROWS for name in row.fields} == upstream_only
 
 

@@ -56,6 +56,7 @@ def test_a_status_that_says_it_ended_says_how() -> None:
         is_running=lambda: True,
         is_halted=lambda: False,
         duration_ms=lambda: 5,
+        agent=None,
     )
     info = session_info(node, session)
     assert (info["status"], info["exit_code"], info["end_reason"]) == ("completed (3)", 3, "exited")

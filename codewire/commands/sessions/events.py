@@ -28,7 +28,7 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
     Event types:
       session.created session.status session.stopped session.continued
       session.output_summary session.input session.attached session.detached
-      direct.message message.request message.reply
+      session.state session.decision task.report direct.message message.request message.reply
 
     Examples:
       cw subscribe

@@ -35,7 +35,9 @@ def screen(args: dict[str, Any], context: Context) -> int:
 
     client, ref = context.locate(args["<session>"])
     session_id = resolve_session(client, ref)
-    found = client.screen(session_id, history_lines=args["--history"], ansi=args["--ansi"])
+    found = client.screen(
+        session_id, history_lines=args["--history"], ansi=args["--ansi"], peek=False
+    )
     if output.wants_json(args):
         output.show_json({key: value for key, value in found.items() if key != "type"})
         return 0

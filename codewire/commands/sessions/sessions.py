@@ -6,12 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
+from codewire.commands.sessions.states import state_column, state_line
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
 
 # Columns of `cw list`, in terminal cells: ID, NAME, COMMAND, STATUS, AGE.
 WIDTHS = (4, 14, 32, 14, 8)
+# On a terminal, where programs do not read it: what its agent does, and for how long.
+STATE_WIDTH, NARROW_COMMAND = 12, 22
 
 
 def list_sessions(args: dict[str, Any], context: Context) -> int:
@@ -78,17 +81,25 @@ def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
     """Print the table of `cw list`; `now_ns` is what ages count from."""
     from codewire.term.width import clip, printable
 
-    rows = [("ID", "NAME", "COMMAND", "STATUS", "AGE")]
+    has_states = output.is_terminal()
+    widths = list(WIDTHS)
+    rows = [["ID", "NAME", "COMMAND", "STATUS", "AGE"]]
+    if has_states:
+        rows[0].insert(3, "STATE")
+        widths[2] = NARROW_COMMAND
+        widths.insert(3, STATE_WIDTH)
     for session in sessions:
-        row = (
+        row = [
             str(session["id"]),
             clip(printable(session.get("name") or "-"), WIDTHS[1]),
-            clip(printable(session.get("prompt", "")), WIDTHS[2]),
+            clip(printable(session.get("prompt", "")), widths[2]),
             state_words(session),
             output.age(session["created_at"], now_ns),
-        )
+        ]
+        if has_states:
+            row.insert(3, state_column(session, now_ns))
         rows.append(row)
-    output.table(rows, WIDTHS)
+    output.table(rows, widths)
 
 
 def show_status(info: dict[str, Any], output_size: int) -> None:
@@ -101,6 +112,7 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         ("Working Dir", info.get("working_dir")),
         ("Tags", ", ".join(info.get("tags") or ()) or None),
         ("Status", state_words(info)),
+        ("State", state_line(info, time.time_ns()) if info.get("pid") else None),
         ("Exit Code", info.get("exit_code")),
         ("Ended By", _ending(info)),
         ("Created", info.get("created_at")),

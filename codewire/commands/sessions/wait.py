@@ -1,4 +1,4 @@
-"""`cw wait`: block until sessions have ended, printed something, or fallen silent."""
+"""`cw wait`: block until sessions have ended, printed something, fallen silent, or need one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.sessions.selection import given, selection
+from codewire.commands.sessions.states import state_of
 from codewire.errors import UsageError
+from codewire.term.width import printable
 
 if TYPE_CHECKING:
     from codewire.client.api import Client
@@ -28,12 +30,15 @@ def wait(args: dict[str, Any], context: Context) -> int:
           --for <text>           Until the session prints this text
           --regex <expression>   Until it prints what this regular expression matches
           --idle <seconds>       Until it has printed nothing for so long (or has ended)
+          --state <state,...>    Until it is in one of these states: working, blocked, idle, done,
+                                 error, stopped, exited; 1 if it ends in another; repeatable
           --exit                 Until it has ended; so it is without --for, --regex and --idle
           --from <offset>        Where to look for text: a log offset, start, or now
           --include-echo         What was typed counts as printed
           --exit-status          Exit with the session's own code (128+n for signal n)
       -t, --tag <tag,...>        Wait for the sessions with any of these tags; repeatable
       -c, --condition <all|any>  With tags: wait for all of them, or for any one [default: all]
+          --any                  The same as --condition any
           --timeout <seconds>    Give up after this time (0: never)
       -j, --json                 Print the sessions as JSON
       -o, --output <text|json>   The same choice, in words
@@ -44,16 +49,22 @@ def wait(args: dict[str, Any], context: Context) -> int:
       cw wait --tag worker --condition any --timeout 60
       cw wait planner --for "Ready." --timeout 60
       cw wait build --exit-status
+      cw wait claude --state blocked,done
+      cw wait --tag worker --any --state blocked
     """
     context.give_up_after(args["--timeout"])
     client, session_id, tags = selection(args, context)
     if session_id is None and not tags:
         raise UsageError("session id, name, or tag required (or use --tag)")
-    wanted = [flag for flag in ("--for", "--regex", "--idle", "--exit") if given(args[flag])]
+    wanted = [
+        flag
+        for flag in ("--for", "--regex", "--idle", "--state", "--exit")
+        if given(args[flag]) and args[flag] != []
+    ]
     if len(wanted) > 1:
         raise UsageError(f"{wanted[0]} and {wanted[1]} are mutually exclusive")
     needs_one = [
-        *(flag for flag in wanted if flag != "--exit"),
+        *(flag for flag in wanted if flag not in ("--exit", "--state")),
         *(["--exit-status"] * args["--exit-status"]),
     ]
     if needs_one and (session_id is None or tags):
@@ -63,16 +74,31 @@ def wait(args: dict[str, Any], context: Context) -> int:
     sessions = client.wait(
         session_id,
         tags,
-        args["--condition"],
+        "any" if args["--any"] else args["--condition"],
         args["--timeout"] or None,
         idle_seconds=args["--idle"],
+        states=args["--state"],
     )
+    if args["--state"]:
+        return _show_states(sessions, args)
     if output.wants_json(args):
         output.show_json(sessions)
     else:
         for session in sessions:
             _show_result(session)
     return _exit_status(sessions[0]) if args["--exit-status"] and sessions else 0
+
+
+def _show_states(sessions: list[dict[str, Any]], args: dict[str, Any]) -> int:
+    """Print sessions and their states; 1 if none is in one that was waited for."""
+    if output.wants_json(args):
+        output.show_json(sessions)
+    else:
+        for session in sessions:
+            words = [str(session.get("name") or session["id"]), state_of(session)]
+            reason = session.get("state_reason") or ""
+            output.line(printable(" ".join(words) + (f": {reason}" if reason else "")))
+    return 0 if any(session.get("state") in args["--state"] for session in sessions) else 1
 
 
 def _wait_for_text(client: Client, session_id: int, args: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from codewire.errors import CodewireError, UsageError
 from codewire.term.modes import Modes
 from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
+from codewire.wire import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ def watch(args: dict[str, Any], context: Context) -> int:
     """Follow the output of a session until it ends, without attaching.
 
     A word that is no session's id or name is taken for a tag: all sessions that carry it now are
-    followed. Several are followed at once, each line with the name of its session in front.
+    followed. Several are followed at once, each line with the name of its session in front; on a
+    terminal, it also says when the state of one changes, and why.
 
     Usage:
       cw watch [options] [<session-or-tag>...]
@@ -203,6 +205,8 @@ def _watch_many(sessions: list[tuple[Client, int, str]], options: dict[str, Any]
     for number, (client, session_id, _) in enumerate(sessions):
         follow = _follower(client, session_id, options, number, reports)
         Thread(target=follow, daemon=True).start()
+        if output.is_terminal():
+            Thread(target=_state_follower(client, session_id, number, reports), daemon=True).start()
     return _Printer([label for _, _, label in sessions]).run(reports)
 
 
@@ -224,6 +228,29 @@ def _follower(
             reports.put((number, CodewireError(f"{type(error).__name__}: {error}")))
         finally:
             reports.put((number, None))
+
+    return follow
+
+
+class _State(str):
+    """A line about a session's state, not of its output."""
+
+
+def _state_follower(
+    client: Client, session_id: int, number: int, reports: Queue[Report]
+) -> Callable[[], None]:
+    """Return what reports changes of state; for a node without them, nothing comes."""
+
+    def follow() -> None:
+        try:
+            for frame in client.subscribe(session_id, (), [events.STATE]):
+                data = (frame.get("event") or {}).get("data") or {}
+                if data.get("to"):
+                    words = [str(data[key]) for key in ("to", "kind", "reason") if data.get(key)]
+                    reports.put((number, _State(" ".join(words))))
+        except CodewireError:
+            # Whoever follows the output says so.
+            return
 
     return follow
 
@@ -262,6 +289,8 @@ class _Printer:
                 self._flush(number)
             elif isinstance(report, CodewireError):
                 self._fail(number, report)
+            elif isinstance(report, _State):
+                self._say(number, report)
             else:
                 self._add(number, report)
         return self._status
@@ -281,6 +310,12 @@ class _Printer:
         self._pending[number] = rest
         if len(rest) > MAX_PENDING:
             self._flush(number)
+
+    def _say(self, number: int, text: str) -> None:
+        from codewire.term.width import printable
+
+        self._flush(number)
+        output.write(f"{self._prefixes[number]}[cw] {printable(text)}\n", flush=True)
 
     def _flush(self, number: int) -> None:
         if self._pending[number]:

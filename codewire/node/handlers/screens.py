@@ -22,7 +22,8 @@ MAX_TEXT_BYTES = 8 << 20
 def get_screen(node: Node, request: Message, caller: Caller) -> Message:
     """Answer GetScreen. Rows and columns count from 0; `history_lines` adds lines above the screen.
 
-    With `ansi` lines hold their SGR sequences. Raises RequestError; of these ScreenUnknown for a
+    It marks a result as seen, unless with `peek`. With `ansi` lines hold their SGR sequences.
+    Raises RequestError; of these ScreenUnknown for a
     terminal too large to be emulated, a picture too large to be sent, or one that is not drawn in
     time; ConnectionLost where nobody waits for the answer any more.
     """
@@ -31,6 +32,8 @@ def get_screen(node: Node, request: Message, caller: Caller) -> Message:
     with_ansi = bool(request.get("ansi"))
     view = partial(_shown, wanted=wanted, with_ansi=with_ansi)
     answer = look(session, view, caller.has_left)
+    if not request.get("peek"):
+        node.sessions.lookout.seen(session)
     status = session.record.status_text()
     return {"type": "Screen", "id": session.id, **answer, "status": status}
 

@@ -8,16 +8,20 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
+from codewire.io.clock import CLOCK
 from codewire.node.context import Node
+from codewire.session.lookout import shown_state
 from codewire.session.records.record import Status
 from codewire.session.result import recent_output
 from codewire.session.session import Session
+from codewire.term.strip import strip_ansi
 from codewire.wire.frames import MAX_PAYLOAD
 from codewire.wire.timestamps import format_seconds
 
 # Many sessions share one frame; what cannot be cut (times, counters, paths) has the rest of it.
 TEXT_BUDGET = MAX_PAYLOAD // 2
 SNIPPET = "last_output_snippet"
+PREVIEW = 200
 CUT_KEYS = (SNIPPET, "prompt", "tags")
 
 
@@ -35,11 +39,11 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
         "working_dir": record.working_dir,
         "created_at": format_seconds(record.created_ns),
         "status": record.status_text(),
-        **({"state": "stopped"} if session.is_halted() else {}),
+        **_state(session),
         "attached": attached > 0,
         "pid": record.pid,
     }
-    _add_log_facts(session, info)
+    last_ns = _add_log_facts(session, info) or record.completed_ns or record.created_ns
     text = record.result if snippet is None else snippet
     if text.strip():
         info[SNIPPET] = text
@@ -52,25 +56,43 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
         "output_lines": record.lines,
         "output_bytes": max(record.counted, info.get("output_size_bytes", 0)),
         "attached_count": attached,
+        "last_event_at": format_seconds(last_ns),
+        "idle_seconds": max(0, CLOCK.wall_ns() - last_ns) // 1_000_000_000,
     }
     if not record.pid:
         del info["pid"]
     return info
 
 
-def _add_log_facts(session: Session, info: dict[str, Any]) -> None:
-    """Size and last change of the log, from the file: true after any restart."""
+def _state(session: Session) -> dict[str, Any]:
+    """Return what its agent does, why and since when, for who knows of states."""
+    shown = shown_state(session)
+    program = session.agent.program.name if session.agent is not None else ""
+    facts = {
+        "state": shown.state,
+        "state_kind": shown.kind,
+        "state_reason": shown.reason,
+        "state_since": format_seconds(shown.since_ns) if shown.since_ns else "",
+        "agent": program,
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _add_log_facts(session: Session, info: dict[str, Any]) -> int:
+    """Size and last change of the log, from the file: true after any restart. Return the latter."""
     try:
         found = os.stat(session.log_path)
     except OSError:
-        return
+        return 0
     if not stat.S_ISREG(found.st_mode):
-        return
+        return 0
     live = session.live_log
     size = max(found.st_size, live.end if live is not None else 0)
     info["output_size_bytes"] = size
     if size:
         info["last_output_at"] = format_seconds(found.st_mtime_ns)
+        return found.st_mtime_ns
+    return 0
 
 
 def _add_end(session: Session, info: dict[str, Any]) -> None:
@@ -88,7 +110,19 @@ def _add_end(session: Session, info: dict[str, Any]) -> None:
 
 def session_status(node: Node, session: Session) -> dict[str, Any]:
     """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do."""
-    return fit_frame([session_info(node, session, recent_output(session))])[0]
+    recent = recent_output(session)
+    info = session_info(node, session, recent)
+    text = preview(session.record.result if session.record.result.strip() else recent)
+    if text:
+        info["last_event_preview"] = text
+    return fit_frame([info])[0]
+
+
+def preview(text: str) -> str:
+    """Return output in one line: no escapes, white space as single blanks, PREVIEW characters."""
+    plain = strip_ansi(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    line = "".join(c for c in " ".join(plain.split()) if c.isprintable())
+    return line if len(line) <= PREVIEW else f"{line[:PREVIEW]}..."
 
 
 def session_infos(node: Node, sessions: Iterable[Session]) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ from codewire.node.caller import Caller
 from codewire.node.context import Message, Node, Streamer, refusal
 from codewire.node.handlers.peer import Peer
 from codewire.node.handlers.views import session_infos, session_status
+from codewire.session.agentstate import STATES
 from codewire.session.events import Subscription
+from codewire.session.lookout import shown_state
 from codewire.session.session import Session
 from codewire.wire import events
 from codewire.wire.codes import BAD_REQUEST, TIMED_OUT
@@ -106,12 +108,16 @@ class Waiter:
             if self._target is None:
                 raise RequestError("waiting for a session to be idle needs its id", BAD_REQUEST)
             self._idle_seconds = request["idle_ms"] / 1000
+        self._states = frozenset(request.get("states") or ())
+        unknown = sorted(self._states.difference(STATES))
+        if unknown:
+            raise RequestError(f'unknown state "{unknown[0][:40]}": use {", ".join(STATES)}')
         self._deadline = Deadline.after(node.timeout(request) or DEFAULT_WAIT_SECONDS)
 
     def run(self) -> None:
         """Serve the client. Blocks."""
         bus = self._node.sessions.bus
-        types = (events.CREATED, events.STATUS)
+        types = (events.CREATED, events.STATUS, *([events.STATE] * bool(self._states)))
         session_id = self._target.id if self._target is not None else None
         tags = () if self._target is not None else self._tags
         subscription = bus.subscribe(session_id, tags, types, self._peer.waker)
@@ -151,8 +157,17 @@ class Waiter:
             and self._target.idle_seconds() >= self._idle_seconds
         ):
             return True
+        if self._states:
+            return self._has_states(sessions)
         ended = [not session.is_running() for session in sessions]
         return bool(ended) and (any(ended) if self._condition == "any" else all(ended))
+
+    def _has_states(self, sessions: list[Session]) -> bool:
+        """Say whether all or any are in one of the states, or none can come to be any more."""
+        if sessions and not any(session.is_running() for session in sessions):
+            return True
+        found = [shown_state(session).state in self._states for session in sessions]
+        return bool(found) and (any(found) if self._condition == "any" else all(found))
 
     def _infos(self, sessions: list[Session]) -> list[Message]:
         if self._target is not None:

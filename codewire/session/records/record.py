@@ -53,6 +53,8 @@ class Record:
     duration_ms: int = 0
     # Counts the ends on this node: what is kept of the past does not hang on the time of day.
     end_number: int = 0
+    # What is known of its agent (agentstate.py), {} for nothing.
+    agent: dict[str, Any] = field(default_factory=dict)
     # Keys of a newer or foreign program: kept as they are.
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -89,6 +91,7 @@ class Record:
             "boot": self.boot,
             "duration_ms": self.duration_ms,
             "end_number": self.end_number,
+            "agent": self.agent,
         }
         value: dict[str, Any] = {
             **self.extra,
@@ -150,6 +153,7 @@ KNOWN_KEYS = frozenset(
         "boot",
         "duration_ms",
         "end_number",
+        "agent",
     ]
 )
 
@@ -187,6 +191,7 @@ def record_from_json(value: Any) -> Record:
         boot=_string(value, "boot"),
         duration_ms=_number(value, "duration_ms", 0, 1 << 63) or 0,
         end_number=_number(value, "end_number", 0, 1 << 63) or 0,
+        agent=_table(value, "agent"),
         extra={key: item for key, item in value.items() if key not in KNOWN_KEYS},
     )
 
@@ -234,6 +239,12 @@ def _read_gaps(value: Any) -> list[tuple[int, int]]:
             raise ValueError(f"bad gap {_short(entry)}")
         gaps.append((start, end))
     return gaps
+
+
+def _table(value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an object, {} where there is none: what is known of an agent can be found out anew."""
+    item = value.get(key)
+    return item if isinstance(item, dict) else {}
 
 
 def _short(value: Any) -> str:

@@ -72,3 +72,42 @@ def test_since_is_when_the_state_began() -> None:
     tracker.update(1, WORKING)
     tracker.update(5, Verdict("working", "other"))
     assert tracker.state.since == 1
+
+
+def test_what_was_saved_goes_on() -> None:
+    import json
+
+    tracker = Tracker(0.0)
+    tracker.update(1.0, Verdict("working", "spinner"))
+    tracker.update(2.0, Verdict("idle", "nothing"))
+    tracker.update(4.0, Verdict("idle", "nothing"))
+    assert tracker.state.state == "done"
+    again = Tracker(100.0)
+    again.restore(json.loads(json.dumps(tracker.saved())))
+    again.update(101.0, Verdict("idle", "nothing"))
+    assert again.state == tracker.state
+    assert again.seen(102.0) and again.state.state == "idle"
+
+
+def test_a_hook_that_was_saved_is_not_overruled_by_what_was_there_before() -> None:
+    tracker = Tracker(0.0)
+    tracker.hook_said(Said("working", "", "", 1.0))
+    tracker.update(1.0, Verdict("idle", "nothing"))
+    again = Tracker(50.0)
+    again.restore(tracker.saved())
+    again.update(60.0, Verdict("idle", "nothing"))
+    assert again.state.state == "working"
+
+
+def test_damage_is_left_out() -> None:
+    for saved in (
+        {"state": 3, "since": 1},
+        {"state": "x", "since": 1.0},
+        {"hook": [1, 2]},
+        {"verdict": 7, "state": "idle", "since": True},
+        {"verdict": ["idle"]},
+        {"verdict": [1, "x"]},
+    ):
+        tracker = Tracker(5.0)
+        tracker.restore(saved)
+        assert tracker.state.state == "idle" and tracker.state.since == 5.0

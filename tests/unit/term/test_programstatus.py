@@ -167,3 +167,17 @@ def test_titles_are_cleaned_and_short() -> None:
     signals = Signals()
     signals.feed(b"\x1b]0;" + "a\u202eb\u2066".encode() + b"x" * 500 + b"\x07", 1.0)
     assert signals.title.startswith("abx") and len(signals.title) <= 256
+
+
+def test_what_is_written_reads_back() -> None:
+    from codewire.term.programstatus import Report, parse_report, write_report
+
+    report = Report("blocked", "question", "cw", "a/b", "which – branch?", "title", 40)
+    written = write_report(report)
+    assert (
+        written.startswith(b"\x1b]7501;state=blocked:kind=question:") and written[-2:] == b"\x1b\\"
+    )
+    assert parse_report(written[7:-2]) == report
+    long = write_report(Report("done", message="é" * 5000 + "\x1b[2J"))
+    assert len(parse_report(long[7:-2]).message.encode()) <= 2048
+    assert parse_report(write_report(Report("done", app="a b"))[7:-2]).app == ""

@@ -14,15 +14,16 @@ from codewire.wire.control import decode_control
 from codewire.wire.requests import FIELDS, REQUESTS, VERBS, check_outgoing, parse_request
 
 # A second writing of spec/wire.md 5, and the optional fields of ours.
-U16 = "cols rows"
+U16 = "cols rows choice"
 U32 = "id to_id tail history_lines"
 U64 = "subscription_id timeout_seconds timeout_ms from_offset max_bytes idle_ms if_idle_ms"
 FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"
-FLAGS += " brief dir_optional tree auto codes"
-LISTS = "command env tags event_types"
+FLAGS += " brief dir_optional tree auto codes peek refuse"
+LISTS = "command env tags event_types states"
 BYTES = "stdin_data data value"
 TEXTS = (
     "working_dir name launch_key condition namespace key ttl to_name body request_id "
+    "approval state_kind "
     "input_key expect_screen request_key history reply_token delivery verb audience_node "
     "sender_cap summary state from_node"
 )

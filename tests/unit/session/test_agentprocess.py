@@ -1,0 +1,34 @@
+"""What a command line is called, through interpreters and runners."""
+
+from __future__ import annotations
+
+import pytest
+
+from codewire.session.agentprocess import program_names
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("claude", "claude"),
+        ("/usr/local/bin/claude --continue", "claude"),
+        ("node /usr/bin/gemini", "gemini"),
+        ("node --no-warnings /opt/n/bin/codex.js", "codex"),
+        ("/usr/bin/node /x/node_modules/@google/gemini-cli/bundle/gemini.js", "gemini"),
+        ("node /x/node_modules/@anthropic-ai/claude-code/cli.js", "claude"),
+        ("npx opencode@latest", "opencode"),
+        ("python3 -m aider", "aider"),
+        ("python3.12 /home/me/.local/bin/aider --model x", "aider"),
+        ("uv run aider", "aider"),
+        ("uv tool run aider", "aider"),
+        ("env A=b FOO=bar qwen", "qwen"),
+        ("npm exec gemini", "gemini"),
+    ],
+)
+def test_agents_behind_wrappers(line: str, name: str) -> None:
+    assert name in program_names(line.split())
+
+
+@pytest.mark.parametrize("line", ["vim claude", "less gemini.txt", "cat codex", "grep claude x"])
+def test_an_argument_is_not_the_program(line: str) -> None:
+    assert len(program_names(line.split())) == 1
