@@ -158,7 +158,7 @@ class _Attachment:
             if self._bar.is_shown:
                 self._out = CLEAR + self._out
             while True:
-                ending = self._take_items() or self._wait() or self._run_timers()
+                ending = self._take_items() or self._show() or self._wait() or self._run_timers()
                 if ending is not None:
                     return self._with_gap(ending)
         except ConnectionLost as error:
@@ -251,6 +251,11 @@ class _Attachment:
                 self._write_screen()
         return ending
 
+    def _show(self) -> None:
+        """Write what has come before polling for room: mostly there is, and a key's echo waits."""
+        if self._out and not self._written and self._terminal.output.never_blocks:
+            self._write_screen()
+
     def _write_screen(self) -> None:
         self._last_output = time.monotonic()
         self._written += self._terminal.output.write(self._out, self._written)
@@ -277,6 +282,7 @@ class _Attachment:
             if not isinstance(event, bytes):
                 return self._begin_detach()
             self._link.typed += event
+        self._link.write_key()
         self._chord_due = time.monotonic() + CHORD_SECONDS if self._chord.holding else None
         return None
 

@@ -24,6 +24,8 @@ DIAL_POLL_SECONDS = 0.05
 
 # A Unix socket that polls writable has at least three quarters of its buffer (208 KiB) free.
 SEND_BYTES = 16 * 1024
+# What a person types, or a small paste: sent without asking whether there is room.
+KEY_BYTES = 1024
 
 
 class Output(NamedTuple):
@@ -164,6 +166,18 @@ class Link:
         except ConnectionLost:
             # The peer has closed, but what it said before, perhaps the end notice, is still to be
             # read; the end of that is where the loss is noticed.
+            self._can_write = False
+
+    def write_key(self) -> None:
+        """Send what was typed at once where nothing stands before it; else `write` will."""
+        stream = self._stream
+        is_first = self._wanted_size == self._sent_size and not self._is_detaching
+        if stream is None or not (is_first and self.wants_to_write()) or len(self.typed) > KEY_BYTES:
+            return
+        try:
+            if stream.try_send_data(bytes(self.typed)):
+                self.typed.clear()
+        except ConnectionLost:
             self._can_write = False
 
     def read(self) -> None:

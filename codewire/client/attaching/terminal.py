@@ -93,8 +93,16 @@ class TerminalOutput:
     def fileno(self) -> int:
         return self._fd
 
+    @property
+    def never_blocks(self) -> bool:
+        """Say whether `write` may be called without polling first."""
+        return self._is_own
+
     def write(self, data: bytes, start: int = 0) -> int:
-        """Write some of `data` from `start` on and return how much; poll first."""
+        """Write some of `data` from `start` on and return how much.
+
+        Poll first, unless it never blocks.
+        """
         limit = WRITE_BYTES if self._is_own else SHARED_WRITE_BYTES
         try:
             return os.write(self._fd, data[start : start + limit])
