@@ -26,7 +26,7 @@ class TextReader:
 
     def __init__(self, cursor: Cursor, strip: bool) -> None:
         self._cursor = cursor
-        self._stripper = AnsiStripper() if strip else None
+        self._stripper = AnsiStripper(is_continued=cursor.offset > 0) if strip else None
         self._decoder = Utf8Stream()
 
     def read(self, limit: int, until: int | None = None) -> tuple[str, int, bool]:
@@ -38,7 +38,7 @@ class TextReader:
         if chunk.gap:
             # What a sequence or a character began before the gap does not go on after it.
             self._decoder = Utf8Stream()
-            self._stripper = AnsiStripper() if self._stripper is not None else None
+            self._stripper = AnsiStripper(is_continued=True) if self._stripper is not None else None
         if self._stripper is not None:
             data = self._stripper.feed(data)
         return self._decoder.feed(data), chunk.gap, bool(chunk.data or chunk.gap)
