@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from codewire.term.modes import ANSI, PRIVATE, Modes
+from codewire.term.modes import ANSI, ANSWERED, Modes
 from codewire.term.parser import split_csi
 
 # Everything a terminal would answer. Alternatives begin differently, so it is one quick scan.
@@ -163,9 +163,13 @@ def _answer_status(prefix: str, number: int, state: State) -> bytes:
 
 
 def _mode_state(prefix: str, number: int, modes: Modes) -> int:
-    """Return DECRPM's word: 0 unknown, 1 set, 2 reset."""
+    """Return DECRPM's word: 0 unknown, 1 set, 2 reset.
+
+    What nobody keeps while no terminal is attached is unknown: a program told that sizes are
+    reported in-band (2048) would heed nothing else.
+    """
     if prefix == "?":
-        if number in PRIVATE or number in (47, 1047, 1049):
+        if number in ANSWERED or number in (47, 1047, 1049):
             return 1 if modes.is_set(number) else 2
         return 0
     if number in ANSI:

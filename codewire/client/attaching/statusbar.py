@@ -15,8 +15,9 @@ MIN_ROWS = 5
 NEVER = 1 << 20
 
 # An escape sequence that has begun but not ended: it is held back until it has, so that what
-# the terminal gets always ends between two sequences.
-UNFINISHED = re.compile(rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*)?\Z")
+# the terminal gets always ends between two sequences. Of a string only what tells its kind is held
+# back: `OSC 11;?` asks for a colour, `OSC 11;red` sets one.
+UNFINISHED = re.compile(rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*|\](?:[0-9]{1,4}(?:;[0-9]{0,3}){0,2})?)?\Z")
 UNFINISHED_BYTES = 64
 
 # What matters here: private modes, a scroll region reset to the whole screen, resets.
