@@ -26,12 +26,17 @@ QUERY = re.compile(
              | \?[0-9]m                              # XTQMODKEYS
            )
       | \] (?: (?:4|5|1[0-9]|5[02]|2[12]) (?:;[^\x07\x1b;]{0,64}){0,16};\?
-             (?:;[^\x07\x1b]{0,256})? (?:\x07|\x1b\\) )   # colours, clipboard, ...
+             (?:;[^\x07\x1b]{0,256})? (?:\x07|\x1b\\)     # colours, clipboard, ...
+             | 7501;\? (?:\x07|\x1b\\) )                # is a program's status read?
       | P (?: \+q[0-9A-Fa-f;]{0,512} | \$q[^\x1b]{0,8} ) \x1b\\   # XTGETTCAP, DECRQSS
       | _ G [^\x1b]{0,128} a=q [^\x1b]{0,512} \x1b\\              # kitty pictures
     )""",
     re.VERBOSE,
 )
+# The one that the node always answers itself: who says so must read the reports (OSC 7501).
+STATUS_QUERY = re.compile(rb"\x1b\]7501;\?(?:\x07|\x1b\\)")
+STATUS_BEGINNING = b"\x1b]7501;?"
+STATUS_BYTES = len(STATUS_BEGINNING) + 2
 # No query above is longer; what goes on unfinished past this is none.
 MAX_QUERY = 1024
 # What may still become a query.
@@ -178,6 +183,8 @@ def _mode_state(prefix: str, number: int, modes: Modes) -> int:
 
 
 def _answer_osc(query: bytes) -> bytes:
+    if query.startswith(STATUS_BEGINNING):
+        return query
     end = b"\x07" if query.endswith(b"\x07") else b"\x1b\\"
     parts = query[2 : -len(end)].split(b";")
     if parts[0] == b"4":

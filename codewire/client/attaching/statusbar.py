@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from codewire.term.queries import STATUS_BEGINNING, STATUS_QUERY
 from codewire.term.restore import bar_draw, bar_remove, bar_setup
 
 MIN_ROWS = 5
@@ -17,7 +18,10 @@ NEVER = 1 << 20
 # An escape sequence that has begun but not ended: it is held back until it has, so that what
 # the terminal gets always ends between two sequences. Of a string only what tells its kind is held
 # back: `OSC 11;?` asks for a colour, `OSC 11;red` sets one.
-UNFINISHED = re.compile(rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*|\](?:[0-9]{1,4}(?:;[0-9]{0,3}){0,2})?)?\Z")
+UNFINISHED = re.compile(
+    rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*"
+    rb"|\](?:[0-9]{1,4}(?:;[0-9]{0,3}){0,2}|7501;\?\x1b?)?)?\Z"
+)
 UNFINISHED_BYTES = 64
 
 # What matters here: private modes, a scroll region reset to the whole screen, resets.
@@ -91,6 +95,9 @@ class StatusBar:
             unfinished = UNFINISHED.search(data, max(0, len(data) - UNFINISHED_BYTES))
             if unfinished:
                 self._held, data = unfinished[0], data[: unfinished.start()]
+            if STATUS_BEGINNING in data:
+                # The node has answered.
+                data = STATUS_QUERY.sub(b"", data)
             self._note_string(data)
             data = SPECIAL.sub(self._answer, data)
         elif self._in_string:

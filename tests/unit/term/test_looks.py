@@ -75,3 +75,13 @@ def test_what_is_restored_is_bounded_and_harmless(number: int, text: bytes) -> N
 
 def test_a_reset_undoes_everything_in_the_table() -> None:
     assert all(undo in RESET for undo in UNDO.values())
+
+
+@pytest.mark.parametrize("end", [b"\x07", b"\x1b\\"])
+def test_the_terminal_is_not_asked_what_the_node_has_answered(end: bytes) -> None:
+    output = b"a\x1b]7501;?" + end + b"b\x1b]7501;state=idle\x07c\x1b[c"
+    for size in (1, 2, 3, 7, 100):
+        bar = StatusBar()
+        pieces = [output[start : start + size] for start in range(0, len(output), size)]
+        seen = b"".join(bar.feed(piece) for piece in pieces)
+        assert seen == b"ab\x1b]7501;state=idle\x07c\x1b[c"
