@@ -22,6 +22,7 @@ from codewire.client.attaching.terminal import (
     Signals,
     require_terminal,
     say_last,
+    suspend,
     terminal_size,
 )
 from codewire.errors import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 # A lone ESC may begin the chord's kitty form; a person does not type this fast.
 CHORD_SECONDS = 0.05
+# A paste comes in one go. One that pauses for so long has lost its end, and keys are keys again.
+PASTE_SECONDS = 10.0
 # How long the node may take to confirm a detachment; it frees the session without that too.
 DETACH_SECONDS = 2.0
 # Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped, but a
@@ -147,6 +150,7 @@ class _Attachment:
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
         self._was_up = True
+        self._last_key = self._started
         self._chord_due: float | None = None
         self._size_due: float | None = None
         self._detach_due: float | None = None
@@ -158,7 +162,7 @@ class _Attachment:
             if self._bar.is_shown:
                 self._out = CLEAR + self._out
             while True:
-                ending = self._take_items() or self._show() or self._wait() or self._run_timers()
+                ending = self._take_items() or self._wait() or self._run_timers()
                 if ending is not None:
                     return self._with_gap(ending)
         except ConnectionLost as error:
@@ -176,7 +180,7 @@ class _Attachment:
 
     def _take_items(self) -> Ending | None:
         """Take what the node sent, as long as the terminal has room for it."""
-        while not self._out:
+        while self._has_room():
             item = self._link.next_item()
             if item is None:
                 return None
@@ -251,10 +255,11 @@ class _Attachment:
                 self._write_screen()
         return ending
 
-    def _show(self) -> None:
+    def _has_room(self) -> bool:
         """Write what has come before polling for room: mostly there is, and a key's echo waits."""
         if self._out and not self._written and self._terminal.output.never_blocks:
             self._write_screen()
+        return not self._out
 
     def _write_screen(self) -> None:
         self._last_output = time.monotonic()
@@ -278,6 +283,10 @@ class _Attachment:
         if not data:
             # In raw mode only a terminal that has gone away reads as ended.
             return Ending("", 128 + signal.SIGHUP)
+        now = time.monotonic()
+        if self._chord.is_pasting and now - self._last_key > PASTE_SECONDS:
+            self._chord.end_paste()
+        self._last_key = now
         for event in self._chord.feed(data):
             if not isinstance(event, bytes):
                 return self._begin_detach()
@@ -298,11 +307,25 @@ class _Attachment:
         fatal = numbers & FATAL_SIGNALS
         if fatal:
             return self._detached(128 + min(fatal))
-        if signal.SIGCONT in numbers:
+        if signal.SIGTSTP in numbers:
+            self._terminal.leave()
+            suspend()
+        if numbers & {signal.SIGTSTP, signal.SIGCONT}:
             self._terminal.enter_raw_mode()
-        if numbers & {signal.SIGWINCH, signal.SIGCONT}:
+            self._out = self._modes.enter() + self._out[self._written :]
+            self._written = 0
+        if numbers & {signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT}:
             self._take_size()
+        if numbers & {signal.SIGTSTP, signal.SIGCONT}:
+            self._ask_to_draw()
         return None
+
+    def _ask_to_draw(self) -> None:
+        """Make a full-screen program draw everything: by another size, and back."""
+        rows, cols = self._bar.session_size
+        if self._modes.is_alternate and rows > 1:
+            self._link.resize(rows - 1, cols)
+            self._size_due = time.monotonic() + SIZE_SETTLE_SECONDS
 
     # What is due when
 
