@@ -17,6 +17,7 @@ from codewire.client.api import print_notice
 from codewire.errors import CodewireError, UsageError
 from codewire.io.ptys import window_size
 from codewire.term.restore import RESET, TEARDOWN
+from codewire.term.width import harmless
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -234,7 +235,11 @@ def terminal_size() -> tuple[int, int]:
 
 
 def say_last(text: str) -> None:
-    """Say a line on stderr, unless it is a terminal that is gone or takes nothing."""
+    """Say a line on stderr, unless it is a terminal that is gone or takes nothing.
+
+    The node, perhaps another machine's, chose some of the words.
+    """
+    text = harmless(text)
     if not os.isatty(STDERR):
         print_notice(text)
         return

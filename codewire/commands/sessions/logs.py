@@ -27,6 +27,7 @@ def logs(args: dict[str, Any], context: Context) -> int:
       cw logs 1 --tail 100
     """
     from codewire.client.addressing import resolve_session
+    from codewire.term.width import harmless
 
     client, ref = context.locate(args["<session>"])
     chunks = client.logs(
@@ -37,7 +38,7 @@ def logs(args: dict[str, Any], context: Context) -> int:
     )
     for chunk in chunks:
         note_gap(chunk.gap)
-        output.write(chunk.text, flush=args["--follow"])
+        output.write(chunk.text if args["--raw"] else harmless(chunk.text), flush=args["--follow"])
     return 0
 
 

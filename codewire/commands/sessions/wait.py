@@ -114,6 +114,7 @@ def _exit_status(session: dict[str, Any]) -> int:
 
 def _show_result(session: dict[str, Any]) -> None:
     name = session.get("name") or session["id"]
-    output.line(f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ===")
+    heading = f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ==="
+    output.line(output.plain(heading))
     snippet = output.plain(session.get("last_output_snippet") or "")
     output.write(f"{snippet}\n\n" if snippet else "\n")
