@@ -25,11 +25,11 @@ QUERY = re.compile(
              | \?[0-9;]{1,20}S                       # XTSMGRAPHICS
              | \?[0-9]m                              # XTQMODKEYS
            )
-      | \] (?: (?:4|5|1[0-9]|5[02]|2[12]) (?:;[^\x07\x1b;]{0,64}){0,16};\?
-             (?:;[^\x07\x1b]{0,256})? (?:\x07|\x1b\\)     # colours, clipboard, ...
+      | \] (?: (?:4|5|1[0-9]|5[02]|2[12]) (?:;[^\x07\x18\x1a\x1b;]{0,64}){0,16};\?
+             (?:;[^\x07\x18\x1a\x1b]{0,256})? (?:\x07|\x1b\\)     # colours, clipboard, ...
              | 7501;\? (?:\x07|\x1b\\) )                # is a program's status read?
-      | P (?: \+q[0-9A-Fa-f;]{0,512} | \$q[^\x1b]{0,8} ) \x1b\\   # XTGETTCAP, DECRQSS
-      | _ G [^\x1b]{0,128} a=q [^\x1b]{0,512} \x1b\\              # kitty pictures
+      | P (?: \+q[0-9A-Fa-f;]{0,512} | \$q[^\x18\x1a\x1b]{0,8} ) \x1b\\   # XTGETTCAP, DECRQSS
+      | _ G [^\x18\x1a\x1b]{0,128} a=q [^\x18\x1a\x1b]{0,512} \x1b\\              # kitty pictures
     )""",
     re.VERBOSE,
 )
@@ -41,7 +41,8 @@ STATUS_BYTES = len(STATUS_BEGINNING) + 2
 MAX_QUERY = 1024
 # What may still become a query.
 UNFINISHED = re.compile(
-    rb"\x1b(?:\[[0-9;?>=$]{0,24}|\](?:[0-9][^\x07\x1b]*\x1b?)?|P[+$]?[^\x1b]*\x1b?|_[^\x1b]*\x1b?)?\Z"
+    rb"\x1b(?:\[[0-9;?>=$]{0,24}|\](?:[0-9][^\x07\x18\x1a\x1b]*\x1b?)?"
+    rb"|[P_][^\x18\x1a\x1b]*\x1b?)?\Z"
 )
 # What says which screen is in use, and a scroll region on it.
 REGION = re.compile(rb"\x1b\[(?:\?(?:47|1047|1049)([hl])|[0-9]{1,5}(?:;[0-9]{0,5})?r)")

@@ -26,8 +26,8 @@ SEQUENCE = re.compile(
         \[ [^@-~\x18\x1a\x1b]{0,MOST} ([@-~\x18\x1a])?     # CSI ... final
       | \] [^\x07\x18\x1a\x1b]{0,MOST} ([\x07\x18\x1a])?   # OSC ... BEL, or up to the next ESC
       | [PX^_] [^\x18\x1a\x1b]{0,MOST} ([\x18\x1a])?       # DCS, SOS, PM, APC, up to the next ESC
-      | [ -/] [ -/]{0,MOST} ([^ -/\x1b\x80-\xff])?         # ESC intermediates final
-      | ([^\x1b\x80-\xff])?                                # ESC final
+      | [ -/] [ -/]{0,MOST} ([0-~\x18\x1a])?               # ESC intermediates final
+      | ([0-~\x18\x1a])?                                   # ESC final
     )""".replace(b"MOST", b"%d" % (MAX_SEQUENCE - 3)),
     re.VERBOSE,
 )

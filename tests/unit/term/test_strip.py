@@ -36,7 +36,7 @@ CASES = [
     ("two intermediates", b"a\x1b$(Cb", b"ab"),
     ("line size", b"a\x1b#8b", b"ab"),
     ("two bytes", b"a\x1b7b\x1b8c\x1b=d\x1b>e\x1bNf\x1bcg\x1b\\h", b"abcdefgh"),
-    ("control after esc", b"a\x1b\nb", b"ab"),
+    ("control after esc", b"a\x1b\nb\x1b(\nc", b"a\nb\nc"),
     ("8-bit codes are text", "a\u009b31mb é".encode(), "a\u009b31mb é".encode()),
     ("raw 8-bit bytes too", b"a\x9b31mb\x90\x9d", b"a\x9b31mb\x90\x9d"),
     ("a character after esc", "a\x1béb\x1b(ßc".encode(), "aébßc".encode()),
