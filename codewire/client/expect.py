@@ -14,7 +14,7 @@ from codewire.client.readers import resumed
 from codewire.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from codewire.client.reach.connection import Redial
     from codewire.client.readers import Connect
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Text that is looked at again when more comes: a match may lie across pieces.
 WINDOW_CHARS = 64 * 1024
-# How long to wait for output before the screen is looked at.
+# How often a screen is looked at, between waits for output.
 LOOK_SECONDS = 0.25
 # An echo longer than this is recognised by its beginning.
 ECHO_CHARS = 1000
@@ -140,6 +140,24 @@ class Matcher:
             self._base += extra
 
 
+def shown_lines(screen: dict[str, Any]) -> list[str]:
+    """Return the lines on a screen, from a Screen answer."""
+    empty: list[Any] = []
+    return [line for line in field(screen, "lines", empty) if isinstance(line, str)]
+
+
+def find_shown(
+    screen: dict[str, Any], pattern: re.Pattern[str], typed: Iterable[str] = ()
+) -> Match | None:
+    """Return the line of a screen that matches and is no echo of a line that was typed."""
+    matcher = Matcher(pattern, include_echo=False)
+    for number, line in enumerate(typed):
+        matcher.add_typed(number, line)
+    # The newline ends what might yet become an echo.
+    found = matcher.feed("\n".join(shown_lines(screen)) + "\n")
+    return None if found is None else Match(found, screen.get("offset"))
+
+
 def text_request(session_id: int, from_offset: int, timeout: dict[str, Any]) -> dict[str, Any]:
     """Return the request whose answers `wait_for_text` looks through; `timeout` are its fields."""
     return {
@@ -167,8 +185,6 @@ def wait_for_text(
     whenever LOOK_SECONDS have passed. Raises RequestError when the session ends before that, or in
     time; OutOfTime past redial's deadline.
     """
-    from codewire.client.onscreen import find_shown
-
     matcher = Matcher(pattern, include_echo)
     ends = node_deadline(request)
     typed: dict[tuple[int, str], None] = {}

@@ -9,38 +9,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.expect import Match, Matcher
-from codewire.client.reach.connection import field
+from codewire.client.expect import LOOK_SECONDS, Match, find_shown
 from codewire.errors import RequestError
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from codewire.io.deadline import Deadline
 
     Look = Callable[[], dict[str, Any]]
-
-# How often a screen is looked at.
-LOOK_SECONDS = 0.25
-
-
-def shown_lines(screen: dict[str, Any]) -> list[str]:
-    """Return the lines on a screen, from a Screen answer."""
-    empty: list[Any] = []
-    return [line for line in field(screen, "lines", empty) if isinstance(line, str)]
-
-
-def find_shown(
-    screen: dict[str, Any], pattern: re.Pattern[str], typed: Iterable[str] = ()
-) -> Match | None:
-    """Return the line of a screen that matches and is no echo of a line that was typed."""
-    matcher = Matcher(pattern, include_echo=False)
-    for number, line in enumerate(typed):
-        matcher.add_typed(number, line)
-    # The newline ends what might yet become an echo.
-    found = matcher.feed("\n".join(shown_lines(screen)) + "\n")
-    return None if found is None else Match(found, screen.get("offset"))
 
 
 def wait_until_shown(look: Look, pattern: re.Pattern[str], ends: Deadline) -> Match:

@@ -242,7 +242,8 @@ def _text_result(text: str, is_error: bool) -> rpc.Message:
 
 
 def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:
-    result: rpc.Message = {"content": [{"type": "text", "text": plain_text(text)} for text in texts]}
+    content = [{"type": "text", "text": plain_text(text)} for text in texts]
+    result: rpc.Message = {"content": content}
     if is_error:
         result["isError"] = True
     return result

@@ -44,7 +44,8 @@ MAX_TITLE = 256
 MAX_STACK = 16
 # What leaves something behind when its program is gone, but for colours and titles.
 SWITCHES = re.compile(
-    rb"\x1b(?:\[(?:[?<=>!][0-9;]*[hlsrunmp]|[0-9;]* q|[0-9;]*[rhl])|[=>c78no]|[()*+][ -/]*[0-~])|[\x0e\x0f]"
+    rb"\x1b(?:\[(?:[?<=>!][0-9;]*[hlsrunmp]|[0-9;]* q|[0-9;]*[rhl])|[=>c78no]|[()*+][ -/]*[0-~])"
+    rb"|[\x0e\x0f]"
 )
 GROUPS = {"(": 0, ")": 1, "*": 2, "+": 3}
 

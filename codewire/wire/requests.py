@@ -54,7 +54,7 @@ def _flag(value: Any) -> Any:
 
 CHECKS: tuple[tuple[Callable[[Any], Any], str], ...] = (
     (_whole(16), "cols rows"),
-    (_whole(32), "id to_id tail history_lines"),
+    (_whole(32), "id to_id tail history_lines from_session"),
     (_whole(64), "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     (_whole(64), "idle_ms if_idle_ms"),
     (_flag, "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),

@@ -255,3 +255,11 @@ def test_what_a_screen_shows_shows_no_longer_or_shows_anew(home: Home) -> None:
     assert changed.returncode == 0
     wrong = home.cw("wait", "1", "--gone")
     assert wrong.stderr.startswith("Error: --gone needs --for or --regex")
+
+
+def test_logs_of_a_full_screen_program_are_what_it_shows(home: Home) -> None:
+    home.launch("bash", "-c", "echo before; " + DIALOG + "exec cat")
+    assert home.cw("wait", "1", "--for", "1. Yes", "--timeout", "30").returncode == 0
+    assert home.cw("logs", "1").stdout == "\n     Do you agree?\n1. Yes\n"
+    assert home.cw("logs", "1", "--tail", "1").stdout == "1. Yes\n"
+    assert "\x1b[?1049h" in home.cw("logs", "1", "--raw").stdout

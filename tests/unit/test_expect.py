@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from codewire.client.expect import Matcher
-from codewire.client.onscreen import find_shown
+from codewire.client.expect import Matcher, find_shown
 
 
 def find(

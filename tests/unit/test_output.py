@@ -236,5 +236,6 @@ def test_agents_get_no_escape_sequences() -> None:
 
     value = [{"last_output_snippet": EVIL, "exit_code": 3, "tags": [EVIL]}]
     found = json.loads(to_json(value))
-    assert found == [{"last_output_snippet": "ab2Jcdef\tg", "exit_code": 3, "tags": ["ab2Jcdef\tg"]}]
+    plain = "ab2Jcdef\tg"
+    assert found == [{"last_output_snippet": plain, "exit_code": 3, "tags": [plain]}]
     assert plain_text(to_json(value)) == to_json(value)

@@ -25,12 +25,12 @@ from codewire.client.attaching.terminal import (
     suspend,
     terminal_size,
 )
+from codewire.client.feedback import refuse_own
 from codewire.errors import (
     CodewireError,
     ConnectionLost,
     NodeRefused,
     ProtocolError,
-    UsageError,
 )
 from codewire.term.chord import DetachChord
 from codewire.term.modes import Modes
@@ -92,8 +92,8 @@ def run(
     node refuses. Main thread only.
     """
     require_terminal()
-    _refuse_own_session(client, session_id)
-    link = Link(client, session_id, include_history, history_lines, replays_all)
+    shower = refuse_own(client, session_id, "attaching it to itself")
+    link = Link(client, session_id, include_history, history_lines, replays_all, shower)
     link.open()
     try:
         if link.was_continued:
@@ -107,13 +107,6 @@ def run(
     if ending.text:
         say_last(f"\n{ending.text}")
     return ending.exit_code
-
-
-def _refuse_own_session(client: Client, session_id: int) -> None:
-    if client.target.is_local and os.environ.get("CW_SESSION_ID") == str(session_id):
-        raise UsageError(
-            f"this is session {session_id}: attaching it to itself would repeat its output for ever"
-        )
 
 
 class _Look(NamedTuple):

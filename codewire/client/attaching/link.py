@@ -70,7 +70,9 @@ class Link:
         include_history: bool,
         history_lines: int | None,
         replays_all: bool = False,
+        from_session: int | None = None,
     ) -> None:
+        """`from_session` is the session whose terminal this one is, if any."""
         self._client = client
         self._session_id = session_id
         self._request = {
@@ -80,6 +82,7 @@ class Link:
             "history_lines": whole_number("history_lines", history_lines),
             # A node of ours then sends what a terminal needs instead of the whole log.
             "history": "all" if replays_all else "terminal",
+            "from_session": from_session,
         }
         self._prologue = b""
         self._redial = Redial(client.target)
@@ -172,7 +175,9 @@ class Link:
         """Send what was typed at once where nothing stands before it; else `write` will."""
         stream = self._stream
         is_first = self._wanted_size == self._sent_size and not self._is_detaching
-        if stream is None or not (is_first and self.wants_to_write()) or len(self.typed) > KEY_BYTES:
+        if stream is None or not is_first or len(self.typed) > KEY_BYTES:
+            return
+        if not self.wants_to_write():
             return
         try:
             if stream.try_send_data(bytes(self.typed)):
@@ -229,8 +234,9 @@ class Link:
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
-            if self._request["history"]:
-                request["history"] = self._request["history"]
+            for name in ("history", "from_session"):
+                if self._request[name]:
+                    request[name] = self._request[name]
             stream.send_control(request)
         except ConnectionLost:
             self._lose()

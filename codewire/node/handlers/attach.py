@@ -60,7 +60,8 @@ def attach(node: Node, stream: FrameStream, request: Message) -> None:
     session = node.session(request)
     if not session.is_running() and request.get("from_offset") is None:
         raise RequestError(f"session {session.id} is not running")
-    Attachment(node, stream, session).run(request)
+    with node.showing.on(request.get("from_session"), session.id):
+        Attachment(node, stream, session).run(request)
 
 
 class Attachment:

@@ -71,10 +71,11 @@ def logs(node: Node, stream: FrameStream, request: Message) -> None:
         session.watch(peer.waker)
         deadline = Deadline.after(node.timeout(request) or None)
         marks = Marks(session) if request.get("mark_typed") else None
-        peer.run(
-            lambda: _follow(stream, session, peer, reader, deadline, marks),
-            outlives_half_close=True,
-        )
+        with node.showing.on(request.get("from_session"), session.id):
+            peer.run(
+                lambda: _follow(stream, session, peer, reader, deadline, marks),
+                outlives_half_close=True,
+            )
     finally:
         session.unwatch(peer.waker)
         cursor.close()
@@ -181,7 +182,8 @@ def watch(node: Node, stream: FrameStream, request: Message) -> None:
         if request.get("history_lines") is None and request.get("tail") is not None:
             request["history_lines"] = request["tail"]
         cursor.offset = history_offset(session, cursor, request)
-        peer.run(lambda: _watch(stream, session, peer, TextReader(cursor, False)))
+        with node.showing.on(request.get("from_session"), session.id):
+            peer.run(lambda: _watch(stream, session, peer, TextReader(cursor, False)))
     finally:
         session.unwatch(peer.waker)
         cursor.close()

@@ -22,7 +22,11 @@ def after(data: bytes) -> Modes:
     ("output", "enter", "leave"),
     [
         (b"\x1b]11;#102030\x07", b"\x1b]11;#102030\x1b\\", b"\x1b]111\x07"),
-        (b"\x1b]10;red;blue\x07", b"\x1b]10;red\x1b\\\x1b]11;blue\x1b\\", b"\x1b]110\x07\x1b]111\x07"),
+        (
+            b"\x1b]10;red;blue\x07",
+            b"\x1b]10;red\x1b\\\x1b]11;blue\x1b\\",
+            b"\x1b]110\x07\x1b]111\x07",
+        ),
         (b"\x1b]12;red\x07\x1b]112\x07", b"", b""),
         (b"\x1b]4;1;red;2;blue\x1b\\", b"\x1b]4;1;red\x07\x1b]4;2;blue\x07", b"\x1b]104\x07"),
         (b"\x1b]4;1;red\x07\x1b]104;1\x07", b"", b""),
