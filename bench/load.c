@@ -248,7 +248,7 @@ static int run(const char *expected_path, int count, char **way) {
     return 0;
 }
 
-static int echo(int count, char **way) {
+static int echo(int count, long pause_us, char **way) {
     /* Letters that end no common escape sequence: a terminal client's redraws must not match. */
     static const char letters[] = "vwxyz";
     static struct client c;
@@ -256,7 +256,7 @@ static int echo(int count, char **way) {
     settle(&c, 1);
     say_ready();
     for (int i = 0; i < count; i++) {
-        struct timespec pause = {0, 2000000};
+        struct timespec pause = {0, pause_us * 1000};
         nanosleep(&pause, NULL);
         while (poll_clients(&c, 1, 0) > 0) continue;
         c.wanted = letters[i % (sizeof letters - 1)];
@@ -277,7 +277,8 @@ int main(int argc, char **argv) {
         map_expected(argv[2]);
         return run(argv[2], atoi(argv[3]), argv + 4);
     }
-    if (argc > 4 && !strcmp(argv[1], "echo")) return echo(atoi(argv[2]), argv + 3);
+    if (argc > 5 && !strcmp(argv[1], "echo"))
+        return echo(atoi(argv[2]), atol(argv[3]), argv + 4);
     if (argc > 3 && !strcmp(argv[1], "sink")) {
         static struct client c;
         open_client(&c, argv + 2);

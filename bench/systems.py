@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench import processes
@@ -49,6 +51,11 @@ class System:
         """Return the words that attach bench/load.c to the session."""
         raise NotImplementedError
 
+    @contextmanager
+    def as_typed(self) -> Iterator[None]:
+        """While entered, `way` is a person's: through the client in a terminal."""
+        yield
+
     def end_session(self, session: str) -> None:
         """End one session, so that it does not burden the next measurement."""
 
@@ -87,6 +94,7 @@ class Ours(System):
         if runtime:
             self.env["CW_RUNTIME"] = runtime
         self.socket = os.path.join(self.home, ".codewire", "codewire.sock")
+        self._is_typed = False
         self.keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -107,7 +115,17 @@ class Ours(System):
         request = {"type": "Launch", "command": command, "working_dir": self.home}
         return str(call(self.socket, request)["id"])
 
+    @contextmanager
+    def as_typed(self) -> Iterator[None]:
+        self._is_typed = True
+        try:
+            yield
+        finally:
+            self._is_typed = False
+
     def way(self, session: str) -> list[str]:
+        if self._is_typed:
+            return ["pty", *CW, "attach", "--no-bar", session]
         request = f'{{"type":"Attach","id":{session},"include_history":false}}'
         return ["frames", self.socket, request]
 

@@ -259,8 +259,11 @@ class Client(Messaging, Waiting, Agents):
         strip_ansi: bool = True,
         from_offset: int | None = None,
         max_bytes: int | None = None,
+        from_session: int | None = None,
     ) -> Iterator[LogChunk]:
         """Yield a session's log: all of it, its last `tail` lines, or from a byte offset on.
+
+        `from_session` is the session whose terminal will show it: a node refuses circles.
 
         With `follow` it goes on until the session ends; without, `max_bytes` bounds how much of
         the raw log is read. Survives the replacement of the worker.
@@ -273,6 +276,7 @@ class Client(Messaging, Waiting, Agents):
             "strip_ansi": strip_ansi,
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
             "max_bytes": whole_number("max_bytes", max_bytes, MAX_U64),
+            "from_session": from_session,
         }
         self.require(request)
         from codewire.client.readers import read_log
@@ -286,8 +290,11 @@ class Client(Messaging, Waiting, Agents):
         include_history: bool = True,
         history_lines: int | None = None,
         from_offset: int | None = None,
+        from_session: int | None = None,
     ) -> Iterator[WatchChunk]:
         """Yield a session's raw output until it ends; the last chunk carries its final status.
+
+        `from_session` is the session whose terminal will show it: a node refuses circles.
 
         Survives the replacement of the worker.
         """
@@ -297,6 +304,7 @@ class Client(Messaging, Waiting, Agents):
             "include_history": include_history,
             "history_lines": whole_number("history_lines", history_lines, MAX_U32),
             "from_offset": whole_number("from_offset", from_offset, MAX_U64),
+            "from_session": from_session,
         }
         self.require(request)
         from codewire.client.readers import read_watch

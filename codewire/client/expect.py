@@ -9,16 +9,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.reach.connection import field
+from codewire.client.reach.connection import field, node_deadline, timeout_fields
 from codewire.client.readers import resumed
 from codewire.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from codewire.client.reach.connection import Redial
     from codewire.client.readers import Connect
+    from codewire.io.deadline import Deadline
 
 # Text that is looked at again when more comes: a match may lie across pieces.
 WINDOW_CHARS = 64 * 1024
+# How often a screen is looked at, between waits for output.
+LOOK_SECONDS = 0.25
 # An echo longer than this is recognised by its beginning.
 ECHO_CHARS = 1000
 SPACE = re.compile(r"\s+")
@@ -135,6 +140,24 @@ class Matcher:
             self._base += extra
 
 
+def shown_lines(screen: dict[str, Any]) -> list[str]:
+    """Return the lines on a screen, from a Screen answer."""
+    empty: list[Any] = []
+    return [line for line in field(screen, "lines", empty) if isinstance(line, str)]
+
+
+def find_shown(
+    screen: dict[str, Any], pattern: re.Pattern[str], typed: Iterable[str] = ()
+) -> Match | None:
+    """Return the line of a screen that matches and is no echo of a line that was typed."""
+    matcher = Matcher(pattern, include_echo=False)
+    for number, line in enumerate(typed):
+        matcher.add_typed(number, line)
+    # The newline ends what might yet become an echo.
+    found = matcher.feed("\n".join(shown_lines(screen)) + "\n")
+    return None if found is None else Match(found, screen.get("offset"))
+
+
 def text_request(session_id: int, from_offset: int, timeout: dict[str, Any]) -> dict[str, Any]:
     """Return the request whose answers `wait_for_text` looks through; `timeout` are its fields."""
     return {
@@ -154,20 +177,52 @@ def wait_for_text(
     request: dict[str, Any],
     pattern: re.Pattern[str],
     include_echo: bool,
+    look: Callable[[], dict[str, Any] | None] | None = None,
 ) -> Match:
     """Block until a session prints what matches, from where a text_request begins.
 
-    Raises RequestError when it ends before that, or in time; OutOfTime past redial's deadline.
+    `look` returns the session's screen (None: not known), which counts as well; it is asked
+    whenever LOOK_SECONDS have passed. Raises RequestError when the session ends before that, or in
+    time; OutOfTime past redial's deadline.
     """
     matcher = Matcher(pattern, include_echo)
-    empty: list[Any] = []
-    for message in resumed(connect, redial, request, "LogData"):
-        for entry in field(message, "typed", empty):
-            if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str):
-                matcher.add_typed(int(entry[0]), entry[1])
-        line = matcher.feed(field(message, "data", ""))
-        if line is not None:
-            return Match(line, message.get("offset"))
-        if message.get("timed_out"):
+    ends = node_deadline(request)
+    typed: dict[tuple[int, str], None] = {}
+    screen: dict[str, Any] | None = None
+    while True:
+        message: dict[str, Any] = {}
+        part = request if look is None else _part(request, ends, 0.001 if screen else LOOK_SECONDS)
+        for message in resumed(connect, redial, part, "LogData"):
+            for offset, line in _typed(message):
+                matcher.add_typed(offset, line)
+                typed[offset, line] = None
+            found = matcher.feed(field(message, "data", ""))
+            if found is not None:
+                return Match(found, message.get("offset"))
+        has_ended = not message.get("timed_out")
+        # Judged once more when it is known what had been typed before the look: it may be an echo.
+        was_seen, screen = screen, screen or (look() if look is not None else None)
+        lines = () if include_echo else [line for _, line in typed]
+        match = find_shown(screen, pattern, lines) if screen is not None else None
+        if match is not None and (was_seen or has_ended):
+            return match
+        screen = screen if match is not None else None
+        if has_ended:
+            raise RequestError(f"session {request['id']} ended without printing it")
+        if look is None or ends.left() == 0:
             raise RequestError("wait timed out")
-    raise RequestError(f"session {request['id']} ended without printing it")
+        request = {**request, "from_offset": message.get("offset")}
+
+
+def _part(request: dict[str, Any], ends: Deadline, seconds: float) -> dict[str, Any]:
+    """Return the request for the output of the next moment."""
+    left = ends.left()
+    part = seconds if left is None else max(0.001, min(seconds, left))
+    return {**request, "timeout_ms": None, **timeout_fields(part)}
+
+
+def _typed(message: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    empty: list[Any] = []
+    for entry in field(message, "typed", empty):
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str):
+            yield int(entry[0]), entry[1]

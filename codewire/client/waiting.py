@@ -12,8 +12,10 @@ from codewire.client.numbers import MAX_U64, checked_id, milliseconds, seconds, 
 from codewire.client.reach.asking import Asker, deadline_behind
 from codewire.client.reach.connection import field, timeout_fields
 from codewire.errors import OutOfTime, RequestError, UsageError
+from codewire.io.deadline import Deadline
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
     from codewire.client.expect import Match
@@ -67,24 +69,30 @@ class Waiting(Asker):
         from_offset: int | None = 0,
         include_echo: bool = False,
         timeout_seconds: float | None = None,
+        on: str | None = None,
     ) -> Match:
         """Block until a session prints `text`, or what matches `regex`; return the line and offset.
+
+        `on` is "output", "screen" or "both": what a full-screen program shows need not have been
+        printed in that order. None is both when output is looked at from its start, else "output":
+        a screen shows what was there before.
 
         Looks at output from `from_offset` on: 0 is the session's start, None is now; a Match's
         offset continues behind it. The echo of what was typed does not count unless asked for.
         Raises RequestError "wait timed out", or when the session ends first; UsageError for a bad
         expression.
         """
-        import re
-
         from codewire.client.expect import text_request, wait_for_text
 
-        if (text or regex) in (None, "") or (text and regex):
-            raise UsageError("wait for either a text or a regular expression")
-        try:
-            pattern = re.compile(re.escape(text) if text else str(regex), re.MULTILINE)
-        except re.error as error:
-            raise UsageError(f"bad regular expression: {error}") from error
+        pattern = _pattern(text, regex)
+        on = on or ("both" if from_offset == 0 else "output")
+        if on not in ("output", "screen", "both"):
+            raise UsageError(f"on must be output, screen or both, got {on!r}")
+        if on == "screen":
+            from codewire.client.onscreen import wait_until_shown
+
+            ends = Deadline.after(timeout_seconds or None)
+            return wait_until_shown(lambda: self._screen(session_id), pattern, ends)
         client = self._patient(seconds("timeout_seconds", timeout_seconds))
         try:
             if from_offset is None:
@@ -93,15 +101,59 @@ class Waiting(Asker):
             where = (checked_id(session_id), whole_number("from_offset", from_offset, MAX_U64) or 0)
             request = text_request(*where, timeout_fields(timeout_seconds))
             client.require(request)
-            return wait_for_text(client.connect, client.redial(), request, pattern, include_echo)
+            look = (lambda: client._known_screen(session_id)) if on == "both" else None
+            redial = client.redial()
+            return wait_for_text(client.connect, redial, request, pattern, include_echo, look)
         except OutOfTime as error:
             raise _timed_out(error) from error
+
+    def wait_for_screen(
+        self,
+        session_id: int,
+        gone_text: str | None = None,
+        *,
+        gone_regex: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        """Block until a session's screen changes, or no longer shows a text or what matches.
+
+        Raises RequestError "wait timed out", or when the session ends first.
+        """
+        from codewire.client.onscreen import wait_until_changed, wait_until_gone
+
+        ends = Deadline.after(timeout_seconds or None)
+        if gone_text is None and gone_regex is None:
+            wait_until_changed(lambda: self._screen(session_id), ends)
+        else:
+            pattern = _pattern(gone_text, gone_regex)
+            wait_until_gone(lambda: self._screen(session_id), pattern, ends)
+
+    def _screen(self, session_id: int) -> dict[str, Any]:
+        return self.ask({"type": "GetScreen", "id": checked_id(session_id)})
+
+    def _known_screen(self, session_id: int) -> dict[str, Any] | None:
+        """Return the screen; None from a node that knows none, or while it cannot be drawn."""
+        try:
+            return self._screen(session_id)
+        except RequestError:
+            return None
 
     def _patient(self, timeout_seconds: float | None) -> Waiting:
         """Return this client with a deadline a little behind the node's own time-out."""
         if not timeout_seconds:
             return self
         return self.until(deadline_behind(timeout_seconds))
+
+
+def _pattern(text: str | None, regex: str | None) -> re.Pattern[str]:
+    import re
+
+    if (text or regex) in (None, "") or (text and regex):
+        raise UsageError("wait for either a text or a regular expression")
+    try:
+        return re.compile(re.escape(text) if text else str(regex), re.MULTILINE)
+    except re.error as error:
+        raise UsageError(f"bad regular expression: {error}") from error
 
 
 def session_list(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -52,7 +52,9 @@ class JsonLines:
             value = {"timestamp": timestamp, "stream": "stdout", "text": line}
             line = compact_json(value)
         if self._steps is None:
-            return line.strip() + "\n"
+            from codewire.term.width import harmless_json
+
+            return harmless_json(line.strip()) + "\n"
         found = _pick(value, self._steps)
         return "" if found is MISSING else compact_json(found) + "\n"
 

@@ -58,9 +58,15 @@ def line(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Say something on stderr; nobody listening is no error."""
+    """Say something on stderr; nobody listening is no error.
+
+    Some of it comes from other nodes: no control character gets through.
+    """
     if sys.stderr is None:
         return
+    from codewire.term.width import harmless
+
+    text = harmless(text)
     try:
         sys.stderr.write(text.encode("utf-8", "replace").decode() + "\n")
         sys.stderr.flush()
@@ -74,13 +80,20 @@ def notice(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """Print a value for programs: indented by 2, characters outside ASCII as themselves."""
-    line(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value for programs: indented by 2, characters outside ASCII as themselves.
+
+    But for those that a terminal acts on: they are spelt out (`\\u009b`).
+    """
+    from codewire.term.width import harmless_json
+
+    line(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def compact_json(value: Any) -> str:
     """Return a value as one line of JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    from codewire.term.width import harmless_json
+
+    return harmless_json(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
 def wants_json(args: dict[str, Any]) -> bool:
@@ -114,11 +127,29 @@ def fields(pairs: Iterable[tuple[str, object]], width: int) -> None:
 
 
 def plain(text: str) -> str:
-    """Return terminal output as text lines: no escapes, no CR before LF, no blank end."""
-    from codewire.term.strip import strip_ansi
+    """Return terminal output as text lines: no escapes, no CR before LF, no blank end.
 
-    data = strip_ansi(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    No character is left that a terminal acts on, but for tabs and line ends.
+    """
+    from codewire.term.strip import strip_ansi
+    from codewire.term.width import harmless
+
+    data = harmless(strip_ansi(text.encode("utf-8", "replace")).decode("utf-8", "replace"))
     return data.replace("\r\n", "\n").rstrip("\r\n")
+
+
+def coloured_only(text: str) -> str:
+    """Return a line with its colours (SGR) as the only escapes."""
+    from codewire.term.sgr import SGR
+    from codewire.term.strip import SEQUENCE
+    from codewire.term.width import harmless
+
+    kept, data, start = [], text.encode("utf-8", "replace"), 0
+    for found in SEQUENCE.finditer(data):
+        kept.append(harmless(data[start : found.start()].decode("utf-8", "replace")))
+        kept.append(found[0].decode() if SGR.fullmatch(found[0]) else "")
+        start = found.end()
+    return "".join(kept) + harmless(data[start:].decode("utf-8", "replace"))
 
 
 def age(created_at: str, now_ns: int) -> str:

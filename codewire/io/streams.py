@@ -103,6 +103,27 @@ class FrameStream:
         """Send one data frame of at most MAX_PAYLOAD bytes. Raises ConnectionLost."""
         self._send(encode_frame(DATA, data))
 
+    def try_send_data(self, data: bytes) -> bool:
+        """Send one small data frame if the socket takes it now; False when it has to be polled.
+
+        Without asking the kernel first, which costs a key more than its own way. Never waits: a
+        Unix socket takes what fits one buffer whole or not at all; others are left to be polled.
+        Raises ConnectionLost.
+        """
+        sock = self._sock
+        if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
+            return False
+        frame = encode_frame(DATA, data)
+        try:
+            sent = sock.send(frame, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
+        if sent < len(frame):
+            self._send(frame[sent:])
+        return True
+
     @property
     def sends_files(self) -> bool:
         """Say whether `send_file` works: on a plain socket, where nothing preempts its checks."""

@@ -19,7 +19,7 @@ from codewire.errors import CodewireError
 from codewire.mcp import rpc
 from codewire.mcp.arguments import ArgumentError, input_schema, read_arguments
 from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.tool import Tool, ToolFailed
+from codewire.mcp.tool import Tool, ToolFailed, plain_text
 from codewire.mcp.toolbox import TOOLS
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -242,7 +242,8 @@ def _text_result(text: str, is_error: bool) -> rpc.Message:
 
 
 def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:
-    result: rpc.Message = {"content": [{"type": "text", "text": text} for text in texts]}
+    content = [{"type": "text", "text": plain_text(text)} for text in texts]
+    result: rpc.Message = {"content": content}
     if is_error:
         result["isError"] = True
     return result

@@ -11,6 +11,8 @@ from codewire.client.addressing import resolve_session
 from codewire.errors import CodewireError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
+from codewire.term.strip import strip_ansi
+from codewire.term.width import harmless, harmless_json
 
 # A result is one text; what is longer is of no use to a model and much to its bill.
 MAX_CHARS = 500_000
@@ -76,5 +78,18 @@ def listing(
 
 
 def to_json(value: Any) -> str:
-    """Return the JSON an agent reads."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Return the JSON an agent reads: texts in it are without escape sequences and controls."""
+    return harmless_json(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isprintable() else plain_text(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def plain_text(text: str) -> str:
+    """Return text without escape sequences and control characters."""
+    return harmless(strip_ansi(text.encode("utf-8", "replace")).decode("utf-8", "replace"))

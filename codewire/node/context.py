@@ -18,6 +18,7 @@ from codewire.keeper import protocol
 from codewire.keeper.custody import Custody
 from codewire.mail.mailbox import Mailbox
 from codewire.node.caller import Caller
+from codewire.node.showing import Showing
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
@@ -42,6 +43,7 @@ class Node:
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
     # Addresses other machines can reach this node at, as host:port; filled in by web.py.
     listening: list[str] = field(default_factory=list)
+    showing: Showing = field(default_factory=Showing)
 
     @staticmethod
     def timeout(request: Message) -> float:

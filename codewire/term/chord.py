@@ -1,7 +1,9 @@
 """The detach chord, Ctrl+B then d, found in a stream of keystrokes (spec/cli.md 6).
 
-Terminals in the kitty keyboard protocol send both keys as CSI … u; both forms count. Ctrl+B twice
-is one literal Ctrl+B. Whatever turns out not to be the chord is passed on as it was typed.
+Terminals in the kitty keyboard protocol send both keys as CSI … u, with xterm's modifyOtherKeys as
+CSI 27 ; … ~, in the Win32 input mode as CSI … _; all forms count. Ctrl+B twice is one literal
+Ctrl+B. What is pasted (xterm's bracketed paste) is text: no chord is in it. Whatever turns out not
+to be the chord is passed on as it was typed.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ UNFINISHED = re.compile(rb"\x1b(?:%b{0,2}|\[[ -?]{0,%d}|O)?\Z" % (MOUSE, MAX_HEL
 
 # CSI code[:alternates][;modifiers[:event][;text]] u
 KITTY_KEY = re.compile(rb"\x1b\[(\d+)(?::[\d:]*)?(?:;(\d*)(?::(\d*))?(?:;[\d:;]*)?)?u")
+# xterm's modifyOtherKeys: CSI 27;modifiers;code ~
+OTHER_KEY = re.compile(rb"\x1b\[27;(\d{1,5});(\d{1,7})~")
+# Win32 input mode (DECSET 9001): CSI key;scan code;character;is down;controls;repeats _
+WIN32_KEY = re.compile(rb"\x1b\[\d*;\d*;(\d*);(\d*)(?:;[\d;]*)?_")
+PASTE_START, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 REPORT = re.compile(rb"\x1b(?:%b{3}|\[[ -?]*[@-~])" % MOUSE)
 
 # In the kitty protocol modifiers are 1 + a bit mask. Locks are no part of a key.
@@ -57,6 +64,18 @@ class DetachChord:
         # Ctrl+B as it was typed, b"" when the chord has not begun.
         self._prefix = b""
         self._unfinished = b""
+        # What has been passed on of a marker of a paste that a slow line has cut.
+        self._begun = b""
+        self._is_pasting = False
+
+    @property
+    def is_pasting(self) -> bool:
+        """Say whether a paste has begun and not ended."""
+        return self._is_pasting
+
+    def end_paste(self) -> None:
+        """Take what follows for keys: the end of a paste has got lost."""
+        self._is_pasting, self._begun = False, b""
 
     @property
     def holding(self) -> bool:
@@ -72,10 +91,64 @@ class DetachChord:
         return [e.translate(swap) if isinstance(e, bytes) else e for e in events]
 
     def _feed(self, data: bytes) -> list[bytes | object]:
+        events: list[bytes | object] = []
+        data = self._go_on(data, events)
+        while data:
+            start = -1 if self._is_pasting else (self._unfinished + data).find(PASTE_START)
+            if self._is_pasting:
+                data = self._paste(data, events)
+            elif start < 0:
+                self._keys(data, events)
+                break
+            else:
+                whole, self._unfinished = self._unfinished + data, b""
+                self._keys(whole[:start], events)
+                self._begin_paste(events)
+                data = whole[start + len(PASTE_START) :]
+                events.append(PASTE_START)
+        return _joined(events) if len(events) > 1 else events
+
+    def _go_on(self, data: bytes, events: list[bytes | object]) -> bytes:
+        """Take the rest of a start marker whose first bytes `flush` has let go."""
+        if self._is_pasting or not self._begun:
+            return data
+        rest = PASTE_START[len(self._begun) :]
+        if data.startswith(rest):
+            self._begin_paste(events)
+            events.append(rest)
+            return data[len(rest) :]
+        if rest.startswith(data):
+            self._begun += data
+            events.append(data)
+            return b""
+        self._begun = b""
+        return data
+
+    def _begin_paste(self, events: list[bytes | object]) -> None:
+        """A paste is no key of the chord: what is held is passed on before it."""
+        held = self._prefix + self._unfinished
+        if held:
+            events.append(held)
+        self._prefix = self._unfinished = self._begun = b""
+        self._is_pasting = True
+
+    def _paste(self, data: bytes, events: list[bytes | object]) -> bytes:
+        """Pass on pasted text; return what comes after its end."""
+        seen = self._begun + data
+        end = seen.find(PASTE_END)
+        if end < 0:
+            self._begun = seen[-(len(PASTE_END) - 1) :]
+            events.append(data)
+            return b""
+        size = end + len(PASTE_END) - len(self._begun)
+        self.end_paste()
+        events.append(data[:size])
+        return data[size:]
+
+    def _keys(self, data: bytes, events: list[bytes | object]) -> None:
         data = self._unfinished + data
         unfinished = UNFINISHED.search(data, max(0, len(data) - MAX_HELD))
         self._unfinished = unfinished[0] if unfinished else b""
-        events: list[bytes | object] = []
         out = bytearray()
         for token in TOKEN.findall(data, 0, len(data) - len(self._unfinished)):
             rest = self._take(token, out)
@@ -86,7 +159,6 @@ class DetachChord:
                 out = bytearray(rest)
         if out:
             events.append(bytes(out))
-        return events
 
     def flush(self) -> bytes:
         """Return the unfinished sequence: nothing followed in time, so it was keys of its own.
@@ -96,6 +168,7 @@ class DetachChord:
         if not self._unfinished:
             return b""
         keys = self._prefix + self._unfinished
+        self._begun = self._unfinished if PASTE_START.startswith(self._unfinished) else b""
         self._prefix = self._unfinished = b""
         return keys if self._swap is None else keys.translate(self._swap)
 
@@ -118,6 +191,17 @@ class DetachChord:
         return None
 
 
+def _joined(events: list[bytes | object]) -> list[bytes | object]:
+    """Join neighbouring bytes: one piece is sent as one."""
+    joined: list[bytes | object] = []
+    for event in events:
+        if joined and isinstance(event, bytes) and isinstance(joined[-1], bytes):
+            joined[-1] += event
+        else:
+            joined.append(event)
+    return joined
+
+
 def _meaning(token: bytes, letter: str) -> int:
     if token == b"\x02":
         return PREFIX
@@ -129,6 +213,12 @@ def _meaning(token: bytes, letter: str) -> int:
     key = KITTY_KEY.fullmatch(token)
     if key:
         return _key_meaning(int(key[1]), int(key[2] or 1), int(key[3] or 1), letter)
+    key = OTHER_KEY.fullmatch(token)
+    if key:
+        return _key_meaning(int(key[2]), int(key[1]), 1, letter)
+    key = WIN32_KEY.fullmatch(token)
+    if key:
+        return _win32_meaning(int(key[1] or 0), int(key[2] or 0), letter)
     # Focus, cursor and mouse reports; anything else is malformed.
     return BYSTANDER if REPORT.fullmatch(token) else OTHER
 
@@ -140,3 +230,12 @@ def _key_meaning(code: int, modifiers: int, event: int, letter: str) -> int:
     if code == ord(letter) and held == CTRL:
         return PREFIX
     return FINAL if code == ord("d") and not held else OTHER
+
+
+def _win32_meaning(character: int, is_down: int, letter: str) -> int:
+    if not is_down or not character:
+        # Released, or a key without a character: Shift, Ctrl, an arrow.
+        return BYSTANDER
+    if character == ord(letter) & 0x1F:
+        return PREFIX
+    return FINAL if character == ord("d") else OTHER

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from codewire.term.looks import SETTING, Looks
 from codewire.term.parser import (
     CONTROL,
     CSI,
@@ -24,7 +25,14 @@ from codewire.term.sgr import PLAIN, SGR, Style, apply_sgr, sgr_bytes
 ON_BY_DEFAULT = frozenset((7, 25))
 # Mouse reports come first: switching one kind on switches the others off in some terminals.
 MOUSE = (9, 1000, 1001, 1002, 1003)
-PRIVATE = (1, 5, 6, 7, 12, 25, 45, 66, *MOUSE, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031, 2048)
+# Those a node can speak for while no terminal is attached: what they promise, it does.
+ANSWERED = (1, 5, 6, 7, 12, 25, 45, 66, *MOUSE, 1004, 1005, 1006, 1007, 1015, 2004)
+# And those that only a terminal can keep: pixel positions, margins, reports of its colours, its
+# size and of pastes. 40 allows 3 (132 columns), so it is entered first and left last.
+TERMINALS = (1016, 2026, 2027, 2031, 2048, 5522, 9001)
+PRIVATE = (40, 3, 67, 69, *ANSWERED, *TERMINALS)
+# A picture half drawn is not waited for: whoever attaches sees the rest as it comes.
+NOT_ENTERED = frozenset((2026,))
 ALTERNATE = frozenset((47, 1047, 1049))
 # What XTSAVE remembers; 1048 is the cursor.
 STORED = frozenset((*PRIVATE, *ALTERNATE, 1048))
@@ -36,7 +44,8 @@ MAX_TITLE = 256
 MAX_STACK = 16
 # What leaves something behind when its program is gone, but for colours and titles.
 SWITCHES = re.compile(
-    rb"\x1b(?:\[(?:[?<=>!][0-9;]*[hlsrunmp]|[0-9;]* q|[0-9;]*[rhl])|[=>c78no]|[()*+].)|[\x0e\x0f]"
+    rb"\x1b(?:\[(?:[?<=>!][0-9;]*[hlsrunmp]|[0-9;]* q|[0-9;]*[rhl])|[=>c78no]|[()*+][ -/]*[0-~])"
+    rb"|[\x0e\x0f]"
 )
 GROUPS = {"(": 0, ")": 1, "*": 2, "+": 3}
 
@@ -47,6 +56,7 @@ class Modes:
     def __init__(self) -> None:
         self._parser = Parser(sequences_only=True)
         self.title = ""
+        self.looks = Looks()
         self._reset()
 
     def _reset(self) -> None:
@@ -83,10 +93,13 @@ class Modes:
             self.apply(token)
 
     def note(self, data: bytes) -> None:
-        """As `feed` for data that ends between two sequences; colours and titles are not noted.
+        """As `feed` for data that ends between two sequences; styles and titles are not noted.
 
         Fast: for whoever passes output on and must undo in the end what it did.
         """
+        if b"\x1b]" in data:
+            for beginning in SETTING.finditer(data):
+                self.looks.note(beginning)
         for found in SWITCHES.finditer(data):
             raw = found[0]
             kind = CONTROL if len(raw) == 1 else CSI if raw[1:2] == b"[" else ESCAPE
@@ -117,6 +130,8 @@ class Modes:
             number, text = split_osc(raw)
             if number in (0, 2):
                 self.title = text.decode("utf-8", "replace")[:MAX_TITLE]
+            else:
+                self.looks.apply(number, text)
         return None
 
     def _apply_csi(self, csi: Csi) -> None:
@@ -198,6 +213,7 @@ class Modes:
         body = raw[1:].decode("latin-1")
         if body == "c":
             self.title = ""
+            self.looks.reset()
             self._reset()
         elif body in "=>":
             self.keypad = body == "="
@@ -242,7 +258,7 @@ class Modes:
             bottom = b"%d" % self.region[1] if self.region[1] else b""
             out.append(b"\x1b[%d;%br" % (self.region[0] or 1, bottom))
         for number in PRIVATE:
-            if (number in self.on) != (number in ON_BY_DEFAULT):
+            if (number in self.on) != (number in ON_BY_DEFAULT) and number not in NOT_ENTERED:
                 out.append(b"\x1b[?%d%b" % (number, b"h" if number in self.on else b"l"))
         out += [b"\x1b[%dh" % number for number in ANSI if number in self.ansi]
         if self.keypad:
@@ -259,6 +275,7 @@ class Modes:
                 out.append(b"\x1b%b%b" % (letter.encode(), self.charsets[group].encode("latin-1")))
         out.append((b"", b"\x0e", b"\x1bn", b"\x1bo")[self.shift])
         out.append(sgr_bytes(self.style) if self.style != PLAIN else b"")
+        out.append(self.looks.enter())
         return b"".join(out)
 
     def leave(self) -> bytes:
@@ -267,7 +284,7 @@ class Modes:
         out = [_forget_keys(self._keys[self.is_alternate])]
         if self.is_alternate:
             out += [b"\x1b[?1049l", _forget_keys(self._keys[False])]
-        for number in PRIVATE:
+        for number in (3, *PRIVATE[2:], 40):
             if (number in self.on) != (number in ON_BY_DEFAULT):
                 out.append(b"\x1b[?%d%b" % (number, b"l" if number in self.on else b"h"))
         out += [b"\x1b[%dl" % number for number in ANSI if number in self.ansi]
@@ -281,6 +298,7 @@ class Modes:
         # Resetting the region moves the cursor.
         out.append(b"\x1b7\x1b[r\x1b8" if any(self.region) else b"")
         out.append(b"\x1b[0m" if self.style != PLAIN else b"")
+        out.append(self.looks.leave())
         return b"".join(out)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from codewire.term.modes import ANSI, PRIVATE, Modes
+from codewire.term.modes import ANSI, ANSWERED, Modes
 from codewire.term.parser import split_csi
 
 # Everything a terminal would answer. Alternatives begin differently, so it is one quick scan.
@@ -25,18 +25,24 @@ QUERY = re.compile(
              | \?[0-9;]{1,20}S                       # XTSMGRAPHICS
              | \?[0-9]m                              # XTQMODKEYS
            )
-      | \] (?: (?:4|5|1[0-9]|5[02]|2[12]) (?:;[^\x07\x1b;]{0,64}){0,16};\?
-             (?:;[^\x07\x1b]{0,256})? (?:\x07|\x1b\\) )   # colours, clipboard, ...
-      | P (?: \+q[0-9A-Fa-f;]{0,512} | \$q[^\x1b]{0,8} ) \x1b\\   # XTGETTCAP, DECRQSS
-      | _ G [^\x1b]{0,128} a=q [^\x1b]{0,512} \x1b\\              # kitty pictures
+      | \] (?: (?:4|5|1[0-9]|5[02]|2[12]) (?:;[^\x07\x18\x1a\x1b;]{0,64}){0,16};\?
+             (?:;[^\x07\x18\x1a\x1b]{0,256})? (?:\x07|\x1b\\)     # colours, clipboard, ...
+             | 7501;\? (?:\x07|\x1b\\) )                # is a program's status read?
+      | P (?: \+q[0-9A-Fa-f;]{0,512} | \$q[^\x18\x1a\x1b]{0,8} ) \x1b\\   # XTGETTCAP, DECRQSS
+      | _ G [^\x18\x1a\x1b]{0,128} a=q [^\x18\x1a\x1b]{0,512} \x1b\\              # kitty pictures
     )""",
     re.VERBOSE,
 )
+# The one that the node always answers itself: who says so must read the reports (OSC 7501).
+STATUS_QUERY = re.compile(rb"\x1b\]7501;\?(?:\x07|\x1b\\)")
+STATUS_BEGINNING = b"\x1b]7501;?"
+STATUS_BYTES = len(STATUS_BEGINNING) + 2
 # No query above is longer; what goes on unfinished past this is none.
 MAX_QUERY = 1024
 # What may still become a query.
 UNFINISHED = re.compile(
-    rb"\x1b(?:\[[0-9;?>=$]{0,24}|\](?:[0-9][^\x07\x1b]*\x1b?)?|P[+$]?[^\x1b]*\x1b?|_[^\x1b]*\x1b?)?\Z"
+    rb"\x1b(?:\[[0-9;?>=$]{0,24}|\](?:[0-9][^\x07\x18\x1a\x1b]*\x1b?)?"
+    rb"|[P_][^\x18\x1a\x1b]*\x1b?)?\Z"
 )
 # What says which screen is in use, and a scroll region on it.
 REGION = re.compile(rb"\x1b\[(?:\?(?:47|1047|1049)([hl])|[0-9]{1,5}(?:;[0-9]{0,5})?r)")
@@ -163,9 +169,13 @@ def _answer_status(prefix: str, number: int, state: State) -> bytes:
 
 
 def _mode_state(prefix: str, number: int, modes: Modes) -> int:
-    """Return DECRPM's word: 0 unknown, 1 set, 2 reset."""
+    """Return DECRPM's word: 0 unknown, 1 set, 2 reset.
+
+    What nobody keeps while no terminal is attached is unknown: a program told that sizes are
+    reported in-band (2048) would heed nothing else.
+    """
     if prefix == "?":
-        if number in PRIVATE or number in (47, 1047, 1049):
+        if number in ANSWERED or number in (47, 1047, 1049):
             return 1 if modes.is_set(number) else 2
         return 0
     if number in ANSI:
@@ -174,6 +184,8 @@ def _mode_state(prefix: str, number: int, modes: Modes) -> int:
 
 
 def _answer_osc(query: bytes) -> bytes:
+    if query.startswith(STATUS_BEGINNING):
+        return query
     end = b"\x07" if query.endswith(b"\x07") else b"\x1b\\"
     parts = query[2 : -len(end)].split(b";")
     if parts[0] == b"4":

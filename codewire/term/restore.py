@@ -5,6 +5,7 @@ Pure functions of the terminal's size; when to write them is the attach loop's b
 
 from __future__ import annotations
 
+from codewire.term.looks import UNDO
 from codewire.term.width import clip, display_width, printable
 
 CLEAR = b"\x1b[H\x1b[2J"
@@ -22,8 +23,9 @@ SAVE_TITLE, RESTORE_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
 # For a terminal that somebody was killed on: everything, whatever had been switched on.
 RESET = (
     b"\x18\x1b[?1049l\x1b[<99u\x1b[=0u\x1b[>4m\x1b[!p\x1b[?1;5;6;9l\x1b[?7h"
-    b"\x1b[?1001;1005;1015;1016l\x1b[?2026;2031;2048l\x1b[4;20l\x1b>\x1b[0 q"
-    b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[r" + TEARDOWN
+    b"\x1b[?1001;1005;1015;1016l\x1b[?2026;2027;2031;2048;5522;9001l\x1b[?3;40;67;69l"
+    b"\x1b[4;20l\x1b>\x1b[0 q"
+    b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[r" + b"".join(UNDO.values()) + TEARDOWN
 )
 
 

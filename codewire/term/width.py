@@ -5,6 +5,8 @@ Character properties come from unicodedata, which is loaded only when a text is 
 
 from __future__ import annotations
 
+import re
+
 # Vowels and finals of decomposed Hangul: they join the cells of the syllable's first letter.
 HANGUL_JOINERS = range(0x1160, 0x1200)
 
@@ -56,6 +58,28 @@ def printable(text: str) -> str:
         else char
         for char in text
     )
+
+
+# What a terminal acts on without drawing it: C0 but for tab and line ends, DEL, C1, and the
+# characters that reorder what stands behind them. In JSON the last are legal, and as harmful.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_JSON_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Return lines of text without control characters and changes of writing direction."""
+    return _CONTROLS.sub("", text)
+
+
+def harmless_json(text: str) -> str:
+    """Return JSON with the control characters spelt out that its strings may hold as they are.
+
+    >>> harmless_json('"\x9b1m"')
+    '"\\\\u009b1m"'
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _cells(text: str) -> list[int]:

@@ -57,6 +57,7 @@ class Answerer:
         """Watch a session's log from its end on; return who decides which queries are ours."""
         questions = Questions(session, self._ring)
         questions.offset = output.end
+        questions.is_on = self.is_on
         if self.is_on:
             if is_restored:
                 self._quiet_until = time.monotonic() + RETURN_SECONDS

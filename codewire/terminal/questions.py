@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from codewire.output.log import OutputLog
+from codewire.term.queries import STATUS_BEGINNING, STATUS_QUERY
 from codewire.terminal.display import between_sequences
 from codewire.terminal.input import Input
 from codewire.terminal.state import Terminal
@@ -37,7 +38,10 @@ class Questions:
     As a waker of the log it costs nothing while a client is attached.
     """
 
-    __slots__ = ("session", "offset", "limit", "clients", "is_rung", "lock", "_ring")
+    __slots__ = (
+        *("session", "offset", "limit", "clients", "is_rung", "is_on", "lock"),
+        *("_ring", "_status_end"),
+    )
 
     def __init__(self, session: Asker, ring: Callable[[Questions], None]) -> None:
         self.session = session
@@ -46,6 +50,9 @@ class Questions:
         self.limit: int | None = None
         self.clients = 0
         self.is_rung = False
+        self.is_on = True
+        # Up to where the query for a program's status has been answered while clients are attached.
+        self._status_end = 0
         self.lock = threading.Lock()
         self._ring = ring
 
@@ -59,6 +66,23 @@ class Questions:
         if not self.is_rung:
             self.is_rung = True
             self._ring(self)
+
+    def answer_status(self, seen: bytes, end: int) -> None:
+        """Answer queries for a program's status in what is about to be sent to a client.
+
+        `seen` ends at the offset `end`. Each is answered once, whoever is attached, and before a
+        terminal can answer what was asked after it: programs tell by the order.
+        """
+        if STATUS_BEGINNING not in seen or not self.is_on:
+            return
+        for found in STATUS_QUERY.finditer(seen):
+            at = end - len(seen) + found.end()
+            with self.lock:
+                if self.limit is None or at <= max(self.limit, self._status_end):
+                    continue
+                self._status_end = at
+            if self.session.input is not None:
+                self.session.input.write_now(found[0])
 
     def attached(self, output: OutputLog, offset: int | None) -> int:
         """Count a client in; return from where on its terminal answers.

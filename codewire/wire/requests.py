@@ -18,7 +18,7 @@ MAX_TYPE_LENGTH = 100
 # line is upstream's, of requests this node does not know: checked all the same, as upstream does.
 FIELD_KINDS = (
     ("u16", "cols rows choice"),
-    ("u32", "id to_id tail history_lines"),
+    ("u32", "id to_id tail history_lines from_session"),
     ("u64", "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     ("u64", "idle_ms if_idle_ms"),
     ("flag", "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
@@ -121,14 +121,14 @@ ROWS = (
     Row("Detach", READ, "Detached", "id", repeat=NEVER),
     # Prompt, as all streams that answer before anything happens.
     Row("Attach", TYPE, "Attached",
-        "id include_history history_lines history from_offset codes",
+        "id include_history history_lines history from_offset from_session codes",
         repeat=NEVER, streams=True, session=True),
     Row("Logs", READ, "LogData",
-        f"id follow tail strip_ansi from_offset max_bytes mark_typed codes {_TIMES}",
+        f"id follow tail strip_ansi from_offset max_bytes mark_typed from_session codes {_TIMES}",
         repeat=ALWAYS, patience=FOLLOWS, streams=True, session=True,
         needs="mark_typed from_offset"),
     Row("WatchSession", READ, "WatchUpdate",
-        "id include_history history_lines tail from_offset codes",
+        "id include_history history_lines tail from_offset from_session codes",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True, needs="from_offset"),
     Row("Subscribe", READ, "SubscribeAck", "id tags event_types subscription_id codes",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True),

@@ -28,8 +28,11 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
     "XTVERSION": (b"\x1b[>q", b"\x1bP>|cw\x1b\\"),
     "kitty": (b"\x1b[?u", b"\x1b[?5u"),
     "DECRQM": (b"\x1b[?2004$p", b"\x1b[?2004;1$y"),
+    "DECRQM of sizes": (b"\x1b[?2048$p", b"\x1b[?2048;0$y"),
     "XTGETTCAP": (b"\x1bP+q436f\x1b\\", b"\x1bP1+r436f=323536\x1b\\"),
 }
+# What the node answers whoever is attached: its reports are read by the node.
+STATUS = b"\x1b]7501;?\x1b\\"
 # The modes some answers tell of, and a cursor at row 3, column 5.
 SETUP = b"\x1b[>5u\x1b[?2004h\x1b[3;5H"
 
@@ -134,6 +137,22 @@ def test_never_answered_while_attached_and_again_after_detaching(asker: Asker) -
     wait_until(lambda: not asker.home.session(asker.id)["attached"], 30, "detached")
     for query, expected in ANSWERS.values():
         assert asker.ask(query, want=len(expected)) == expected
+
+
+def test_the_question_for_a_status_is_always_answered_once_and_first(asker: Asker) -> None:
+    both = STATUS + b"\x1b[c"
+    assert asker.ask(both, want=len(STATUS) + 5) == STATUS + b"\x1b[?6c"
+    with asker.attach(include_history=False) as one, asker.attach(history="terminal") as other:
+        for cut in (0, 1, 5, len(STATUS) - 1):
+            pieces = [piece for piece in (STATUS[:cut], STATUS[cut:]) if piece]
+            assert asker.ask(*pieces, want=len(STATUS)) == STATUS, cut
+        assert asker.ask(both, want=len(STATUS), patience=5) == STATUS
+        # Behind output that is large enough not to be read on its way.
+        assert asker.ask(100_000 * b"x" + STATUS, want=len(STATUS)) == STATUS
+        one.send_control({"type": "Detach"})
+        other.send_control({"type": "Detach"})
+    wait_until(lambda: not asker.home.session(asker.id)["attached"], 30, "detached")
+    assert asker.ask(STATUS, want=len(STATUS)) == STATUS
 
 
 def test_other_clients_get_the_log_byte_for_byte(asker: Asker) -> None:

@@ -228,3 +228,38 @@ def test_lines_above_the_screen(home: Home) -> None:
     assert home.cw("screen", "1").stdout.split() == [str(n) for n in range(92, 101)]
     shown = home.cw("screen", "1", "--history", "5").stdout.split()
     assert shown == [str(n) for n in range(87, 101)]
+
+
+DIALOG = r"printf '\e[?1049h\e[2;1H\e[5CDo\e[2;9Hyou\e[2;13Hagree?\e[3;1H1. Yes'; read x; "
+
+
+def test_what_a_screen_shows_shows_no_longer_or_shows_anew(home: Home) -> None:
+    home.launch("bash", "-c", DIALOG + r"printf '\e[2;1H\e[K'; read x; printf 'more'; exec cat")
+    for place in ((), ("--on", "screen"), ("--on", "output")):
+        done = home.cw("wait", "1", "--for", "Do you agree?", *place, "--timeout", "30")
+        assert (done.returncode, done.stdout.strip()) == (0, "Do you agree?"), place
+    there = home.cw("wait", "1", "--for", "you agree", "--gone", "--timeout", "0.4")
+    assert (there.returncode, there.stderr) == (1, "Error: wait timed out\n")
+    gone = home.popen("wait", "1", "--for", "you agree", "--gone", "--timeout", "30")
+    home.cw("send", "1", "1")
+    assert gone.wait(40) == 0
+    unchanged = home.cw("wait", "1", "--changed", "--timeout", "0.4")
+    assert (unchanged.returncode, unchanged.stderr) == (1, "Error: wait timed out\n")
+    changed = home.popen("wait", "1", "--changed", "--timeout", "30")
+
+    def is_noticed() -> bool:
+        home.cw("send", "1", "2")
+        return changed.poll() is not None
+
+    wait_until(is_noticed, 30, "the change is noticed")
+    assert changed.returncode == 0
+    wrong = home.cw("wait", "1", "--gone")
+    assert wrong.stderr.startswith("Error: --gone needs --for or --regex")
+
+
+def test_logs_of_a_full_screen_program_are_what_it_shows(home: Home) -> None:
+    home.launch("bash", "-c", "echo before; " + DIALOG + "exec cat")
+    assert home.cw("wait", "1", "--for", "1. Yes", "--timeout", "30").returncode == 0
+    assert home.cw("logs", "1").stdout == "\n     Do you agree?\n1. Yes\n"
+    assert home.cw("logs", "1", "--tail", "1").stdout == "1. Yes\n"
+    assert "\x1b[?1049h" in home.cw("logs", "1", "--raw").stdout

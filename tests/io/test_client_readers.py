@@ -225,7 +225,9 @@ def test_waiting_for_text_is_not_prolonged_by_a_new_worker(client: Any) -> None:
         seen.append(end.receive_control())
         end.send_raw(control(type="LogData", data="DONE", done=False, offset=5))
 
-    found = client(knows_all, first, second, third).wait_for_text(1, "DONE", timeout_seconds=1000)
+    found = client(knows_all, first, second, third).wait_for_text(
+        1, "DONE", timeout_seconds=1000, on="output"
+    )
     assert found.line == "xDONE"
     assert [request["from_offset"] for request in seen] == [0, 1, 1]
     assert seen[0]["timeout_seconds"] == 1000

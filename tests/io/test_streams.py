@@ -222,3 +222,21 @@ def test_a_shortage_is_no_lost_peer() -> None:
     peer.close()
     assert stream.receive() is None
     stream.close()
+
+
+def test_a_key_is_sent_at_once_and_never_waits() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = FrameStream(ours)
+        assert stream.try_send_data(b"k")
+        assert FrameStream(theirs).receive() == (1, b"k")
+        # Nobody reads any more: sooner or later it is refused whole, in no time.
+        sent = 0
+        while stream.try_send_data(b"x" * 1024):
+            sent += 1
+            assert sent < 100_000
+        frames = FrameStream(theirs)
+        assert [frames.receive() for _ in range(sent)] == [(1, b"x" * 1024)] * sent
+        assert stream.try_send_data(b"k")
+    with pytest.raises(ConnectionLost):
+        stream.try_send_data(b"k")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from codewire.client.expect import Matcher
+from codewire.client.expect import Matcher, find_shown
 
 
 def find(
@@ -74,3 +74,15 @@ def test_much_output_is_looked_through_with_little_memory() -> None:
         assert matcher.feed("hay\n" * 10_000) is None
     assert len(matcher._text) < 300_000
     assert matcher.feed("a needle\n") == "a needle"
+
+
+def shown(lines: list[str], wanted: str, typed: tuple[str, ...] = ()) -> str | None:
+    match = find_shown({"lines": lines, "offset": 7}, re.compile(wanted), typed)
+    return None if match is None else match.line
+
+
+def test_what_a_screen_shows_is_found_but_for_what_was_typed() -> None:
+    assert shown(["", " Do you want to proceed?", ""], "to proceed") == " Do you want to proceed?"
+    assert shown(["$ echo DONE"], "DONE", ("echo DONE",)) is None
+    assert shown(["$ echo DONE", "DONE"], "DONE", ("echo DONE",)) == "DONE"
+    assert shown(["DON"], "DONE") is None

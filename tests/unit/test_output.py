@@ -208,3 +208,34 @@ def test_a_filter_that_is_none(path: str) -> None:
             JsonLines(path)
     else:
         assert convert("1\n", path) == ["1"]
+
+
+EVIL = "a\x1b[31mb\x9b2Jc\u202ed\x07e\x7f\u2066f\tg"
+
+
+def test_no_text_can_act_on_the_terminal() -> None:
+    assert output.plain(EVIL) == "abcdef\tg".replace("bc", "b2Jc")
+    assert output.coloured_only(EVIL + "\x1b[2Jx\x1b]0;t\x07y") == "a\x1b[31mb2Jcdef\tgxy"
+
+
+def test_json_spells_out_what_a_terminal_acts_on() -> None:
+    for written in (output.compact_json([EVIL]), JsonLines().feed(json.dumps([EVIL]) + "\n", "")):
+        assert "\\u009b" in written and "\\u202e" in written and "\\u2066" in written
+        assert written.strip().isprintable()
+        assert json.loads(written) == [EVIL]
+    assert output.compact_json("日本é") == '"日本é"'
+
+
+def test_notices_hold_no_controls(capsys: pytest.CaptureFixture[str]) -> None:
+    output.notice(EVIL)
+    assert capsys.readouterr().err == "[cw] a[31mb2Jcdef\tg\n"
+
+
+def test_agents_get_no_escape_sequences() -> None:
+    from codewire.mcp.tool import plain_text, to_json
+
+    value = [{"last_output_snippet": EVIL, "exit_code": 3, "tags": [EVIL]}]
+    found = json.loads(to_json(value))
+    plain = "ab2Jcdef\tg"
+    assert found == [{"last_output_snippet": plain, "exit_code": 3, "tags": [plain]}]
+    assert plain_text(to_json(value)) == to_json(value)

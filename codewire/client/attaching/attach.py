@@ -22,14 +22,15 @@ from codewire.client.attaching.terminal import (
     Signals,
     require_terminal,
     say_last,
+    suspend,
     terminal_size,
 )
+from codewire.client.feedback import refuse_own
 from codewire.errors import (
     CodewireError,
     ConnectionLost,
     NodeRefused,
     ProtocolError,
-    UsageError,
 )
 from codewire.term.chord import DetachChord
 from codewire.term.modes import Modes
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 # A lone ESC may begin the chord's kitty form; a person does not type this fast.
 CHORD_SECONDS = 0.05
+# A paste comes in one go. One that pauses for so long has lost its end, and keys are keys again.
+PASTE_SECONDS = 10.0
 # How long the node may take to confirm a detachment; it frees the session without that too.
 DETACH_SECONDS = 2.0
 # Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped, but a
@@ -89,8 +92,8 @@ def run(
     node refuses. Main thread only.
     """
     require_terminal()
-    _refuse_own_session(client, session_id)
-    link = Link(client, session_id, include_history, history_lines, replays_all)
+    shower = refuse_own(client, session_id, "attaching it to itself")
+    link = Link(client, session_id, include_history, history_lines, replays_all, shower)
     link.open()
     try:
         if link.was_continued:
@@ -104,26 +107,6 @@ def run(
     if ending.text:
         say_last(f"\n{ending.text}")
     return ending.exit_code
-
-
-def _refuse_own_session(client: Client, session_id: int) -> None:
-    if os.environ.get("CW_SESSION_ID") != str(session_id):
-        return
-    from codewire.client.inside import is_own_session
-
-    if is_own_session(client.target, session_id, _leader(client, session_id)):
-        raise UsageError(
-            f"this is session {session_id}: attaching it to itself would repeat its output for ever"
-        )
-
-
-def _leader(client: Client, session_id: int) -> int:
-    """Return the pid of a session's first process, 0 where the node does not say."""
-    try:
-        pid = client.status(session_id).get("info", {}).get("pid")
-    except CodewireError:
-        return 0
-    return pid if isinstance(pid, int) else 0
 
 
 class _Look(NamedTuple):
@@ -160,6 +143,7 @@ class _Attachment:
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
         self._was_up = True
+        self._last_key = self._started
         self._chord_due: float | None = None
         self._size_due: float | None = None
         self._detach_due: float | None = None
@@ -189,7 +173,7 @@ class _Attachment:
 
     def _take_items(self) -> Ending | None:
         """Take what the node sent, as long as the terminal has room for it."""
-        while not self._out:
+        while self._has_room():
             item = self._link.next_item()
             if item is None:
                 return None
@@ -264,6 +248,12 @@ class _Attachment:
                 self._write_screen()
         return ending
 
+    def _has_room(self) -> bool:
+        """Write what has come before polling for room: mostly there is, and a key's echo waits."""
+        if self._out and not self._written and self._terminal.output.never_blocks:
+            self._write_screen()
+        return not self._out
+
     def _write_screen(self) -> None:
         self._last_output = time.monotonic()
         self._written += self._terminal.output.write(self._out, self._written)
@@ -286,10 +276,15 @@ class _Attachment:
         if not data:
             # In raw mode only a terminal that has gone away reads as ended.
             return Ending("", 128 + signal.SIGHUP)
+        now = time.monotonic()
+        if self._chord.is_pasting and now - self._last_key > PASTE_SECONDS:
+            self._chord.end_paste()
+        self._last_key = now
         for event in self._chord.feed(data):
             if not isinstance(event, bytes):
                 return self._begin_detach()
             self._link.typed += event
+        self._link.write_key()
         self._chord_due = time.monotonic() + CHORD_SECONDS if self._chord.holding else None
         return None
 
@@ -305,11 +300,25 @@ class _Attachment:
         fatal = numbers & FATAL_SIGNALS
         if fatal:
             return self._detached(128 + min(fatal))
-        if signal.SIGCONT in numbers:
+        if signal.SIGTSTP in numbers:
+            self._terminal.leave()
+            suspend()
+        if numbers & {signal.SIGTSTP, signal.SIGCONT}:
             self._terminal.enter_raw_mode()
-        if numbers & {signal.SIGWINCH, signal.SIGCONT}:
+            self._out = self._modes.enter() + self._out[self._written :]
+            self._written = 0
+        if numbers & {signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT}:
             self._take_size()
+        if numbers & {signal.SIGTSTP, signal.SIGCONT}:
+            self._ask_to_draw()
         return None
+
+    def _ask_to_draw(self) -> None:
+        """Make a full-screen program draw everything: by another size, and back."""
+        rows, cols = self._bar.session_size
+        if self._modes.is_alternate and rows > 1:
+            self._link.resize(rows - 1, cols)
+            self._size_due = time.monotonic() + SIZE_SETTLE_SECONDS
 
     # What is due when
 

@@ -24,6 +24,8 @@ DIAL_POLL_SECONDS = 0.05
 
 # A Unix socket that polls writable has at least three quarters of its buffer (208 KiB) free.
 SEND_BYTES = 16 * 1024
+# What a person types, or a small paste: sent without asking whether there is room.
+KEY_BYTES = 1024
 
 
 class Output(NamedTuple):
@@ -68,7 +70,9 @@ class Link:
         include_history: bool,
         history_lines: int | None,
         replays_all: bool = False,
+        from_session: int | None = None,
     ) -> None:
+        """`from_session` is the session whose terminal this one is, if any."""
         self._client = client
         self._session_id = session_id
         self._request = {
@@ -78,6 +82,7 @@ class Link:
             "history_lines": whole_number("history_lines", history_lines),
             # A node of ours then sends what a terminal needs instead of the whole log.
             "history": "all" if replays_all else "terminal",
+            "from_session": from_session,
         }
         self._prologue = b""
         self._redial = Redial(client.target)
@@ -166,6 +171,20 @@ class Link:
             # read; the end of that is where the loss is noticed.
             self._can_write = False
 
+    def write_key(self) -> None:
+        """Send what was typed at once where nothing stands before it; else `write` will."""
+        stream = self._stream
+        is_first = self._wanted_size == self._sent_size and not self._is_detaching
+        if stream is None or not is_first or len(self.typed) > KEY_BYTES:
+            return
+        if not self.wants_to_write():
+            return
+        try:
+            if stream.try_send_data(bytes(self.typed)):
+                self.typed.clear()
+        except ConnectionLost:
+            self._can_write = False
+
     def read(self) -> None:
         """Take in what has arrived; call when the descriptor is readable."""
         if self._stream is not None and not self._stream.fill():
@@ -215,8 +234,9 @@ class Link:
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
-            if self._request["history"]:
-                request["history"] = self._request["history"]
+            for name in ("history", "from_session"):
+                if self._request[name]:
+                    request[name] = self._request[name]
             stream.send_control(request)
         except ConnectionLost:
             self._lose()

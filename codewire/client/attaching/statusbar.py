@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from codewire.term.queries import STATUS_BEGINNING, STATUS_QUERY
 from codewire.term.restore import bar_draw, bar_remove, bar_setup
 
 MIN_ROWS = 5
@@ -15,16 +16,23 @@ MIN_ROWS = 5
 NEVER = 1 << 20
 
 # An escape sequence that has begun but not ended: it is held back until it has, so that what
-# the terminal gets always ends between two sequences.
-UNFINISHED = re.compile(rb"\x1b(?:[ -/]+|\[[0-?]*[ -/]*)?\Z")
+# the terminal gets always ends between two sequences. Of a string only what tells its kind is held
+# back: `OSC 11;?` asks for a colour, `OSC 11;red` sets one.
+UNFINISHED = re.compile(
+    rb"\x1b(?:[ -/]+|\[[^@-~\x18\x1a\x1b]*"
+    rb"|\](?:[0-9]{1,4}(?:;[0-9]{0,3}){0,2}|7501;\?\x1b?)?)?\Z"
+)
 UNFINISHED_BYTES = 64
 
 # What matters here: private modes, a scroll region reset to the whole screen, resets.
 SPECIAL = re.compile(rb"\x1b(?:\[\?([0-9;]*)([hl])|\[[0;]*r|\[!p|c)")
 ALTERNATE_SCREEN_MODES = frozenset((b"47", b"1047", b"1049"))
 
-# DCS, SOS, OSC, PM, APC: text up to a terminator.
-STRING_STARTS = frozenset((b"P", b"X", b"]", b"^", b"_"))
+# DCS, SOS, PM, APC and OSC: text up to a terminator. ESC is one too, and begins what comes next.
+STRING_ENDS = {
+    **dict.fromkeys((b"P", b"X", b"^", b"_"), re.compile(rb"[\x18\x1a]")),
+    b"]": re.compile(rb"[\x07\x18\x1a]"),
+}
 PARTIAL_CHARACTER = re.compile(
     rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z"
 )
@@ -40,7 +48,8 @@ class StatusBar:
         self._min_rows = MIN_ROWS if is_wanted else NEVER
         self._rows = self._cols = 0
         self._alternate = False
-        self._in_string = False
+        # What ends the string that the output so far has left open, None between strings.
+        self._string_end: re.Pattern[bytes] | None = None
         self._held = b""
         self._end = b""
         self.is_dirty = False
@@ -62,7 +71,9 @@ class StatusBar:
     @property
     def may_draw(self) -> bool:
         """Say whether drawing now would fall between two sequences and two characters."""
-        return self.is_shown and not self._in_string and not PARTIAL_CHARACTER.search(self._end)
+        if not self.is_shown or self._string_end is not None:
+            return False
+        return not PARTIAL_CHARACTER.search(self._end)
 
     def resize(self, rows: int, cols: int) -> bytes:
         """Take the terminal's size and return what sets the scroll region for it."""
@@ -90,10 +101,13 @@ class StatusBar:
             unfinished = UNFINISHED.search(data, max(0, len(data) - UNFINISHED_BYTES))
             if unfinished:
                 self._held, data = unfinished[0], data[: unfinished.start()]
+            if STATUS_BEGINNING in data:
+                # The node has answered.
+                data = STATUS_QUERY.sub(b"", data)
             self._note_string(data)
             data = SPECIAL.sub(self._answer, data)
-        elif self._in_string:
-            self._in_string = b"\x07" not in data
+        elif self._string_end is not None and self._string_end.search(data):
+            self._string_end = None
         if data:
             self._end = data[-3:]
             self.is_dirty = True
@@ -104,9 +118,9 @@ class StatusBar:
         start = data.rfind(b"\x1b")
         if start >= 0:
             # Any ESC ends a string, also one that another ESC follows (held back, so it is last).
-            self._in_string = data[start + 1 : start + 2] in STRING_STARTS
-        if self._in_string:
-            self._in_string = data.find(b"\x07", max(0, start)) < 0
+            self._string_end = STRING_ENDS.get(data[start + 1 : start + 2])
+        if self._string_end is not None and self._string_end.search(data, max(0, start)):
+            self._string_end = None
 
     def _answer(self, match: re.Match[bytes]) -> bytes:
         """Return a sequence with what it makes necessary behind it."""

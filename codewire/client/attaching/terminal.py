@@ -17,17 +17,23 @@ from codewire.client.api import print_notice
 from codewire.errors import CodewireError, UsageError
 from codewire.io.ptys import window_size
 from codewire.term.restore import RESET, TEARDOWN
+from codewire.term.width import harmless
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 # What ends an attachment from outside; Ctrl+C typed at the terminal goes to the session instead.
 FATAL_SIGNALS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
-WATCHED_SIGNALS = (*FATAL_SIGNALS, signal.SIGWINCH, signal.SIGCONT)
+WATCHED_SIGNALS = (*FATAL_SIGNALS, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 
 OWN_FLAGS = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-WRITE_BYTES = 16 * 1024
+READ_BYTES = WRITE_BYTES = 16 * 1024
 # What a shared, blocking descriptor is given at once: signals interrupt a write that waits.
 SHARED_WRITE_BYTES = 1024
+# After an attachment has ended: the rest of a paste, what was typed too much, and answers of the
+# terminal that are on their way are no commands for the shell. They are read until nothing has come
+# for so long, and no longer than that.
+QUIET_SECONDS = 0.1
+SWALLOW_SECONDS = 1.0
 # A terminal that takes nothing for this long while the client ends is left as it is.
 FAREWELL_SECONDS = 1.0
 
@@ -93,8 +99,16 @@ class TerminalOutput:
     def fileno(self) -> int:
         return self._fd
 
+    @property
+    def never_blocks(self) -> bool:
+        """Say whether `write` may be called without polling first."""
+        return self._is_own
+
     def write(self, data: bytes, start: int = 0) -> int:
-        """Write some of `data` from `start` on and return how much; poll first."""
+        """Write some of `data` from `start` on and return how much.
+
+        Poll first, unless it never blocks.
+        """
         limit = WRITE_BYTES if self._is_own else SHARED_WRITE_BYTES
         try:
             return os.write(self._fd, data[start : start + limit])
@@ -145,14 +159,22 @@ class RawTerminal:
 
     def __exit__(self, *_: object) -> None:
         try:
+            self.leave()
+        finally:
+            self.output.close()
+
+    def leave(self) -> None:
+        """Give the terminal back as it was; `enter_raw_mode` takes it again."""
+        try:
             self.output.write_bounded(self.teardown + TEARDOWN + self.epilogue)
+            swallow_input()
         finally:
             self._restore_modes()
-            self.output.close()
 
     def _restore_modes(self) -> None:
         try:
             # TCSANOW: draining could wait for ever on a terminal nobody reads.
+            termios.tcflush(STDIN, termios.TCIFLUSH)
             termios.tcsetattr(STDIN, termios.TCSANOW, self._saved)
         except termios.error:
             # A closed window: there are no modes to restore.
@@ -164,6 +186,31 @@ class RawTerminal:
             termios.tcsetattr(STDIN, termios.TCSANOW, raw_attributes(self._saved))
         except termios.error as error:
             raise CodewireError(f"enabling raw mode: {error.args[-1]}") from error
+
+
+def suspend() -> None:
+    """Stop this process as SIGTSTP does, until SIGCONT; at once back where no shell controls it."""
+    handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        os.kill(os.getpid(), signal.SIGTSTP)
+    finally:
+        signal.signal(signal.SIGTSTP, handler)
+
+
+def swallow_input() -> None:
+    """Read stdin and drop it until nothing has come for QUIET_SECONDS; never raises."""
+    poller = select.poll()
+    poller.register(STDIN, select.POLLIN)
+    deadline = time.monotonic() + SWALLOW_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            found = poller.poll(min(left, QUIET_SECONDS) * 1000)
+            if not found or not os.read(STDIN, READ_BYTES):
+                return
+        except BlockingIOError:
+            continue
+        except OSError:
+            return
 
 
 def raw_attributes(attributes: list[Any]) -> list[Any]:
@@ -188,7 +235,11 @@ def terminal_size() -> tuple[int, int]:
 
 
 def say_last(text: str) -> None:
-    """Say a line on stderr, unless it is a terminal that is gone or takes nothing."""
+    """Say a line on stderr, unless it is a terminal that is gone or takes nothing.
+
+    The node, perhaps another machine's, chose some of the words.
+    """
+    text = harmless(text)
     if not os.isatty(STDERR):
         print_notice(text)
         return

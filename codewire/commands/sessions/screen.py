@@ -45,7 +45,7 @@ def screen(args: dict[str, Any], context: Context) -> int:
     while lines and not lines[-1]:
         lines.pop()
     for line in lines:
-        output.line(line)
+        output.line(output.coloured_only(line) if args["--ansi"] else output.plain(line))
     return 0
 
 

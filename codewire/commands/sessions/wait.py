@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from codewire.commands.context import Context
 
 
+CONDITIONS = ("--for", "--regex", "--idle", "--state", "--exit", "--changed")
+
+
 def wait(args: dict[str, Any], context: Context) -> int:
     """Block until sessions have finished, or until one prints something or falls silent.
 
@@ -27,8 +30,11 @@ def wait(args: dict[str, Any], context: Context) -> int:
       cw wait [options] [<session-or-tag>]
 
     Options:
-          --for <text>           Until the session prints this text
-          --regex <expression>   Until it prints what this regular expression matches
+          --for <text>           Until the session prints this text, or shows it on its screen
+          --regex <expression>   Until it prints or shows what this regular expression matches
+          --on <screen|output>   Look for text there only; with --from at output alone
+          --gone                 With --for or --regex: until the screen shows it no longer
+          --changed              Until the screen changes
           --idle <seconds>       Until it has printed nothing for so long (or has ended)
           --state <state,...>    Until it is in one of these states: working, blocked, idle, done,
                                  error, stopped, exited; 1 if it ends in another; repeatable
@@ -56,11 +62,7 @@ def wait(args: dict[str, Any], context: Context) -> int:
     client, session_id, tags = selection(args, context)
     if session_id is None and not tags:
         raise UsageError("session id, name, or tag required (or use --tag)")
-    wanted = [
-        flag
-        for flag in ("--for", "--regex", "--idle", "--state", "--exit")
-        if given(args[flag]) and args[flag] != []
-    ]
+    wanted = [flag for flag in CONDITIONS if given(args[flag]) and args[flag] != []]
     if len(wanted) > 1:
         raise UsageError(f"{wanted[0]} and {wanted[1]} are mutually exclusive")
     needs_one = [
@@ -69,6 +71,9 @@ def wait(args: dict[str, Any], context: Context) -> int:
     ]
     if needs_one and (session_id is None or tags):
         raise UsageError(f"{needs_one[0]} needs a single session")
+    _check_place(args, wanted)
+    if session_id is not None and (args["--gone"] or args["--changed"]):
+        return _wait_for_screen(client, session_id, args)
     if session_id is not None and wanted and wanted[0] in ("--for", "--regex"):
         return _wait_for_text(client, session_id, args)
     sessions = client.wait(
@@ -101,6 +106,30 @@ def _show_states(sessions: list[dict[str, Any]], args: dict[str, Any]) -> int:
     return 0 if any(session.get("state") in args["--state"] for session in sessions) else 1
 
 
+def _check_place(args: dict[str, Any], wanted: list[str]) -> None:
+    """Raise UsageError for options about text and the screen that do not go together."""
+    has_text = bool(wanted) and wanted[0] in ("--for", "--regex")
+    for flag in ("--on", "--gone"):
+        if given(args[flag]) and not has_text:
+            raise UsageError(f"{flag} needs --for or --regex")
+    if args["--on"] not in (None, "screen", "output", "both"):
+        raise UsageError(f"--on takes screen or output, got {args['--on']!r}")
+    if args["--gone"] and args["--on"] not in (None, "screen"):
+        raise UsageError("--gone looks at the screen")
+
+
+def _wait_for_screen(client: Client, session_id: int, args: dict[str, Any]) -> int:
+    client.wait_for_screen(
+        session_id,
+        args["--for"],
+        gone_regex=args["--regex"],
+        timeout_seconds=args["--timeout"] or None,
+    )
+    if output.wants_json(args):
+        output.show_json({"session_id": session_id})
+    return _exit_status(client.wait(session_id)[0]) if args["--exit-status"] else 0
+
+
 def _wait_for_text(client: Client, session_id: int, args: dict[str, Any]) -> int:
     match = client.wait_for_text(
         session_id,
@@ -109,6 +138,7 @@ def _wait_for_text(client: Client, session_id: int, args: dict[str, Any]) -> int
         from_offset=_start(args["--from"]),
         include_echo=args["--include-echo"],
         timeout_seconds=args["--timeout"] or None,
+        on=args["--on"],
     )
     if output.wants_json(args):
         output.show_json({"session_id": session_id, "line": match.line, "offset": match.offset})
@@ -140,6 +170,7 @@ def _exit_status(session: dict[str, Any]) -> int:
 
 def _show_result(session: dict[str, Any]) -> None:
     name = session.get("name") or session["id"]
-    output.line(f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ===")
+    heading = f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ==="
+    output.line(output.plain(heading))
     snippet = output.plain(session.get("last_output_snippet") or "")
     output.write(f"{snippet}\n\n" if snippet else "\n")

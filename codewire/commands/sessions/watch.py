@@ -6,6 +6,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from codewire.client.feedback import refuse_own
 from codewire.commands import output
 from codewire.commands.sessions.logs import note_gap
 from codewire.errors import CodewireError, UsageError
@@ -107,8 +108,9 @@ def _watch_one(
     client: Client, session_id: int, options: dict[str, Any], convert: JsonLines | None
 ) -> int:
     onlooker = _Onlooker() if convert is None and output.is_terminal() else None
+    shower = refuse_own(client, session_id, "watching it here")
     try:
-        for chunk in client.watch(session_id, **options):
+        for chunk in client.watch(session_id, from_session=shower, **options):
             note_gap(chunk.gap)
             text = chunk.text if convert is None else convert.feed(chunk.text, _now())
             output.write(onlooker.feed(text) if onlooker else text, flush=True)
@@ -219,7 +221,8 @@ def _follower(
 ) -> Callable[[], None]:
     def follow() -> None:
         try:
-            for chunk in client.watch(session_id, **options):
+            shower = refuse_own(client, session_id, "watching it here")
+            for chunk in client.watch(session_id, from_session=shower, **options):
                 note_gap(chunk.gap)
                 reports.put((number, chunk.text))
         except CodewireError as error:

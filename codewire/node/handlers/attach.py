@@ -16,7 +16,7 @@ from codewire.output.log import Chunk, Cursor, OutputLog
 from codewire.session.session import Session
 from codewire.term.canvas import is_emulated as terminal_is_emulated
 from codewire.term.modes import Modes
-from codewire.term.queries import Replay, find_unfinished, mask_queries
+from codewire.term.queries import STATUS_BYTES, Replay, find_unfinished, mask_queries
 from codewire.term.screen import Screen
 from codewire.terminal.display import MODES_BYTES, SCREEN_BYTES, scan_modes
 from codewire.terminal.input import InputClosed
@@ -31,6 +31,7 @@ from codewire.wire.sizes import clamped
 # One frame: large for many watchers of a flood, small while somebody types, who waits for it.
 FRAME_BYTES = 1 << 18
 TYPING_FRAME_BYTES = 1 << 14
+TAIL_BYTES = 4096
 # Below this, reading and sending costs less than sendfile's two system calls.
 FILE_BYTES = 1 << 15
 # Keystrokes are reported as events in sums, not one by one.
@@ -61,7 +62,8 @@ def attach(node: Node, stream: FrameStream, request: Message, caller: Caller) ->
     session = node.session(request)
     if not session.is_running() and request.get("from_offset") is None:
         raise RequestError(f"session {session.id} is not running", NOT_RUNNING)
-    Attachment(node, stream, session).run(request)
+    with node.showing.on(request.get("from_session"), session.id):
+        Attachment(node, stream, session).run(request)
 
 
 class Attachment:
@@ -84,6 +86,8 @@ class Attachment:
         self._told_viewers = 1
         self._ahead = Ahead()
         self._has_left = False
+        # The last bytes sent: a query may be cut anywhere.
+        self._sent_last = b""
         self._unreported = 0
         self._reported_at = time.monotonic()
 
@@ -217,14 +221,24 @@ class Attachment:
             chunk = self._read_masked(cursor) if masks else cursor.read(limit)
             self._tell_gap(chunk.offset, chunk.gap)
             if chunk.data:
+                self._note_sent(chunk.data, chunk.end)
                 self._stream.send_data(chunk.data)
             return bool(chunk.data)
         offset, count, gap = cursor.claim(limit)
         self._tell_gap(offset, gap)
         if count:
             log = cursor.log
+            # What a program waits for an answer to is the last that it has printed.
+            tail = log.read(max(offset, offset + count - TAIL_BYTES), min(count, TAIL_BYTES))
+            self._note_sent(tail.data, tail.end)
             self._stream.send_file(log.fileno(), offset, count, log.holds)
         return bool(count)
+
+    def _note_sent(self, data: bytes, end: int) -> None:
+        """Answer what is the node's to answer, before it is sent."""
+        if self._session.questions is not None:
+            self._session.questions.answer_status(self._sent_last + data, end)
+        self._sent_last = data[1 - STATUS_BYTES :]
 
     def _tell_gap(self, offset: int, gap: int) -> None:
         if gap:

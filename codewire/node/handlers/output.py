@@ -27,7 +27,7 @@ class TextReader:
 
     def __init__(self, cursor: Cursor, strip: bool) -> None:
         self._cursor = cursor
-        self._stripper = AnsiStripper() if strip else None
+        self._stripper = AnsiStripper(is_continued=cursor.offset > 0) if strip else None
         self._decoder = Utf8Stream()
 
     def read(self, limit: int, until: int | None = None) -> tuple[str, int, bool]:
@@ -39,7 +39,7 @@ class TextReader:
         if chunk.gap:
             # What a sequence or a character began before the gap does not go on after it.
             self._decoder = Utf8Stream()
-            self._stripper = AnsiStripper() if self._stripper is not None else None
+            self._stripper = AnsiStripper(is_continued=True) if self._stripper is not None else None
         if self._stripper is not None:
             data = self._stripper.feed(data)
         return self._decoder.feed(data), chunk.gap, bool(chunk.data or chunk.gap)
@@ -72,10 +72,11 @@ def logs(node: Node, stream: FrameStream, request: Message, caller: Caller) -> N
         session.watch(peer.waker)
         deadline = Deadline.after(node.timeout(request) or None)
         marks = Marks(session) if request.get("mark_typed") else None
-        peer.run(
-            lambda: _follow(stream, session, peer, reader, deadline, marks),
-            outlives_half_close=True,
-        )
+        with node.showing.on(request.get("from_session"), session.id):
+            peer.run(
+                lambda: _follow(stream, session, peer, reader, deadline, marks),
+                outlives_half_close=True,
+            )
     finally:
         session.unwatch(peer.waker)
         cursor.close()
@@ -182,7 +183,8 @@ def watch(node: Node, stream: FrameStream, request: Message, caller: Caller) -> 
         if request.get("history_lines") is None and request.get("tail") is not None:
             request["history_lines"] = request["tail"]
         cursor.offset = history_offset(session, cursor, request)
-        peer.run(lambda: _watch(stream, session, peer, TextReader(cursor, False)))
+        with node.showing.on(request.get("from_session"), session.id):
+            peer.run(lambda: _watch(stream, session, peer, TextReader(cursor, False)))
     finally:
         session.unwatch(peer.waker)
         cursor.close()

@@ -78,6 +78,24 @@ CASES: list[tuple[str, bytes, Events]] = [
     ("kitty other key", b"\x02\x1b[101ud", [b"\x02\x1b[101ud"]),
     ("kitty keys after it", b"\x02\x1b[100ux", [DETACH, b"x"]),
     ("kitty d alone", KITTY_D, [KITTY_D]),
+    ("modifyOtherKeys", b"\x1b[27;5;98~d", [DETACH]),
+    ("modifyOtherKeys, num lock", b"\x1b[27;133;98~d", [DETACH]),
+    ("modifyOtherKeys twice", b"\x1b[27;5;98~\x1b[27;5;98~", [b"\x1b[27;5;98~"]),
+    ("modifyOtherKeys, another key", b"\x1b[27;5;97~d", [b"\x1b[27;5;97~d"]),
+    ("modifyOtherKeys, shift too", b"\x1b[27;6;98~d", [b"\x1b[27;6;98~d"]),
+    ("modifyOtherKeys, then kitty", b"\x1b[27;5;98~\x1b[100u", [DETACH]),
+    ("modifyOtherKeys, ctrl d", b"\x02\x1b[27;5;100~", [b"\x02\x1b[27;5;100~"]),
+    (
+        "win32 keys",
+        b"\x1b[17;29;0;1;8;1_\x1b[66;48;2;1;8;1_\x1b[66;48;2;0;8;1_\x1b[68;32;100;1;0;1_",
+        [b"\x1b[17;29;0;1;8;1_\x1b[66;48;2;0;8;1_", DETACH],
+    ),
+    ("pasted", b"\x1b[200~a\x02d\x1b[201~", [b"\x1b[200~a\x02d\x1b[201~"]),
+    ("pasted, then typed", b"\x1b[200~\x02\x1b[201~d\x02d", [b"\x1b[200~\x02\x1b[201~d", DETACH]),
+    ("begun before a paste", b"\x02\x1b[200~d\x1b[201~d", [b"\x02\x1b[200~d\x1b[201~d"]),
+    ("pasted twice", 2 * b"\x1b[200~\x02d\x1b[201~", [2 * b"\x1b[200~\x02d\x1b[201~"]),
+    ("pasted kitty keys", b"\x1b[200~\x1b[98;5u\x1b[100u", [b"\x1b[200~\x1b[98;5u\x1b[100u"]),
+    ("an end without a start", b"\x1b[201~\x02d", [b"\x1b[201~", DETACH]),
     # esc, csi
     ("kitty chord", KITTY_B + KITTY_D, [DETACH]),
     ("kitty, then plain d", KITTY_B + b"d", [DETACH]),
@@ -204,3 +222,26 @@ def test_what_is_held_is_bounded() -> None:
 def test_a_large_paste_is_one_piece() -> None:
     keys = b"\x1b[200~" + b"line of text\r" * 80_000
     assert DetachChord().feed(keys) == [keys]
+
+
+PASTE = b"x\x1b[200~rm -r \x02d\x1b\x02dir\x1b[201~y"
+
+
+def test_no_chord_is_in_a_paste_however_slowly_it_comes() -> None:
+    for size in range(1, len(PASTE)):
+        chord, got = DetachChord(), b""
+        for start in range(0, len(PASTE), size):
+            for event in [*chord.feed(PASTE[start : start + size]), chord.flush()]:
+                assert isinstance(event, bytes)
+                got += event
+        assert got == PASTE
+        assert not chord.is_pasting
+        assert DETACH in chord.feed(b"\x02d")
+
+
+def test_a_paste_whose_end_is_lost_can_be_left() -> None:
+    chord = DetachChord()
+    assert chord.feed(b"\x1b[200~text") == [b"\x1b[200~text"]
+    assert chord.is_pasting
+    chord.end_paste()
+    assert chord.feed(b"\x02d") == [DETACH]

@@ -15,7 +15,7 @@ from codewire.wire.requests import FIELDS, REQUESTS, VERBS, check_outgoing, pars
 
 # A second writing of spec/wire.md 5, and the optional fields of ours.
 U16 = "cols rows choice"
-U32 = "id to_id tail history_lines"
+U32 = "id to_id tail history_lines from_session"
 U64 = "subscription_id timeout_seconds timeout_ms from_offset max_bytes idle_ms if_idle_ms"
 FLAGS = "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"
 FLAGS += " brief dir_optional tree auto codes peek refuse"
