@@ -71,6 +71,9 @@ class Follower:
                 assert message["offset"] == self.offset + message["gap"], (message, self.offset)
                 self.gaps.append((self.offset, message["gap"]))
                 self.offset = message["offset"]
+            elif message["type"] == "Error" and message.get("code") == "no_worker":
+                # The keeper's word, on a machine that is slow to start the next one.
+                return
             elif message["type"] == "Error":
                 self.notice = message["message"]
 

@@ -88,7 +88,9 @@ class Premises:
                 # Clients ask the socket who the node is: that is us now.
                 with contextlib.suppress(OSError):
                     listen_again(fd)
-        self._recognise_socket()
+        # What cannot be asked now is asked at the next look: taking over must not wait for it.
+        with contextlib.suppress(OSError, MemoryError):
+            self._recognise_socket()
 
     def _bind(self) -> None:
         sock, self.socket_path = listen_unix(self._paths)

@@ -305,6 +305,7 @@ class Keeper:
         self._worker.adopt(message["worker_pid"], message["restarts"])
         self._worker.take_grace(message.get("grace_seconds"))
         self._link.introduce(message)
+        self._reaper.tell_early_ends()
         self._look_at = 0.0
         self._report.line(
             "WARN", f"keeper replaced pid={os.getpid()} worker_pid={self._worker.pid}"

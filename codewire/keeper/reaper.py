@@ -53,6 +53,15 @@ class Reaper:
         if child is not None:
             self._record_exit(child, UNKNOWN_EXIT)
 
+    def tell_early_ends(self) -> None:
+        """Tell a worker that was taken over what was ordered, done and ended before that.
+
+        What it handed over it knows; only those that we started can be news.
+        """
+        for child in self._roster.children.values():
+            if child.sequence and child.exit is not None:
+                self._record_exit(child, child.exit)
+
     def _note_halted(self, child: Child | None, halted: bool) -> None:
         if child is not None:
             child.halted = halted

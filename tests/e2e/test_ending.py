@@ -102,7 +102,7 @@ def test_a_foreign_program_is_named_and_left_alone(home: Home, kind: str) -> Non
         assert found is not None
         words = (
             f"Error: {home.socket} belongs to another program (pid {process.pid}, "
-            f"{found.name}), which is no codewire node; it was left alone\n"
+            f"{found.command}), which is no codewire node; it was left alone\n"
         )
         commands = (["stop"], ["stop", "--now"], ["node", "restart"], ["start"], ["node"])
         for command in commands if kind == "garbage" else commands[:1]:

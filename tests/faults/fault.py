@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -55,7 +56,6 @@ class Fault:
         self._tracers: list[Strace] = []
         self._problem: CannotTrace | None = None
         self._over = threading.Event()
-        self._closed = threading.Event()
         self._attached = threading.Event()
         # Held while a tracer is being attached: the end finds all of them.
         self._lock = threading.Lock()
@@ -66,12 +66,14 @@ class Fault:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close. A process that was armed before the end may come to the gate after it."""
+        """Close. A process that was armed before the end may come to the gate after it.
+
+        On a slow machine long after: the guard stays as long as the directory is there.
+        """
         self.end()
-        self._closed.set()
         if self._guard is not None:
-            self._guard.join()
-            self._let_in()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._directory, self._role))
 
     def attach(self, pid: int) -> None:
         """Let the fault hit a running process. Raises CannotTrace, NobodyThere."""
@@ -96,8 +98,10 @@ class Fault:
         self._guard.start()
 
     def _keep_gate(self) -> None:
-        while not self._closed.wait(POLL_SECONDS):
-            self._let_in()
+        while os.path.isdir(self._directory):
+            with contextlib.suppress(FileNotFoundError):
+                self._let_in()
+            time.sleep(POLL_SECONDS)
 
     def _let_in(self) -> None:
         for pid in gate_arrivals(self._directory, self._role):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -335,7 +336,8 @@ class Scenario:
             time.sleep(0.02)
         home.close()
         for name in os.listdir(self._directory):
-            os.unlink(os.path.join(self._directory, name))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._directory, name))
         os.rmdir(self._directory)
 
 
