@@ -34,6 +34,7 @@ class DataDir:
         self.sessions_journal = os.path.join(root, "sessions.journal.jsonl")
         self.sessions = os.path.join(root, "sessions")
         self.requests = os.path.join(root, "requests.jsonl")
+        self.untyped = os.path.join(root, "untyped.jsonl")
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
 

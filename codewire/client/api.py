@@ -20,6 +20,7 @@ from codewire.client.numbers import (
     milliseconds,
     whole_number,
 )
+from codewire.client.prompting import Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.target import resolve_target
 from codewire.client.waiting import Waiting, session_list
@@ -46,7 +47,7 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-class Client(Messaging, Waiting, Agents):
+class Client(Messaging, Waiting, Agents, Prompting):
     """Talks to one node; any number of threads may share it.
 
     `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a

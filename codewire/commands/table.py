@@ -59,6 +59,7 @@ TABLE = {
         "sessions.watch", "watch", SESSIONS, "Follow a session, or all with a tag, read-only"
     ),
     "send": Command("sessions.send", "send", SESSIONS, "Type into a session without attaching"),
+    "prompt": Command("sessions.prompt", "prompt", SESSIONS, "Ask an agent and print what it says"),
     "status": Command("sessions.sessions", "status", SESSIONS, "Show one session in detail"),
     "wait": Command("sessions.wait", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("sessions.events", "subscribe", SESSIONS, "Stream events of sessions"),

@@ -57,3 +57,24 @@ def unread_bytes(fd: int) -> int:
     """Return how many bytes may be read from a terminal or pipe right now. Raises OSError."""
     (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
     return int(count)
+
+
+def unread_input(master: int) -> int:
+    """Return how many typed bytes the program has not read: all in raw mode, else whole lines.
+
+    The master cannot tell (TIOCOUTQ is always 0): its slave is opened for a moment, FIONREAD.
+    At most 4095, the rest waits behind them. Raises OSError.
+    """
+    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        return unread_bytes(slave)
+    finally:
+        os.close(slave)
+
+
+def local_flags(fd: int) -> int:
+    """Return the terminal's c_lflag (ICANON, ECHO; termios(3)). Raises OSError."""
+    try:
+        return int(termios.tcgetattr(fd)[3])
+    except termios.error as error:
+        raise OSError(*error.args) from error

@@ -108,14 +108,18 @@ class FrameStream:
 
         Without asking the kernel first, which costs a key more than its own way. Never waits: a
         Unix socket takes what fits one buffer whole or not at all; others are left to be polled.
-        Raises ConnectionLost.
+        The sockets of gevent wait whatever the flags say, but their descriptors never do. Raises
+        ConnectionLost.
         """
         sock = self._sock
         if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
             return False
         frame = encode_frame(DATA, data)
         try:
-            sent = sock.send(frame, socket.MSG_DONTWAIT)
+            if type(sock).__module__ == "socket":
+                sent = sock.send(frame, socket.MSG_DONTWAIT)
+            else:
+                sent = os.write(sock.fileno(), frame)
         except BlockingIOError:
             return False
         except OSError as error:

@@ -25,12 +25,16 @@ class Draft:
 
 
 class Receipt(NamedTuple):
-    """What became of a message: where it went, and why not elsewhere. Time: nanoseconds."""
+    """What became of a message: where it went, and why not elsewhere. Time: nanoseconds.
+
+    `typed` is yes, waiting (for the end of a dialog) or "".
+    """
 
     id: str
     sent_ns: int
     delivered: str
     note: str
+    typed: str = ""
 
 
 class Inbox(NamedTuple):

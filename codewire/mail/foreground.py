@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from codewire.io.processes import read_process
+from codewire.session.session import Session
 
 
 def _words(text: str) -> frozenset[str]:
@@ -42,6 +43,8 @@ ROOT_SHELL_FLAGS = _words("-i -s --login --shell")
 VALUE_FLAGS = _words("--rcfile --init-file --init-command -C -o +o -O +O")
 
 
+# They show another terminal, which may well show a dialog.
+NO_SHELLS = SHELL_RELAYS | RELAYS | {"unknown program"}
 # What is said of a process that has no command line, as for a moment while it is being started.
 UNKNOWN = "unknown program"
 # A chain of parents is never this long; a loop of reused pids would be.
@@ -78,6 +81,15 @@ def find_shell(fd: int, leader: int) -> Shell | None:
                 return Shell(name)
             return _waiting_shell(pid, leader) if _reads_lines(fd) else None
     return Shell(UNKNOWN)
+
+
+def is_at_shell(session: Session) -> bool:
+    """Say whether a shell reads the session's terminal itself: what it shows is no dialog."""
+    found: list[Shell | None] = []
+    if session.input is not None:
+        session.input.use(lambda fd: found.append(find_shell(fd, session.record.pid)))
+    shell = found[0] if found else None
+    return shell is not None and not shell.is_waiting and shell.name not in NO_SHELLS
 
 
 def _reads_lines(fd: int) -> bool:

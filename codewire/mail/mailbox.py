@@ -31,6 +31,7 @@ from codewire.mail.draft import Draft, Inbox, Receipt
 from codewire.mail.letters import Letter, new_id
 from codewire.mail.party import Party, here
 from codewire.mail.pending import Answer, Pending, Request
+from codewire.mail.untyped import Untyped
 from codewire.paths import DataDir
 from codewire.session.events import Event
 from codewire.session.lifecycle import Lifecycle
@@ -70,7 +71,7 @@ class Mailbox:
         self._sessions = sessions
         self._sync = sync
         self._pending = Pending(paths.requests)
-        self._typist = Typist(sessions)
+        self._typist = Typist(sessions, Untyped(paths.untyped), self._is_wanted)
         self._lock = threading.Lock()
         self._receipts: OrderedDict[str, Receipt] = OrderedDict()
         self._started = time.monotonic()
@@ -82,6 +83,11 @@ class Mailbox:
             self._finish(last)
         for request in self._pending.all():
             self._still_open(request)
+        self._typist.restore()
+
+    def _is_wanted(self, letter_id: str) -> bool:
+        """Say whether a letter is still to be typed: a request only while it is open."""
+        return not letter_id.startswith("req_") or self._pending.find(letter_id) is not None
 
     def _still_open(self, request: Request | None) -> Request | None:
         """Return an open request if its recipient can still answer it, else forget it."""
@@ -134,8 +140,9 @@ class Mailbox:
         self._confirm(letters.messages_path(draft.recipient))
         if draft.delivery == "both":
             try:
-                note = self._typist.type(draft.recipient, text, draft.force)
-                receipt = receipt._replace(delivered="both", note=note)
+                typed = self._typist.type(draft.recipient, text, draft.force, message_id)
+                said = "waiting" if typed.is_waiting else "yes"
+                receipt = receipt._replace(delivered="both", note=typed.note, typed=said)
             except DeliveryUnknown as error:
                 receipt = receipt._replace(note=f"{error}; it is in the inbox")
             except RequestError as error:
@@ -147,11 +154,16 @@ class Mailbox:
         """Type a message that no inbox keeps."""
         sent_ns = time.time_ns()
         try:
-            note = self._typist.type(draft.recipient, text, draft.force)
+            typed = self._typist.type(draft.recipient, text, draft.force)
         except WouldBeRun as error:
             raise RequestError(f"{error}{HOW_TO_FORCE}", BUSY) from error
-        message_id = f"msg_{draft.sender.id}_{draft.recipient.id}_{sent_ns}"
-        return Receipt(message_id, sent_ns, "pty", note)
+        return Receipt(
+            f"msg_{draft.sender.id}_{draft.recipient.id}_{sent_ns}",
+            sent_ns,
+            "pty",
+            typed.note,
+            "waiting" if typed.is_waiting else "yes",
+        )
 
     def _remember(self, draft: Draft, receipt: Receipt) -> Receipt:
         if draft.key:
@@ -170,7 +182,9 @@ class Mailbox:
         path = letters.messages_path(draft.recipient)
         if not letters.mentions(path, MESSAGE, message_id):
             return None
-        return Receipt(message_id, time.time_ns(), "inbox", "")
+        is_waiting = self._typist.is_waiting(message_id)
+        place, typed = ("both", "waiting") if is_waiting else ("inbox", "")
+        return Receipt(message_id, time.time_ns(), place, "", typed)
 
     def _confirm(self, path: str) -> None:
         """Have a letter on the disk. The lock is not held: nobody else waits for the disk."""
@@ -257,7 +271,9 @@ class Mailbox:
             return ""
         text = request_text(request.id, draft.sender.label(), draft.body)
         try:
-            return self._typist.type(draft.recipient, text, draft.force)
+            # With pty it is refused at a dialog: nobody would look for it in the inbox.
+            kept_as = request.id if draft.delivery == "both" else ""
+            return self._typist.type(draft.recipient, text, draft.force, kept_as).note
         except DeliveryUnknown as error:
             # It may be on the screen, so it can be answered.
             return f"{error}; it is in the inbox"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from codewire.errors import RequestError
+from codewire.client.prompting import REFUSED, TYPED, refusal
+from codewire.errors import RequestError, UsageError
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, until_out_of_time
 from codewire.mcp.tool import (
     DURATION,
     MAX_CHARS,
+    MAX_SECONDS,
     SESSION,
     TAGS,
     Tool,
@@ -21,6 +23,7 @@ from codewire.mcp.tool import (
     to_json,
 )
 from codewire.term.paste import as_typed
+from codewire.term.width import printable
 
 HISTORY_LINES = 50
 
@@ -77,13 +80,10 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_send_input."""
     session_id = session_number(client, args["session_id"])
     text = args["input"]
+    if args["auto_newline"] or args["enter"]:
+        return _submit_input(client, session_id, args)
     if args["paste"]:
         text = as_typed(text.encode("utf-8", "replace")).decode()
-        text += "\r" if args["auto_newline"] else ""
-    elif args["enter"]:
-        text += "\r"
-    elif args["auto_newline"] and not text.endswith("\n"):
-        text += "\n"
     noticed = len(client.notices)
     count = client.send_input(
         session_id,
@@ -94,6 +94,47 @@ def send_input(client: CallClient, args: dict[str, Any]) -> str:
         paste=args["paste"],
     )
     return "\n".join((f"Sent {count} bytes to session {session_id}", *client.notices[noticed:]))
+
+
+def _submit_input(client: CallClient, session_id: int, args: dict[str, Any]) -> str:
+    """Submit a text; what is refused is an error of the tool."""
+    noticed = len(client.notices)
+    answer = client.submit(
+        session_id,
+        args["input"].encode("utf-8", "replace").decode(),
+        key=args["key"],
+        if_idle_seconds=args["if_idle_seconds"],
+        expect_screen=args["expect_screen"],
+        paste=args["paste"],
+    )
+    sent = f"Sent {answer.get('bytes', 0)} bytes to session {session_id}"
+    if answer["verdict"] == REFUSED:
+        raise RequestError(f"{sent}\n{printable_lines(refusal(session_id, answer))}")
+    said = "typed, not confirmed" if answer["verdict"] == TYPED else answer["verdict"]
+    return "\n".join((sent, said, *client.notices[noticed:]))
+
+
+def printable_lines(text: str) -> str:
+    """Return text without control characters other than line ends."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def send_keys(client: CallClient, args: dict[str, Any]) -> str:
+    """Run codewire_send_keys."""
+    session_id = session_number(client, args["session_id"])
+    noticed = len(client.notices)
+    count = client.send_keys(
+        session_id, args["keys"], key=args["key"], expect_screen=args["expect_screen"]
+    )
+    return "\n".join((f"Sent {count} bytes to session {session_id}", *client.notices[noticed:]))
+
+
+def prompt(client: CallClient, args: dict[str, Any]) -> list[str]:
+    """Run codewire_prompt: what the agent said, then its state."""
+    session_id = session_number(client, args["session_id"])
+    answer = client.prompt(session_id, args["text"], timeout_seconds=args["timeout_seconds"])
+    text = printable_lines("\n".join(answer.lines))[-MAX_CHARS:]
+    return [text, to_json({"state": answer.state})]
 
 
 def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -137,8 +178,19 @@ def launch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
         tags=args["tags"] or (),
         env=[f"{key}={value}" for key, value in (args["env"] or {}).items()],
         stdin_data=(args["stdin"] or "").encode("utf-8", "replace"),
+        **_size(args["size"]),
     )
     return [f"Launched session {session_id}", *told]
+
+
+def _size(text: str | None) -> dict[str, int]:
+    """Return columns and rows of a size like 120x40. Raises UsageError."""
+    if not text:
+        return {}
+    cols, _, rows = text.partition("x")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in (cols, rows)):
+        raise UsageError(f"size must be COLSxROWS, got {text!r}")
+    return {"cols": int(cols), "rows": int(rows)}
 
 
 def kill_session(client: CallClient, args: dict[str, Any]) -> str:
@@ -232,28 +284,31 @@ TOOLS = (
     ),
     Tool(
         "codewire_send_input",
-        "Type text into a running session's terminal, as a person at its keyboard would; a newline "
-        "is added unless auto_newline is false. For talking to another agent prefer codewire_msg. "
-        "Fails when the session has finished.",
+        "Type text into a running session's terminal and press Enter, as a person at its keyboard "
+        "would: once the screen shows the text, and never at a dialog, menu or pager (then it "
+        "fails, saying what stands there). Returns what is known: submitted, or typed, not "
+        "confirmed. With auto_newline false the bytes are typed as they are. For an agent's answer "
+        "use codewire_prompt, for keys codewire_send_keys, for talking to another agent "
+        "codewire_msg.",
         (
             SESSION,
             Param("input", "string", "The text to type", required=True),
             Param(
                 "auto_newline",
                 "boolean",
-                "End the text with Enter if it does not end in a newline (default true)",
+                "Press Enter after the text (default true); false types the bytes as they are",
                 default=True,
             ),
             Param(
                 "enter",
                 "boolean",
-                "End with a carriage return, the Enter key of full-screen programs (default false)",
+                "Press Enter, also with auto_newline false (default false)",
                 default=False,
             ),
             Param(
                 "paste",
                 "boolean",
-                "Send as one bracketed paste; with auto_newline Enter follows (default false)",
+                "As one bracketed paste; with auto_newline Enter follows (default false)",
                 default=False,
             ),
             Param(
@@ -273,6 +328,38 @@ TOOLS = (
             ),
         ),
         send_input,
+    ),
+    Tool(
+        "codewire_send_keys",
+        "Press keys in a session's terminal by name, as tmux calls them: Esc, Enter, Tab, S-Tab, "
+        "Up, Down, PageUp, F5, C-c, M-x; 'text' in quotes is typed, x3 repeats the key before it. "
+        "They act whatever the screen shows, so look at it first; expect_screen makes sure.",
+        (
+            SESSION,
+            Param("keys", "string", 'The keys, e.g. "Down Down Enter"', required=True),
+            Param("key", "string", "Any unique text: with the same key they are pressed once"),
+            Param("expect_screen", "string", "Refuse if screen_hash is no longer this one"),
+        ),
+        send_keys,
+    ),
+    Tool(
+        "codewire_prompt",
+        "Submit a text to an agent in a session, wait until it has settled, and return what it "
+        "said: the new lines above its input row, then JSON with state (idle; blocked: it waits "
+        "for a decision; stalled: its screen has not changed for 10 s; exited). Fails at a dialog, "
+        "a password prompt or a pager; nothing is typed then.",
+        (
+            SESSION,
+            Param("text", "string", "What to say", required=True),
+            Param(
+                "timeout_seconds",
+                "number",
+                "Give up after so long (default 600)",
+                default=600,
+                maximum=MAX_SECONDS,
+            ),
+        ),
+        prompt,
     ),
     Tool(
         "codewire_watch_session",
@@ -318,6 +405,7 @@ TOOLS = (
             Param("tags", "strings", "Labels for waiting, watching and killing in groups"),
             Param("env", "strings_map", "Environment variables to add"),
             Param("stdin", "string", "Text typed into the program once it runs, unchanged"),
+            Param("size", "string", "Size of its terminal as COLSxROWS (default 80x24)"),
         ),
         launch_session,
     ),

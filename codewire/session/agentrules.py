@@ -42,7 +42,12 @@ class Rules:
 
     def _programs(self, now: float) -> tuple[Program, ...]:
         if self._built_in is None:
-            self._built_in = tuple(map(_built_in, BUILT_IN))
+            try:
+                self._built_in = tuple(map(_built_in, BUILT_IN))
+            except (ImportError, OSError) as error:
+                # The installation is away, as during an upgrade: the next look finds it.
+                log.warning("the rules of agents cannot be read: %s; trying on", error)
+                return ()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             stamp = _stamp(self._directory)

@@ -21,7 +21,7 @@ from codewire.session.typing import Keyboard
 from codewire.term.keys import Key, encode_key
 from codewire.term.modes import Modes
 from codewire.term.screen import Screen
-from codewire.terminal.input import InputClosed
+from codewire.terminal.input import InputClosed, holding
 
 # A screen follows a key within so long; all of an answer takes no longer than the second.
 STEP_SECONDS, ALL_SECONDS = 2.0, 20.0
@@ -145,7 +145,9 @@ class Approver:
                 raise RequestError(f"session {session.id} is being answered; nothing was chosen")
             self._busy.add(session.id)
         try:
-            return _Answer(session, wanted, self._keyboard, has_left).give(choice, refuses)
+            # Nothing else may type meanwhile: the mark would be elsewhere.
+            with holding(session.terminal.turn, lambda: not session.is_running() or has_left()):
+                return _Answer(session, wanted, self._keyboard, has_left).give(choice, refuses)
         except InputClosed as error:
             raise RequestError(f"session {session.id} takes no input") from error
         finally:

@@ -20,6 +20,7 @@ from typing import Any
 from codewire.agents.evidence import BLOCKED, IDLE, WORKING, Evidence, Verdict
 from codewire.agents.generic import BOTTOM, question_in
 from codewire.agents.programs import NO_PROGRAM, judge
+from codewire.errors import RequestError
 from codewire.output.log import OutputLog
 from codewire.session.agentprocess import foreground, foreground_names, hint, is_gone
 from codewire.session.agentrules import Rules
@@ -127,6 +128,9 @@ class Lookout:
         now = steady_now()
         try:
             pause = self._step(watch, now)
+        except (OSError, RequestError) as error:
+            log.error("session %d: looking at its agent failed: %s", watch.session.id, error)
+            pause = ERROR_SECONDS
         except Exception:
             log.exception("session %d: looking at its agent failed", watch.session.id)
             pause = ERROR_SECONDS

@@ -46,14 +46,10 @@ class Keyboard:
         or `is_cancelled` or `has_left` says so, meanwhile, or when the program has read nothing
         for `patience` seconds. What was typed until then is reported as an event all the same.
         """
-        if session.input is None or not session.is_running():
-            raise InputClosed(0)
-        self._note(session)
-        session.terminal.typed.note(session.grow_count(), data)
         count = 0
         try:
-            count = session.input.write(
-                data, is_cancelled, before, has_left=has_left, patience=patience
+            count = self.type_piece(
+                session, data, is_cancelled, before, has_left=has_left, patience=patience
             )
         except InputClosed as error:
             count = error.written
@@ -62,6 +58,23 @@ class Keyboard:
             if count or not data:
                 self.publish_input(session, source, count)
         return count
+
+    def type_piece(
+        self,
+        session: Session,
+        data: bytes,
+        is_cancelled: Callable[[], bool] = never,
+        before: Callable[[], None] | None = None,
+        *,
+        has_left: Callable[[], bool] = never,
+        patience: float | None = None,
+    ) -> int:
+        """As `type_in`; the caller sums up what is typed and publishes it."""
+        if session.input is None or not session.is_running():
+            raise InputClosed(0)
+        self._note(session)
+        session.terminal.typed.note(session.grow_count(), data)
+        return session.input.write(data, is_cancelled, before, has_left=has_left, patience=patience)
 
     def key_in(self, session: Session, data: bytes, has_left: Callable[[], bool] = never) -> None:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""

@@ -94,5 +94,10 @@ def needs_space(text: str) -> bool:
 
 
 def opening_key(text: str) -> str:
-    """Return the character by which a person opens a mode: a first ! or /, of one line only."""
-    return text[0] if text[:1] in ("!", "/") and "\n" not in text and len(text) > 1 else ""
+    """Return the character by which a person opens a mode: a first ! or /, of one line only.
+
+    A path is no command: typed key by key it would bring up the list of commands all the same.
+    """
+    is_path = text.startswith("/") and "/" in text.split()[0][1:]
+    is_opening = text[:1] in ("!", "/") and "\n" not in text and len(text) > 1
+    return text[0] if is_opening and not is_path else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from codewire.terminal.display import Display
 from codewire.terminal.once import InputKeys
+from codewire.terminal.submitting import Outcome
 from codewire.terminal.turns import Pen
 from codewire.terminal.typed import Typed
 from codewire.terminal.viewers import Viewers
@@ -14,7 +17,7 @@ from codewire.terminal.viewers import Viewers
 class Terminal:
     """The parts; most sessions are never looked at, and pay for none of them."""
 
-    __slots__ = ("display", "viewers", "typed", "input_keys")
+    __slots__ = ("display", "viewers", "typed", "input_keys", "turn", "has_arrived", "outcomes")
 
     def __init__(
         self,
@@ -27,3 +30,9 @@ class Terminal:
         self.viewers = Viewers(resize)
         self.typed = Typed()
         self.input_keys = InputKeys(keys_path)
+        # One text at a time is typed into it with a look at the screen.
+        self.turn = threading.Lock()
+        # What became of the last texts that had a key, for who asks again.
+        self.outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        # Something typed was seen to arrive: the program is past its start.
+        self.has_arrived = False

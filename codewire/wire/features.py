@@ -29,6 +29,9 @@ SCREEN = "screen"
 HISTORY = "history"
 # Kill, KillAll and KillByTags with `tree` end daemons, too.
 TREE = "tree"
+# SendInput with submit: Enter once the screen shows the text, and a verdict. With keys: by name.
+SUBMIT = "submit"
+KEYS = "keys"
 # ListSessions with name, tags or brief answers with those sessions, that much of them.
 LIST_FILTER = "list_filter"
 # Sessions have states (Wait with them, ReportTask with idle and kinds, ExplainAgent), decisions
@@ -58,6 +61,8 @@ FEATURES = (
     STATES,
     APPROVALS,
     PEEK,
+    SUBMIT,
+    KEYS,
 )
 
 # By request type: which field a node must know, and the option that people call it by. A node that
@@ -67,6 +72,9 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
         "input_key": (INPUT_KEY, "--key"),
         "if_idle_ms": (IF_IDLE, "--if-idle"),
         "expect_screen": (EXPECT_SCREEN, "--expect-screen"),
+        "submit": (SUBMIT, "--submit"),
+        "prompt": (SUBMIT, "prompt"),
+        "keys": (KEYS, "--keys"),
     },
     "Launch": {"rows": (SIZE, "--size"), "cols": (SIZE, "--size")},
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), {"tree": (TREE, "--tree")}),

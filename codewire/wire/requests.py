@@ -22,12 +22,12 @@ FIELD_KINDS = (
     ("u64", "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     ("u64", "idle_ms if_idle_ms"),
     ("flag", "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
-    ("flag", "brief dir_optional tree auto codes peek refuse"),
+    ("flag", "brief dir_optional tree auto codes peek refuse submit prompt"),
     ("texts", "command env tags event_types states"),
     ("bytes", "stdin_data data value"),
     ("text", "working_dir name launch_key condition namespace key ttl to_name body request_id"),
     ("text", "input_key expect_screen request_key history reply_token delivery from_node"),
-    ("text", "verb audience_node sender_cap summary state approval state_kind"),
+    ("text", "verb audience_node sender_cap summary state approval state_kind keys"),
 )
 FIELDS = {name: kind for kind, names in FIELD_KINDS for name in names.split()}
 
@@ -111,9 +111,10 @@ ROWS = (
     Row("KillAll", MANAGE, "KilledAll", "tree", repeat=NEVER, patience=SLOW, needs="tree"),
     Row("KillByTags", MANAGE, "KilledAll", "tags tree",
         repeat=NEVER, patience=SLOW, needs="tree"),
-    Row("SendInput", TYPE, "InputSent", "id data input_key if_idle_ms expect_screen paste",
+    Row("SendInput", TYPE, "InputSent",
+        "id data keys submit prompt input_key if_idle_ms expect_screen paste",
         repeat=INPUT_KEY, patience=SLOW, session=True,
-        needs="input_key if_idle_ms expect_screen"),
+        needs="input_key if_idle_ms expect_screen submit prompt keys"),
     Row("GetScreen", READ, "Screen", "id history_lines ansi peek", repeat=ALWAYS, session=True),
     Row("GetStatus", READ, "SessionStatus", "id screen_hash full", repeat=ALWAYS, session=True),
     # Outside an attachment both do nothing; inside one they have no answer of their own.

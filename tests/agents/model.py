@@ -19,11 +19,15 @@ SHELL_TOOLS = ("Bash", "shell", "exec_command", "shell_command", "run_shell_comm
 
 
 class Turn:
-    """One request: who asked, the last user text, whether a tool has just answered, its tools."""
+    """One request: who asked, what users said in it, whether a tool has just answered, its tools.
 
-    def __init__(self, api: str, text: str, after_tool: bool, tools: list[str]) -> None:
+    `texts` is all of the conversation, so a text that was submitted twice is in there twice.
+    """
+
+    def __init__(self, api: str, texts: list[str], after_tool: bool, tools: list[str]) -> None:
         self.api = api
-        self.text = text
+        self.texts = texts
+        self.text = texts[-1] if texts else ""
         self.after_tool = after_tool
         self.tools = tools
 
@@ -53,21 +57,30 @@ def _plain(content: Any) -> str:
     return "\n".join(part for part in parts if isinstance(part, str) and part)
 
 
+def _parts(content: Any) -> list[dict[str, Any]]:
+    """Return a message's content as parts."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [part for part in content or () if isinstance(part, dict)]
+
+
+FRAMES = ("<system-reminder>", "<environment_context>", "<user_instr", "<session_")
+
+
 def _is_frame(text: str) -> bool:
     """Say whether a text is what a program adds by itself."""
-    return text.lstrip().startswith(("<system-reminder>", "<environment_context>", "<user_instr"))
+    return text.lstrip().startswith(FRAMES)
 
 
 def read_anthropic(body: dict[str, Any]) -> Turn:
     messages = body.get("messages", [])
-    last = messages[-1] if messages else {"content": ""}
-    content = last.get("content", "")
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    parts = [p for m in messages if m.get("role") == "user" for p in _parts(m.get("content"))]
     texts = [p.get("text", "") for p in parts if p.get("type") == "text"]
     texts = [t for t in texts if not _is_frame(t)]
-    after_tool = any(p.get("type") == "tool_result" for p in parts)
+    last = _parts(messages[-1].get("content")) if messages else []
+    after_tool = any(p.get("type") == "tool_result" for p in last)
     tools = [t.get("name", "") for t in body.get("tools") or ()]
-    return Turn("anthropic", texts[-1] if texts else "", after_tool, tools)
+    return Turn("anthropic", texts, after_tool, tools)
 
 
 def read_responses(body: dict[str, Any]) -> Turn:
@@ -78,7 +91,7 @@ def read_responses(body: dict[str, Any]) -> Turn:
     texts = [_plain(i.get("content")) for i in items if i.get("role") == "user"]
     texts = [t for t in texts if not _is_frame(t)]
     tools = [t.get("name") or t.get("type", "") for t in body.get("tools") or ()]
-    return Turn("responses", texts[-1] if texts else "", after_tool, tools)
+    return Turn("responses", texts, after_tool, tools)
 
 
 def read_chat(body: dict[str, Any]) -> Turn:
@@ -86,21 +99,22 @@ def read_chat(body: dict[str, Any]) -> Turn:
     after_tool = bool(messages) and messages[-1].get("role") == "tool"
     texts = [_plain(m.get("content")) for m in messages if m.get("role") == "user"]
     tools = [t.get("function", {}).get("name", "") for t in body.get("tools") or ()]
-    return Turn("chat", texts[-1] if texts else "", after_tool, tools)
+    return Turn("chat", texts, after_tool, tools)
 
 
 def read_gemini(body: dict[str, Any]) -> Turn:
     contents = body.get("contents", [])
     last = contents[-1] if contents else {}
     after_tool = any("functionResponse" in p for p in last.get("parts", ()))
-    texts = [_plain(c.get("parts")) for c in contents if c.get("role") == "user"]
+    parts = [p for c in contents if c.get("role") == "user" for p in c.get("parts") or ()]
+    texts = [p.get("text", "") for p in parts if isinstance(p, dict)]
     texts = [t for t in texts if t and not _is_frame(t)]
     tools = [
         f.get("name", "")
         for t in body.get("tools") or ()
         for f in t.get("functionDeclarations") or ()
     ]
-    return Turn("gemini", texts[-1] if texts else "", after_tool, tools)
+    return Turn("gemini", texts, after_tool, tools)
 
 
 def _event(kind: str, value: dict[str, Any]) -> bytes:
@@ -144,7 +158,8 @@ def say_responses(turn: Turn) -> Iterator[bytes]:
         tool = turn.shell_tool()
         arguments: dict[str, Any] = {"command": ["bash", "-lc", command]}
         if tool == "exec_command":
-            arguments = {"cmd": command}
+            arguments = {"cmd": command, "sandbox_permissions": "require_escalated"}
+            arguments["justification"] = "The test asks for it"
         elif tool == "shell_command":
             arguments = {"command": command}
         item = {"type": "function_call", "id": "fc_1", "call_id": f"call_{time.time_ns()}"}
@@ -311,6 +326,18 @@ class Model(ThreadingHTTPServer):
                     entry = {"at": time.time(), "api": turn.api, "text": turn.text}
                     entry |= {"after_tool": turn.after_tool, "tools": len(turn.tools)}
                     file.write(json.dumps(entry) + "\n")
+
+    def counts(self, mark: str) -> int:
+        """Return how often a text with this mark was submitted: most often in one conversation."""
+        with self._lock:
+            turns = list(self.turns)
+        return max((sum(mark in text for text in t.texts) for t in turns if t.tools), default=0)
+
+    def holds(self, text: str) -> bool:
+        """Say whether exactly this text was submitted, blanks at its ends apart."""
+        with self._lock:
+            turns = list(self.turns)
+        return any(said.strip() == text.strip() for t in turns for said in t.texts)
 
     def prompts(self) -> list[str]:
         """Return what users said, once each time it reached the model as a new turn."""

@@ -422,7 +422,9 @@ def test_send(shared: Home, tmp_path: Path) -> None:
         (["pasted", "--paste"], "", 19),
     ):
         done = shared.cw("send", name, *argv, input=text)
-        assert done.stderr == f"Sent {count} bytes to session {session_id}\n"
+        said = f"Sent {count} bytes to session {session_id}\n"
+        is_submitted = argv in (["one"], ["--", "--dashes"], ["pasted", "--paste"])
+        assert done.stderr == said + ("typed, not confirmed\n" if is_submitted else "")
         assert (done.returncode, done.stdout) == (0, "")
     # Typed last and printed last: by then cat has printed all of it, each line by itself.
     wait_until(lambda: shared.log(session_id).count(b"pasted") == 2, 30, "all of it was printed")

@@ -138,8 +138,9 @@ def note(client: Client, session: int) -> str:
 
 
 def test_cat_gets_header_body_and_hint(node: Home) -> None:
-    # Without an echo, which would come between the lines of what cat prints.
-    session = node.launch("sh", "-c", "stty -echo; echo ready; exec cat", name="coder")
+    # Without an echo, which would come between the lines of what cat prints; nothing is typed into
+    # a line reader that does not echo, which asks for a password.
+    session = node.launch("sh", "-c", "stty -echo -icanon; echo ready; exec cat", name="coder")
     prints(node, session, b"ready")
     planner = node.launch("sleep", "600", name="planner")
     client = node.client()
@@ -198,7 +199,7 @@ def test_a_full_screen_program_gets_one_paste(node: Home, through_shell: bool) -
     wait_until(lambda: submitted.exists() and len(texts()) >= 2, 30, "both are submitted")
     message, request = texts()
     assert message.startswith("[Codewire message from planner]\n$(touch pwned)\n")
-    assert message.endswith("    touch    pwned\n")
+    assert message.endswith("    touch    pwned")
     assert not any(ord(char) < 32 and char != "\n" for char in message)
     request_id = caught.value.request_id
     assert request == (

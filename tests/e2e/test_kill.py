@@ -201,6 +201,7 @@ def test_a_leader_that_stops_itself_is_shown_and_continued(node: Home) -> None:
     assert sent.stderr.splitlines() == [
         f"[cw] session {number} was stopped; continued",
         f"Sent 6 bytes to session {number}",
+        "typed, not confirmed",
     ]
     # Once the terminal's echo, once what the program reads.
     wait_until(lambda: node.log(number).count(b"hello\r\n") == 2, 10, "it reads on")

@@ -17,8 +17,8 @@ from mcp import Client, StdioServerParameters
 
 from tests.support import CW, Home
 
-LOCAL_TOOLS = 20
-ALL_TOOLS = 33
+LOCAL_TOOLS = 22
+ALL_TOOLS = 35
 
 Script = Callable[["Agent"], Awaitable[None]]
 
@@ -106,7 +106,7 @@ def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
         await agent.call("wait_for", session_id=1, regex=r"ready\r\n")
         assert (
             await agent.call("send_input", session_id="worker", input="hello")
-            == "Sent 6 bytes to session 1"
+            == "Sent 6 bytes to session 1\ntyped, not confirmed"
         )
         await agent.call("wait_for", session_id=1, regex=r"got hello\r\n")
         watched = await agent.call("watch_session", session_id=1, max_duration_seconds=1)

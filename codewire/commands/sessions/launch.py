@@ -39,7 +39,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
       -t, --tag <tag,...>        Tag the session; repeatable
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
           --size <COLSxROWS>     Size of its terminal until someone attaches (default: 80x24)
-          --prompt-file <file>   Type the content of a file into the session once it has started
+          --prompt <text>        Submit a text once the program is ready for input
+          --prompt-file <file>   The same with the content of a file
           --auto-approve         Add --dangerously-skip-permissions to the agent's arguments
           --group <group>        Put the named session into a messaging group
       -j, --json                 Print {"id": …} of the session on stdout
@@ -58,18 +59,35 @@ def launch(args: dict[str, Any], context: Context) -> int:
     _check_text(command)
     cols, rows = _size(args["--size"])
     _check_cells(args["--size"], cols, rows)
+    text = _prompt(args)
     client, name = _placement(args, context)
+    is_submitted = text is not None and client.knows("submit")
     session_id = client.launch(
         command,
         working_dir=_working_dir(args["--dir"], client),
         name=name,
         tags=_tags(args, name),
         env=[*_terminal_env(), *_env(args["--env"])],
-        stdin_data=_prompt(args["--prompt-file"]),
+        stdin_data=b"" if text is None or is_submitted else text,
         cols=cols,
         rows=rows,
     )
     _announce(args, session_id, name, command)
+    return _submit(client, session_id, text) if text is not None and is_submitted else 0
+
+
+def _submit(client: Client, session_id: int, text: bytes) -> int:
+    """Type the first prompt once the program is ready, and say what became of it."""
+    from codewire.client.prompting import REFUSED, TYPED, refusal
+
+    answer = client.submit(
+        session_id, text.decode("utf-8", "surrogateescape"), paste=True, prompt=True
+    )
+    if answer["verdict"] == REFUSED:
+        words = refusal(session_id, answer).splitlines()
+        output.note("\n".join(map(output.plain, ["prompt not typed", *words])))
+        return 1
+    output.note(f"prompt {'typed, not confirmed' if answer['verdict'] == TYPED else 'submitted'}")
     return 0
 
 
@@ -185,9 +203,12 @@ def _check_cells(text: str | None, cols: int | None, rows: int | None) -> None:
         raise UsageError(f'invalid argument "{text}" for "--size" flag: at most {MAX_CELLS} cells')
 
 
-def _prompt(path: str | None) -> bytes:
+def _prompt(args: dict[str, Any]) -> bytes | None:
+    text, path = args["--prompt"], args["--prompt-file"]
+    if text is not None and path is not None:
+        raise UsageError("--prompt and --prompt-file are mutually exclusive")
     if path is None:
-        return b""
+        return None if text is None else str(text).encode("utf-8", "surrogateescape")
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_PROMPT + 1)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from codewire.client.api import Client
     from codewire.commands.context import Context
 
 # One keystroke every 15 ms: what programs that tell typing from pasting by time take as typing.
@@ -23,7 +24,10 @@ CHUNK = 16 * 1024
 def send(args: dict[str, Any], context: Context) -> int:
     """Type into a session without attaching, from an argument, stdin or a file.
 
-    An argument gets a newline (Enter) at its end; stdin and files only if they lack one.
+    A text is typed as a person does: Enter is pressed once the screen shows it, and never at a
+    dialog, a menu or a pager. Said is what is known then: submitted, typed (not confirmed), or
+    refused and why (exit 1). Bytes go as they are with --no-newline, --stdin, --file, --type and
+    with --force; stdin and files get a newline if they lack one.
 
     Usage:
       cw send [options] <session> [<input>]
@@ -32,30 +36,101 @@ def send(args: dict[str, Any], context: Context) -> int:
           --stdin        Send what stdin says, as it comes
       -f, --file <path>  Send the content of a file
       -n, --no-newline   Add no newline
-          --paste        Send as one bracketed paste, then Enter
+          --keys <keys>  Press keys by name: "Esc Up Enter C-c S-Tab F5 M-x 'text' Down x3"
+          --submit       Submit what stdin or a file says, as a text given here
+          --force        Type the text and a newline, whatever the screen shows
+          --paste        As one bracketed paste where the program takes pastes, then Enter
           --type         Send key by key at typing speed, then Enter
-          --enter        Press Enter (a carriage return) at the end instead of a newline
+          --enter        Press Enter at the end (as without it; with --stdin and --file instead of
+                         a newline)
           --key <key>    Type it once, however often it is sent with the same key
           --if-idle <seconds>     Only if the session has printed nothing for so long
           --expect-screen <hash>  Only if the screen is still the one with this hash (cw screen)
+      -j, --json         Print bytes, verdict and reason as JSON on stdout
 
     Examples:
       cw send 1 "Status update?"
       cw send planner y --no-newline
       echo "command" | cw send 1 --stdin
       cw send 1 --file commands.txt
-      cw send agent "Run the tests" --enter --if-idle 2 --key step-7
+      cw send agent "Run the tests" --if-idle 2 --key step-7
+      cw send agent --keys "Esc C-u 'try again' Enter"
     """
     from codewire.client.addressing import resolve_session
 
-    if args["--paste"] and args["--type"]:
-        raise UsageError("--paste and --type are mutually exclusive")
-    if args["<input>"] is None and not args["--stdin"] and args["--file"] is None:
-        raise UsageError("no input source specified")
+    _check(args)
     client, ref = context.locate(args["<session>"])
     session_id = resolve_session(client, ref)
+    if args["--keys"] is not None:
+        count = client.send_keys(
+            session_id,
+            args["--keys"],
+            key=args["--key"],
+            if_idle_seconds=args["--if-idle"],
+            expect_screen=args["--expect-screen"],
+        )
+        return _say(args, session_id, {"bytes": count})
+    if _is_submitted(args):
+        answer = client.submit(
+            session_id,
+            b"".join(_source(args)).decode("utf-8", "surrogateescape"),
+            key=args["--key"],
+            if_idle_seconds=args["--if-idle"],
+            expect_screen=args["--expect-screen"],
+            paste=args["--paste"],
+        )
+        return _say(args, session_id, answer)
+    return _say(args, session_id, {"bytes": _send_bytes(client, session_id, args)})
+
+
+def _check(args: dict[str, Any]) -> None:
+    """Refuse options that contradict each other, before anything is sent."""
+    if args["--paste"] and args["--type"]:
+        raise UsageError("--paste and --type are mutually exclusive")
+    has_source = args["<input>"] is not None or args["--stdin"] or args["--file"] is not None
+    if args["--keys"] is not None:
+        if has_source or args["--paste"] or args["--type"] or args["--enter"]:
+            raise UsageError("--keys takes no other input: text goes in quotes: --keys \"'text'\"")
+    elif not has_source:
+        from codewire.term.keys import looks_like_key
+
+        if looks_like_key(args["--key"] or ""):
+            raise UsageError(f"no input source specified; did you mean --keys {args['--key']}?")
+        raise UsageError("no input source specified")
     if args["--enter"] and args["--no-newline"]:
         raise UsageError("--enter and --no-newline are mutually exclusive")
+    if args["--submit"] and (args["--no-newline"] or args["--type"] or args["--force"]):
+        raise UsageError("--submit presses Enter: not with --no-newline, --type or --force")
+
+
+def _is_submitted(args: dict[str, Any]) -> bool:
+    """Say whether Enter waits for the screen, rather than bytes being sent as they are."""
+    if args["--no-newline"] or args["--type"] or args["--force"]:
+        return False
+    return args["--submit"] or args["<input>"] is not None or args["--paste"]
+
+
+def _say(args: dict[str, Any], session_id: int, answer: dict[str, Any]) -> int:
+    """Say what was sent and what is known of it; return the exit status."""
+    from codewire.client.prompting import REFUSED, TYPED, refusal
+
+    verdict = answer.get("verdict")
+    if args["--json"]:
+        wanted = ("bytes", "verdict", "reason", "screen_text", "repeated", "uncertain")
+        facts = {key: answer[key] for key in wanted if answer.get(key) is not None}
+        output.line(output.compact_json({"id": session_id, **facts}))
+        return int(verdict == REFUSED)
+    output.note(f"Sent {answer.get('bytes', 0)} bytes to session {session_id}")
+    if verdict == REFUSED:
+        output.note("\n".join(map(output.plain, refusal(session_id, answer).splitlines())))
+        return 1
+    if verdict:
+        output.note("typed, not confirmed" if verdict == TYPED else verdict)
+    return 0
+
+
+def _send_bytes(client: Client, session_id: int, args: dict[str, Any]) -> int:
+    """Send input as it is; return how many bytes."""
     pieces = _keystrokes(args)
     if args["--key"] and not args["--type"]:
         # One text, one key: what comes from a pipe must be whole.
@@ -73,8 +148,7 @@ def send(args: dict[str, Any], context: Context) -> int:
             expect_screen=None if number else args["--expect-screen"],
             paste=args["--paste"],
         )
-    output.note(f"Sent {sent} bytes to session {session_id}")
-    return 0
+    return sent
 
 
 def _keystrokes(args: dict[str, Any]) -> Iterator[bytes]:

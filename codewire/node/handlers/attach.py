@@ -268,6 +268,7 @@ class Attachment:
             self._ahead.add(data)
         while (waiting := self._ahead.take()) is not None:
             self._session.terminal.viewers.typed(self._viewer)
+            self._session.terminal.viewers.note(waiting)
             self._unreported += self._key_in(waiting)
         if time.monotonic() - self._reported_at >= INPUT_EVENT_SECONDS:
             self._report_input()

@@ -46,6 +46,7 @@ def send(node: Node, request: Message, caller: Caller) -> Message:
         if receipt.delivered != (request.get("delivery") or "inbox")
         else None,
         "note": receipt.note or None,
+        "typed": receipt.typed or None,
     }
 
 

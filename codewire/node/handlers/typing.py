@@ -1,4 +1,7 @@
-"""SendInput: typing into a session, with the conditions an agent may set (wire.md 8)."""
+"""SendInput: typing into a session, with the conditions an agent may set (wire.md 8).
+
+As bytes, as keys by name (`keys`), or submitted with a look at the screen (`submit`).
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,22 @@ import re
 from collections.abc import Callable
 
 from codewire.errors import RequestError
+from codewire.mail.foreground import is_at_shell
 from codewire.node.caller import Caller
 from codewire.node.context import Handler, Message, Node
 from codewire.node.handlers.screens import current_hash
+from codewire.session.pressing import press_keys
 from codewire.session.session import Session
+from codewire.session.submitting import Typing, submit
+from codewire.term.keys import Key, UnknownKey, parse_keys
 from codewire.terminal.input import InputClosed
 from codewire.terminal.once import MAX_KEY_LENGTH, write_once
+from codewire.terminal.submitting import Outcome, Refused
 from codewire.terminal.turns import ScreenUnknown
 from codewire.wire.codes import BUSY, INTERNAL, NOT_RUNNING, SCREEN_CHANGED, TOO_LARGE
 
+MAX_SUBMITTED_BYTES = 1 << 20
+KEPT_OUTCOMES = 100
 # A terminal in canonical mode keeps this much of a line (N_TTY_BUF_SIZE, termios(3)).
 LINE_BYTES = 4095
 LONG_LINE = re.compile(rb"[^\r\n\x04]{%d}" % (LINE_BYTES + 1))
@@ -28,6 +38,10 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
     Optional: `input_key` (typed once, however often it is sent), `if_idle_ms` and `expect_screen`
     (refused when the session is busy, or its screen has changed), `paste` (long lines are meant).
     A session that a signal has stopped is continued first; the answer then says `continued`.
+
+    With `submit` data is a text and the answer has `verdict` (submitted, typed or refused),
+    `reason` and `screen_text`; nothing was typed where that and `bytes` 0 say so. `prompt` is
+    `submit` for an agent: not into password prompts, nor to answer a question.
     """
     session, has_left = node.session(request), caller.has_left
     data = request.get("data") or b""
@@ -35,11 +49,21 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
     if len(key) > MAX_KEY_LENGTH:
         raise RequestError(f"an input key has at most {MAX_KEY_LENGTH} characters", TOO_LARGE)
 
+    keys = _parsed(request.get("keys"))
+    is_submitted = bool(request.get("submit") or request.get("prompt"))
+    if is_submitted and len(data) > MAX_SUBMITTED_BYTES:
+        raise RequestError(f"a text to submit has at most {MAX_SUBMITTED_BYTES} bytes", TOO_LARGE)
     was_halted: list[bool] = []
+    outcomes: list[Outcome] = []
 
     def write(before: Callable[[], None]) -> int:
         _check(session, request, data, has_left)
         was_halted.append(node.sessions.ending.go_on(session))
+        if keys:
+            return press_keys(session, node.sessions.keyboard, keys, before, has_left)
+        if is_submitted:
+            outcomes.append(_submit(node, session, request, before, has_left))
+            return outcomes[0].bytes
         return node.sessions.keyboard.type_in(
             session, data, "send", before=before, has_left=has_left
         )
@@ -55,6 +79,9 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
                     "the node's log has the details",
                     INTERNAL,
                 )
+    except Refused as error:
+        outcomes.append(Outcome("refused", error.reason, error.screen))
+        count, is_repeated = 0, False
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}", NOT_RUNNING) from error
@@ -64,7 +91,49 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
         answer["repeated"] = True
     if count is None:
         answer["uncertain"] = True
+    if is_submitted:
+        answer |= _verdict(session, key, outcomes)
     return answer
+
+
+def _parsed(text: str | None) -> list[Key]:
+    try:
+        return parse_keys(text or "")
+    except UnknownKey as error:
+        raise RequestError(f"{error}; nothing was typed") from error
+
+
+def _submit(
+    node: Node,
+    session: Session,
+    request: Message,
+    before: Callable[[], None],
+    has_left: Callable[[], bool],
+) -> Outcome:
+    typing = Typing(
+        (request.get("data") or b"").decode("utf-8", "surrogateescape"),
+        "send",
+        is_own=not request.get("prompt"),
+        as_paste=bool(request.get("paste")),
+        keeps_marks=bool(request.get("paste") and not request.get("prompt")),
+        is_shell=lambda: is_at_shell(session),
+    )
+    return submit(session, node.sessions.keyboard, typing, before=before, has_left=has_left)
+
+
+def _verdict(session: Session, key: str, outcomes: list[Outcome]) -> Message:
+    """Return what an answer says of a text; of one sent again, what was said the first time."""
+    kept = session.terminal.outcomes
+    outcome = outcomes[0] if outcomes else kept.get(key, Outcome("typed"))
+    if key and outcome.bytes:
+        kept[key] = outcome
+        while len(kept) > KEPT_OUTCOMES:
+            kept.popitem(last=False)
+    return {
+        "verdict": outcome.verdict,
+        "reason": outcome.reason or None,
+        "screen_text": outcome.screen or None,
+    }
 
 
 def _check(session: Session, request: Message, data: bytes, has_left: Callable[[], bool]) -> None:

@@ -1,0 +1,129 @@
+"""One look at a terminal before something is typed: rows, cursor, modes, and what it waits for.
+
+Made inside Display.look, so it copies what it needs. What a look means for typing is said here
+once: a menu, a pager, a picker, a password prompt (spec/submit.md, spec/agents.md).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from codewire.agents.evidence import BLOCKED, Evidence, Verdict
+from codewire.agents.programs import judge
+from codewire.term.modes import CURSOR
+from codewire.term.screen import Screen
+from codewire.term.submission import Snapshot, fold, shows, tail_of
+
+PASTES = 2004
+ALL_KEYS = 8
+PAGERS = frozenset("less more most man pg bat view".split())
+PICKERS = frozenset(
+    "fzf sk peco percol gum dialog whiptail fzy dmenu zenity nmtui htop top".split()
+)
+PAGER_LINE = re.compile(r"^(?:\(END\)|--More--|:$|lines \d+-\d+)")
+# What a picker shows beside its input: found/all.
+COUNT_LINE = re.compile(r"^\s*\d+/\d+(?:\s|$|\s*\(\d+\))")
+PASSWORD = re.compile(
+    r"(?:pass(?:word|phrase|code)|\bpin\b|verification code|secret|\botp\b)[^:?\n]{0,60}[:?]\s*$",
+    re.IGNORECASE,
+)
+YES_NO = "yes/no"
+DIALOG_LINES = 14
+
+
+class Scene(NamedTuple):
+    """What a terminal shows. `left` is what stands left of the cursor, cells counted right."""
+
+    rows: tuple[str, ...]
+    left: str
+    row: int = 0
+    column: int = 0
+    is_visible: bool = True
+    pastes: bool = False
+    all_keys: bool = False
+    is_alternate: bool = False
+    title: str = ""
+
+    def snapshot(self) -> Snapshot:
+        """Return what stands around the cursor."""
+        above = self.rows[self.row - 1] if 0 < self.row <= len(self.rows) else ""
+        return Snapshot(fold(self.left), fold(above), self.row, self.column)
+
+    def evidence(self) -> Evidence:
+        """Return what the agents' rules look at."""
+        return Evidence(self.rows, (self.row, self.column), self.title)
+
+    def is_painted(self, rows: int = 1) -> bool:
+        """Say whether so many rows have something visible."""
+        return sum(bool(row.strip()) for row in self.rows) >= rows
+
+    def count(self, text: str) -> int:
+        """Return how often the text's end is on the screen, down to the cursor's row."""
+        tail = "".join(tail_of(text).split())
+        return "".join("".join(self.rows[: self.row + 1]).split()).count(tail) if tail else 0
+
+
+BLANK = Scene((), "")
+
+
+def view(screen: Screen, _: int) -> Scene:
+    """Take a look; for Display.look."""
+    rows = screen.grid.rows
+    column = screen.x
+    chars = rows[screen.y].chars if screen.y < len(rows) else []
+    # Full to the edge the cursor rests on the last character, not behind it.
+    if column == len(chars) - 1 and chars[column].strip():
+        column += 1
+    return Scene(
+        tuple(row.text() for row in rows),
+        "".join(chars[:column]),
+        screen.y,
+        column,
+        CURSOR in screen.modes.on,
+        screen.modes.is_set(PASTES),
+        bool(screen.modes.key_flags & ALL_KEYS),
+        screen.modes.is_alternate,
+        screen.modes.title,
+    )
+
+
+def decision(scene: Scene) -> Verdict | None:
+    """Return the dialog a program waits in for a decision, None when there is none."""
+    verdict = judge(scene.evidence())
+    return verdict if verdict.state == BLOCKED else None
+
+
+def dialog_text(scene: Scene, verdict: Verdict) -> str:
+    """Return what a person is told a dialog says: its lines, without empty ones."""
+    if verdict.rule == YES_NO:
+        return verdict.text
+    lines = [line.strip("│┃|║ \t") for line in scene.rows if line.strip("│┃|║╭╮╰╯─━ \t")]
+    return "\n".join(lines[-DIALOG_LINES:])
+
+
+def is_pager(scene: Scene, names: tuple[str, ...]) -> bool:
+    """Say whether a pager takes every key as a command."""
+    return bool(PAGERS.intersection(names)) or bool(PAGER_LINE.match(fold(scene.left)))
+
+
+def is_picker(scene: Scene, names: tuple[str, ...]) -> bool:
+    """Say whether Enter would choose from a list that what is typed narrows down."""
+    near = scene.rows[max(0, scene.row - 1) : scene.row + 2]
+    return bool(PICKERS.intersection(names)) or any(COUNT_LINE.match(line) for line in near)
+
+
+def asks_password(scene: Scene) -> bool:
+    """Say whether what stands left of the cursor asks for a secret."""
+    return bool(PASSWORD.search(scene.left.rstrip()))
+
+
+def is_shown(before: Scene, now: Scene, text: str) -> bool:
+    """Say whether the text is where the cursor is."""
+    return shows(before.snapshot(), now.snapshot(), text)
+
+
+def holds(scene: Scene, text: str) -> bool:
+    """Say whether the text's end is anywhere on the screen."""
+    tail = "".join(tail_of(text).split())
+    return bool(tail) and tail in "".join("".join(scene.rows).split())
