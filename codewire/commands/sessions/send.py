@@ -120,7 +120,8 @@ def _say(args: dict[str, Any], session_id: int, answer: dict[str, Any]) -> int:
         facts = {key: answer[key] for key in wanted if answer.get(key) is not None}
         output.line(output.compact_json({"id": session_id, **facts}))
         return int(verdict == REFUSED)
-    output.note(f"Sent {answer.get('bytes', 0)} bytes to session {session_id}")
+    if answer.get("bytes") or verdict != REFUSED:
+        output.note(f"Sent {answer.get('bytes', 0)} bytes to session {session_id}")
     if verdict == REFUSED:
         output.note("\n".join(map(output.plain, refusal(session_id, answer).splitlines())))
         return 1

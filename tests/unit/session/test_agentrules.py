@@ -50,3 +50,19 @@ def test_a_broken_file_is_named_once_and_ignored(
         for _ in range(3):
             assert rules.program_of(["claude"]).name == "claude"
     assert [record.getMessage().count(str(path)) for record in caplog.records] == [1]
+
+
+def test_rules_that_are_away_for_a_moment_are_read_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As toml is while an upgrade replaces it."""
+
+    def away(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'toml'")
+
+    rules = Rules(str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(agentrules, "_built_in", away)
+        assert rules.program_of(["claude"]) is NO_PROGRAM
+    assert "No module named 'toml'; trying on" in caplog.text
+    assert rules.program_of(["claude"]).name == "claude"
