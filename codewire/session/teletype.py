@@ -16,6 +16,7 @@ from codewire.term.screen import Screen
 from codewire.terminal.display import View, check_size
 from codewire.terminal.input import InputClosed, never
 from codewire.terminal.scene import BLANK, Scene, view
+from codewire.terminal.turns import ScreenUnknown
 
 NOBODY = Foreground((), None)
 
@@ -58,8 +59,13 @@ class SessionTeletype:
             raise InputClosed(self.count) from error
 
     def look(self) -> Scene:
-        """Raises RequestError where the screen cannot be known."""
-        check_size(*self._session.size())
+        """Raises RequestError where the screen cannot be known, unless it reads whole lines."""
+        try:
+            check_size(*self._session.size())
+        except ScreenUnknown:
+            if self.is_canonical():
+                return BLANK
+            raise
         try:
             return self.see(view)
         except LogUnavailable:
