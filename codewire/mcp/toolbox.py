@@ -8,6 +8,7 @@ from codewire.mcp import (
     message_tools,
     session_tools,
     shared_tools,
+    typing_tools,
     waiting_tools,
 )
 from codewire.mcp.tool import Tool
@@ -16,6 +17,7 @@ TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
         *session_tools.TOOLS,
+        *typing_tools.TOOLS,
         *waiting_tools.TOOLS,
         *message_tools.TOOLS,
         *shared_tools.TOOLS,
