@@ -30,6 +30,13 @@ sys.exit(keeper.run())
 """
 
 
+def listens(path: str) -> bool:
+    """Say whether a Unix socket is bound there and listens: a little later than it is there."""
+    listening = 0x10000  # SO_ACCEPTCON, as /proc/net/unix shows it
+    lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+    return any(int(line.split()[3], 16) & listening for line in lines if line.endswith(f" {path}"))
+
+
 class KeeperProcess:
     """A keeper of the data directory `root`, and the channel to it."""
 
@@ -61,7 +68,7 @@ class KeeperProcess:
             )
         theirs.close()
         self.channel = Channel(ours)
-        wait_until(lambda: os.path.lexists(self.socket), 20, "the keeper listens")
+        wait_until(lambda: listens(self.socket), 20, "the keeper listens")
 
     def hello(self, **fields: object) -> list[int]:
         """Introduce ourselves, and say that we serve; return the node's descriptors."""
