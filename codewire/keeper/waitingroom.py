@@ -61,10 +61,6 @@ class WaitingRoom:
             self._poller.register(fd, select.POLLIN)
         self._doors = dict(doors)
 
-    def is_open(self) -> bool:
-        """Say whether clients are let in."""
-        return bool(self._doors)
-
     def serve(self, fd: int, message: str) -> bool:
         """Do what a ready descriptor asks for; False when it is none of ours."""
         if fd in self._doors:

@@ -6,42 +6,7 @@ between START and END as text, not as keys.
 
 from __future__ import annotations
 
-import re
-
 START, END = "\x1b[200~", "\x1b[201~"
-
-# DECSET and DECRST with 2004 among their numbers, and RIS, the full reset.
-SWITCH = re.compile(rb"\x1b(?:c|\[\?([0-9;]{1,60})([hl]))")
-# No switch is longer: what may still become one is held back this far.
-HELD_BYTES = 64
-
-
-class PasteMode:
-    """Says whether the program that printed the bytes fed so far has bracketed paste on."""
-
-    def __init__(self) -> None:
-        self.is_on = False
-        self._held = b""
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of output; a switch may be split over any number of them."""
-        data = self._held + data
-        if b"2004" in data or b"\x1bc" in data:
-            for found in SWITCH.finditer(data):
-                self._apply(found)
-        # Looking at a whole switch twice does no harm: nothing came after it.
-        last = data.rfind(b"\x1b", max(0, len(data) - HELD_BYTES))
-        self._held = data[last:] if last >= 0 else b""
-
-    def _apply(self, found: re.Match[bytes]) -> None:
-        if found[0] == b"\x1bc":
-            self.is_on = False
-        elif b"2004" in found[1].split(b";"):
-            self.is_on = found[2] == b"h"
-
-    def skip(self) -> None:
-        """Forget what was held: the bytes that follow are not the next ones."""
-        self._held = b""
 
 
 def _names() -> dict[int, str]:

@@ -12,7 +12,6 @@ from codewire.client.attaching.statusbar import SPECIAL, StatusBar
 from codewire.term.looks import SETTING
 from codewire.term.modes import SWITCHES
 from codewire.term.parser import CONTROL, TEXT, Parser
-from codewire.term.paste import SWITCH
 from codewire.term.queries import QUERY, REGION, STATUS_QUERY
 from codewire.term.strip import MOVE, AnsiStripper, strip_ansi
 from tests.recordings import NAMES, load
@@ -22,7 +21,6 @@ WHOLE = {
     "REGION": REGION,
     "SWITCHES": SWITCHES,
     "SPECIAL": SPECIAL,
-    "SWITCH": SWITCH,
     "STATUS_QUERY": STATUS_QUERY,
     "MOVE": MOVE,
 }
