@@ -20,6 +20,8 @@ __all__ = ["BadValue", "Database", "StoreError", "Tx", "Unavailable", "open_data
 
 FILE_NAME = "relay.db"
 SCHEMES = ("postgres://", "postgresql://")
+# Nobody waits longer for a commit; a disk that takes that long is none.
+WRITE_SECONDS = 30.0
 # Sealed at the first start: whether a later one has the same secret key.
 CHECK_NAME = "secret-key-check"
 
@@ -69,12 +71,13 @@ class Database:
         """Return `fn(tx)`, which reads one state of the data. Waits for no writer."""
         return self._engine.read(fn)
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], seconds: float = WRITE_SECONDS) -> T:
         """Return `fn(tx)` once what it wrote is on the disk.
 
-        What it raises undoes what it wrote, and is raised here. Raises Unavailable.
+        What it raises undoes what it wrote, and is raised here. Raises Unavailable, after
+        `seconds` at the latest: it may be written later then.
         """
-        return self._engine.write(fn)
+        return self._engine.write(fn, seconds)
 
     def sweep(self, now: int) -> None:
         """Remove what is past. Every minute."""

@@ -18,8 +18,11 @@ class Engine(Protocol):
     def read(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` on one state of the data."""
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
-        """Run `fn` and return what it returned, once that is on the disk."""
+    def write(self, fn: Callable[[Tx], T], seconds: float) -> T:
+        """Run `fn` and return what it returned, once that is on the disk.
+
+        Raises Unavailable after `seconds`.
+        """
 
     def backup(self, path: str) -> None:
         """Write a copy of everything."""

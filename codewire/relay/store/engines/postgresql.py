@@ -124,7 +124,8 @@ class Postgres:
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self._perform(fn, "begin isolation level repeatable read read only")[0]
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], seconds: float) -> T:
+        """Here `seconds` is the server's to keep: statement_timeout."""
         tries = 0
         while True:
             tries += 1

@@ -26,8 +26,8 @@ from codewire.relay.store.tx import Row, T, Tx, checked
 MIN_VERSION = (3, 35, 0)
 # Another process of ours (a backup, an import) may be writing.
 BUSY_SECONDS = 5.0
-# Nobody waits longer for a commit; a disk that takes that long is none.
-WRITE_SECONDS = 30.0
+# How long an end waits for the commits under way.
+CLOSE_SECONDS = 30.0
 # So many share a commit at most: the first of them waits for the last.
 MAX_BATCH = 256
 # So many wait at most; more than that is better told at once.
@@ -126,12 +126,12 @@ class Sqlite:
                 return
         connection.close()
 
-    def write(self, fn: Callable[[Tx], T]) -> T:
+    def write(self, fn: Callable[[Tx], T], seconds: float) -> T:
         job = _Job(fn)
         self._submit(job)
-        if not job.done.wait(WRITE_SECONDS):
+        if not job.done.wait(seconds):
             raise Unavailable(
-                f"the disk of {self.path} has not confirmed a write for {WRITE_SECONDS:.0f} s"
+                f"the disk of {self.path} has not confirmed a write for {seconds:.0f} s"
             )
         if job.error is not None:
             raise job.error
@@ -245,7 +245,7 @@ class Sqlite:
             is_closed, self._is_closed = self._is_closed, True
         if is_closed:
             return
-        self._at_rest.wait(WRITE_SECONDS)
+        self._at_rest.wait(CLOSE_SECONDS)
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in [*idle, self._writer]:
