@@ -49,9 +49,9 @@ def write_for_ever(directory: str) -> None:
 
 def _join(tx: object, subject: str) -> bool:
     """Use an invite and become a member, both or neither."""
-    if invites.use(tx, "CW-INV-x", 1) is None:  # type: ignore[arg-type]
+    if invites.use(tx, "CW-INV-x", 1) is None:
         return False
-    networks.add_member(tx, NETWORK, subject, "member", "x", 1)  # type: ignore[arg-type]
+    networks.add_member(tx, NETWORK, subject, "member", "x", 1)
     return True
 
 

@@ -84,7 +84,7 @@ def other_key(path: Path) -> None:
 )
 def test_a_bad_file_is_told_and_left_alone(tmp_path: Path, make: object, words: str) -> None:
     path = tmp_path / "relay.db"
-    make(path)  # type: ignore[operator]
+    make(path)
     before = path.read_bytes() if path.is_file() else b""
     with pytest.raises(StoreError, match=words):
         open_database("", str(tmp_path), Vault(KEY))
@@ -117,7 +117,7 @@ def test_one_that_fails_undoes_its_own_part_alone(file_database: Database) -> No
 
     def write(number: int) -> None:
         def fn(tx: object) -> None:
-            networks.ensure(tx, f"n{number}", NOW)  # type: ignore[arg-type]
+            networks.ensure(tx, f"n{number}", NOW)
             if number % 2:
                 raise LookupError(str(number))
 
@@ -137,7 +137,7 @@ def test_one_that_fails_undoes_its_own_part_alone(file_database: Database) -> No
 
 
 def test_a_full_disk_refuses_and_recovers(file_database: Database) -> None:
-    writer = file_database._engine._writer  # type: ignore[attr-defined]
+    writer = file_database._engine._writer
     (pages,) = writer.execute("pragma page_count").fetchone()
     writer.execute(f"pragma max_page_count = {pages}")
     insert = "insert into kv values ('n', ?, 'k', ?, null, 1)"
@@ -150,9 +150,9 @@ def test_a_full_disk_refuses_and_recovers(file_database: Database) -> None:
 
 def test_a_read_sees_one_state_and_writes_nothing(file_database: Database) -> None:
     def look(tx: object) -> list[bool]:
-        before = networks.exists(tx, "n")  # type: ignore[arg-type]
+        before = networks.exists(tx, "n")
         file_database.write(lambda other: networks.ensure(other, "n", NOW))
-        return [before, networks.exists(tx, "n")]  # type: ignore[arg-type]
+        return [before, networks.exists(tx, "n")]
 
     assert file_database.read(look) == [False, False]
     assert file_database.read(lambda tx: networks.exists(tx, "n"))
@@ -167,7 +167,7 @@ def test_an_end_waits_for_what_was_asked_and_takes_no_more(tmp_path: Path) -> No
     def slow(tx: object) -> None:
         is_running.set()
         go_on.wait(20)
-        networks.ensure(tx, "slow", NOW)  # type: ignore[arg-type]
+        networks.ensure(tx, "slow", NOW)
 
     threads = [threading.Thread(target=database.write, args=(slow,))]
     threads[0].start()
