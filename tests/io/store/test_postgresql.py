@@ -12,7 +12,7 @@ import pytest
 
 from codewire.credentials.vault import Vault
 from codewire.errors import StoreError, Unavailable
-from codewire.relay.store import events, networks, trust
+from codewire.relay.store import events, invites, networks, nodes, trust, whereabouts
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.engines import postgresql
 from tests.io.store.conftest import KEY
@@ -65,6 +65,79 @@ def test_two_relays_make_one_key_and_one_order(relays: Relays) -> None:
     found = at_once(24, call)
     assert len({kid for kid, _ in found}) == 1
     assert sorted(seq for _, seq in found) == list(range(1, 25))
+
+
+def overlapping(relays: Relays, call: Callable[[Any, str], Any]) -> list[Any]:
+    """Return what two relays got whose transactions overlap: the second begins before the first
+    is committed, and either waits for it or ends at once."""
+    first, second = relays
+    found: list[Any] = []
+    other = threading.Thread(
+        target=lambda: found.append(second.write(lambda tx: call(tx, "second")))
+    )
+
+    def outer(tx: Any) -> Any:
+        result = call(tx, "first")
+        other.start()
+        while other.is_alive() and not tx.one("select 1 from pg_locks where not granted"):
+            pass
+        return result
+
+    found.append(first.write(outer))
+    other.join(20)
+    return found
+
+
+def claim(tx: Any, who: str) -> str:
+    return networks.claim(tx, "net", who, NOW)
+
+
+def sign(tx: Any, who: str) -> str:
+    return trust.current(tx, "net", NOW).kid
+
+
+def place(tx: Any, who: str) -> str:
+    replaced = whereabouts.claim(tx, "net", "dev-1", "http://x", who, NOW)
+    return replaced.conn_id if replaced else ""
+
+
+def register(tx: Any, who: str) -> bool:
+    return nodes.register(
+        tx, "net", "dev-1", owner_subject=who, authorized_by=who, enrollment_id="", peer_url="",
+        node_token=who, may_replace=False, now=NOW,
+    )  # fmt: skip
+
+
+def use(tx: Any, who: str) -> bool:
+    return invites.use(tx, "CW-INV-1", NOW) is not None
+
+
+def consume(tx: Any, who: str) -> bool:
+    return trust.consume(tx, "runtime", "net", "rt_1", NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [(claim, ["created", "taken"]), (place, ["", "first"]), (register, [False, True]),
+     (use, [False, True]), (consume, [False, True])],
+)  # fmt: skip
+def test_of_two_at_a_time_one_comes_second(
+    relays: Relays, call: Callable[[Any, str], Any], expected: list[Any]
+) -> None:
+    def prepare(tx: Any) -> None:
+        networks.ensure(tx, "net", NOW)
+        invites.create(
+            tx, "net", token="CW-INV-1", created_by=None, created_by_subject="", uses=1,
+            expires_at=NOW + 1, now=NOW,
+        )  # fmt: skip
+
+    relays[0].write(prepare)
+    assert sorted(overlapping(relays, call)) == expected
+
+
+def test_of_two_first_calls_at_a_time_one_makes_the_key(relays: Relays) -> None:
+    first, second = overlapping(relays, sign)
+    assert first == second
 
 
 def test_two_relays_start_at_once_on_an_empty_database(cluster: Cluster, tmp_path: Path) -> None:
