@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # Below what proxies wait for; it is also when a reader that has left is noticed.
 HEARTBEAT_SECONDS = 15.0
-HEARTBEAT = b":\n\n"
+HEARTBEAT = b": keepalive\n\n"
+# At once, so that nobody waits for the first event to see the head (proxies hold back a lone one).
+GREETING = b": connected\n\n"
 # What one reader may lag behind.
 MAX_EVENTS = 1024
 MAX_BYTES = 1 << 20
@@ -28,7 +30,7 @@ SEND_SECONDS = 30.0
 
 FIELDS = (
     ("Content-Type", "text/event-stream"),
-    ("Cache-Control", "no-store"),
+    ("Cache-Control", "no-cache, no-store"),
     ("X-Accel-Buffering", "no"),
     ("X-Content-Type-Options", "nosniff"),
     # Its end is the connection's.
@@ -40,10 +42,10 @@ def encode_event(data: str, event: str = "", identity: str = "") -> bytes:
     """Return one event. Raises ValueError for a line break in its kind or identity.
 
     >>> encode_event("a\\nb", "note", "7")
-    b'event: note\\nid: 7\\ndata: a\\ndata: b\\n\\n'
+    b'id: 7\\nevent: note\\ndata: a\\ndata: b\\n\\n'
     """
     lines = []
-    for name, value in (("event", event), ("id", identity)):
+    for name, value in (("id", identity), ("event", event)):
         if any(character in value for character in "\r\n\0"):
             raise ValueError(f"line break in an event's {name}")
         if value:
@@ -75,7 +77,10 @@ class EventStream:
 
         Raises ValueError for a line break in `event` or `identity`.
         """
-        encoded = encode_event(data, event, identity)
+        return self.send_encoded(encode_event(data, event, identity))
+
+    def send_encoded(self, encoded: bytes) -> bool:
+        """Queue what `encode_event` returned, which many readers may share. As `send`."""
         with self._changed:
             if self.is_over:
                 return False
@@ -89,6 +94,11 @@ class EventStream:
             self._changed.notify_all()
             return not self.is_over
 
+    @property
+    def has_room(self) -> bool:
+        """Say whether a reader keeps up: half of what may wait for it is free."""
+        return len(self._waiting) < MAX_EVENTS // 2 and self._bytes < MAX_BYTES // 2
+
     def end(self) -> None:
         """End the stream once what is queued has been sent. Idempotent."""
         with self._changed:
@@ -99,7 +109,7 @@ class EventStream:
         """Send events until the stream ends or the reader has gone."""
         try:
             transport.settimeout(SEND_SECONDS)
-            transport.sendall(encode_head("HTTP/1.1 200 OK", FIELDS))
+            transport.sendall(encode_head("HTTP/1.1 200 OK", FIELDS) + _greeting(request))
             while request.head.method != "HEAD" and (data := self._next()):
                 if data == HEARTBEAT and _has_left(transport):
                     return
@@ -117,6 +127,10 @@ class EventStream:
             self._waiting.clear()
             self._bytes = 0
             return data or (b"" if self.is_over else HEARTBEAT)
+
+
+def _greeting(request: Request) -> bytes:
+    return b"" if request.head.method == "HEAD" else GREETING
 
 
 def _has_left(transport: Transport) -> bool:

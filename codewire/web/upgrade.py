@@ -20,11 +20,14 @@ SEND_SECONDS = 10.0
 
 
 def upgrade(
-    request: Request, serve: Callable[[WebSocketStream], None], watchdog: Watchdog
+    request: Request,
+    serve: Callable[[WebSocketStream], None],
+    watchdog: Watchdog,
+    max_message: int = MAX_MESSAGE,
 ) -> Answer | WebSocketUpgrade:
     """Return what makes a request a WebSocket that `serve` serves, or why it is none.
 
-    A page from elsewhere in a browser is refused (403): it would come with its user's rights.
+    A message of more than `max_message` bytes ends it (1009). A page from elsewhere in a browser is refused (403): it would come with its user's rights.
     """
     refusal = check_upgrade(request.head)
     if refusal is not None:
@@ -33,15 +36,18 @@ def upgrade(
         return plain(403, "cross-origin requests are refused")
     if request.field("Transfer-Encoding") or request.field("Content-Length").strip("0"):
         return plain(400, "a WebSocket upgrade has no body")
-    return WebSocketUpgrade(serve, watchdog)
+    return WebSocketUpgrade(serve, watchdog, max_message)
 
 
 class WebSocketUpgrade:
     """An accepted upgrade. `serve` has the stream until it returns, and should close it."""
 
-    def __init__(self, serve: Callable[[WebSocketStream], None], watchdog: Watchdog) -> None:
+    def __init__(
+        self, serve: Callable[[WebSocketStream], None], watchdog: Watchdog, max_message: int
+    ) -> None:
         self._serve = serve
         self._watchdog = watchdog
+        self._max_message = max_message
         self._stream: WebSocketStream | None = None
         self._is_ended = False
         self._lock = threading.Lock()
@@ -49,9 +55,11 @@ class WebSocketUpgrade:
     def run(self, transport: Transport, request: Request, received: bytes) -> None:
         """Answer 101 and serve the stream to its end, in the watchdog's care."""
         transport.settimeout(SEND_SECONDS)
-        transport.sendall(upgrade_response(request.head, MAX_MESSAGE))
+        transport.sendall(upgrade_response(request.head, self._max_message))
         transport.settimeout(None)
-        stream = WebSocketStream(transport, is_server=True, received=received)
+        stream = WebSocketStream(
+            transport, is_server=True, received=received, max_message=self._max_message
+        )
         with self._lock:
             self._stream, is_ended = stream, self._is_ended
         self._watchdog.add(stream)

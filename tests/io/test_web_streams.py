@@ -33,14 +33,16 @@ def test_a_reader_of_events(make_site: Callable[..., Site]) -> None:
         assert stream.send("a\nb", "note", "42")
         while file.readline() != b"\r\n":
             pass
-        assert [file.readline() for _ in range(5)] == [
-            b"event: note\n",
+        assert [file.readline() for _ in range(7)] == [
+            b": connected\n",
+            b"\n",
             b"id: 42\n",
+            b"event: note\n",
             b"data: a\n",
             b"data: b\n",
             b"\n",
         ]
-        assert file.readline() == b":\n"
+        assert file.readline() == b": keepalive\n"
     assert site.ended.acquire(timeout=10), "one that has left is noticed"
     assert not stream.send("more")
 
