@@ -6,7 +6,8 @@ CodewireError            1
 ├── ProtocolError        1   the peer sent what the wire format does not allow
 ├── RequestError         1   the node refused a request
 │   ├── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
-│   └── LogUnavailable   1   a session's output cannot be read
+│   ├── LogUnavailable   1   a session's output cannot be read
+│   └── CredentialError  1   a token is not what it must be, or a secret cannot be opened
 ├── NodeUnreachable      1   no node can be reached or started
 │   └── NodeRefused      1   what answers will not serve us, however often it is asked
 │   ├── NoWorker         1   the node's keeper answers that its worker cannot start
@@ -15,6 +16,9 @@ CodewireError            1
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
 ├── LaunchError          1   a session cannot be started
+├── StoreError           1   a relay's database cannot be used
+│   └── Unavailable      1   it cannot for the moment: what was asked may be asked again
+├── BadValue             1   a value that no column of a database can hold
 ├── KeeperError          1   keeper and worker cannot work together
 └── OutOfThreads         1   the machine gives the node no more threads: one client too many
 
@@ -71,6 +75,13 @@ class LogUnavailable(RequestError):
         super().__init__(f"failed to read session log: {cause}")
 
 
+class CredentialError(RequestError):
+    """A token is forged, expired, used up or meant for another, or a secret cannot be opened."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "unauthorised")
+
+
 class NodeUnreachable(CodewireError):
     """No node can be reached or started."""
 
@@ -109,6 +120,18 @@ class NodeRunning(CodewireError):
 
 class LaunchError(RequestError):
     """A session cannot be started; nothing was."""
+
+
+class StoreError(CodewireError):
+    """A relay's database cannot be reached, is too old or damaged; the message says what to do."""
+
+
+class Unavailable(StoreError):
+    """The database does not serve for the moment; nothing is known to be lost."""
+
+
+class BadValue(CodewireError):
+    """A value that no column can hold: a text with NUL or half a character, a huge number."""
 
 
 class KeeperError(CodewireError):

@@ -18,16 +18,19 @@ FLOORS = {
     "term": 2,
     "agents": 2,
     "io": 3,
+    "credentials": 3,
     "disk": 4,
     "keeper": 5,
     "output": 5,
     "terminal": 5,
     "web": 5,
     "session": 6,
+    "network": 6,
     "mail": 7,
     "node": 8,
     "client": 8,
     "mcp": 9,
+    "relay": 9,
     "commands": 10,
     "entry": 11,
 }
@@ -60,6 +63,11 @@ FORBIDDEN_MODULES = {
     "commands": {"socket", "select", "selectors"},
 }
 CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
+# Packages of the extras, by the room that imports them where they are used.
+EXTRA_REQUIREMENTS = {
+    "credentials": {"cryptography"},
+    "relay": {"cryptography", "asyncssh", "psycopg", "psycopg_pool"},
+}
 
 
 class Import(NamedTuple):
@@ -95,7 +103,8 @@ def _broken_rule(found: Import) -> str:
     if not theirs:
         if top in FORBIDDEN_MODULES.get(ours, ()):
             return f"{ours} must not import {top}"
-        if top not in sys.stdlib_module_names and top not in CORE_REQUIREMENTS:
+        allowed = CORE_REQUIREMENTS | EXTRA_REQUIREMENTS.get(ours, set())
+        if top not in sys.stdlib_module_names and top not in allowed:
             return f"{top} is no core requirement"
         return ""
     if theirs == ours:

@@ -57,6 +57,11 @@ class Server:
         self._addresses: Counter[str] = Counter()
         self._is_stopping = False
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
     def run(self) -> None:
         """Serve until `stop`. Raises OSError when the listener is broken for good."""
         # Before TLS no answer could be read.

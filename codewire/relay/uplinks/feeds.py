@@ -35,6 +35,8 @@ BATCH = 64
 REPLAYED = 256
 
 Feed = tuple[str, str]
+# Stands for every network.
+ANY = ""
 
 
 class Reader:
@@ -65,7 +67,7 @@ class EventFeeds:
         return sum(map(len, self._readers.values()))
 
     def wake(self, network: str) -> None:
-        """Have the pump look at a network's events. Never blocks."""
+        """Have the pump look at a network's events, at all for "". Never blocks."""
         with self._changed:
             self._woken.add(network)
             self._changed.notify_all()
@@ -118,7 +120,8 @@ class EventFeeds:
             if not self._woken:
                 self._changed.wait(seconds)
             woken, self._woken = self._woken, set()
-            return [feed for feed in self._readers if not woken or feed[0] in woken]
+            is_any = not woken or ANY in woken
+            return [feed for feed in self._readers if is_any or feed[0] in woken]
 
     def _serve_safely(self, feed: Feed) -> bool:
         try:
@@ -161,4 +164,4 @@ class EventFeeds:
     def end(self) -> None:
         """End the pump."""
         self._is_over = True
-        self.wake("")
+        self.wake(ANY)

@@ -1,0 +1,231 @@
+"""PostgreSQL through psycopg 3 (extra `postgres`): each write is a transaction of its own.
+
+Several relays may share one. What functions look at before they write is locked by `Tx.lock` or by
+the row, so READ COMMITTED does; a deadlock, which PostgreSQL finds, is tried again. Waiting is
+psycopg's, in Python: cooperative where `select` is patched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from codewire.credentials.vault import Vault
+from codewire.errors import ConfigError, StoreError, Unavailable
+from codewire.io.wait import spawn
+from codewire.relay.store.tx import Row, T, Tx, checked
+
+if TYPE_CHECKING:
+    import psycopg
+    import psycopg_pool
+
+log = logging.getLogger(__name__)
+
+# The whole server's connections are 100 by default, and several relays may share it.
+MIN_CONNECTIONS = 2
+MAX_CONNECTIONS = 20
+CONNECT_SECONDS = 10
+POOL_SECONDS = 10.0
+# A statement that runs longer holds up everybody who needs its rows.
+OPTIONS = (
+    "-c statement_timeout=30s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s"
+    " -c client_encoding=UTF8"
+)
+# serialization_failure, deadlock_detected
+TRY_AGAIN = ("40001", "40P01")
+MAX_TRIES = 5
+CHANNEL = "codewire_events"
+# NOTIFY takes 8000 bytes; an imported network may have a longer name.
+MAX_NOTICE = 1000
+# How soon the listener looks whether it is to end, and its longest pause after a failure.
+LISTEN_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 30.0
+
+
+class PostgresTx:
+    """A transaction on one connection of the pool."""
+
+    __slots__ = ("_connection", "notices", "vault")
+
+    def __init__(self, connection: psycopg.Connection[Row], vault: Vault) -> None:
+        self._connection = connection
+        self.vault = vault
+        self.notices: list[str] = []
+
+    def run(self, sql: str, *args: object) -> int:
+        return self._connection.execute(_translate_sql(sql), checked(args)).rowcount
+
+    def one(self, sql: str, *args: object) -> Row | None:
+        return self._connection.execute(_translate_sql(sql), checked(args)).fetchone()
+
+    def all(self, sql: str, *args: object) -> list[Row]:
+        return self._connection.execute(_translate_sql(sql), checked(args)).fetchall()
+
+    def lock(self, *what: str) -> None:
+        digest = hashlib.sha256("\0".join(what).encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        self._connection.execute("select pg_advisory_xact_lock(%s::bigint)", (key,))
+
+    def notify(self, network_id: str) -> None:
+        self.notices.append(network_id)
+        payload = network_id if len(network_id.encode()) <= MAX_NOTICE else ""
+        self._connection.execute("select pg_notify(%s, %s)", (CHANNEL, payload))
+
+
+class Postgres:
+    """The database at a URL. Any greenlet or thread may call."""
+
+    kind = "postgresql"
+    types = {
+        "text": 'text collate "C"',
+        "blob": "bytea",
+        "serial": "bigint generated always as identity primary key",
+    }
+
+    def __init__(self, url: str, vault: Vault, on_events: Callable[[str], None]) -> None:
+        """Connect. Raises StoreError, ConfigError where psycopg is missing."""
+        _require_psycopg()
+        self._url = url
+        self._vault = vault
+        self._on_events = on_events
+        self._closing = threading.Event()
+        # The pool tells only that it waited in vain; this tells why.
+        with _translated():
+            self._connect().close()
+        self._pool = self._open_pool()
+
+    def _open_pool(self) -> psycopg_pool.ConnectionPool[psycopg.Connection[Row]]:
+        import psycopg_pool
+
+        return psycopg_pool.ConnectionPool(
+            self._url,
+            min_size=MIN_CONNECTIONS,
+            max_size=MAX_CONNECTIONS,
+            timeout=POOL_SECONDS,
+            # A connection that died with its server is replaced before it is handed out.
+            check=psycopg_pool.ConnectionPool.check_connection,
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, "options": OPTIONS},
+            open=True,
+        )
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        import psycopg
+
+        return psycopg.connect(
+            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, options=OPTIONS
+        )
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        return self._perform(fn, "begin isolation level repeatable read read only")[0]
+
+    def write(self, fn: Callable[[Tx], T], seconds: float) -> T:
+        """Here `seconds` is the server's to keep: statement_timeout."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                result, notices = self._perform(fn, "begin")
+                break
+            except _Conflict as conflict:
+                if tries >= MAX_TRIES:
+                    raise Unavailable(f"PostgreSQL: {conflict}") from conflict
+        for network_id in set(notices):
+            self._on_events(network_id)
+        return result
+
+    def _perform(self, fn: Callable[[Tx], T], begin: str) -> tuple[T, list[str]]:
+        with _translated(), self._pool.connection() as connection:
+            tx = PostgresTx(connection, self._vault)
+            connection.execute(begin)
+            try:
+                result = fn(tx)
+                connection.execute("commit")
+            except BaseException:
+                if not connection.closed:
+                    connection.execute("rollback")
+                raise
+            return result, tx.notices
+
+    def backup(self, path: str) -> None:
+        raise StoreError(
+            "a backup of PostgreSQL is made with its own tools: pg_dump --format=custom "
+            f"--file={path} DATABASE-URL"
+        )
+
+    def listen(self) -> None:
+        spawn(self._listen)
+
+    def _listen(self) -> None:
+        """Hear of other relays' commits. After a gap all networks are looked at (the name "")."""
+        pause = 1.0
+        while not self._closing.is_set():
+            try:
+                with self._connect() as connection:
+                    connection.execute(f"listen {CHANNEL}")
+                    self._on_events("")
+                    pause = 1.0
+                    while not self._closing.is_set():
+                        for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                            self._on_events(notice.payload)
+            except Exception as error:  # noqa: BLE001 - the server comes back
+                if not self._closing.is_set():
+                    log.warning("listening for events failed: %s", _one_line(error))
+            self._closing.wait(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._pool.close()
+
+
+class _Conflict(Exception):
+    """Another transaction was in the way: the same again may succeed."""
+
+
+@lru_cache(maxsize=1000)
+def _translate_sql(sql: str) -> Any:
+    """Return SQL as psycopg takes it."""
+    return sql.replace("?", "%s").encode()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours."""
+    import psycopg
+    import psycopg_pool
+
+    try:
+        yield
+    except (psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:
+        raise Unavailable(f"PostgreSQL does not answer: {_one_line(error)}") from error
+    except psycopg.Error as error:
+        if error.sqlstate in TRY_AGAIN:
+            raise _Conflict(_one_line(error)) from error
+        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+            raise Unavailable(f"PostgreSQL: {_one_line(error)}") from error
+        raise StoreError(f"PostgreSQL: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _require_psycopg() -> None:
+    try:
+        import psycopg.waiting
+        import psycopg_pool  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"a relay on PostgreSQL needs psycopg ({error}): pip install 'codewire[postgres]'"
+        ) from error
+    monkey = sys.modules.get("gevent.monkey")
+    is_patched = monkey is not None and monkey.is_module_patched("socket")
+    if is_patched and psycopg.waiting.wait is getattr(psycopg.waiting, "wait_c", None):
+        # Its C loop would stop every greenlet while PostgreSQL thinks.
+        raise StoreError("psycopg would block the whole relay: select must be patched before it")
