@@ -73,8 +73,9 @@ def _command_name(words: list[str]) -> str:
     """Return the longest table name the words begin with, "" without words."""
     if not words:
         return ""
-    if " ".join(words[:2]) in table.TABLE and len(words) > 1:
-        return " ".join(words[:2])
+    for count in (3, 2):
+        if len(words) >= count and " ".join(words[:count]) in table.TABLE:
+            return " ".join(words[:count])
     if words[0] in table.TABLE:
         return words[0]
     raise UsageError(_unknown_command(words[0]))

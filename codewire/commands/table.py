@@ -97,6 +97,14 @@ TABLE = {
     "server add": Command("nodes.servers", "add", "Networking", "Save a node on another machine"),
     "server remove": Command("nodes.servers", "remove", "Networking", "Forget a saved server"),
     "server list": Command("nodes.servers", "list_servers", "Networking", "List saved servers"),
+    "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT"),
+    "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay"),
+    "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),
+    "relay keys rotate": Command("relays.relay", "rotate_keys", "", "Make new signing keys"),
+    "relay backup": Command("relays.relay", "backup", "", "Copy a relay's database"),
+    "relay import": Command(
+        "relays.relay", "import_database", "", "Take over an older relay's database"
+    ),
     "node": Command("nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(
