@@ -43,8 +43,8 @@ def relay(args: dict[str, Any], context: Context) -> int:
 def serve(args: dict[str, Any], context: Context) -> int:
     """Run a relay in the foreground. Ctrl-C or SIGTERM stops it.
 
-    It needs `pip install 'codewire[relay]'` and nothing else: its database is a file in
-    --data-dir. Each flag may also come from the environment as CW_<FLAG>, such as CW_BASE_URL or
+    It needs `pip install 'codewire[relay]'` and nothing else: everything is kept in its data
+    directory. Each flag may also come from the environment as CW_<FLAG>, such as CW_BASE_URL or
     CW_AUTH_TOKEN; a secret also from a file.
 
     Usage:

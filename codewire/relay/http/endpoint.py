@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codewire.relay.http.answers import JSON, Refusal, json_answer, unauthorized
 from codewire.relay.http.call import Call, Service
 from codewire.relay.http.inputs import Body
-from codewire.relay.store.database import Database, StoreError, Unavailable
+from codewire.errors import BadValue, StoreError, Unavailable
+from codewire.relay.store.database import Database
 from codewire.web.router import Router
 from codewire.wire.http import MAX_BODY, Answer, plain
 
@@ -80,6 +81,8 @@ def respond(
         result = endpoint.handler(call, store)
     except Refusal as refusal:
         return refusal.answer()
+    except BadValue as error:
+        return plain(400, str(error))
     except Unavailable as error:
         log.warning("%s %s: %s", request.head.method, request.head.path, error)
         return plain(503, "the store cannot be reached; try again", TRY_AGAIN)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.relay.http.inputs import MAX_U32
 from codewire.relay.http.routes.tasks import STATES
 from codewire.relay.store import tasks
-from codewire.relay.store.database import StoreError
+from codewire.errors import StoreError
 from codewire.wire.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
