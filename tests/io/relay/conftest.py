@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.io.relay.desk import Desk
+from tests.io.relay.site import Site
 
 
 @pytest.fixture
@@ -15,3 +16,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
