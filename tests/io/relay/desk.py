@@ -19,7 +19,7 @@ from codewire.relay.uplinks.feeds import EventFeeds
 from codewire.web.connection import _call
 from codewire.web.request import Request, Takeover
 from codewire.web.router import Match
-from codewire.wire.http import Answer, Head, plain
+from codewire.wire.http import Answer, BadRequest, Head, plain
 
 SECOND = 1_000_000_000
 ADMIN = "admin-token"
@@ -86,7 +86,10 @@ class Desk:
         if token:
             given.setdefault("authorization", f"Bearer {token}")
         head = Head((method, target, "HTTP/1.1"), {"host": "relay.example", **given})
-        found = self.router.find(head)
+        try:
+            found = self.router.find(head)
+        except BadRequest as error:
+            return plain(error.status, str(error))
         if not isinstance(found, Match):
             return found
         data = body if isinstance(body, bytes) else b"" if body is None else encode(body)
