@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codewire.relay.http.answers import JSON, Refusal, json_answer, unauthorized
 from codewire.relay.http.call import Call, Service
 from codewire.relay.http.inputs import Body
+from codewire.relay.http.limits import Limit
 from codewire.errors import BadValue, StoreError, Unavailable
 from codewire.relay.store.database import Database
 from codewire.web.router import Router
@@ -62,6 +63,8 @@ class Endpoint(NamedTuple):
     errors: tuple[int, ...] = ()
     # Header fields that count.
     fields: tuple[str, ...] = ()
+    # How often an address may call; every call counts, also a malformed one.
+    limit: Limit | None = None
 
     @property
     def body_limit(self) -> int:
@@ -76,6 +79,8 @@ def respond(
     call = Call(request, service, store)
     try:
         _identify(endpoint.who, call)
+        if endpoint.limit is not None:
+            service.limiter.hit(endpoint.limit, call.address, call.now)
         if endpoint.body is not None:
             call.given = endpoint.body.read(request.body)
         result = endpoint.handler(call, store)

@@ -90,6 +90,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.who is not Who.PUBLIC:
         # 403: a cookie that another site's page may have sent along.
         statuses |= {401, 403}
+    if endpoint.limit is not None:
+        statuses.add(429)
     if endpoint.body_limit:
         statuses.add(413)
     responses: dict[str, Any] = {

@@ -56,7 +56,7 @@ def create_grant(call: Call, store: Database) -> Any:
         trust.add_grant(tx, grant)
         target = f"{grant.target_node}:{grant.session_name or grant.session_id}"
         details = f"{target} {','.join(grant.verbs)} to {grant.audience_subject_id}"
-        trust.audit(tx, network, user.subject, "grant.created", grant.id, call.now, details)
+        trust.audit(tx, network, user.subject, "access.grant.created", grant.id, call.now, details)
         return mint(claims, key), grant
 
     _check_target(given)

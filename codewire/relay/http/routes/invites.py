@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codewire.credentials.tokens import new_hex, new_word
-from codewire.relay.http import limits
 from codewire.relay.http.answers import NO_CONTENT, Refusal, bad_request, html_answer
 from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import need_owner
 from codewire.relay.http.inputs import Body, check_name
+from codewire.relay.http.limits import JOIN
 from codewire.relay.http.routes.nodes import (
     DEFAULT_SECONDS,
     REGISTERED,
@@ -84,7 +84,6 @@ def delete_invite(call: Call, store: Database) -> Any:
 
 def join(call: Call, store: Database) -> Any:
     """Register a node by an invite: one use of it, or nothing at all."""
-    call.service.limiter.hit(limits.JOIN, call.address, call.now)
     name, token = call.given.text("node_name"), call.given.raw("invite_token")
     if not name or not token.strip():
         raise bad_request("node_name and invite_token required")
@@ -187,7 +186,8 @@ ENDPOINTS = [
         "Register a node by an invite",
         body=Body(node_name="text", invite_token="text"),
         answers=REGISTERED,
-        errors=(403, 429),
+        errors=(403,),
+        limit=JOIN,
     ),
     Endpoint(
         "GET",

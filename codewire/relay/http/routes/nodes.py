@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codewire.credentials.tokens import new_hex
-from codewire.relay.http import limits
 from codewire.relay.http.answers import Refusal
 from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import OWNER, need_member, need_owner, role
 from codewire.relay.http.inputs import Body, check_name, check_url
+from codewire.relay.http.limits import REDEEM
 from codewire.relay.http.shapes import TEXT, TIME, TRUTH, WHOLE, listed, shape
 from codewire.relay.store import networks, nodes, trust
 from codewire.wire.timestamps import SECOND, format_nanos
@@ -82,7 +82,6 @@ def create_enrollment(call: Call, store: Database) -> Any:
 
 def redeem_enrollment(call: Call, store: Database) -> Any:
     """Register a node by such a token."""
-    call.service.limiter.hit(limits.REDEEM, call.address, call.now)
     token, name = call.given.needed("enrollment_token"), call.given.text("node_name")
     if name:
         check_name(name, "node_name")
@@ -210,7 +209,8 @@ ENDPOINTS = [
             "enrollment_token required", enrollment_token="text", node_name="text", peer_url="text"
         ),
         answers=REGISTERED,
-        errors=(403, 429),
+        errors=(403,),
+        limit=REDEEM,
     ),
     Endpoint(
         "POST", "/api/v1/nodes", refuse_direct, Who.USER, "Refused: enrol nodes", errors=(410,)
