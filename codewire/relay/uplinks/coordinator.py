@@ -62,7 +62,7 @@ def fitting(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the newest of the nodes, as many as a peer takes in one message."""
     size, kept = 0, []
     for node in reversed(nodes):
-        size += len(encode_control(node)) + 1
+        size += len(encode_control({"": node}))
         if size > MAX_LIST_BYTES:
             break
         kept.append(node)
