@@ -12,7 +12,6 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost, ProtocolError
@@ -59,7 +58,8 @@ class WebSocketStream(FrameStream):
         # Held across a send: the bytes of two frames must not mix. Only a writer waits for it;
         # a reader leaves its pong in `_urgent`, and whoever holds the lock sends that too.
         self._lock = threading.Lock()
-        self._urgent: deque[bytes] = deque(maxlen=MAX_URGENT)
+        # A list, being mostly empty: there may be thousands.
+        self._urgent: list[bytes] = []
         self._said_close = False
         # Nothing more comes: the peer has closed, is gone, or broke the protocol.
         self._is_over = self._has_violated = False
@@ -191,6 +191,7 @@ class WebSocketStream(FrameStream):
 
     def _send_urgent(self, frame: bytes) -> None:
         self._urgent.append(frame)
+        del self._urgent[:-MAX_URGENT]
         self._flush_urgent()
 
     def _flush_urgent(self) -> None:
@@ -198,7 +199,7 @@ class WebSocketStream(FrameStream):
         while self._urgent and self._lock.acquire(blocking=False):
             try:
                 while self._urgent and not self._said_close:
-                    self._send(self._urgent.popleft())
+                    self._send(self._urgent.pop(0))
             except (ConnectionLost, TimeoutError):
                 self._urgent.clear()
             finally:

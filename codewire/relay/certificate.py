@@ -10,6 +10,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from codewire.credentials.extras import needs_relay
+from codewire.errors import ConfigError
 from codewire.files import open_regular
 
 if TYPE_CHECKING:
@@ -31,10 +33,21 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return server_context(settings.tls_cert, settings.tls_key)
     if settings.is_encrypted:
         return None
+    ensure_certificate(settings)
+    return server_context(os.path.join(settings.data_dir, NAME), "")
+
+
+def ensure_certificate(settings: Settings) -> None:
+    """Make the relay's own certificate where it needs one and has none. Raises ConfigError."""
     path = os.path.join(settings.data_dir, NAME)
-    if not os.path.exists(path):
-        _write(path, make_certificate(settings.host))
-    return server_context(path, "")
+    if settings.tls_cert or settings.is_encrypted or os.path.exists(path):
+        return
+    try:
+        with needs_relay("a relay"):
+            data = make_certificate(settings.host)
+        _write(path, data)
+    except OSError as error:
+        raise ConfigError(f"writing {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def make_certificate(host: str) -> bytes:

@@ -13,8 +13,9 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from codewire.errors import CodewireError, ConfigError
+from codewire.errors import CodewireError
 from codewire.io.wait import outlast_loop_errors, wait_readable
+from codewire.relay.premises import prepare
 from codewire.relay.settings import Settings
 
 log = logging.getLogger("codewire.relay")
@@ -63,10 +64,9 @@ def _set_up_logging() -> None:
 
 
 def _serve(settings: Settings) -> int:
-    os.umask(0o077)
     outlast_loop_errors()
     stop = _Stop()
-    _make_directory(settings.data_dir)
+    prepare(settings)
     from codewire.credentials.vault import Vault
     from codewire.relay.serve import Relay
     from codewire.relay.store.database import open_database
@@ -90,15 +90,6 @@ def _serve(settings: Settings) -> int:
     finally:
         store.close()
     return 0
-
-
-def _make_directory(path: str) -> None:
-    """Make the data directory, for its owner alone. Raises ConfigError."""
-    try:
-        os.makedirs(path, 0o700, exist_ok=True)
-        os.chmod(path, 0o700)
-    except OSError as error:
-        raise ConfigError(f"--data-dir {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 class _Stop:

@@ -105,6 +105,8 @@ class Connection:
         self._lock = threading.Lock()
         self._phase = Phase.WAITING
         self._takeover: Takeover | None = None
+        # The request of what takes over.
+        self._requests: list[Request] = []
         self._is_ended = False
 
     def serve(self, after_head: Callable[[], None], vouch: Callable[[], None]) -> None:
@@ -117,6 +119,7 @@ class Connection:
             self._open()
             while self._serve_one(after_head):
                 pass
+            self._serve_takeover()
         except (CodewireError, OSError) as error:
             log.debug("client %s dropped: %s", self.address, error)
         finally:
@@ -253,10 +256,18 @@ class Connection:
         self._transport.sendall(data)
 
     def _hand_over(self, takeover: Takeover, head: Head) -> None:
+        self._requests.append(Request(head, address=self.address))
         if not self._enter(Phase.TAKEN_OVER, takeover):
             takeover.end()
-        request = Request(head, address=self.address)
-        takeover.run(self._transport, request, self._reader.rest())
+
+    def _serve_takeover(self) -> None:
+        """Have what took over serve the connection, with nothing left of the way there.
+
+        There may be thousands, and they stay.
+        """
+        if self._takeover is not None:
+            received = self._reader.rest()
+            self._takeover.run(self._transport, self._requests.pop(), received)
 
 
 def _call(handler: Handler, request: Request) -> Answer | Takeover:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import select
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ FIELDS = (
     # Its end is the connection's.
     ("Connection", "close"),
 )
+HEAD = encode_head("HTTP/1.1 200 OK", FIELDS)
 
 
 def encode_event(data: str, event: str = "", identity: str = "") -> bytes:
@@ -67,9 +67,13 @@ class EventStream:
         """`on_end` is called once when nobody reads any more; it must not block."""
         self._on_end = on_end
         self._heartbeat_seconds = heartbeat_seconds
-        self._waiting: deque[bytes] = deque()
+        # Lists and bare locks: there may be thousands of readers, and most have nothing to read.
+        self._waiting: list[bytes] = []
         self._bytes = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Held but when there is something for the reader to look at.
+        self._news = threading.Lock()
+        self._news.acquire()
         self.is_over = False
 
     def send(self, data: str, event: str = "", identity: str = "") -> bool:
@@ -81,7 +85,7 @@ class EventStream:
 
     def send_encoded(self, encoded: bytes) -> bool:
         """Queue what `encode_event` returned, which many readers may share. As `send`."""
-        with self._changed:
+        with self._lock:
             if self.is_over:
                 return False
             if len(self._waiting) >= MAX_EVENTS or self._bytes + len(encoded) > MAX_BYTES:
@@ -91,8 +95,13 @@ class EventStream:
             else:
                 self._waiting.append(encoded)
                 self._bytes += len(encoded)
-            self._changed.notify_all()
+            self._tell()
             return not self.is_over
+
+    def _tell(self) -> None:
+        """Wake the reader; under the lock. Only it takes the news."""
+        if self._news.locked():
+            self._news.release()
 
     @property
     def has_room(self) -> bool:
@@ -101,16 +110,19 @@ class EventStream:
 
     def end(self) -> None:
         """End the stream once what is queued has been sent. Idempotent."""
-        with self._changed:
+        with self._lock:
             self.is_over = True
-            self._changed.notify_all()
+            self._tell()
 
     def run(self, transport: Transport, request: Request, received: bytes) -> None:
         """Send events until the stream ends or the reader has gone."""
         try:
             transport.settimeout(SEND_SECONDS)
-            transport.sendall(encode_head("HTTP/1.1 200 OK", FIELDS) + _greeting(request))
-            while request.head.method != "HEAD" and (data := self._next()):
+            is_head = request.head.method == "HEAD"
+            # Nobody needs it any more.
+            del request
+            transport.sendall(HEAD if is_head else HEAD + GREETING)
+            while not is_head and (data := self._next()):
                 if data == HEARTBEAT and _has_left(transport):
                     return
                 transport.sendall(data)
@@ -120,17 +132,15 @@ class EventStream:
 
     def _next(self) -> bytes:
         """Return all that is queued, a heartbeat when that is long nothing, b"" at the end."""
-        with self._changed:
-            if not self._waiting and not self.is_over:
-                self._changed.wait(self._heartbeat_seconds)
+        if not self.is_over:
+            self._news.acquire(timeout=self._heartbeat_seconds)
+        with self._lock:
+            # The news may have come as the time was up.
+            self._news.acquire(blocking=False)
             data = b"".join(self._waiting)
             self._waiting.clear()
             self._bytes = 0
             return data or (b"" if self.is_over else HEARTBEAT)
-
-
-def _greeting(request: Request) -> bytes:
-    return b"" if request.head.method == "HEAD" else GREETING
 
 
 def _has_left(transport: Transport) -> bool:

@@ -89,6 +89,7 @@ def serve(args: dict[str, Any], context: Context) -> int:
     """
     context.refuse_server("cw relay serve")
     from codewire.relay import settings as given
+    from codewire.relay.premises import prepare
     from codewire.relay.process import pass_settings
 
     settings = _settings(args)
@@ -99,6 +100,7 @@ def serve(args: dict[str, Any], context: Context) -> int:
         )
     for name in given.names_without_effect(args, os.environ):
         output.note(f"[relay] {name} has no effect: task reports are kept in the database")
+    prepare(settings)
     descriptor = pass_settings(settings)
     sys.stderr.flush()
     command = [*paths.program(), "relay-process", str(descriptor)]

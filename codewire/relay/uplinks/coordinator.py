@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, ProtocolError
@@ -17,7 +18,6 @@ from codewire.relay.uplinks.outbox import Outbox
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
 from codewire.wire.control import decode_control, encode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.http import Answer
 from codewire.wire.tailnet import dialer_id, stable_id
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from codewire.io.watchdog import Watchdog
     from codewire.io.websockets import WebSocketStream
     from codewire.relay.http.call import Call
-    from codewire.web.request import Request, Transport
+    from codewire.wire.http import Answer
 
 log = logging.getLogger(__name__)
 
@@ -85,17 +85,20 @@ class Coordinator:
     def __len__(self) -> int:
         return len(self._peers)
 
-    def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | PeerTakeover:
+    def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | WebSocketUpgrade:
         """Turn an admitted peer's request into its connection."""
         is_listener = kind == "node" and call.query.text("role") != "dial"
         identity = (
             stable_id(network, kind, name) if is_listener else dialer_id(self._random(16))
         )
         peer = Peer(network, identity, is_listener)
-        accepted = upgrade(
-            call.request, lambda stream: self._serve(peer, stream), self._watchdog, MAX_MESSAGE
+        return upgrade(
+            call.request,
+            partial(self._serve, peer),
+            self._watchdog,
+            MAX_MESSAGE,
+            partial(self.leave, peer),
         )
-        return accepted if isinstance(accepted, Answer) else PeerTakeover(accepted, self, peer)
 
     def _serve(self, peer: Peer, stream: WebSocketStream) -> None:
         peer.outbox.send({"type": "derp_map", "derp_map": self._derp_map})
@@ -204,23 +207,3 @@ class Coordinator:
 
     def _dials(self, peer: Peer, target: Peer) -> bool:
         return peer.target == target.identity and peer is not target and target.is_listener
-
-
-class PeerTakeover:
-    """An accepted upgrade of a peer, which is forgotten at its end."""
-
-    def __init__(self, accepted: WebSocketUpgrade, coordinator: Coordinator, peer: Peer) -> None:
-        self._accepted = accepted
-        self._coordinator = coordinator
-        self._peer = peer
-
-    def run(self, transport: Transport, request: Request, received: bytes) -> None:
-        """Serve the peer to its end."""
-        try:
-            self._accepted.run(transport, request, received)
-        finally:
-            self._coordinator.leave(self._peer)
-
-    def end(self) -> None:
-        """Say goodbye: the relay stops."""
-        self._accepted.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, ProtocolError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from codewire.relay.http.call import Call
     from codewire.relay.store.database import Database, Tx
     from codewire.relay.store.nodes import Node
-    from codewire.web.request import Request, Transport
+    from codewire.web.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -69,25 +70,6 @@ class Uplink:
         return self.outbox.send(message)
 
 
-class UplinkTakeover:
-    """An accepted upgrade of a node; whatever becomes of it, the hub forgets it at its end."""
-
-    def __init__(self, accepted: WebSocketUpgrade, forget: Callable[[], None]) -> None:
-        self._accepted = accepted
-        self._forget = forget
-
-    def run(self, transport: Transport, request: Request, received: bytes) -> None:
-        """Serve the uplink to its end."""
-        try:
-            self._accepted.run(transport, request, received)
-        finally:
-            self._forget()
-
-    def end(self) -> None:
-        """Say goodbye: the relay stops."""
-        self._accepted.end()
-
-
 class Hub:
     """All uplinks of this relay."""
 
@@ -118,24 +100,30 @@ class Hub:
         if uplink is not None:
             uplink.outbox.close(*REVOKED)
 
-    def accept(self, call: Call, node: Node) -> Answer | UplinkTakeover:
+    def accept(self, call: Call, node: Node) -> Answer | WebSocketUpgrade:
         """Turn a node's request into its uplink. Raises Refusal.
 
         It is there before the node is told so: who asks then whether it is connected hears the
         truth.
         """
         request = call.request
-        accepted = upgrade(request, lambda stream: self._serve(uplink, stream), self._watchdog, MAX_MESSAGE)
+        uplink = Uplink(node, check_url(request.field(URL_FIELD).strip()), _features(request))
+        accepted = upgrade(
+            request,
+            partial(self._serve, uplink),
+            self._watchdog,
+            MAX_MESSAGE,
+            partial(self._forget, uplink),
+        )
         if isinstance(accepted, Answer):
             return accepted
-        uplink = Uplink(node, check_url(request.field(URL_FIELD).strip()), _features(request))
         self._enter(uplink)
         try:
             self._note(call, uplink)
         except BaseException:
             self._forget(uplink)
             raise
-        return UplinkTakeover(accepted, lambda: self._forget(uplink))
+        return accepted
 
     def _enter(self, uplink: Uplink) -> None:
         with self._lock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, OutOfThreads
@@ -25,7 +24,8 @@ class Outbox:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[dict[str, Any]] = deque()
+        # Short, and mostly empty: a deque would take half a kilobyte.
+        self._waiting: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._stream: WebSocketStream | None = None
         self._is_sending = False
@@ -87,4 +87,4 @@ class Outbox:
             if not self._waiting:
                 self._is_sending = False
                 return None
-            return self._waiting.popleft()
+            return self._waiting.pop(0)

@@ -1,0 +1,24 @@
+"""The relay's data directory, before it serves: for its owner alone, and what must be in it.
+
+Done by the command that becomes the relay, which forgets by that what it needed for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from codewire.errors import ConfigError
+from codewire.relay.certificate import ensure_certificate
+from codewire.relay.settings import Settings
+
+
+def prepare(settings: Settings) -> None:
+    """Make what is missing. Idempotent. Raises ConfigError."""
+    os.umask(0o077)
+    path = settings.data_dir
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+        os.chmod(path, 0o700)
+    except OSError as error:
+        raise ConfigError(f"--data-dir {path}: {(error.strerror or str(error)).lower()}") from error
+    ensure_certificate(settings)
