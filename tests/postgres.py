@@ -54,7 +54,8 @@ class Cluster:
         # Without TCP: no port is taken, and none can be taken from it.
         self._server = subprocess.Popen(
             [programs() / "postgres", "-D", f"{self.root}/data", "-k", str(self.root),
-             "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"],
+             "-c", "listen_addresses=", "-c", "fsync=off", "-c", "deadlock_timeout=100ms",
+             "-c", "max_connections=200"],
             user=self.user, cwd="/", text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C.UTF-8", "LC_MESSAGES": "C"},

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from codewire.client.reach.connection import LONGEST_PAUSE, PAUSE, Redial
-from codewire.client.reach.proxies import Proxy, proxy_for
-from codewire.client.reach.remote import Address, _refusal, parse_url
+from codewire.client.reach.remote import _refusal, parse_url
 from codewire.client.reach.servers import Server, add_server, load_servers, remove_server
 from codewire.client.reach.target import Target, resolve_target, websocket_url
 from codewire.errors import CodewireError, ConfigError, ConnectionLost, NodeRefused, UsageError
+from codewire.io.outbound import Address
+from codewire.io.proxies import Proxy, proxy_for
 from codewire.paths import DataDir
 
 

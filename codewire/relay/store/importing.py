@@ -49,11 +49,11 @@ def import_go(database: Database, path: str, now: int) -> dict[str, int]:
         if tx.one("select 1 from networks limit 1"):
             raise StoreError("this relay has networks already: import into a new data directory")
         counts = {}
-        for table, take in TAKERS.items():
+        for what, (table, take) in TAKERS.items():
             try:
-                counts[table] = sum(take(tx, row, now) for row in tables.get(table, []))
+                counts[what] = sum(take(tx, row, now) for row in tables.get(table, []))
             except (BadValue, ValueError, KeyError) as error:
-                raise StoreError(f"{path}: table {table}: {error!s}") from error
+                raise StoreError(f"{path}: table {table}: {error}") from error
         return counts
 
     return database.write(take_over, IMPORT_SECONDS)
@@ -82,7 +82,8 @@ def _decode_text(data: bytes) -> str:
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
     found = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
-    return [name for (name,) in found if name in TAKERS]
+    wanted = {table for table, _ in TAKERS.values()}
+    return [name for (name,) in found if name in wanted]
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[GoRow]:
@@ -253,16 +254,13 @@ def _grant(tx: Tx, row: GoRow, now: int) -> int:
 
 
 def _kv(tx: Tx, row: GoRow, now: int) -> int:
-    network_id, namespace = _text(row, "network_id"), _text(row, "namespace")
-    if namespace == ISSUER_NAMESPACE:
-        if _text(row, "key") == ISSUER_KEY:
-            _issuer(tx, network_id, _bytes(row, "value"), now)
+    if _text(row, "namespace") == ISSUER_NAMESPACE:
         return 0
     return _insert(
         tx,
         "kv",
-        network_id=network_id,
-        namespace=namespace.encode(),
+        network_id=_text(row, "network_id"),
+        namespace=_text(row, "namespace").encode(),
         key=_text(row, "key").encode(),
         value=_bytes(row, "value"),
         expires_at=_time_or_none(row, "expires_at"),
@@ -270,12 +268,22 @@ def _kv(tx: Tx, row: GoRow, now: int) -> int:
     )
 
 
-def _issuer(tx: Tx, network_id: str, value: bytes, now: int) -> None:
-    """Take over a network's signing key: what it signed stays good."""
-    issuer = json.loads(value)
-    seed = decode(issuer["private_key"])[:SEED_BYTES]
-    key = SigningKey(str(issuer["key_id"]), seed)
-    trust.add_seed(tx, network_id, key, seed, signs_from=0, now=now)
+def _issuer(tx: Tx, row: GoRow, now: int) -> int:
+    """Take over a network's signing key: what it signed stays good.
+
+    Any member could write this entry; one that is no key any more is left, and a new one made at
+    the first use.
+    """
+    if (_text(row, "namespace"), _text(row, "key")) != (ISSUER_NAMESPACE, ISSUER_KEY):
+        return 0
+    try:
+        issuer = json.loads(_bytes(row, "value"))
+        seed = decode(issuer["private_key"])[:SEED_BYTES]
+        key = SigningKey(str(issuer["key_id"]), seed)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return 0
+    trust.add_seed(tx, _text(row, "network_id"), key, seed, signs_from=0, now=now)
+    return 1
 
 
 def _user(tx: Tx, row: GoRow, now: int) -> int:
@@ -327,21 +335,22 @@ def _github_app(tx: Tx, row: GoRow, now: int) -> int:
     return 1
 
 
-# In an order in which each finds what it refers to.
-TAKERS: dict[str, Callable[[Tx, GoRow, int], int]] = {
-    "networks": _network,
-    "network_members": _member,
-    "users": _user,
-    "oidc_users": _oidc_user,
-    "sessions": _session,
-    "oidc_sessions": _oidc_session,
-    "nodes": _node,
-    "node_enrollments": _enrollment,
-    "invites": _invite,
-    "groups": _group,
-    "group_policies": _policy,
-    "group_members": _group_member,
-    "access_grants": _grant,
-    "github_app": _github_app,
-    "kv": _kv,
+# What is counted, its table and who takes a row, in an order in which each finds what it refers to.
+TAKERS: dict[str, tuple[str, Callable[[Tx, GoRow, int], int]]] = {
+    "networks": ("networks", _network),
+    "network_members": ("network_members", _member),
+    "users": ("users", _user),
+    "oidc_users": ("oidc_users", _oidc_user),
+    "sessions": ("sessions", _session),
+    "oidc_sessions": ("oidc_sessions", _oidc_session),
+    "nodes": ("nodes", _node),
+    "node_enrollments": ("node_enrollments", _enrollment),
+    "invites": ("invites", _invite),
+    "groups": ("groups", _group),
+    "group_policies": ("group_policies", _policy),
+    "group_members": ("group_members", _group_member),
+    "access_grants": ("access_grants", _grant),
+    "github_app": ("github_app", _github_app),
+    "issuers": ("kv", _issuer),
+    "kv": ("kv", _kv),
 }

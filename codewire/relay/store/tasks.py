@@ -7,9 +7,9 @@ from typing import Any
 
 from codewire.relay.store import events
 from codewire.relay.store.tx import Tx
+from codewire.wire.events import REPORT
 from codewire.wire.timestamps import format_nanos
 
-EVENT_TYPE = "task.report"
 COLUMNS = (
     "event_id, stream_seq, network_id, node_name, session_id, session_name, summary, state, at"
 )
@@ -66,7 +66,7 @@ def report(
         "state": state,
         "timestamp": format_nanos(at),
     }
-    seq = events.append(tx, network_id, events.TASKS, EVENT_TYPE, data, now)
+    seq = events.append(tx, network_id, events.TASKS, REPORT, data, now)
     task = Task(event_id, seq, network_id, node_name, session_id, session_name, summary, state, at)
     _keep_latest(tx, task)
     return seq

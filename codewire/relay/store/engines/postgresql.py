@@ -11,6 +11,7 @@ import hashlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -31,7 +32,11 @@ log = logging.getLogger(__name__)
 MIN_CONNECTIONS = 2
 MAX_CONNECTIONS = 20
 CONNECT_SECONDS = 10
-POOL_SECONDS = 10.0
+# How long who needs a connection waits for one.
+POOL_SECONDS = 5.0
+# The pool's pauses between attempts double; after this it begins anew at the next request, so that
+# a server that was away for an hour is not waited for much longer than it takes.
+RECONNECT_SECONDS = 5.0
 # A statement that runs longer holds up everybody who needs its rows.
 OPTIONS = (
     "-c statement_timeout=30s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s"
@@ -91,6 +96,7 @@ class Postgres:
     def __init__(self, url: str, vault: Vault, on_events: Callable[[str], None]) -> None:
         """Connect. Raises StoreError, ConfigError where psycopg is missing."""
         _require_psycopg()
+        _check_url(url)
         self._url = url
         self._vault = vault
         self._on_events = on_events
@@ -103,13 +109,13 @@ class Postgres:
     def _open_pool(self) -> psycopg_pool.ConnectionPool[psycopg.Connection[Row]]:
         import psycopg_pool
 
+        # It tells of every attempt, in several lines; who asks is told in one.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         return psycopg_pool.ConnectionPool(
             self._url,
             min_size=MIN_CONNECTIONS,
             max_size=MAX_CONNECTIONS,
-            timeout=POOL_SECONDS,
-            # A connection that died with its server is replaced before it is handed out.
-            check=psycopg_pool.ConnectionPool.check_connection,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, "options": OPTIONS},
             open=True,
         )
@@ -140,17 +146,38 @@ class Postgres:
         return result
 
     def _perform(self, fn: Callable[[Tx], T], begin: str) -> tuple[T, list[str]]:
-        with _translated(), self._pool.connection() as connection:
-            tx = PostgresTx(connection, self._vault)
-            connection.execute(begin)
+        with _translated():
+            connection = self._begin(begin)
             try:
+                tx = PostgresTx(connection, self._vault)
                 result = fn(tx)
                 connection.execute("commit")
+                return result, tx.notices
             except BaseException:
                 if not connection.closed:
                     connection.execute("rollback")
                 raise
-            return result, tx.notices
+            finally:
+                self._pool.putconn(connection)
+
+    def _begin(self, begin: str) -> psycopg.Connection[Row]:
+        """Return a connection in a new transaction.
+
+        Those that died with their server are found out here, where nothing is lost by it, and the
+        next one is taken: the pool's own check would pause after each.
+        """
+        import psycopg
+
+        deadline = time.monotonic() + POOL_SECONDS
+        while True:
+            connection = self._pool.getconn(max(0.0, deadline - time.monotonic()))
+            try:
+                connection.execute(begin)
+                return connection
+            except BaseException as error:
+                self._pool.putconn(connection)
+                if not isinstance(error, psycopg.OperationalError) or not connection.closed:
+                    raise
 
     def backup(self, path: str) -> None:
         raise StoreError(
@@ -214,6 +241,18 @@ def _translated() -> Iterator[None]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_url(url: str) -> None:
+    """Raises StoreError, which does not repeat the URL: it may hold a password."""
+    import psycopg.conninfo
+
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise StoreError(
+            "--database-url cannot be read: it is like postgresql://USER:PASSWORD@HOST:5432/NAME"
+        ) from error
 
 
 def _require_psycopg() -> None:
