@@ -15,7 +15,7 @@ from typing import Any
 
 from codewire.errors import CodewireError
 from codewire.io.wait import outlast_loop_errors, wait_readable
-from codewire.relay.premises import prepare
+from codewire.relay.premises import lock, prepare
 from codewire.relay.settings import Settings
 
 log = logging.getLogger("codewire.relay")
@@ -67,6 +67,7 @@ def _serve(settings: Settings) -> int:
     outlast_loop_errors()
     stop = _Stop()
     prepare(settings)
+    lock(settings)
     from codewire.credentials.vault import Vault
     from codewire.relay.serve import Relay
     from codewire.relay.store.database import open_database

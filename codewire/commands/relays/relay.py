@@ -156,9 +156,13 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     context.refuse_server("cw relay import")
     import time
 
+    from codewire.relay.premises import lock, prepare
     from codewire.relay.store.importing import import_go
 
-    store = _open_store(_settings(args), must_exist=False)
+    settings = _settings(args)
+    prepare(settings)
+    lock(settings)
+    store = _open_store(settings, must_exist=False)
     try:
         rows = import_go(store, args["<database>"], time.time_ns())
     finally:
@@ -230,11 +234,9 @@ def _open_store(settings: Settings, *, must_exist: bool) -> Any:
     from codewire.credentials.vault import Vault
     from codewire.relay.store.database import FILE_NAME, open_database
 
-    os.umask(0o077)
     path = os.path.join(settings.data_dir, FILE_NAME)
     if must_exist and not settings.database_url and not os.path.exists(path):
         raise CodewireError(f"no relay has its data in {settings.data_dir}: give --data-dir")
-    os.makedirs(settings.data_dir, 0o700, exist_ok=True)
     vault = Vault.open(settings.secret_key_file)
     return open_database(settings.database_url, settings.data_dir, vault)
 
