@@ -39,15 +39,15 @@ class Server:
             environment["LD_PRELOAD"] = preload
         # A thousand clients come from one address here.
         command += ["--trusted-proxy", "127.0.0.1"]
-        self.process = subprocess.Popen(
-            command, env=environment, stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         for line in self.process.stderr:
             if "HTTP listening" in line:
                 break
         # Its later lines are nobody's; a full pipe would stop it.
-        self._drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+        self._drain = subprocess.Popen(
+            ["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL
+        )
 
     def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> Any:
         with self.connect() as sock:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from codewire.errors import CodewireError
+from codewire.io.threads import spare_address_space
 from codewire.io.wait import outlast_loop_errors, wait_readable
 from codewire.relay.premises import lock, prepare
 from codewire.relay.settings import Settings
@@ -65,6 +66,7 @@ def _set_up_logging() -> None:
 
 def _serve(settings: Settings) -> int:
     outlast_loop_errors()
+    spare_address_space()
     stop = _Stop()
     prepare(settings)
     lock(settings)

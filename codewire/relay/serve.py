@@ -16,7 +16,7 @@ from codewire import __version__
 from codewire.errors import CodewireError
 from codewire.io.fds import raise_file_limit
 from codewire.io.tcp import join_address, listen_tcp, resolve_listen
-from codewire.io.wait import RUNTIME, spawn, spawn_essential
+from codewire.io.wait import RUNTIME, spawn_essential
 from codewire.io.watchdog import Watchdog
 from codewire.relay.certificate import tls_context
 from codewire.relay.http.api import make_router
@@ -105,7 +105,10 @@ class Relay:
         self._is_over.set()
         self.hub.end()
         self.feeds.end()
-        is_clean = all([server.stop(STOP_SECONDS) for server in self._servers])
+        deadline = time.monotonic() + STOP_SECONDS
+        is_clean = all(
+            [server.stop(max(0.1, deadline - time.monotonic())) for server in self._servers]
+        )
         try:
             self.limiter.save(self.store, self._clock())
         except CodewireError as error:

@@ -54,7 +54,7 @@ class Router:
     """Routes by path and method. Filled before it is used; then read from any thread."""
 
     def __init__(self, *, redirects: bool = False) -> None:
-        """With `redirects`, a path with empty, `.` or `..` segments leads to the clean one (307)."""
+        """With `redirects`, a path with empty, `.` or `..` segments leads to the clean one."""
         self._root = _Step()
         self._redirects = redirects
 

@@ -139,9 +139,7 @@ class Server:
 
     def _serve(self, connection: Connection) -> None:
         try:
-            connection.serve(
-                lambda: self._leave_crowd(connection), lambda: self._vouch(connection)
-            )
+            connection.serve(lambda: self._leave_crowd(connection), lambda: self._vouch(connection))
         finally:
             self._forget(connection)
 

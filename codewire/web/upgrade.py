@@ -29,7 +29,8 @@ def upgrade(
     """Return what makes a request a WebSocket that `serve` serves, or why it is none.
 
     A message of more than `max_message` bytes ends it (1009). `on_end` is called when an accepted
-    one is over, also one that `serve` never saw. A page from elsewhere in a browser is refused (403): it would come with its user's rights.
+    one is over, also one that `serve` never saw. A page from elsewhere in a browser is refused
+    (403): it would come with its user's rights.
     """
     refusal = check_upgrade(request.head)
     if refusal is not None:

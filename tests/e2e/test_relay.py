@@ -11,6 +11,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,10 @@ def test_start_and_end(relay: Relay) -> None:
     # TLS on the same port, for peers of the mesh.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", relay.port), 20) as plain:
-        with context.wrap_socket(plain) as sock:
-            sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-            assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    plain = socket.create_connection(("127.0.0.1", relay.port), 20)
+    with plain, context.wrap_socket(plain) as sock:
+        sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
     # The admin's token is nowhere to be seen, and all files are the owner's.
     proc = Path(f"/proc/{relay.process.pid}")
     for name in ("cmdline", "environ"):
@@ -153,6 +154,9 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
+    def has_confirmed(self, number: int) -> bool:
+        return len(self.confirmed) > number
+
     def _run(self, number: int) -> None:
         count = 0
         while not self._is_over.is_set():
@@ -174,7 +178,7 @@ def test_kills_lose_nothing_confirmed(home: Home) -> None:
     with Load(relay) as load:
         for _ in range(kills):
             before = len(load.confirmed)
-            wait_until(lambda: len(load.confirmed) > before + 50, 60)
+            wait_until(partial(load.has_confirmed, before + 50), 60)
             relay.stop(signal.SIGKILL)
             relay.start()
     kept = {entry["key"] for entry in relay.ask("GET", "/api/v1/kv/ns?network_id=proj")}
@@ -210,16 +214,19 @@ def test_kills_lose_no_invite(home: Home) -> None:
     relay.stop()
 
 
+URL = ["--base-url", "http://h"]
+
+
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
         ([], "--base-url is required"),
-        (["--base-url", "relay.example"], "--base-url 'relay.example': must be http://host or https://host"),
-        (["--base-url", "http://h", "--listen", "8080"], "listen '8080': must be host:port"),
-        (["--base-url", "http://h", "--data-dir", "/proc/x"], "--data-dir /proc/x: no such file or directory"),
-        (["--base-url", "http://h", "--auth-token-file", "/nowhere"], "reading /nowhere: no such file or directory"),
+        (["--base-url", "h"], "--base-url 'h': must be http://host or https://host"),
+        ([*URL, "--listen", "8080"], "listen '8080': must be host:port"),
+        ([*URL, "--data-dir", "/proc/x"], "--data-dir /proc/x: no such file or directory"),
+        ([*URL, "--auth-token-file", "/no"], "reading /no: no such file or directory"),
     ],
-)  # fmt: skip
+)
 def test_what_it_cannot_serve_with(home: Home, flags: list[str], text: str) -> None:
     done = home.cw("relay", "serve", *flags)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"Error: {text}")
@@ -227,7 +234,7 @@ def test_what_it_cannot_serve_with(home: Home, flags: list[str], text: str) -> N
 
 def test_a_port_that_is_taken(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = home.cw("relay", "serve", "--base-url", "http://h", "--listen", address)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (

@@ -26,7 +26,7 @@ TWICE += ["test_lookout"]
 RUN = """
 import sys
 import cw
-cw.patch_worker()
+getattr(cw, sys.argv.pop(1))()
 from codewire.io.wait import GEVENT
 assert GEVENT, "not patched"
 import pytest
@@ -38,11 +38,16 @@ sys.exit(pytest.main(sys.argv[1:]))
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", TWICE)
 def test_under_gevent(name: str) -> None:
+    run_under_gevent("patch_worker", f"{name}.py")
+
+
+def run_under_gevent(patch: str, *files: str) -> None:
     if importlib.util.find_spec("gevent") is None:
         pytest.skip("gevent is not installed")
+    paths = [str(HERE / file) for file in files]
     environment = {key: value for key, value in os.environ.items() if key != "CW_RUNTIME"}
     done = subprocess.run(
-        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", str(HERE / f"{name}.py")],
+        [sys.executable, "-c", RUN, patch, "-q", "-p", "no:cacheprovider", *paths],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -52,3 +57,9 @@ def test_under_gevent(name: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
+
+
+# A relay is patched otherwise; its tests on a running one, in one process.
+@pytest.mark.timeout(400)
+def test_a_relay_under_gevent() -> None:
+    run_under_gevent("patch_relay", "relay/test_uplinks.py", "relay/test_coordinator.py")

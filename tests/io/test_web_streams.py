@@ -47,6 +47,18 @@ def test_a_reader_of_events(make_site: Callable[..., Site]) -> None:
     assert not stream.send("more")
 
 
+def test_a_stream_ends_behind_its_last_event(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    site.heartbeat_seconds = 60
+    with site.connect() as sock:
+        sock.sendall(EVENTS)
+        wait_until(lambda: site.streams)
+        site.streams[0].send("last")
+        site.streams[0].end()
+        sock.settimeout(10)
+        assert read_all(sock).endswith(b"data: last\n\n")
+
+
 def test_a_reader_that_lags_is_cut_off(make_site: Callable[..., Site]) -> None:
     site = make_site()
     with site.connect() as sock:

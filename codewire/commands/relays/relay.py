@@ -132,7 +132,9 @@ def backup(args: dict[str, Any], context: Context) -> int:
         store.backup(path)
     finally:
         store.close()
-    output.note(f"{path} written; {settings.secret_key_file} is not in it: keep a copy of that, too")
+    output.note(
+        f"{path} written; {settings.secret_key_file} is not in it: keep a copy of that, too"
+    )
     return 0
 
 

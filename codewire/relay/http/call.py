@@ -39,6 +39,9 @@ class Presence(Protocol):
 class Coordination(Protocol):
     """The mesh's introductions."""
 
+    def drop(self, network: str, name: str) -> None:
+        """End a node's connection, as Presence does."""
+
     def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | Takeover:
         """Turn an admitted peer's request into its connection."""
 
@@ -65,6 +68,11 @@ class Service:
     status: Callable[[], dict[str, object]] = dict
     limiter: Limiter = field(default_factory=Limiter)
     proxies: Proxies = field(default_factory=lambda: Proxies(()))
+
+    def drop_node(self, network: str, name: str) -> None:
+        """End a node's connections: its token is no longer good."""
+        self.presence.drop(network, name)
+        self.coordination.drop(network, name)
 
 
 class Call:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codewire.errors import BadValue, StoreError, Unavailable
 from codewire.relay.http.answers import JSON, Refusal, json_answer, unauthorized
 from codewire.relay.http.call import Call, Service
 from codewire.relay.http.inputs import Body
 from codewire.relay.http.limits import Limit
-from codewire.errors import BadValue, StoreError, Unavailable
 from codewire.relay.store.database import Database
 from codewire.web.router import Router
 from codewire.wire.http import MAX_BODY, Answer, plain
@@ -108,9 +108,7 @@ def _identify(who: Who, call: Call) -> None:
         call.need_any()
 
 
-def add_to(
-    router: Router, endpoints: list[Endpoint], service: Service, store: Database
-) -> Router:
+def add_to(router: Router, endpoints: list[Endpoint], service: Service, store: Database) -> Router:
     """Have a router serve the endpoints; return it."""
     for endpoint in endpoints:
         router.add(

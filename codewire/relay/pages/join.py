@@ -12,7 +12,8 @@ PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Join CodeWire Relay</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto; padding: 0 1rem }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto }}
+body {{ padding: 0 1rem }}
 code, pre {{ font: 14px/1.4 ui-monospace, monospace; background: #8882; border-radius: 4px }}
 pre {{ padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere }}
 </style>

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, ProtocolError
-from codewire.relay.uplinks.hub import REPLACED
+from codewire.relay.uplinks.hub import REPLACED, REVOKED
 from codewire.relay.uplinks.introduction import Introduction, read_node
 from codewire.relay.uplinks.outbox import Outbox
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
@@ -88,9 +88,7 @@ class Coordinator:
     def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | WebSocketUpgrade:
         """Turn an admitted peer's request into its connection."""
         is_listener = kind == "node" and call.query.text("role") != "dial"
-        identity = (
-            stable_id(network, kind, name) if is_listener else dialer_id(self._random(16))
-        )
+        identity = stable_id(network, kind, name) if is_listener else dialer_id(self._random(16))
         peer = Peer(network, identity, is_listener)
         return upgrade(
             call.request,
@@ -119,6 +117,12 @@ class Coordinator:
             self._peers[peer.identity] = peer
         if before is not None:
             before.outbox.close(*REPLACED)
+
+    def drop(self, network: str, name: str) -> None:
+        """End the connection of a node that listens: its token is no longer good."""
+        peer = self._peers.get(stable_id(network, "node", name))
+        if peer is not None:
+            peer.outbox.close(*REVOKED)
 
     def leave(self, peer: Peer) -> None:
         """Forget a peer, unless its id is another connection's by now; tell whom it dialled."""

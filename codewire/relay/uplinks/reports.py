@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from codewire.errors import StoreError
 from codewire.relay.http.inputs import MAX_U32
 from codewire.relay.http.routes.tasks import STATES
 from codewire.relay.store import tasks
-from codewire.errors import StoreError
 from codewire.wire.timestamps import parse_timestamp
 
 if TYPE_CHECKING:

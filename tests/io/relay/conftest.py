@@ -9,11 +9,24 @@ import pytest
 
 from tests.io.relay.desk import Desk
 from tests.io.relay.site import Site
+from tests.io.store.conftest import ENGINES, cluster
+
+__all__ = ["cluster"]
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture(params=ENGINES)
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    """The API on each kind of database."""
+    is_postgresql = request.param == "postgresql"
+    url = request.getfixturevalue("cluster").create_database() if is_postgresql else ""
+    desk = Desk(tmp_path, url)
     yield desk
     desk.close()
 

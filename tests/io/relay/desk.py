@@ -39,7 +39,8 @@ class Hall:
         return (network, name) in self.connected
 
     def drop(self, network: str, name: str) -> None:
-        self.dropped.append((network, name))
+        if (network, name) not in self.dropped:
+            self.dropped.append((network, name))
 
     def accept(self, call: Call, *who: Any) -> Answer | Takeover:
         self.admitted.append(tuple(w.name if isinstance(w, Node) else w for w in who))

@@ -56,7 +56,10 @@ def tokens(desk: Desk) -> list[str]:
     return [ADMIN, ADMIN, node, member, stranger, "", "wrong"]
 
 
-DOCUMENTED = {id(e): {int(s) for s in describe([e], "")["paths"][e.path][e.method.lower()]["responses"]} for e in ENDPOINTS}
+DOCUMENTED = {
+    id(e): {int(s) for s in describe([e], "")["paths"][e.path][e.method.lower()]["responses"]}
+    for e in ENDPOINTS
+}
 
 
 class Chance:
@@ -69,7 +72,9 @@ class Chance:
         if self.random.random() < 0.8:
             return self.random.choice(SCALARS)
         length = self.random.randrange(12)
-        return "".join(chr(self.random.choice((9, 32, 65, 233, 0x2028, 0xD7FF))) for _ in range(length))
+        return "".join(
+            chr(self.random.choice((9, 32, 65, 233, 0x2028, 0xD7FF))) for _ in range(length)
+        )
 
     def text(self) -> str:
         value = self.value()
@@ -82,7 +87,9 @@ class Chance:
         return [name for name in names if self.random.random() < 0.6]
 
     def target(self, endpoint: Endpoint) -> str:
-        parts = [self.escaped() or "x" if p.startswith("{") else p for p in endpoint.path.split("/")]
+        parts = [
+            self.escaped() or "x" if p.startswith("{") else p for p in endpoint.path.split("/")
+        ]
         pairs = [f"{name}={self.escaped()}" for name in self.some(endpoint.query)]
         # Mostly a network that is there, so that the fields behind it are looked at.
         if self.random.random() < 0.6:

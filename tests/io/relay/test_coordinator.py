@@ -104,6 +104,13 @@ def test_who_is_no_longer_there_is_refused(site: Site) -> None:
     assert site.dial(PATH, runtime)[0] == 401
 
 
+def test_a_revoked_node_is_dropped(site: Site) -> None:
+    listener = join(site, credential(site, site.enrol()))
+    site.ok("DELETE", "/api/v1/nodes/dev-1?network_id=proj")
+    assert next_message(listener) is None
+    wait_until(lambda: not len(site.relay.coordinator))
+
+
 def test_dialer_and_listener_are_introduced(site: Site) -> None:
     listener = join(site, credential(site, site.enrol()))
     say(listener, "00000000-0000-0000-0000-000000000000", addresses=[])

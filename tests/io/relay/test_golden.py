@@ -6,8 +6,8 @@ import base64
 import re
 from typing import Any
 
-from tests.io.relay.desk import START, Desk
 from codewire.wire.timestamps import format_nanos
+from tests.io.relay.desk import START, Desk
 
 HEX64 = re.compile("[0-9a-f]{64}")
 
@@ -16,7 +16,8 @@ def keys(value: dict[str, Any]) -> set[str]:
     return set(value)
 
 
-def test_networks_and_nodes(desk: Desk) -> None:
+def test_networks_and_nodes(either: Desk) -> None:
+    desk = either
     said = desk.ask("POST", "/api/v1/networks", {"network_id": " proj "})
     assert said == (200, {"network_id": "proj", "status": "created"})
     wanted = {"network_id": "proj", "node_name": "dev-1", "uses": 1, "ttl": "10m"}
@@ -50,7 +51,8 @@ def test_networks_and_nodes(desk: Desk) -> None:
     assert desk.ok("GET", "/api/v1/nodes?network_id=proj")[0]["connected"]
 
 
-def test_a_node_lists_its_own_network(desk: Desk) -> None:
+def test_a_node_lists_its_own_network(either: Desk) -> None:
+    desk = either
     node = desk.enrol(peer_url=" wss://x/peer ")
     desk.enrol("other", "elsewhere")
     said = desk.ok("GET", "/api/v1/nodes?network_id=other", token=node)
@@ -58,7 +60,8 @@ def test_a_node_lists_its_own_network(desk: Desk) -> None:
     assert desk.ok("GET", "/api/v1/nodes", token="", authorization=node) == said
 
 
-def test_invites(desk: Desk) -> None:
+def test_invites(either: Desk) -> None:
+    desk = either
     desk.ok("POST", "/api/v1/networks", {"network_id": "proj"})
     made = desk.ok("POST", "/api/v1/invites", {"network_id": "proj", "uses": 2, "ttl": "5m"})
     assert re.fullmatch("CW-INV-[a-zA-Z0-9]{24}", made["token"])
@@ -83,7 +86,8 @@ def test_invites(desk: Desk) -> None:
     assert desk.ask("POST", "/api/v1/join", join, token="") == (403, "invalid or expired invite\n")
 
 
-def test_groups(desk: Desk) -> None:
+def test_groups(either: Desk) -> None:
+    desk = either
     node = desk.enrol()
     made = desk.ok("POST", "/api/v1/groups", {"network_id": "proj", "name": "mesh"})
     assert made == {
@@ -133,7 +137,8 @@ def test_groups(desk: Desk) -> None:
     assert gone == {"status": "deleted", "network_id": "proj", "name": "mesh"}
 
 
-def test_credentials(desk: Desk) -> None:
+def test_credentials(either: Desk) -> None:
+    desk = either
     node = desk.enrol()
     bundle = "/api/v1/network-auth/bundle?network_id=proj"
     assert desk.ask("GET", bundle, token=node) == (404, "not found\n")
@@ -154,7 +159,8 @@ def test_credentials(desk: Desk) -> None:
     assert known == desk.ok("GET", bundle)
 
 
-def test_a_sender_is_vouched_for(desk: Desk) -> None:
+def test_a_sender_is_vouched_for(either: Desk) -> None:
+    desk = either
     node = desk.enrol()
     desk.ok("POST", "/api/v1/groups", {"network_id": "proj", "name": "mesh"})
     desk.ok("POST", "/api/v1/groups/mesh/members", {"session_name": "planner"}, token=node)
@@ -181,7 +187,8 @@ def test_a_sender_is_vouched_for(desk: Desk) -> None:
     assert desk.ask("POST", path, other, token=node) == refused
 
 
-def test_grants(desk: Desk) -> None:
+def test_grants(either: Desk) -> None:
+    desk = either
     wanted = {
         "network_id": "proj",
         "target_node": "dev-1",
@@ -213,7 +220,8 @@ def test_grants(desk: Desk) -> None:
     assert [g["id"] for g in desk.ok("GET", "/api/v1/access-grants?network_id=proj")] == [grant]
 
 
-def test_keys_and_values(desk: Desk) -> None:
+def test_keys_and_values(either: Desk) -> None:
+    desk = either
     desk.ok("POST", "/api/v1/networks", {"network_id": "proj"})
     path = "/api/v1/kv/ns/k?network_id=proj"
     assert desk.ask("PUT", path, b"hello", x_ttl="1h") == (204, "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from codewire.relay.http.routes.nodes import GONE
 from codewire.relay.store import people, trust
 from codewire.wire.http import Answer
 from tests.io.relay.desk import ADMIN, BASE_URL, SECOND, Desk
@@ -39,7 +40,7 @@ def test_errors_are_text(desk: Desk) -> None:
         ("GET", "/derp", (426, "DERP requires connection upgrade\n")),
         ("GET", "/derp/latency-check", (200, "")),
         ("GET", "/healthz", (200, "ok")),
-        ("POST", "/api/v1/nodes", (410, "direct node registration is disabled; use /api/v1/node-enrollments and /api/v1/node-enrollments/redeem\n")),
+        ("POST", "/api/v1/nodes", (410, f"{GONE}\n")),
     ],
 )  # fmt: skip
 def test_paths(desk: Desk, method: str, target: str, wanted: tuple[int, str]) -> None:
@@ -403,7 +404,13 @@ def test_a_trusted_proxy_is_believed(tmp_path: Any) -> None:
 
     def join(forwarded: str) -> int:
         return status(
-            desk, "POST", "/api/v1/join", b"{", token="", address="10.0.0.1", x_forwarded_for=forwarded
+            desk,
+            "POST",
+            "/api/v1/join",
+            b"{",
+            token="",
+            address="10.0.0.1",
+            x_forwarded_for=forwarded,
         )
 
     for _ in range(10):

@@ -100,7 +100,14 @@ def test_what_is_not_understood_is_ignored(site: Site) -> None:
     for data in (b"{", b"[]", b'{"type":"Unknown"}', b'{"type":"TaskReport"}', b"\xc3\xa9"):
         stream.send_frame(CONTROL, data)
     stream.send_data(b"\0")
-    report = {"type": "TaskReport", "event_id": "e1", "session_id": 3, "summary": "s", "state": "working", "timestamp": "2026-04-03T10:00:00Z"}
+    report = {
+        "type": "TaskReport",
+        "event_id": "e1",
+        "session_id": 3,
+        "summary": "s",
+        "state": "working",
+        "timestamp": "2026-04-03T10:00:00Z",
+    }
     for _ in range(2):
         stream.send_control(report)
     wait_until(lambda: site.ok("GET", "/api/v1/tasks?network_id=proj"))

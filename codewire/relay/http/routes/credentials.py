@@ -18,7 +18,7 @@ from codewire.relay.http.identity import need_member
 from codewire.relay.http.inputs import Body, is_name
 from codewire.relay.http.routes.groups import MAX_SESSION_NAME
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, WORDS, listed, shape
-from codewire.relay.store import groups, trust
+from codewire.relay.store import groups, networks, trust
 from codewire.wire.timestamps import SECOND, format_nanos
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ def show_bundle(call: Call, store: Database) -> Any:
 def signing_key(store: Database, network: str, now: int) -> SigningKey:
     """Return the network's key; the first call makes it, later ones wait for no disk."""
     key = store.read(lambda tx: trust.current_if_any(tx, network, now))
-    return key or store.write(lambda tx: trust.current(tx, network, now))
+    return key or store.write(lambda tx: _first_key(tx, network, now))
+
+
+def _first_key(tx: Tx, network: str, now: int) -> SigningKey:
+    # The admin may be the first to name it.
+    networks.ensure(tx, network, now)
+    return trust.current(tx, network, now)
 
 
 def issue_to_client(call: Call, store: Database) -> Any:

@@ -221,9 +221,7 @@ def _shown_member(member: Member) -> dict[str, Any]:
 POLICY = shape(
     network_id=TEXT, group_name=TEXT, messages_policy=TEXT, debug_policy=TEXT, updated_at=TIME
 )
-MEMBER = shape(
-    network_id=TEXT, group_name=TEXT, node_name=TEXT, session_name=TEXT, created_at=TIME
-)
+MEMBER = shape(network_id=TEXT, group_name=TEXT, node_name=TEXT, session_name=TEXT, created_at=TIME)
 GROUP = shape(
     {"created_by": TEXT, "members": listed(MEMBER)},
     network_id=TEXT,

@@ -127,7 +127,14 @@ ENDPOINTS = [
         "GET", PATH, get_value, Who.USER, "Get a value", OF_NETWORK, kind=OCTETS, errors=(403, 404)
     ),
     Endpoint(
-        "DELETE", PATH, delete_value, Who.USER, "Remove a key", OF_NETWORK, status=204, errors=(403,)
+        "DELETE",
+        PATH,
+        delete_value,
+        Who.USER,
+        "Remove a key",
+        OF_NETWORK,
+        status=204,
+        errors=(403,),
     ),
     Endpoint(
         "GET",

@@ -61,7 +61,8 @@ def join_network(call: Call, store: Database) -> Any:
         if invite is None:
             raise Refusal(403, "invalid or expired invite")
         network = invite.network_id
-        networks.add_member(tx, network, subject, MEMBER, token, call.now)
+        # Not the invite itself, which may be good for others yet.
+        networks.add_member(tx, network, subject, MEMBER, invite.created_by_subject, call.now)
         trust.audit(tx, network, subject, "member.joined", subject, call.now)
         return network
 

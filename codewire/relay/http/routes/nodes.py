@@ -93,9 +93,7 @@ def redeem_enrollment(call: Call, store: Database) -> Any:
     return registered(call, store.write(redeem), node_token)
 
 
-def redeem_in(
-    tx: Tx, token: str, name: str, peer_url: str, node_token: str, now: int
-) -> Redeemed:
+def redeem_in(tx: Tx, token: str, name: str, peer_url: str, node_token: str, now: int) -> Redeemed:
     """Register a node within a transaction. Raises Refusal."""
     found = nodes.redeem(
         tx, token, node_name=name, peer_url=peer_url, node_token=node_token, now=now
@@ -111,7 +109,7 @@ def redeem_in(
 def registered(call: Call, found: Redeemed, node_token: str) -> dict[str, str]:
     """Return the answer to a node that is registered; who had its name before is dropped."""
     assert found.node is not None
-    call.service.presence.drop(found.node.network_id, found.node.name)
+    call.service.drop_node(found.node.network_id, found.node.name)
     return {
         "status": "registered",
         "node_token": node_token,
@@ -172,7 +170,7 @@ def revoke_node(call: Call, store: Database) -> Any:
         trust.audit(tx, network, user.subject, "node.revoked", name, call.now)
 
     store.write(revoke)
-    call.service.presence.drop(network, name)
+    call.service.drop_node(network, name)
     return {"status": "revoked", "node": name}
 
 

@@ -108,10 +108,6 @@ ENDPOINTS = [
         "Measure the way to the relay",
         kind="",
     ),
-    Endpoint(
-        "GET", "/derp", refuse_derp, Who.PUBLIC, "DERP", status=101, errors=(426,)
-    ),
-    Endpoint(
-        "GET", "/derp/{rest}", refuse_derp, Who.PUBLIC, "DERP", status=101, errors=(426,)
-    ),
+    Endpoint("GET", "/derp", refuse_derp, Who.PUBLIC, "DERP", status=101, errors=(426,)),
+    Endpoint("GET", "/derp/{rest}", refuse_derp, Who.PUBLIC, "DERP", status=101, errors=(426,)),
 ]
