@@ -16,6 +16,9 @@ CodewireError            1
 ├── ConnectionLost       1   the node went away in the middle of an answer
 ├── NodeRunning          1   another node owns the data directory
 ├── LaunchError          1   a session cannot be started
+├── RelayError           1   a relay cannot be asked, or its answer not understood
+│   ├── RelayUnreachable 1   nobody answers there now
+│   └── RelayRefused     1   it answered no: `status` and `text`
 ├── StoreError           1   a relay's database cannot be used
 │   └── Unavailable      1   it cannot for the moment: what was asked may be asked again
 ├── BadValue             1   a value that no column of a database can hold
@@ -120,6 +123,28 @@ class NodeRunning(CodewireError):
 
 class LaunchError(RequestError):
     """A session cannot be started; nothing was."""
+
+
+class RelayError(CodewireError):
+    """A relay cannot be asked, or what it answers is not understood."""
+
+
+class RelayUnreachable(RelayError):
+    """No relay answers there now; it may later."""
+
+
+class RelayRefused(RelayError):
+    """A relay answered with an error. `text` is its own words, "" where it had none."""
+
+    def __init__(self, message: str, status: int, text: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.text = text
+
+    @property
+    def is_transient(self) -> bool:
+        """Say whether the same may succeed later."""
+        return self.status in (408, 425, 429) or (self.status >= 500 and self.status != 501)
 
 
 class StoreError(CodewireError):

@@ -116,7 +116,7 @@ def test_what_its_operator_does(home: Home) -> None:
     keys = relay.ask("GET", "/api/v1/network-auth/bundle?network_id=proj")["keys"]
     assert len(keys) == 2
     wrong = home.cw("relay", "status", env={**env, "CW_AUTH_TOKEN": "wrong"})
-    assert wrong.stderr == f"Error: the relay at {relay.url} does not accept this token\n"
+    assert wrong.stderr == f"Error: relay {relay.url} does not accept this token\n"
     copy = Path(home.path, "copy.db")
     made = home.cw("relay", "backup", str(copy), "--data-dir", str(relay.directory))
     assert made.returncode == 0 and "secret.key is not in it" in made.stderr

@@ -12,6 +12,7 @@ from codewire.errors import CodewireError, UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.network.relay import Relay
     from codewire.relay.settings import Settings
 
 
@@ -189,7 +190,7 @@ def status(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw relay status --relay-url https://relay.example.com
     """
-    found = _ask(args, context, "GET", "/api/v1/admin/status")
+    found = _relay(args, context).get("/api/v1/admin/status")
     if args["--json"]:
         output.show_json(found)
         return 0
@@ -215,9 +216,8 @@ def rotate_keys(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw relay keys rotate --network project-alpha
     """
-    body = {"network_id": args["--network"] or ""}
-    found = _ask(args, context, "POST", "/api/v1/admin/keys/rotate", body)
-    rotated = found.get("rotated") or []
+    body = {"network_id": args["--network"]}
+    rotated = _relay(args, context).post("/api/v1/admin/keys/rotate", body)["rotated"]
     if not rotated:
         output.note("No network has signed anything yet: there is no key to replace")
     for entry in rotated:
@@ -243,19 +243,19 @@ def _open_store(settings: Settings, *, must_exist: bool) -> Any:
     return open_database(settings.database_url, settings.data_dir, vault)
 
 
-def _ask(
-    args: dict[str, Any],
-    context: Context,
-    method: str,
-    path: str,
-    body: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Ask a relay as its admin. Raises CodewireError."""
-    from codewire.network.asking import ask_relay, relay_url
+def _relay(args: dict[str, Any], context: Context) -> Relay:
+    """Return the relay to ask as its admin. Raises CodewireError."""
+    from codewire.network.configuration import Given, load_configuration
 
     token = _settings({**args, "--data-dir": None}).auth_token
     if not token:
-        raise UsageError("the admin's token is needed: --auth-token, -file, or CW_AUTH_TOKEN")
-    url = relay_url(args["--relay-url"], paths.data_dir().config)
-    found = ask_relay(url, token, method, path, body, ca=context.ca, insecure=context.insecure)
-    return found if isinstance(found, dict) else {}
+        raise UsageError(
+            "the admin's token is needed: --auth-token, --auth-token-file or CW_AUTH_TOKEN"
+        )
+    given = Given(
+        url=args["--relay-url"] or "",
+        token=token,
+        ca=context.ca or "",
+        insecure=context.insecure,
+    )
+    return load_configuration(paths.data_dir().config, given).as_user()
