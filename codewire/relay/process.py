@@ -9,11 +9,11 @@ import json
 import logging
 import os
 import signal
-import sys
 from dataclasses import asdict
 from typing import Any
 
 from codewire.errors import CodewireError
+from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.wait import outlast_loop_errors, wait_readable
 from codewire.relay.premises import lock, prepare
@@ -52,15 +52,29 @@ def main(argv: list[str]) -> int:
     try:
         return _serve(_take_settings(int(argv[0])))
     except CodewireError as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
+        _say(f"Error: {error}")
         return error.exit_code
 
 
+class _Lines(logging.Handler):
+    """Writes to stderr what it takes at once: a log that nobody reads holds up nobody."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted costs only itself
+            text = f"{record.levelname} {record.msg!r}"
+        _say(f"[relay] {text}")
+
+
+def _say(text: str) -> None:
+    write_stderr(text.encode("utf-8", "replace") + b"\n")
+
+
 def _set_up_logging() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("[relay] %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # A log that nobody reads any more is no reason to say so there.
+    level = logging.DEBUG if os.environ.get("CW_DEBUG") == "1" else logging.INFO
+    logging.basicConfig(level=level, handlers=[_Lines()], force=True)
     logging.raiseExceptions = False
 
 
@@ -87,7 +101,7 @@ def _serve(settings: Settings) -> int:
         relay = Relay(settings, store)
         relay.start()
         stop.wait()
-        print("[cw] relay shutting down...", file=sys.stderr, flush=True)
+        _say("[cw] relay shutting down...")
         if not relay.stop():
             log.warning("some connections did not end by themselves")
     finally:

@@ -91,7 +91,9 @@ class Relay:
         listener = _listen(self.settings.listen)
         host, port = listener.getsockname()[:2]
         if self.settings.metrics_listen:
-            self._serve(_listen(self.settings.metrics_listen), self._metrics_router())
+            metrics = _listen(self.settings.metrics_listen)
+            self._serve(metrics, self._metrics_router())
+            log.info("metrics on %s", join_address(metrics.getsockname()[:2]))
         self.limiter.load(self.store, self._clock())
         for loop in (self._watchdog.run, self.feeds.run, self.hub.run, self._save, self._sweep):
             spawn_essential(self._until_over, loop)

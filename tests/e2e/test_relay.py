@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -42,7 +44,11 @@ class Relay:
             env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert self.process.stderr is not None
-        self.said = self.process.stderr.readline().decode()
+        self.said = ""
+        while "HTTP listening" not in self.said:
+            line = self.process.stderr.readline().decode()
+            assert line, self.said
+            self.said += line
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """End it; return what it said at last."""
@@ -121,6 +127,11 @@ def test_what_its_operator_does(home: Home) -> None:
     made = home.cw("relay", "backup", str(copy), "--data-dir", str(relay.directory))
     assert made.returncode == 0 and "secret.key is not in it" in made.stderr
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    relay.stop()
+    relay.start("--metrics-listen", "127.0.0.1:0")
+    (address,) = re.findall(r"^\[relay\] metrics on (\S+)$", relay.said, re.MULTILINE)
+    with urlopen(f"http://{address}/metrics", timeout=20) as answer:
+        assert b"codewire_relay_uplinks 0\n" in answer.read()
     relay.stop()
     down = home.cw("relay", "status", env=env)
     assert down.returncode == 1 and "connection refused" in down.stderr
