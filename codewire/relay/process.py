@@ -74,7 +74,7 @@ def _say(text: str) -> None:
 
 def _set_up_logging() -> None:
     level = logging.DEBUG if os.environ.get("CW_DEBUG") == "1" else logging.INFO
-    logging.basicConfig(level=level, handlers=[_Lines()], force=True)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_Lines()], force=True)
     logging.raiseExceptions = False
 
 
