@@ -49,7 +49,7 @@ def test_the_relay_hands_it_out(site: Site) -> None:
 
 @schema.parametrize()
 @settings(
-    max_examples=5, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=3, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 def test_every_answer_is_documented(site: Site, case: schemathesis.Case) -> None:
     host, port = site.address
