@@ -13,7 +13,8 @@ from codewire.relay.store.database import Database, open_database
 from tests.postgres import Cluster
 
 KEY = bytes(range(32))
-ENGINES = ("sqlite", "postgresql")
+# What a server costs is spent on one Python.
+ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 _numbers = itertools.count(1)
 
 

@@ -16,7 +16,7 @@ from codewire.errors import StoreError
 from codewire.relay.store import groups, invites, kv, networks, nodes, people, trust
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.importing import import_go
-from tests.io.store.conftest import KEY
+from tests.io.store.conftest import ENGINES, KEY
 from tests.io.store.steps import HOUR, NOW
 from tests.postgres import Cluster
 
@@ -105,7 +105,7 @@ def go_database(path: Path, **other: tuple[str, list[tuple[object, ...]]]) -> st
     return str(path)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     url = ""
     if request.param == "postgresql":

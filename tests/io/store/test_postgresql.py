@@ -11,25 +11,41 @@ from typing import Any
 import pytest
 
 from codewire.credentials.vault import Vault
-from codewire.errors import StoreError, Unavailable
-from codewire.relay.store import events, invites, networks, nodes, trust, whereabouts
+from codewire.errors import BadValue, StoreError, Unavailable
+from codewire.relay.store import events, invites, kv, networks, nodes, trust, whereabouts
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.engines import postgresql
 from tests.io.store.conftest import KEY
 from tests.io.store.steps import NOW, at_once
 from tests.postgres import Cluster
 
+pytestmark = pytest.mark.slow
+
 Relays = tuple[Database, Database]
 
 
+@pytest.fixture(scope="module")
+def opened(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relays]:
+    url, directory = cluster.create_database(), str(tmp_path_factory.mktemp("relays"))
+    first, second = (open_database(url, directory, Vault(KEY)) for _ in range(2))
+    yield first, second
+    first.close()
+    second.close()
+
+
 @pytest.fixture
-def relays(cluster: Cluster, tmp_path: Path) -> Iterator[Relays]:
-    """Two relays on one database."""
-    url = cluster.create_database()
-    opened = [open_database(url, str(tmp_path), Vault(KEY)) for _ in range(2)]
-    yield opened[0], opened[1]
+def relays(opened: Relays) -> Relays:
+    """Two relays on one database, which is empty but for what every one has."""
+    kept = ("schema_version", "secrets")
+
+    def empty(tx: Any) -> None:
+        tables = tx.all("select tablename from pg_tables where schemaname = 'public'")
+        tx.run("truncate " + ", ".join(name for (name,) in tables if name not in kept))
+
+    opened[0].write(empty)
     for database in opened:
-        database.close()
+        database.on_events = lambda network_id: None
+    return opened
 
 
 def append(database: Database, network: str) -> int:
@@ -214,6 +230,21 @@ def test_what_fails_is_undone_and_raised(relays: Relays) -> None:
     with pytest.raises(LookupError, match="mine"):
         relays[0].write(fn)
     assert not relays[1].read(lambda tx: networks.exists(tx, "n"))
+
+
+def test_a_name_that_no_index_takes_is_a_bad_value(relays: Relays) -> None:
+    key = "".join(map(str, range(9000)))
+    with pytest.raises(BadValue):
+        relays[0].write(lambda tx: kv.put(tx, "net", "ns", key, b"", None, NOW))
+    assert relays[0].read(lambda tx: kv.list_of(tx, "net", "ns", "", NOW)) == []
+
+
+def test_who_is_told_of_events_and_fails_stops_nobody(relays: Relays) -> None:
+    def fail(network_id: str) -> None:
+        raise RuntimeError("deaf")
+
+    relays[0].on_events = fail
+    assert [append(relays[0], "net") for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_backup_names_pg_dump(relays: Relays, tmp_path: Path) -> None:

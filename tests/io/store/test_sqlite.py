@@ -14,7 +14,7 @@ import pytest
 
 from codewire.credentials.vault import Vault
 from codewire.errors import ConfigError, StoreError, Unavailable
-from codewire.relay.store import networks
+from codewire.relay.store import events, networks
 from codewire.relay.store.database import Database, open_database
 from tests.io.store.conftest import KEY
 from tests.io.store.killed import ROOT, run
@@ -148,6 +148,28 @@ def test_a_full_disk_refuses_and_recovers(file_database: Database) -> None:
     assert file_database.write(lambda tx: tx.run(insert, b"b", bytes(1 << 20))) == 1
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_file_that_is_not_there_any_more_takes_no_write(
+    file_database: Database, tmp_path: Path, replaces: bool
+) -> None:
+    path = tmp_path / "relay.db"
+    path.unlink()
+    if replaces:
+        path.touch()
+    with pytest.raises(StoreError, match="start it anew" if replaces else "No such file"):
+        file_database.write(lambda tx: networks.ensure(tx, "n", NOW))
+
+
+def test_who_is_told_of_events_and_fails_stops_nobody(file_database: Database) -> None:
+    def fail(network_id: str) -> None:
+        raise RuntimeError("deaf")
+
+    file_database.on_events = fail
+    for number in range(1, 4):
+        append = file_database.write(lambda tx: events.append(tx, "net", "access", "x", {}, NOW))
+        assert append == number
+
+
 def test_a_read_sees_one_state_and_writes_nothing(file_database: Database) -> None:
     def look(tx: object) -> list[bool]:
         before = networks.exists(tx, "n")
@@ -185,6 +207,8 @@ def test_an_end_waits_for_what_was_asked_and_takes_no_more(tmp_path: Path) -> No
     for thread in threads:
         thread.join(20)
     database.close()
+    with pytest.raises(Unavailable, match="shutting down"):
+        database.read(lambda tx: None)
     again = open_database("", str(tmp_path), Vault(KEY))
     assert again.read(lambda tx: networks.exists(tx, "slow"))
     again.close()

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from codewire.credentials.vault import Vault
-from codewire.errors import ConfigError, StoreError, Unavailable
+from codewire.errors import BadValue, ConfigError, StoreError, Unavailable
 from codewire.io.wait import spawn
 from codewire.relay.store.tx import Row, T, Tx, checked
 
@@ -32,6 +32,15 @@ log = logging.getLogger(__name__)
 MIN_CONNECTIONS = 2
 MAX_CONNECTIONS = 20
 CONNECT_SECONDS = 10
+# libpq's parameters. Without them a connection that a firewall forgot is noticed after two hours,
+# and until then a relay would not hear of another's events.
+KEEPALIVE: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # How long who needs a connection waits for one.
 POOL_SECONDS = 5.0
 # The pool's pauses between attempts double; after this it begins anew at the next request, so that
@@ -45,6 +54,8 @@ OPTIONS = (
 # serialization_failure, deadlock_detected
 TRY_AGAIN = ("40001", "40P01")
 MAX_TRIES = 5
+# program_limit_exceeded: a name longer than an index takes (2704 bytes)
+TOO_LONG = "54000"
 CHANNEL = "codewire_events"
 # NOTIFY takes 8000 bytes; an imported network may have a longer name.
 MAX_NOTICE = 1000
@@ -116,16 +127,14 @@ class Postgres:
             min_size=MIN_CONNECTIONS,
             max_size=MAX_CONNECTIONS,
             reconnect_timeout=RECONNECT_SECONDS,
-            kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, "options": OPTIONS},
+            kwargs={"autocommit": True, "options": OPTIONS, **KEEPALIVE},
             open=True,
         )
 
     def _connect(self) -> psycopg.Connection[Row]:
         import psycopg
 
-        return psycopg.connect(
-            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, options=OPTIONS
-        )
+        return psycopg.connect(self._url, autocommit=True, options=OPTIONS, **KEEPALIVE)
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         return self._perform(fn, "begin isolation level repeatable read read only")[0]
@@ -142,8 +151,14 @@ class Postgres:
                 if tries >= MAX_TRIES:
                     raise Unavailable(f"PostgreSQL: {conflict}") from conflict
         for network_id in set(notices):
-            self._on_events(network_id)
+            self._tell(network_id)
         return result
+
+    def _tell(self, network_id: str) -> None:
+        try:
+            self._on_events(network_id)
+        except Exception:
+            log.exception("telling of events in network %r failed", network_id)
 
     def _perform(self, fn: Callable[[Tx], T], begin: str) -> tuple[T, list[str]]:
         with _translated():
@@ -195,11 +210,11 @@ class Postgres:
             try:
                 with self._connect() as connection:
                     connection.execute(f"listen {CHANNEL}")
-                    self._on_events("")
+                    self._tell("")
                     pause = 1.0
                     while not self._closing.is_set():
                         for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
-                            self._on_events(notice.payload)
+                            self._tell(notice.payload)
             except Exception as error:  # noqa: BLE001 - the server comes back
                 if not self._closing.is_set():
                     log.warning("listening for events failed: %s", _one_line(error))
@@ -234,6 +249,8 @@ def _translated() -> Iterator[None]:
     except psycopg.Error as error:
         if error.sqlstate in TRY_AGAIN:
             raise _Conflict(_one_line(error)) from error
+        if error.sqlstate == TOO_LONG or isinstance(error, psycopg.DataError):
+            raise BadValue(f"PostgreSQL cannot store this: {_one_line(error)}") from error
         if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
             raise Unavailable(f"PostgreSQL: {_one_line(error)}") from error
         raise StoreError(f"PostgreSQL: {_one_line(error)}") from error

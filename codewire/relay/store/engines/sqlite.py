@@ -8,6 +8,7 @@ share the next one.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -21,6 +22,8 @@ from codewire.errors import OutOfThreads, StoreError, Unavailable
 from codewire.files import open_regular
 from codewire.io.wait import run_blocking, spawn
 from codewire.relay.store.tx import Row, T, Tx, checked
+
+log = logging.getLogger(__name__)
 
 # `returning` came with 3.35.
 MIN_VERSION = (3, 35, 0)
@@ -100,13 +103,15 @@ class Sqlite:
         # Set while no commit is in progress.
         self._at_rest = threading.Event()
         self._at_rest.set()
-        _make_private(path)
+        self._file = _make_private(path)
         with _translated(path):
             self._writer = self._connect()
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         with _translated(self.path):
             with self._lock:
+                if self._is_closed:
+                    raise Unavailable("the relay is shutting down")
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 connection = self._connect()
@@ -157,29 +162,44 @@ class Sqlite:
 
     def _commit_all(self) -> None:
         """Commit batch after batch until nobody waits."""
-        while batch := self._next_batch():
+        try:
+            while batch := self._next_batch():
+                self._finish(batch)
+        except BaseException:
+            # Whoever writes next begins anew, with those who still wait.
+            self._rest()
+            raise
+
+    def _finish(self, batch: list[_Job]) -> None:
+        try:
+            run_blocking(self._commit, batch)
+        except Exception as error:  # noqa: BLE001 - told to those who wait
+            _fail(batch, error)
+        for job in batch:
+            job.done.set()
+        for network_id in {name for job in batch for name in job.notices}:
             try:
-                run_blocking(self._commit, batch)
-            except Exception as error:  # noqa: BLE001 - told to those who wait
-                _fail(batch, error)
-            for job in batch:
-                job.done.set()
-            for network_id in {name for job in batch for name in job.notices}:
                 self._on_events(network_id)
+            except Exception:
+                log.exception("telling of events in network %r failed", network_id)
+
+    def _rest(self) -> None:
+        self._is_committing = False
+        self._at_rest.set()
 
     def _next_batch(self) -> list[_Job]:
         with self._lock:
             batch = self._pending[:MAX_BATCH]
             del self._pending[:MAX_BATCH]
             if not batch:
-                self._is_committing = False
-                self._at_rest.set()
+                self._rest()
         return batch
 
     def _commit(self, batch: list[_Job]) -> None:
         """Run in a native thread: nothing here may touch a lock or the event loop."""
         connection = self._writer
         try:
+            self._check_file()
             connection.execute("begin immediate")
             for job in batch:
                 self._run(job)
@@ -191,6 +211,17 @@ class Sqlite:
             if connection.in_transaction:
                 connection.execute("rollback")
             _fail(batch, _translate(error, self.path))
+
+    def _check_file(self) -> None:
+        """Raises StoreError where the file is gone or another: what is confirmed would be lost."""
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: {error.strerror}: stop the relay, restore it"
+            ) from error
+        if (found.st_dev, found.st_ino) != self._file:
+            raise StoreError(f"{self.path} was replaced while the relay runs: start it anew")
 
     def _run(self, job: _Job) -> None:
         """Run one job; what it raises undoes its own part alone."""
@@ -266,8 +297,11 @@ class Sqlite:
         return connection
 
 
-def _make_private(path: str) -> None:
-    """Make the file, for its owner alone; SQLite gives -wal and -shm the same mode."""
+def _make_private(path: str) -> tuple[int, int]:
+    """Make the file, for its owner alone; SQLite gives -wal and -shm the same mode.
+
+    Returns device and inode.
+    """
     try:
         if not os.path.lexists(path):
             os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
@@ -275,8 +309,10 @@ def _make_private(path: str) -> None:
             raise StoreError(f"{path} is no regular file")
         elif os.stat(path).st_mode & 0o077:
             os.chmod(path, 0o600)
+        found = os.stat(path)
     except OSError as error:
         raise StoreError(f"opening {path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino
 
 
 def _fail(batch: list[_Job], error: Exception) -> None:
