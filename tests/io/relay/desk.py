@@ -138,6 +138,10 @@ class Desk:
         return token
 
 
+def status(desk: Desk, method: str, target: str, body: Any = None, **options: Any) -> int:
+    return desk.ask(method, target, body, **options)[0]
+
+
 def encode(value: Any) -> bytes:
     return json.dumps(value).encode()
 
