@@ -9,8 +9,10 @@ import threading
 import time
 from typing import Any
 
+from codewire.client.reach.route import LocalRoute
 from codewire.mcp.calls import CallClient
 from codewire.mcp.server import Server
+from codewire.paths import DataDir
 from tests.e2e.test_mcp import RawServer, tool_call
 from tests.processes import open_descriptors
 from tests.support import Home, wait_until
@@ -50,7 +52,7 @@ def test_a_call_is_cancelled_however_soon(node: Home) -> None:
 
     def slow_client() -> CallClient:
         time.sleep(0.2)
-        return CallClient(None, None, ca=None, insecure=False, notify=print)
+        return CallClient(LocalRoute(DataDir(node.data_dir)), print)
 
     (requests, to_server), (results, from_server) = os.pipe(), os.pipe()
     server = Server(requests, from_server, slow_client)

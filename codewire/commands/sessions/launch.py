@@ -64,7 +64,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
     is_submitted = text is not None and client.knows("submit")
     session_id = client.launch(
         command,
-        working_dir=_working_dir(args["--dir"], client),
+        working_dir=args["--dir"],
         name=name,
         tags=_tags(args, name),
         env=[*_terminal_env(), *_env(args["--env"])],
@@ -132,7 +132,7 @@ def _placement(args: dict[str, Any], context: Context) -> tuple[Client, str | No
     if word and ":" in word:
         client, word = context.locate(word)
         return client, name or word
-    if context.names_server(word):
+    if context.names_node(word):
         return context.client_of(word), name
     return context.client(), name or word
 
@@ -155,16 +155,6 @@ def _check_text(command: list[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise UsageError(f"argument {number} of the command is not valid UTF-8") from None
-
-
-def _working_dir(directory: str | None, client: Client) -> str | None:
-    """Return an absolute directory; None leaves it to the client where the node is another's."""
-    if directory is None and not client.target.is_local:
-        return None
-    try:
-        return os.path.abspath(directory or ".")
-    except FileNotFoundError:
-        raise UsageError("the current directory no longer exists; use --dir") from None
 
 
 def _env(entries: list[str]) -> list[str]:
