@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from codewire.client.reach.route import LocalRoute
 from codewire.mcp.calls import CallClient
 from codewire.mcp.server import Server
@@ -33,6 +35,7 @@ def cancel(request_id: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
 
 
+@pytest.mark.smoke
 def test_calls_run_side_by_side_and_can_be_cancelled(node: Home) -> None:
     server = RawServer(node)
     server.call("launch_session", command=["sleep", "1000"], name="long")
