@@ -110,6 +110,11 @@ def keeper_command(foreground: bool = True) -> list[str]:
     return [*program(), "keeper", "--foreground" if foreground else "--detached"]
 
 
+def bridge_command() -> list[str]:
+    """Return the argv of the fleet's bridge; name, instance and URL are appended by the worker."""
+    return [*program(), "fleet-bridge"]
+
+
 def worker_command() -> list[str]:
     """Return the argv of a worker; its end of the keeper's link is appended by the keeper."""
     return [*program(), "worker"]

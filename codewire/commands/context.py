@@ -24,11 +24,16 @@ class Context:
 
     def __init__(self, flags: dict[str, Any]) -> None:
         self._deadline: Deadline | None = None
+        self._route: Route | None = None
         self._named_server: str | None = flags.get("--server") or None
         self.server = self._named_server or os.environ.get("CODEWIRE_SERVER") or None
         self.token: str | None = flags.get("--token") or None
         self.ca: str | None = flags.get("--ca") or None
         self.insecure = bool(flags.get("--insecure"))
+
+    def use_route(self, route: Route) -> None:
+        """Make a way to a node the target of this command."""
+        self._route = route
 
     def client(self, *, autostart: bool = True) -> Client:
         """Return a client of the target; without --server a node is started when none runs."""
@@ -36,6 +41,8 @@ class Context:
 
     def route(self) -> Route:
         """Return the way to the target: the local node, a name of another, or a URL."""
+        if self._route is not None:
+            return self._route
         if not self.server:
             from codewire.client.reach.route import local_route
 
@@ -112,7 +119,7 @@ class Context:
         """Say whether a word alone, where a session could stand, is the name of another node."""
         if not word or self._named_server:
             return False
-        return self._find_node(word, only_elsewhere=True) is not None
+        return self._find_node(word, only_elsewhere=True, is_word=True) is not None
 
     def client_of(self, node: str) -> Client:
         """Return a client of a node by its name, wherever that stands (places.py).
@@ -130,11 +137,13 @@ class Context:
             raise UsageError(unknown_node(node))
         return self._client(route)
 
-    def _find_node(self, name: str, *, only_elsewhere: bool = False) -> Route | None:
+    def _find_node(
+        self, name: str, *, only_elsewhere: bool = False, is_word: bool = False
+    ) -> Route | None:
         # An import of its own: most command lines name no node.
         from codewire.commands.places import find_node
 
-        return find_node(name, self._options(), only_elsewhere=only_elsewhere)
+        return find_node(name, self._options(), only_elsewhere=only_elsewhere, is_word=is_word)
 
     def _options(self) -> Options:
         from codewire.client.reach.servers import Options

@@ -22,6 +22,9 @@ class Place:
     # Whether they are other nodes': only those are meant by --server, and by a word alone where a
     # session could stand.
     is_elsewhere = True
+    # Whether a word alone, where a session could stand, may mean one of them: not where looking
+    # takes long, or where strangers choose the names.
+    takes_words = True
 
     def find(self, name: str, options: Options) -> Route | None:
         """Return the way to the node of that name, None if it is not here.
@@ -84,6 +87,22 @@ class ThisMachine(Place):
         return [load_settings(data_dir().config).node_name]
 
 
+class Fleet(Place):
+    """The nodes that answer on NATS, where a fleet is configured; each look takes a moment."""
+
+    takes_words = False
+
+    def find(self, name: str, options: Options) -> Route | None:
+        from codewire.commands.fleet.places import find_by_name
+
+        return find_by_name(name, options)
+
+    def words(self, is_certain: bool) -> str:
+        from codewire.commands.fleet.places import words
+
+        return words()
+
+
 class NoRelay(Place):
     """Stands where a relay's nodes would be found: says that none is configured."""
 
@@ -93,14 +112,19 @@ class NoRelay(Place):
 
 # In the order they are asked: what is on this machine first, what takes a network last. Each line
 # makes a place when it is asked, and may import what that takes.
-PLACES: tuple[Callable[[], Place], ...] = (SavedServers, ThisMachine, NoRelay)
+PLACES: tuple[Callable[[], Place], ...] = (SavedServers, ThisMachine, NoRelay, Fleet)
 
 
-def find_node(name: str, options: Options, *, only_elsewhere: bool = False) -> Route | None:
-    """Return the way to the node that has this name in the first place that knows it."""
+def find_node(
+    name: str, options: Options, *, only_elsewhere: bool = False, is_word: bool = False
+) -> Route | None:
+    """Return the way to the node that has this name in the first place that knows it.
+
+    A word alone, where a session could stand, is looked for only where that takes no time.
+    """
     for make in PLACES:
         place = make()
-        if only_elsewhere and not place.is_elsewhere:
+        if (only_elsewhere and not place.is_elsewhere) or (is_word and not place.takes_words):
             continue
         route = place.find(name, options)
         if route is not None:

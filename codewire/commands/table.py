@@ -97,6 +97,13 @@ TABLE = {
     "server add": Command("nodes.servers", "add", "Networking", "Save a node on another machine"),
     "server remove": Command("nodes.servers", "remove", "Networking", "Forget a saved server"),
     "server list": Command("nodes.servers", "list_servers", "Networking", "List saved servers"),
+    "fleet": Command("fleet.fleet", "fleet", "Networking", "Find and drive nodes over NATS"),
+    "fleet list": Command("fleet.fleet", "list_nodes", "", "List nodes and their sessions"),
+    "fleet launch": Command("fleet.fleet", "launch", "", "Start a session on a node"),
+    "fleet send": Command("fleet.fleet", "send", "", "Type a line into a session"),
+    "fleet kill": Command("fleet.fleet", "kill", "", "End a session"),
+    "fleet attach": Command("fleet.fleet", "attach", "", "Attach to a session"),
+    "fleet status": Command("fleet.fleet", "status", "", "Show the connection to NATS"),
     "node": Command("nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(

@@ -53,18 +53,28 @@ class WebRoute(Route):
 
     `url` is ws:// or wss:// with its path. `name` is what people call the node. Of wss, `ca` is a
     file of authorities to trust instead of the system's ("" for those); `insecure` trusts anyone.
+    With `token_in_query` a node that refuses the bearer is asked once more with the token in the
+    URL, as nodes of before there were bearers want it (spec/fleet.md 4.1).
     """
 
-    __slots__ = ("ca", "insecure", "name", "token")
+    __slots__ = ("ca", "insecure", "name", "token", "token_in_query")
 
     def __init__(
-        self, url: str, token: str = "", *, ca: str = "", insecure: bool = False, name: str = ""
+        self,
+        url: str,
+        token: str = "",
+        *,
+        ca: str = "",
+        insecure: bool = False,
+        name: str = "",
+        token_in_query: bool = False,
     ) -> None:
         super().__init__(url)
         self.name = name or url
         self.token = token
         self.ca = ca
         self.insecure = insecure
+        self.token_in_query = token_in_query
 
     def __str__(self) -> str:
         return f"node {self.name}"
@@ -82,7 +92,7 @@ class WebRoute(Route):
         where = f"connecting to remote server: {self.url}"
         timeout = deadline.within(DIAL_SECONDS).left() or 0.0
         try:
-            return _dial(self, parse_url(self.url), time.monotonic() + timeout)
+            return self._open(parse_url(self.url), time.monotonic() + timeout)
         except NodeRefused as error:
             raise NodeRefused(f"{where}: {error}") from error
         except (NodeUnreachable, ConnectionLost) as error:
@@ -92,6 +102,17 @@ class WebRoute(Route):
         except TimeoutError as error:
             raise NodeUnreachable(f"{where}: no answer within {timeout:.3g}s") from error
 
+    def _open(self, address: Address, deadline: float) -> WebSocketStream:
+        try:
+            return _dial(self, address, deadline)
+        except TokenRefused:
+            if not (self.token and self.token_in_query):
+                raise
+        from urllib.parse import quote
+
+        path = f"{address.path}?token={quote(self.token, safe='')}"
+        return _dial(self, address._replace(path=path), deadline)
+
     def refusal(self, status: int, body: bytes) -> NodeUnreachable:
         """Return the error that says what an answer other than the upgrade means.
 
@@ -99,7 +120,7 @@ class WebRoute(Route):
         """
         if status == 401 or (status == 429 and self.token):
             if self.token:
-                return NodeRefused("the node does not accept this token")
+                return TokenRefused("the node does not accept this token")
             return NodeRefused("the node asks for a token: use --token, or save it with the server")
         if status == 403:
             return NodeRefused("the node, or a proxy in front of it, refuses this client (403)")
@@ -110,6 +131,10 @@ class WebRoute(Route):
         if status in TRANSIENT:
             return NodeUnreachable(f"the server answered {status}{_reason(body)}")
         return NodeRefused(f"the server answered {status} instead of opening a WebSocket")
+
+
+class TokenRefused(NodeRefused):
+    """The node wants another token, or wants it said elsewhere."""
 
 
 def parse_url(url: str) -> Address:
@@ -189,7 +214,7 @@ def _shake_hands(
     """Turn the connection into a WebSocket; return the node's message limit and early bytes."""
     key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
     fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
-    if route.token:
+    if route.token and "?token=" not in address.path:
         fields = (*fields, ("Authorization", f"Bearer {route.token}"))
     request = handshake.upgrade_request(address.authority, address.path, key, fields)
     try:

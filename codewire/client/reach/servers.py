@@ -100,6 +100,7 @@ def saved_route(path: str, name: str, options: Options) -> WebRoute | None:
         ca=options.ca or saved.ca,
         insecure=options.insecure or saved.insecure,
         name=name,
+        token_in_query=True,
     )
 
 
