@@ -28,6 +28,7 @@ class DataDir:
         self.token = os.path.join(root, "token")
         self.config = os.path.join(root, "config.toml")
         self.servers = os.path.join(root, "servers.toml")
+        self.local_instances = os.path.join(root, "local_instances.toml")
         self.environment = os.path.join(root, "environment.json")
         self.node_log = os.path.join(root, "node.log")
         self.sessions_json = os.path.join(root, "sessions.json")
@@ -70,6 +71,11 @@ def data_dir() -> DataDir:
     if not root:
         root = os.path.join(home(), ".codewire")
     return DataDir(os.path.abspath(root))
+
+
+def has_runtimes() -> bool:
+    """Say whether this user ever had a local runtime: nothing else is imported without one."""
+    return os.path.exists(data_dir().local_instances)
 
 
 def node_environment() -> dict[str, str]:

@@ -29,6 +29,7 @@ FLOORS = {
     "client": 8,
     "mcp": 9,
     "fleet": 9,
+    "runtimes": 9,
     "commands": 10,
     "entry": 11,
 }
@@ -38,6 +39,7 @@ BASE_MODULES = {
     "codewire.config",
     "codewire.files",
     "codewire.paths",
+    "codewire.tomlfile",
 }
 ENTRY_MODULES = {"cw", "codewire.__main__"}
 
@@ -62,7 +64,7 @@ FORBIDDEN_MODULES = {
 }
 CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
 # Extras, imported on use by the one room each is for.
-EXTRAS = {"fleet": {"nats"}}
+EXTRAS = {"fleet": {"nats"}, "runtimes": {"yaml"}}
 
 
 class Import(NamedTuple):

@@ -365,8 +365,8 @@ def _start_directory(route: Route, named: str | None) -> tuple[str, bool]:
                 "the current directory no longer exists; name another one (--dir)"
             ) from None
         here = "/"
-    there = route.path_there(here)
-    return there or here, not named and there is None
+    there = route.path_there(here) or ("" if named else route.start_directory)
+    return there or here, not named and not there
 
 
 def _is_missing(error: RequestError) -> bool:

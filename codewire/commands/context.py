@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from codewire.errors import RequestError, UsageError
+from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from codewire.client.reach.asking import Deadline
     from codewire.client.reach.route import Route
     from codewire.client.reach.servers import Options
+    from codewire.runtimes.records import Instance
 
 
 class Context:
@@ -44,14 +46,42 @@ class Context:
         if self._route is not None:
             return self._route
         if not self.server:
-            from codewire.client.reach.route import local_route
-
-            return local_route()
+            return _current_route()
         from codewire.client.reach.servers import server_route
         from codewire.paths import data_dir
 
         route = self._find_node(self.server, only_elsewhere=True)
         return route or server_route(data_dir().servers, self.server, self._options())
+
+    def client_on(self, target: str) -> Client:
+        """Return a client of a target's node: a local runtime's, or with `local` this machine's."""
+        if self._named_server:
+            raise UsageError("--on cannot be combined with --server; use one of them")
+        if target == "local":
+            from codewire.client.reach.route import local_route
+
+            return self._client(local_route())
+        from codewire.commands.runtime.sessions import route_to
+        from codewire.runtimes.targets import choose, instance_of
+
+        return self._client(route_to(instance_of(choose(target))))
+
+    def exec_runtime(self, target: str | None, client: Client) -> Instance | None:
+        """Return the runtime whose sessions are commands of its engine on this machine's node.
+
+        None unless the target, or the current one without, is such a runtime and `client` is of
+        this machine.
+        """
+        if self.server or not (target or has_runtimes()) or client.route.path_there("/") is None:
+            return None
+        from codewire.runtimes import targets
+        from codewire.runtimes.inside import EXEC
+
+        chosen = targets.choose(target) if target else targets.current()
+        if chosen.is_this_machine:
+            return None
+        instance = targets.instance_of(chosen)
+        return instance if instance.node == EXEC else None
 
     def give_up_after(self, seconds: float | None) -> None:
         """Bound all that this command asks of nodes by its --timeout (None and 0: no bound)."""
@@ -149,3 +179,14 @@ class Context:
         from codewire.client.reach.servers import Options
 
         return Options(self.token, self.ca, self.insecure)
+
+
+def _current_route() -> Route:
+    """Return the way to the current target: this machine's node unless `cw use` said otherwise."""
+    from codewire.client.reach.route import local_route
+
+    if has_runtimes():
+        from codewire.commands.runtime.sessions import target_route
+
+        return target_route() or local_route()
+    return local_route()

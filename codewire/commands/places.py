@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codewire.paths import has_runtimes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from codewire.client.reach.servers import Options
 
 NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
+
+
+# What this machine is called as a target (spec/runtimes.md 5.1).
+LOCAL = "local"
 
 
 class Place:
@@ -46,6 +52,29 @@ class Place:
         return ""
 
 
+class Runtimes(Place):
+    """The local runtimes: containers on this machine, each with a node inside."""
+
+    def find(self, name: str, options: Options) -> Route | None:
+        if not has_runtimes():
+            return None
+        from codewire.runtimes.records import load
+
+        instance = load().get(name)
+        if instance is None:
+            return None
+        from codewire.commands.runtime.sessions import route_to
+
+        return route_to(instance)
+
+    def names(self) -> list[str]:
+        if not has_runtimes():
+            return []
+        from codewire.runtimes.records import load
+
+        return list(load())
+
+
 class SavedServers(Place):
     """The names in servers.toml."""
 
@@ -71,14 +100,14 @@ class SavedServers(Place):
 
 
 class ThisMachine(Place):
-    """The name that this machine's own node is configured with."""
+    """The name that this machine's own node is configured with, and `local`."""
 
     is_elsewhere = False
 
     def find(self, name: str, options: Options) -> Route | None:
         from codewire.client.reach.route import local_route
 
-        return local_route() if name in self.names() else None
+        return local_route() if name == LOCAL or name in self.names() else None
 
     def names(self) -> list[str]:
         from codewire.config import load_settings
@@ -112,7 +141,7 @@ class NoRelay(Place):
 
 # In the order they are asked: what is on this machine first, what takes a network last. Each line
 # makes a place when it is asked, and may import what that takes.
-PLACES: tuple[Callable[[], Place], ...] = (SavedServers, ThisMachine, NoRelay, Fleet)
+PLACES: tuple[Callable[[], Place], ...] = (Runtimes, SavedServers, ThisMachine, NoRelay, Fleet)
 
 
 def find_node(

@@ -45,6 +45,8 @@ class Route:
     may_block = True
     # Whether start() can bring up a node that does not run.
     can_start = False
+    # Where a launch starts whose caller named no directory and has none there ("": the node's say).
+    start_directory = ""
 
     def __init__(self, key: str) -> None:
         self.key = key

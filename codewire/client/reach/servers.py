@@ -7,11 +7,11 @@ The file is private (0600) and replaced atomically. Tokens go in and to the node
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.config import read_toml
 from codewire.errors import CodewireError, ConfigError, UsageError
+from codewire.tomlfile import Edit
 
 if TYPE_CHECKING:
     from codewire.client.reach.remote import WebRoute
@@ -120,37 +120,22 @@ def websocket_url(url: str) -> str:
     return url if url.endswith("/ws") else url + "/ws"
 
 
-class _Edit:
-    """The file's tables, to be changed in place; one editor at a time, written at the end."""
+class _Edit(Edit):
+    """The saved servers, to be changed in place."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._lock = -1
+        super().__init__(path)
+        self._file = path
 
     def __enter__(self) -> dict[str, Any]:
-        import fcntl
-
-        directory = os.path.dirname(self._path)
+        document = super().__enter__()
         try:
-            os.makedirs(directory, 0o700, exist_ok=True)
-            self._lock = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise CodewireError(f"{directory}: {error.strerror}") from error
-        try:
-            self._document = read_toml(self._path)
-            self._tables = _tables(self._path, self._document)
-        except BaseException:
-            os.close(self._lock)
+            document["servers"] = _tables(self._file, document)
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
-        return self._tables
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                _write(self._path, {**self._document, "servers": self._tables})
-        finally:
-            os.close(self._lock)
+        tables: dict[str, Any] = document["servers"]
+        return tables
 
 
 def _tables(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -169,25 +154,6 @@ def _server(path: str, name: str, entry: Any) -> Server:
             raise ConfigError(f'{path}: server "{name}": {key} must be a string')
     insecure = entry.get("insecure") is True
     return Server(url, entry.get("token", ""), entry.get("ca", ""), insecure)
-
-
-def _write(path: str, document: dict[str, Any]) -> None:
-    import toml
-
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(toml.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
-        raise CodewireError(f"writing {path}: {error.strerror}") from error
 
 
 def _token_required(server: str, path: str) -> str:

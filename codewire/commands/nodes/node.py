@@ -37,6 +37,8 @@ def node(args: dict[str, Any], context: Context) -> int:
 
     Options:
       -d, --detach  Start it in the background and return
+          --stdio   Speak to the node on stdin and stdout, starting one if need be: for who
+                    reaches this machine by running a command on it
 
     Examples:
       cw node
@@ -47,6 +49,11 @@ def node(args: dict[str, Any], context: Context) -> int:
     """
     context.refuse_server("cw node")
     _check_config()
+    if args["--stdio"]:
+        from codewire.client.local.stdio import bridge
+
+        bridge(paths.data_dir(), output.notice)
+        return 0
     if not args["--detach"]:
         _become_node()
     pid = _start_detached()
