@@ -1,4 +1,4 @@
-"""An engine for tests: docker's command line as far as cw uses it, containers played by directories.
+"""An engine for tests: docker's command line as far as cw uses it, containers as directories.
 
 Its state is a JSON file beside the log of every argv; `exec` runs on this machine, in a HOME of the
 container's own. FAKE_DOCKER names its directory. A file `fail` there has lines `VERB: words`.

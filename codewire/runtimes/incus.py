@@ -95,8 +95,8 @@ class Incus:
         if instance.disk:
             steps.append(["config", "device", "override", name, "root",
                           f"size={instance.disk}GiB"])  # fmt: skip
-        steps.append(["config", "device", "add", name, "workspace", "disk",
-                      f"source={instance.repo_path}", f"path={WORKSPACE}", "shift=true"])  # fmt: skip
+        workspace = [f"source={instance.repo_path}", f"path={WORKSPACE}", "shift=true"]
+        steps.append(["config", "device", "add", name, "workspace", "disk", *workspace])
         for number, (source, target, readonly) in enumerate(options.mounts):
             access = ["readonly=true"] if readonly else []
             steps.append(["config", "device", "add", name, f"mount{number}", "disk",

@@ -1,4 +1,4 @@
-"""Names: of instances, of the containers behind them, of images. Pure text (spec/runtimes.md 1.3)."""
+"""Names: of instances, their containers and images. Pure text (spec/runtimes.md 1.3)."""
 
 from __future__ import annotations
 

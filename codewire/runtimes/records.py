@@ -111,7 +111,7 @@ def find(name: str, known: dict[str, Instance] | None = None) -> Instance | None
 
 
 def resolve(name: str | None) -> Instance:
-    """Return the instance meant: by name, or the only one of this directory. Raises CodewireError."""
+    """Return the instance meant: by name, or this directory's only one. Raises CodewireError."""
     known = load()
     if name:
         found = find(name, known)

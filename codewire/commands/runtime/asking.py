@@ -11,7 +11,7 @@ MAX_ANSWER = 1024
 
 
 def confirm(question: str) -> bool:
-    """Ask on the terminal and return whether the answer is yes. Raises CodewireError without one."""
+    """Ask on the terminal, return whether the answer is yes. Raises CodewireError without one."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise CodewireError(f"{question.split('?')[0]}? Nobody to ask: pass --yes")
     if sys.stderr is not None:
