@@ -25,6 +25,10 @@ def main() -> int:
         from codewire.relay.process import main as relay_main
 
         return relay_main(sys.argv[2:])
+    if role == "fleet-bridge":
+        from codewire.fleet.bridge import main as bridge_main
+
+        return bridge_main(sys.argv[2:])
     import gc
 
     # A command is over before collecting would pay; unmaking its objects at the end is a fifth

@@ -73,11 +73,9 @@ def _command_name(words: list[str]) -> str:
     """Return the longest table name the words begin with, "" without words."""
     if not words:
         return ""
-    for count in (3, 2):
-        if len(words) >= count and " ".join(words[:count]) in table.TABLE:
+    for count in range(min(len(words), table.MOST_WORDS), 0, -1):
+        if " ".join(words[:count]) in table.TABLE:
             return " ".join(words[:count])
-    if words[0] in table.TABLE:
-        return words[0]
     raise UsageError(_unknown_command(words[0]))
 
 

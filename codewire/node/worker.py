@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewire.config import Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
@@ -31,6 +31,9 @@ from codewire.session.identity import node_id
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 
+if TYPE_CHECKING:
+    from codewire.node.fleet import Fleet
+
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +46,7 @@ class Worker:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._stop = threading.Event()
+        self._fleet: Fleet | None = None
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -83,6 +87,8 @@ class Worker:
         self._run_loops()
         if not problem and (self._settings.listen or hello.listeners):
             _try_step("listening for other machines", self._open_web)
+        if not problem and self._settings.has_nats:
+            _try_step("joining the fleet", self._open_fleet)
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
         self._listen(hello.listener)
@@ -131,12 +137,20 @@ class Worker:
 
         Web(self._node).start(self._run_loop)
 
+    def _open_fleet(self) -> None:
+        from codewire.node.fleet import Fleet
+
+        self._fleet = Fleet(self._node)
+        self._run_loop(self._fleet.run)
+
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
         self._custody.while_kept(self._serve)
 
     def _serve(self) -> None:
         self._stop.wait()
+        if self._fleet is not None:
+            self._fleet.stop()
         self._sessions.stop()
         self._custody.stopped()
 
