@@ -12,8 +12,8 @@ import time
 from bench.report import Results
 from bench.systems import Ours
 from bench.wire import call
-from codewire.client.reach.connection import open_stream
-from codewire.client.reach.target import Target
+from codewire.client.reach.remote import WebRoute
+from codewire.client.reach.route import LocalRoute, Route
 from codewire.io.streams import FrameStream
 from codewire.paths import DataDir
 from codewire.wire.frames import DATA
@@ -25,25 +25,28 @@ def compare(results: Results, system: Ours, size: int, letters: int) -> None:
     listen = call(system.socket, {"type": "NodeStatus"})["node"]["listen"]
     with open(data_dir.token, encoding="ascii") as file:
         token = file.read()
-    targets = {"unix": Target(data_dir), "ws": Target(data_dir, f"ws://{listen}/ws", token)}
-    for name, target in targets.items():
-        results.add(f"flood_{name}", system.name, _flood(system, target, size))
-    for name, target in targets.items():
-        results.add(f"typing_{name}", system.name, _type(system, target, letters))
+    routes: dict[str, Route] = {
+        "unix": LocalRoute(data_dir),
+        "ws": WebRoute(f"ws://{listen}/ws", token),
+    }
+    for name, route in routes.items():
+        results.add(f"flood_{name}", system.name, _flood(system, route, size))
+    for name, route in routes.items():
+        results.add(f"typing_{name}", system.name, _type(system, route, letters))
 
 
-def _attach(target: Target, session: str) -> FrameStream:
-    stream = open_stream(target)
+def _attach(route: Route, session: str) -> FrameStream:
+    stream = route.open()
     stream.set_timeout(60)
     stream.send_control({"type": "Attach", "id": int(session), "from_offset": 0})
     stream.receive()
     return stream
 
 
-def _flood(system: Ours, target: Target, size: int) -> float:
+def _flood(system: Ours, route: Route, size: int) -> float:
     """Return MB/s of a session that waits for a newline and then prints `size` zero bytes."""
     script = f"stty raw -echo; read line; head -c {size} /dev/zero; sleep 1"
-    stream = _attach(target, system.launch(["/bin/sh", "-c", script]))
+    stream = _attach(route, system.launch(["/bin/sh", "-c", script]))
     time.sleep(0.3)  # stty has run
     start = time.perf_counter()
     stream.send_data(b"\n")
@@ -57,10 +60,10 @@ def _flood(system: Ours, target: Target, size: int) -> float:
     return size / seconds / 1e6
 
 
-def _type(system: Ours, target: Target, letters: int) -> float:
+def _type(system: Ours, route: Route, letters: int) -> float:
     """Return the median of microseconds until a letter is back, 2 ms between letters."""
     session = system.launch(["/bin/sh", "-c", "stty raw -echo; exec cat"])
-    stream = _attach(target, session)
+    stream = _attach(route, session)
     time.sleep(0.3)  # stty has run
     samples = []
     for _ in range(letters):

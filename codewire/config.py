@@ -38,6 +38,7 @@ KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "daemon": (*NODE_KEYS, "relay_url"),
     "current_target": ("kind", "ref", "name"),
     "nats": None,
+    "fleet": ("allow",),
 }
 KNOWN_TOP_KEYS = frozenset((
     "relay_url", "relay_invite_token", "relay_auto_join_private", "relay_network",
@@ -61,6 +62,8 @@ class Settings(NamedTuple):
     log_max_bytes: int
     keep_finished: int
     grace_seconds: float
+    # Whether a fleet is configured (fleet/settings.py reads how).
+    has_nats: bool = False
     # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
     unknown_keys: tuple[str, ...] = ()
 
@@ -107,6 +110,7 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         log_max_bytes=_whole(node, "log_max_bytes", DEFAULT_LOG_MAX_BYTES, path),
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),
+        has_nats="nats" in tables or bool(env.get("CODEWIRE_NATS_URL", "").strip()),
         unknown_keys=tuple(unknown_keys(tables)),
     )
 

@@ -28,6 +28,7 @@ class DataDir:
         self.token = os.path.join(root, "token")
         self.config = os.path.join(root, "config.toml")
         self.servers = os.path.join(root, "servers.toml")
+        self.local_instances = os.path.join(root, "local_instances.toml")
         self.environment = os.path.join(root, "environment.json")
         self.node_log = os.path.join(root, "node.log")
         self.sessions_json = os.path.join(root, "sessions.json")
@@ -72,6 +73,11 @@ def data_dir() -> DataDir:
     return DataDir(os.path.abspath(root))
 
 
+def has_runtimes() -> bool:
+    """Say whether this user ever had a local runtime: nothing else is imported without one."""
+    return os.path.exists(data_dir().local_instances)
+
+
 def node_environment() -> dict[str, str]:
     """Return the environment of a node to be started: CODEWIRE_DIR counts from here, not from /."""
     if not os.environ.get("CODEWIRE_DIR"):
@@ -108,6 +114,11 @@ def self_command() -> list[str]:
 def keeper_command(foreground: bool = True) -> list[str]:
     """Return the argv of a keeper; `foreground` logs to stderr, else to the node's log file."""
     return [*program(), "keeper", "--foreground" if foreground else "--detached"]
+
+
+def bridge_command() -> list[str]:
+    """Return the argv of the fleet's bridge; name, instance and URL are appended by the worker."""
+    return [*program(), "fleet-bridge"]
 
 
 def worker_command() -> list[str]:

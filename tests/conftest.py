@@ -26,13 +26,14 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the machine for itself: it runs alone; and what takes long."""
-    alone = ("test_torture_", "test_promises_readers")
+    """Mark what runs whole nodes, and put first what waits longest.
+
+    The last test of a run should be a short one: the others wait for it with nothing to do.
+    """
     for item in items:
-        if item.path.name.startswith(alone):
-            item.add_marker(pytest.mark.alone)
-        if item.path.name.startswith((*alone, "test_terminal")):
-            item.add_marker(pytest.mark.slow)
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(params=RUNTIMES)

@@ -31,6 +31,8 @@ FLOORS = {
     "client": 8,
     "mcp": 9,
     "relay": 9,
+    "fleet": 9,
+    "runtimes": 9,
     "commands": 10,
     "entry": 11,
 }
@@ -40,6 +42,7 @@ BASE_MODULES = {
     "codewire.config",
     "codewire.files",
     "codewire.paths",
+    "codewire.tomlfile",
 }
 ENTRY_MODULES = {"cw", "codewire.__main__"}
 
@@ -63,10 +66,12 @@ FORBIDDEN_MODULES = {
     "commands": {"socket", "select", "selectors"},
 }
 CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
-# Packages of the extras, by the room that imports them where they are used.
-EXTRA_REQUIREMENTS = {
+# Extras, imported on use by the rooms each is for.
+EXTRAS = {
     "credentials": {"cryptography"},
     "relay": {"cryptography", "asyncssh", "psycopg", "psycopg_pool"},
+    "fleet": {"nats"},
+    "runtimes": {"yaml"},
 }
 
 
@@ -103,8 +108,8 @@ def _broken_rule(found: Import) -> str:
     if not theirs:
         if top in FORBIDDEN_MODULES.get(ours, ()):
             return f"{ours} must not import {top}"
-        allowed = CORE_REQUIREMENTS | EXTRA_REQUIREMENTS.get(ours, set())
-        if top not in sys.stdlib_module_names and top not in allowed:
+        known = CORE_REQUIREMENTS | EXTRAS.get(ours, set())
+        if top not in sys.stdlib_module_names and top not in known:
             return f"{top} is no core requirement"
         return ""
     if theirs == ours:

@@ -22,14 +22,16 @@ from codewire.client.numbers import (
 )
 from codewire.client.prompting import Prompting
 from codewire.client.reach.connection import field
-from codewire.client.reach.target import resolve_target
+from codewire.client.reach.route import local_route
 from codewire.client.waiting import Waiting, session_list
 from codewire.errors import RequestError, UsageError
+from codewire.paths import data_dir
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from codewire.client.reach.route import Route
     from codewire.client.readers import LogChunk, WatchChunk
 
 # Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
@@ -52,11 +54,11 @@ class Client(Messaging, Waiting, Agents, Prompting):
 
     `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
     file of authorities to trust instead of the system's, and `insecure` trusts any certificate. A
-    local node that does not run is started unless `autostart` is false; `notify` is then told in
-    one line (default: stderr), as it is when a remote node is out of reach for a while. Every call
-    may raise NodeUnreachable, ConnectionLost, ProtocolError and, with the node's own text,
-    RequestError. What is no wait ends within a minute, with NodeSilent where nobody answers; see
-    `until` for less.
+    `route` instead is a way to a node of the caller's own making. A local node that does not run
+    is started unless `autostart` is false; `notify` is then told in one line (default: stderr), as
+    it is when a remote node is out of reach for a while. Every call may raise NodeUnreachable,
+    ConnectionLost, ProtocolError and, with the node's own text, RequestError. What is no wait ends
+    within a minute, with NodeSilent where nobody answers; see `until` for less.
     """
 
     def __init__(
@@ -66,13 +68,18 @@ class Client(Messaging, Waiting, Agents, Prompting):
         *,
         ca: str | None = None,
         insecure: bool = False,
+        route: Route | None = None,
         autostart: bool = True,
         notify: Callable[[str], None] = print_notice,
     ) -> None:
-        target = resolve_target(server, token, ca=ca, insecure=insecure)
-        super().__init__(target, autostart and target.is_local, notify)
-        if self.target.insecure:
-            notify(f"[cw] warning: the certificate of {self.target.url} is not checked")
+        if server and route is None:
+            from codewire.client.reach.servers import Options, server_route
+
+            route = server_route(data_dir().servers, server, Options(token, ca, insecure))
+        super().__init__(route or local_route(), autostart, notify)
+        warning = self.route.warning()
+        if warning:
+            notify(f"[cw] warning: {warning}")
 
     # Sessions
 
@@ -123,11 +130,11 @@ class Client(Messaging, Waiting, Agents, Prompting):
         typed once the session runs.
         """
         size = checked_size(rows, cols)
-        is_optional = working_dir is None and not self.target.is_local
+        directory, is_optional = _start_directory(self.route, working_dir)
         request = {
             "type": "Launch",
             "command": list(command),
-            "working_dir": os.path.abspath(working_dir or _current_directory(is_optional)),
+            "working_dir": directory,
             "dir_optional": is_optional or None,
             "name": name or None,
             "tags": list(tags) or None,
@@ -147,7 +154,7 @@ class Client(Messaging, Waiting, Agents, Prompting):
             again = {**request, "working_dir": "/", "launch_key": os.urandom(12).hex()}
             answer = {"note": "it runs in /", **self.ask(again)}
         if answer.get("note"):
-            self._notify(f"[cw] {self.target} has no {request['working_dir']}: {answer['note']}")
+            self._notify(f"[cw] {self.route} has no {directory}: {answer['note']}")
         return field(answer, "id", 0)
 
     def status(self, session_id: int, *, screen_hash: bool = False) -> dict[str, Any]:
@@ -344,13 +351,22 @@ class Client(Messaging, Waiting, Agents, Prompting):
         self.call({"type": "NodeRestart"})
 
 
-def _current_directory(is_optional: bool) -> str:
+def _start_directory(route: Route, named: str | None) -> tuple[str, bool]:
+    """Return where a launch starts, as the node knows it, and whether another place will do.
+
+    So it is where nobody named one and the node has other files than this process. Raises
+    UsageError.
+    """
     try:
-        return os.getcwd()
+        here = os.path.abspath(named) if named else os.getcwd()
     except FileNotFoundError:
-        if is_optional:
-            return "/"
-        raise UsageError("the current directory no longer exists; name another one") from None
+        if named or route.path_there("/") is not None:
+            raise UsageError(
+                "the current directory no longer exists; name another one (--dir)"
+            ) from None
+        here = "/"
+    there = route.path_there(here) or ("" if named else route.start_directory)
+    return there or here, not named and not there
 
 
 def _is_missing(error: RequestError) -> bool:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 def showing_session(client: Client) -> int | None:
     """Return the session whose terminal stdout is, None outside of this node's sessions."""
-    return own_session(client.target)[0] if os.isatty(1) else None
+    return own_session(client.route)[0] if os.isatty(1) else None
 
 
 def refuse_own(client: Client, session_id: int, doing: str) -> int | None:
     """Return `showing_session`; raise UsageError when that is the session to be shown."""
     shower = showing_session(client)
     if shower == session_id and is_own_session(
-        client.target, session_id, _leader(client, session_id)
+        client.route, session_id, _leader(client, session_id)
     ):
         raise UsageError(f"this is session {session_id}: {doing} would repeat its output for ever")
     return shower

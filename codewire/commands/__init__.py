@@ -73,10 +73,9 @@ def _command_name(words: list[str]) -> str:
     """Return the longest table name the words begin with, "" without words."""
     if not words:
         return ""
-    if " ".join(words[:2]) in table.TABLE and len(words) > 1:
-        return " ".join(words[:2])
-    if words[0] in table.TABLE:
-        return words[0]
+    for count in range(min(len(words), table.MOST_WORDS), 0, -1):
+        if " ".join(words[:count]) in table.TABLE:
+            return " ".join(words[:count])
     raise UsageError(_unknown_command(words[0]))
 
 

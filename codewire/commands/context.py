@@ -6,14 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 from codewire.errors import RequestError, UsageError
+from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
     from typing import Any
 
     from codewire.client.api import Client
     from codewire.client.reach.asking import Deadline
-
-NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
+    from codewire.client.reach.route import Route
+    from codewire.client.reach.servers import Options
+    from codewire.runtimes.records import Instance
 
 
 class Context:
@@ -24,17 +26,62 @@ class Context:
 
     def __init__(self, flags: dict[str, Any]) -> None:
         self._deadline: Deadline | None = None
+        self._route: Route | None = None
         self._named_server: str | None = flags.get("--server") or None
         self.server = self._named_server or os.environ.get("CODEWIRE_SERVER") or None
         self.token: str | None = flags.get("--token") or None
         self.ca: str | None = flags.get("--ca") or None
         self.insecure = bool(flags.get("--insecure"))
 
+    def use_route(self, route: Route) -> None:
+        """Make a way to a node the target of this command."""
+        self._route = route
+
     def client(self, *, autostart: bool = True) -> Client:
         """Return a client of the target; without --server a node is started when none runs."""
-        return self._client(
-            self.server, self.token, ca=self.ca, insecure=self.insecure, autostart=autostart
-        )
+        return self._client(self.route(), autostart=autostart)
+
+    def route(self) -> Route:
+        """Return the way to the target: the local node, a name of another, or a URL."""
+        if self._route is not None:
+            return self._route
+        if not self.server:
+            return _current_route()
+        from codewire.client.reach.servers import server_route
+        from codewire.paths import data_dir
+
+        route = self._find_node(self.server, only_elsewhere=True)
+        return route or server_route(data_dir().servers, self.server, self._options())
+
+    def client_on(self, target: str) -> Client:
+        """Return a client of a target's node: a local runtime's, or with `local` this machine's."""
+        if self._named_server:
+            raise UsageError("--on cannot be combined with --server; use one of them")
+        if target == "local":
+            from codewire.client.reach.route import local_route
+
+            return self._client(local_route())
+        from codewire.commands.runtime.sessions import route_to
+        from codewire.runtimes.targets import choose, instance_of
+
+        return self._client(route_to(instance_of(choose(target))))
+
+    def exec_runtime(self, target: str | None, client: Client) -> Instance | None:
+        """Return the runtime whose sessions are commands of its engine on this machine's node.
+
+        None unless the target, or the current one without, is such a runtime and `client` is of
+        this machine.
+        """
+        if self.server or not (target or has_runtimes()) or client.route.path_there("/") is None:
+            return None
+        from codewire.runtimes import targets
+        from codewire.runtimes.inside import EXEC
+
+        chosen = targets.choose(target) if target else targets.current()
+        if chosen.is_this_machine:
+            return None
+        instance = targets.instance_of(chosen)
+        return instance if instance.node == EXEC else None
 
     def give_up_after(self, seconds: float | None) -> None:
         """Bound all that this command asks of nodes by its --timeout (None and 0: no bound)."""
@@ -43,10 +90,10 @@ class Context:
 
             self._deadline = deadline_behind(seconds)
 
-    def _client(self, *args: Any, **options: Any) -> Client:
+    def _client(self, route: Route, *, autostart: bool = True) -> Client:
         from codewire.client.api import Client
 
-        client = Client(*args, **options)
+        client = Client(route=route, autostart=autostart)
         return client if self._deadline is None else client.until(self._deadline)
 
     def refuse_server(self, command: str) -> None:
@@ -57,15 +104,15 @@ class Context:
     def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
         """Return the client a session reference belongs to, and the reference without its node.
 
-        `node:session` names a session of a saved server; the local node's own name means here.
+        `node:session` names a session of another node; the local node's own name means here.
         With may_be_tag an unknown node is taken for the first half of a tag such as `group:a`.
         Raises UsageError.
         """
         node, colon, session = ref.partition(":")
         if not colon:
             return self.client(), ref
-        known = self.knows(node) if node else None
-        if may_be_tag and not known:
+        route = self._find_node(node) if node else None
+        if may_be_tag and route is None:
             return self.client(), ref
         from codewire.wire.texts import go_quote
 
@@ -76,7 +123,7 @@ class Context:
                 f"remote session locators like {go_quote(ref)} cannot be combined with --server; "
                 "use one or the other"
             )
-        return self.client_of(node), session
+        return self._client_by(route, node), session
 
     def find(self, word: str) -> tuple[Client, int | str]:
         """Return a client and the session id, or else the tag, that `[node:]word` means there.
@@ -93,41 +140,53 @@ class Context:
             # Tags of --group have a colon of their own; another is rather meant for a node.
             if not colon or node == "group":
                 raise
-            raise RequestError(f'unknown node "{node}": {self._known_names()}; {error}') from error
+            from codewire.commands.places import unknown_node
 
-    def names_server(self, word: str | None) -> bool:
-        """Say whether a word alone, where a session could stand, is a saved server's name."""
-        return bool(word) and not self._named_server and self._is_saved(str(word))
+            words = unknown_node(node, is_certain=False)
+            raise RequestError(f"{words}; {error}") from error
+
+    def names_node(self, word: str | None) -> bool:
+        """Say whether a word alone, where a session could stand, is the name of another node."""
+        if not word or self._named_server:
+            return False
+        return self._find_node(word, only_elsewhere=True, is_word=True) is not None
 
     def client_of(self, node: str) -> Client:
-        """Return a client of a node by its name: the local one's or a saved server's."""
+        """Return a client of a node by its name, wherever that stands (places.py).
+
+        Raises UsageError for a name that no place knows.
+        """
         if self._named_server:
             raise UsageError(f'node "{node}" cannot be combined with --server; use one of them')
-        known = self.knows(node)
-        if not known:
-            raise UsageError(f'unknown node "{node}": {self._known_names()}, and {NO_RELAY}')
-        if known == "local":
-            return self._client()
-        return self._client(node, self.token, ca=self.ca, insecure=self.insecure)
+        return self._client_by(self._find_node(node), node)
 
-    def _known_names(self) -> str:
-        from codewire.client.reach.servers import known_names
-        from codewire.paths import data_dir
+    def _client_by(self, route: Route | None, node: str) -> Client:
+        if route is None:
+            from codewire.commands.places import unknown_node
 
-        return known_names(data_dir().servers)
+            raise UsageError(unknown_node(node))
+        return self._client(route)
 
-    def knows(self, node: str) -> str:
-        """Say what a node name is: `local` for this machine's node, `saved`, or "" if unknown."""
-        from codewire.config import load_settings
-        from codewire.paths import data_dir
+    def _find_node(
+        self, name: str, *, only_elsewhere: bool = False, is_word: bool = False
+    ) -> Route | None:
+        # An import of its own: most command lines name no node.
+        from codewire.commands.places import find_node
 
-        if self._is_saved(node):
-            return "saved"
-        return "local" if node == load_settings(data_dir().config).node_name else ""
+        return find_node(name, self._options(), only_elsewhere=only_elsewhere, is_word=is_word)
 
-    def _is_saved(self, name: str) -> bool:
-        from codewire.config import read_toml
-        from codewire.paths import data_dir
+    def _options(self) -> Options:
+        from codewire.client.reach.servers import Options
 
-        servers = read_toml(data_dir().servers).get("servers", {})
-        return isinstance(servers, dict) and name in servers
+        return Options(self.token, self.ca, self.insecure)
+
+
+def _current_route() -> Route:
+    """Return the way to the current target: this machine's node unless `cw use` said otherwise."""
+    from codewire.client.reach.route import local_route
+
+    if has_runtimes():
+        from codewire.commands.runtime.sessions import target_route
+
+        return target_route() or local_route()
+    return local_route()

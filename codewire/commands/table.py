@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Run = Callable[[dict[str, Any], Context], int]
 
 SESSIONS, MESSAGING = "Sessions", "Messaging"
+RUNTIMES = "Environments"
 AGENTS, SYSTEM = "Agent Interactions", "System"
 
 # In the order help shows them; a group without commands is not shown.
@@ -97,6 +98,46 @@ TABLE = {
     "server add": Command("nodes.servers", "add", "Networking", "Save a node on another machine"),
     "server remove": Command("nodes.servers", "remove", "Networking", "Forget a saved server"),
     "server list": Command("nodes.servers", "list_servers", "Networking", "List saved servers"),
+    "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT"),
+    "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay"),
+    "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),
+    "relay keys rotate": Command("relays.relay", "rotate_keys", "", "Make new signing keys"),
+    "relay backup": Command("relays.relay", "backup", "", "Copy a relay's database"),
+    "relay import": Command(
+        "relays.relay", "import_database", "", "Take over an older relay's database"
+    ),
+    "fleet": Command("fleet.fleet", "fleet", "Networking", "Find and drive nodes over NATS"),
+    "fleet list": Command("fleet.fleet", "list_nodes", "", "List nodes and their sessions"),
+    "fleet launch": Command("fleet.fleet", "launch", "", "Start a session on a node"),
+    "fleet send": Command("fleet.fleet", "send", "", "Type a line into a session"),
+    "fleet kill": Command("fleet.fleet", "kill", "", "End a session"),
+    "fleet attach": Command("fleet.fleet", "attach", "", "Attach to a session"),
+    "fleet status": Command("fleet.fleet", "status", "", "Show the connection to NATS"),
+    "local": Command(
+        "runtime.local", "local", RUNTIMES, "Containers on this machine for agents: local create …"
+    ),
+    "local create": Command("runtime.create", "create", "", "Make a container for a project"),
+    "local list": Command("runtime.local", "list_instances", "", "List local runtimes"),
+    "local ls": Command("runtime.local", "list_instances", "", "The same as local list"),
+    "local info": Command("runtime.local", "info", "", "Show one local runtime"),
+    "local start": Command("runtime.local", "start", "", "Start a stopped local runtime"),
+    "local stop": Command("runtime.local", "stop", "", "Stop a local runtime"),
+    "local rm": Command("runtime.local", "remove", "", "Remove a local runtime"),
+    "local delete": Command("runtime.local", "remove", "", "The same as local rm"),
+    "local ports": Command("runtime.local", "ports", "", "List published ports"),
+    "local logs": Command("runtime.local", "logs", "", "Print what a set-up printed"),
+    "local prune": Command("runtime.local", "prune", "", "Remove what a crash left"),
+    "local doctor": Command("runtime.local", "doctor", "", "Check engines and records"),
+    "local files": Command("runtime.files", "files", "", "Copy files in and out"),
+    "local files upload": Command("runtime.files", "upload", "", "Write stdin to a file inside"),
+    "local files download": Command("runtime.files", "download", "", "Print a file from inside"),
+    "local files list": Command("runtime.files", "list_files", "", "List a directory inside"),
+    "use": Command(
+        "runtime.targets", "use", RUNTIMES, "Choose where commands run: a local runtime"
+    ),
+    "current": Command("runtime.targets", "current", RUNTIMES, "Show where commands run"),
+    "init": Command("runtime.preset", "init", RUNTIMES, "Write a project's codewire.yaml"),
+    "preset init": Command("runtime.preset", "init", "", "The same as init"),
     "node": Command("nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node restart": Command(
@@ -117,6 +158,9 @@ TABLE = {
     ),
     "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),
 }
+
+# Words of the longest name.
+MOST_WORDS = 3
 
 INTRO = """\
 Persistent process server for AI coding agents: sessions keep running when you disconnect.

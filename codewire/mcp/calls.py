@@ -15,7 +15,7 @@ from codewire.errors import CodewireError, OutOfTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from codewire.client.reach.target import Target
+    from codewire.client.reach.route import Route
     from codewire.io.deadline import Deadline
     from codewire.io.streams import FrameStream
 
@@ -69,8 +69,8 @@ class Call:
 class CallRedial(Redial):
     """Reaches a replaced worker again, unless the call is over."""
 
-    def __init__(self, target: Target, call: Call, deadline: Deadline) -> None:
-        super().__init__(target, None, deadline)
+    def __init__(self, route: Route, call: Call, deadline: Deadline) -> None:
+        super().__init__(route, None, deadline)
         self._call = call
 
     def try_open(self) -> FrameStream | None:
@@ -83,15 +83,7 @@ class CallRedial(Redial):
 class CallClient(Client):
     """A Client whose connections belong to one call."""
 
-    def __init__(
-        self,
-        server: str | None,
-        token: str | None,
-        *,
-        ca: str | None,
-        insecure: bool,
-        notify: Callable[[str], None],
-    ) -> None:
+    def __init__(self, route: Route, notify: Callable[[str], None]) -> None:
         # What there was to say meanwhile, for results that repeat it.
         self.notices: list[str] = []
 
@@ -99,14 +91,14 @@ class CallClient(Client):
             self.notices.append(text)
             notify(text)
 
-        super().__init__(server, token, ca=ca, insecure=insecure, notify=note)
+        super().__init__(route=route, notify=note)
         self.call_in_progress = Call()
 
     def connect(self) -> FrameStream:
         return self.call_in_progress.hold(super().connect())
 
     def redial(self) -> Redial:
-        return CallRedial(self.target, self.call_in_progress, self.deadline)
+        return CallRedial(self.route, self.call_in_progress, self.deadline)
 
 
 def until_out_of_time(stream: Iterator[Item]) -> Iterator[Item]:

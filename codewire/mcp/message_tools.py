@@ -20,7 +20,7 @@ def _sender(client: CallClient, args: dict[str, Any]) -> dict[str, Any]:
     """Return the sending session: the argument, else the session this server runs in."""
     if args["from_session_id"] is not None:
         return {"sender": session_number(client, args["from_session_id"])}
-    return as_sender(client.target)
+    return as_sender(client.route)
 
 
 def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
@@ -53,7 +53,7 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_read_messages: the messages, then the requests that wait for an answer."""
     session = args["session_id"]
     if session is None:
-        session, _ = own_session(client.target)
+        session, _ = own_session(client.route)
     if session is None:
         raise RequestError("session id or name required")
     answer = client.read_messages(session_number(client, session), tail=args["tail"])

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewire import __version__
 from codewire.client.api import print_notice
@@ -21,6 +21,9 @@ from codewire.mcp.arguments import ArgumentError, input_schema, read_arguments
 from codewire.mcp.calls import CallClient, CallEnded
 from codewire.mcp.tool import Tool, ToolFailed, plain_text
 from codewire.mcp.toolbox import TOOLS
+
+if TYPE_CHECKING:
+    from codewire.client.reach.route import Route
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
@@ -249,14 +252,14 @@ def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:
     return result
 
 
-def main(server: str | None, token: str | None, *, ca: str | None, insecure: bool) -> int:
+def main(find_route: Callable[[], Route]) -> int:
     """Serve on stdin and stdout, after making sure that there is a node.
 
-    The arguments choose the node as the flags of these names do.
+    `find_route` says, for each call, how to reach it.
     """
 
     def new_client() -> CallClient:
-        return CallClient(server, token, ca=ca, insecure=insecure, notify=print_notice)
+        return CallClient(find_route(), print_notice)
 
     try:
         new_client().node_status()

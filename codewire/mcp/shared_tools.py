@@ -9,6 +9,7 @@ from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
+from codewire.paths import data_dir
 from codewire.wire.control import encode_bytes
 
 DEFAULT_NAMESPACE = "default"
@@ -18,7 +19,7 @@ MAX_LISTED_VALUE = 16 << 10
 
 def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_list_nodes: there is no relay to ask in a standalone node."""
-    settings = read_toml(client.target.data_dir.config)
+    settings = read_toml(data_dir().config)
     url = settings.get("relay_url") or settings.get("node", {}).get("relay_url")
     if url:
         raise RequestError(f"relay networks are not supported by this version (relay_url = {url})")

@@ -43,6 +43,8 @@ class Node:
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
     # Addresses other machines can reach this node at, as host:port; filled in by web.py.
     listening: list[str] = field(default_factory=list)
+    # How the fleet's bridge is, as it says; empty without one.
+    fleet: dict[str, Any] = field(default_factory=dict)
     showing: Showing = field(default_factory=Showing)
 
     @staticmethod
@@ -77,6 +79,7 @@ class Node:
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
             "grace_seconds": self.settings.grace_seconds,
+            **({"fleet": dict(self.fleet)} if self.fleet else {}),
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }
 

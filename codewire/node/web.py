@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from codewire.errors import CodewireError, ConfigError
 from codewire.io.tcp import join_address, listen_tcp, resolve_listen
@@ -137,12 +138,26 @@ class Web:
         """Return what is served. Bodies are nobody's here, and left unread."""
         router = Router()
         router.add(ANY, "/ws", self._open_socket, body_limit=0)
+        if self._node.settings.has_nats:
+            # What clients of a fleet ask for where external_url ends in /ws (spec/fleet.md 4.1).
+            router.add(ANY, "/ws/ws", self._open_socket, body_limit=0)
         router.add(ANY, "/healthz", _say_healthy, body_limit=0)
         return router
 
+    def _login(self, request: Request) -> str:
+        """Return what a client says to be let in: a bearer, or of a fleet's old clients the query.
+
+        The query is looked at where there is no field and a fleet is configured, and never logged.
+        """
+        field = request.field("Authorization")
+        if field or not self._node.settings.has_nats:
+            return field
+        token = parse_qs(request.head.query).get("token", [""])[0]
+        return f"Bearer {token}" if token else ""
+
     def _open_socket(self, request: Request) -> Answer | Takeover:
         """Serve whoever has the token: it comes first, then what an upgrade needs (wire.md 1)."""
-        if not self._logins.accepts(request.field("Authorization")):
+        if not self._logins.accepts(self._login(request)):
             return self._refuse(request.address)
 
         def serve_stream(stream: WebSocketStream) -> None:

@@ -8,13 +8,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewire.config import Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
+from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
 from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn_essential
 from codewire.keeper.custody import Custody, Kept
@@ -30,16 +31,11 @@ from codewire.session.identity import node_id
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 
+if TYPE_CHECKING:
+    from codewire.node.fleet import Fleet
+
 log = logging.getLogger(__name__)
 
-
-# On threads every client has one or two. Enough for the deepest calls there are (json's scanner,
-# 400 levels: wire/nesting.py), little enough for hundreds of clients: with the usual 8 MiB, a
-# limit of 1 GB on address space is reached by nine.
-STACK_BYTES = 512 << 10
-# glibc gives each thread an arena of 64 MiB of address space, up to eight a processor.
-ARENAS = 2
-M_ARENA_MAX = -8
 
 KEEP_ALL = 1 << 31
 
@@ -50,6 +46,7 @@ class Worker:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._stop = threading.Event()
+        self._fleet: Fleet | None = None
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -90,6 +87,8 @@ class Worker:
         self._run_loops()
         if not problem and (self._settings.listen or hello.listeners):
             _try_step("listening for other machines", self._open_web)
+        if not problem and self._settings.has_nats:
+            _try_step("joining the fleet", self._open_fleet)
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
         self._listen(hello.listener)
@@ -138,12 +137,20 @@ class Worker:
 
         Web(self._node).start(self._run_loop)
 
+    def _open_fleet(self) -> None:
+        from codewire.node.fleet import Fleet
+
+        self._fleet = Fleet(self._node)
+        self._run_loop(self._fleet.run)
+
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
         self._custody.while_kept(self._serve)
 
     def _serve(self) -> None:
         self._stop.wait()
+        if self._fleet is not None:
+            self._fleet.stop()
         self._sessions.stop()
         self._custody.stopped()
 
@@ -172,20 +179,6 @@ def _try_step(what: str, step: Callable[..., object], *args: Any) -> None:
         log.exception("%s failed", what)
 
 
-def _spare_address_space() -> None:
-    """Let threads take less of it. Must come before the first one starts."""
-    threading.stack_size(STACK_BYTES)
-    if RUNTIME != "threads":
-        return
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-    except (ImportError, OSError, AttributeError):
-        # No glibc: no arenas.
-        pass
-
-
 def main(argv: list[str]) -> int:
     """Run the worker; `argv` is the descriptor of its end of the keeper's link."""
     if len(argv) != 1 or not argv[0].isdigit():
@@ -195,7 +188,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.set_inheritable(int(argv[0]), False)
     raise_file_limit()
-    _spare_address_space()
+    spare_address_space()
     outlast_loop_errors()
     status = 1
     link = socket.socket(fileno=int(argv[0]))

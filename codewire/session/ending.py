@@ -162,10 +162,14 @@ class Ending:
         session.wake()
         self._custody.note(session.id, record.to_json())
         log.info("session %d %s", session.id, record.status_text())
-        for dropped in self._registry.drop_oldest_finished(self._settings.keep_finished):
-            self._store.changed(dropped)
+        self._drop_oldest()
         if session.master < 0:
             session.close_log()
+
+    def _drop_oldest(self) -> None:
+        """Forget the finished sessions that are too many. One whose terminal is open stays."""
+        for dropped in self._registry.drop_oldest_finished(self._settings.keep_finished):
+            self._store.changed(dropped)
 
     def _settle(self, session: Session, how: dict[str, Any]) -> None:
         record = session.record
@@ -193,6 +197,8 @@ class Ending:
         if not session.is_running():
             session.close_log()
             self._store.changed(session.id)
+            # It did not count when it ended, and no other end may come for long.
+            self._backlog.add(self._drop_oldest)
 
     def on_saved(self, written: Mapping[int, Mapping[str, Any] | None]) -> None:
         """The disk says this of some sessions: the keeper need not remember ends it tells of."""

@@ -8,12 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from codewire.client.reach.remote import dial
-from codewire.client.reach.target import Target
+from codewire.client.reach.remote import WebRoute
 from codewire.errors import CodewireError
 from codewire.io.tcp import read_head, tune
 from codewire.io.websockets import WebSocketStream
-from codewire.paths import data_dir
 from codewire.wire.handshake import check_upgrade, upgrade_response
 from codewire.wire.http import parse_head
 from codewire.wire.websocket import MAX_MESSAGE
@@ -100,7 +98,7 @@ class EchoClient:
         return int(json.loads(answers[0])) if answers else 0
 
     def _open(self, path: str) -> WebSocketStream:
-        stream = dial(Target(data_dir(), self._url + path))
+        stream = WebRoute(self._url + path).open()
         # It is no node, whose limit would have to be guessed.
         stream.peer_limit = 0
         return stream

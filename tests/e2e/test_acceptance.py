@@ -62,6 +62,7 @@ def test_pid_file_with_an_impossible_number_is_called_invalid(home: Home) -> Non
     assert stopped.stderr.startswith("Error: invalid pid file: ")
 
 
+@pytest.mark.smoke
 def test_arguments_and_directories_survive_a_locale_that_is_not_utf8(home: Home) -> None:
     """What was typed is what runs, also where Python would decode arguments as ASCII."""
     directory = os.path.join(home.path, "été")
@@ -95,6 +96,7 @@ def test_command_that_is_no_utf8_is_refused_instead_of_changed(home: Home) -> No
     )
 
 
+@pytest.mark.smoke
 def test_every_launch_line_of_the_readme_is_understood(home: Home) -> None:
     """Each `cw` line of README.md's first block names flags and arguments that exist."""
     text = (REPOSITORY / "README.md").read_text()

@@ -51,6 +51,7 @@ def attached_count(node: Home, session_id: int) -> int:
     return int(node.session(session_id)["attached_count"])
 
 
+@pytest.mark.smoke
 def test_history_typing_detaching_and_coming_back(node: Home, attach: Attach) -> None:
     session = node.launch("bash", "-c", "echo ready; exec cat", name="cat")
     for word in (b"first", b"second"):
@@ -124,6 +125,7 @@ def test_a_signalled_client_leaves_terminal_and_session_in_order(
     assert node.session(1)["status"] == "running"
 
 
+@pytest.mark.smoke
 def test_worker_kills_under_flood_lose_no_byte(node: Home, attach: Attach) -> None:
     script = "read line; for i in $(seq 60000); do echo line $i of the flood; done; printf LAST"
     node.launch("bash", "-c", script)

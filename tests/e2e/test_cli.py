@@ -193,6 +193,7 @@ def test_a_node_that_cannot_be_started(home: Home) -> None:
 # launch
 
 
+@pytest.mark.smoke
 def test_the_first_command_starts_a_node(home: Home) -> None:
     done = home.cw("launch", "--", "true")
     started, launched = done.stderr.splitlines()
@@ -344,6 +345,7 @@ def test_logs(shared: Home) -> None:
     assert (done.returncode, done.stdout) == (0, "one\r\ntwo\r\nthree\r\n")
 
 
+@pytest.mark.smoke
 def test_logs_follow_to_the_end(shared: Home) -> None:
     session_id = str(launch(shared, "--", "bash", "-c", "echo first; read x; echo got $x; exit 7"))
     follower = shared.popen("logs", "-f", session_id)
@@ -448,6 +450,7 @@ def test_attach_needs_a_terminal_and_a_session(home: Home) -> None:
     assert failure(home, "attach", "1").startswith(needs)
 
 
+@pytest.mark.smoke
 def test_attach_and_detach(shared: Home) -> None:
     session_id = launch(shared, "term", "--", "bash", "-c", "echo ready; cat")
     master, slave = pty.openpty()
@@ -533,6 +536,7 @@ def test_subscribe(shared: Home) -> None:
 # The node
 
 
+@pytest.mark.smoke
 def test_node_lifecycle(home: Home) -> None:
     done = home.cw("start")
     assert re.fullmatch(r"\[cw\] node started \(pid \d+\)\n", done.stderr)
@@ -575,6 +579,7 @@ def test_stop_with_a_pid_file_that_lies(home: Home) -> None:
         bystander.wait(10)
 
 
+@pytest.mark.smoke
 def test_node_status_and_restart(home: Home) -> None:
     home.start_node()
     session_id = launch(home, "--", "sleep", "600")

@@ -109,6 +109,7 @@ def test_install(home: Home, shell: str, path: str) -> None:
     assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, or fish\n'
 
 
+@pytest.mark.smoke
 def test_doctor(home: Home) -> None:
     cold = home.cw("doctor")
     assert cold.returncode == 0

@@ -158,6 +158,7 @@ def test_a_runtime_that_is_not_there_is_named(home: Home) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.smoke
 def test_a_node_started_without_standard_descriptors(home: Home, closed: str) -> None:
     """Its files get none of those numbers, a dying worker hurts nobody, and a stop is one."""
     home.node = popen_shell(home, f'exec "$@" {closed}', "node")

@@ -208,6 +208,7 @@ def test_a_full_screen_program_gets_one_paste(node: Home, through_shell: bool) -
     )
 
 
+@pytest.mark.long
 def test_64_kib_and_many_at_once_arrive_whole(node: Home) -> None:
     submitted = Path(node.path, "submitted")
     program = [sys.executable, str(REPOSITORY / "tests" / "paste_program.py"), str(submitted)]

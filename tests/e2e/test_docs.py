@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import REPOSITORY, Home
 
 
@@ -28,6 +30,7 @@ def shown(document: str, command: str) -> str:
     return found[1]
 
 
+@pytest.mark.smoke
 def test_supervisor(home: Home) -> None:
     home.start_node()
     done = subprocess.run(
@@ -55,6 +58,7 @@ def test_dispatcher(home: Home) -> None:
     )
 
 
+@pytest.mark.smoke
 def test_every_command_in_the_documents_exists() -> None:
     from codewire.commands.table import TABLE
 

@@ -118,6 +118,7 @@ def test_a_daemon_that_cleared_its_environment_is_known_by_its_parent(node: Home
         end_processes([pid])
 
 
+@pytest.mark.smoke
 def test_kills_of_many_name_survivors_too(home: Home) -> None:
     home.start_node()
     commands = (("--all",), ("--tag", "worker"), ("--all", "--tree"))

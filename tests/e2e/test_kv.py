@@ -127,6 +127,7 @@ def test_every_confirmed_change_survives(node: Home) -> None:
     assert [(e["key"], e["value"]) for e in client.kv_list()] == expected
 
 
+@pytest.mark.long
 def test_the_file_stays_short_and_a_torn_line_harms_nothing(node: Home) -> None:
     client = node.client()
     path = Path(node.data_dir, "kv.jsonl")
@@ -141,6 +142,7 @@ def test_the_file_stays_short_and_a_torn_line_harms_nothing(node: Home) -> None:
     assert client.kv_get("after") == b"x" and client.kv_get("torn") is None
 
 
+@pytest.mark.smoke
 def test_the_commands(home: Home) -> None:
     def run(*argv: str) -> tuple[int, str, str]:
         done = home.cw("kv", *argv)

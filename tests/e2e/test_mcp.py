@@ -97,6 +97,7 @@ def tool_call(tool: str, request_id: Any, **arguments: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.smoke
 def test_a_session_from_launch_to_kill(node: Home, mode: str) -> None:
     async def script(agent: Agent) -> None:
         program = "echo ready; read word; echo got $word; exec sleep 1000"

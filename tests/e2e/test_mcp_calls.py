@@ -9,8 +9,12 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
+from codewire.client.reach.route import LocalRoute
 from codewire.mcp.calls import CallClient
 from codewire.mcp.server import Server
+from codewire.paths import DataDir
 from tests.e2e.test_mcp import RawServer, tool_call
 from tests.processes import open_descriptors
 from tests.support import Home, wait_until
@@ -31,6 +35,7 @@ def cancel(request_id: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
 
 
+@pytest.mark.smoke
 def test_calls_run_side_by_side_and_can_be_cancelled(node: Home) -> None:
     server = RawServer(node)
     server.call("launch_session", command=["sleep", "1000"], name="long")
@@ -50,7 +55,7 @@ def test_a_call_is_cancelled_however_soon(node: Home) -> None:
 
     def slow_client() -> CallClient:
         time.sleep(0.2)
-        return CallClient(None, None, ca=None, insecure=False, notify=print)
+        return CallClient(LocalRoute(DataDir(node.data_dir)), print)
 
     (requests, to_server), (results, from_server) = os.pipe(), os.pipe()
     server = Server(requests, from_server, slow_client)

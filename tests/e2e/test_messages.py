@@ -221,6 +221,7 @@ def test_a_full_disk_is_an_error_not_a_loss(node: Home) -> None:
 # Requests and replies
 
 
+@pytest.mark.smoke
 def test_request_and_reply(node: Home) -> None:
     a, b = sleeper(node, "planner"), sleeper(node, "coder")
     client = node.client()
@@ -377,6 +378,7 @@ def test_what_was_journalled_last_is_finished_after_a_kill(node: Home) -> None:
         assert kinds == ["message.request", "message.reply"]
 
 
+@pytest.mark.smoke
 def test_200_requests_among_50_sessions_while_the_worker_is_killed_twice(node: Home) -> None:
     sessions = [sleeper(node, f"s{number}") for number in range(50)]
     client = node.client()

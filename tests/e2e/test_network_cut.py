@@ -72,6 +72,7 @@ def wire() -> Iterator[Wire]:
 
 # The cut, and then what the kernels take to send again what was lost: doubling pauses.
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
     home, elsewhere = Home(runtime), Home()
     home.env["CODEWIRE_LISTEN"] = f"{wire.address}:0"

@@ -61,6 +61,7 @@ def report(home: Home, **fields: object) -> dict[str, object]:
     return found
 
 
+@pytest.mark.smoke
 def test_what_a_program_is_given(home: Home, runtime: str) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (789, before[1]))
@@ -115,6 +116,7 @@ def workers(home: Home) -> list[int]:
     return [pid for pid in home.processes() if " worker " in command_line(pid)]
 
 
+@pytest.mark.smoke
 def test_twenty_clients_at_once_start_one_node(home: Home) -> None:
     clients = [home.popen("launch", "--quiet", "--", "true") for _ in range(20)]
     outputs = [client.communicate(timeout=60) for client in clients]

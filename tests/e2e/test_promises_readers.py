@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests import printer
 from tests.follower import Follower, Probe
 from tests.processes import cpu_seconds, resident_kilobytes
@@ -33,6 +35,7 @@ def type_in(home: Home, number: int, data: bytes) -> None:
 GROWTH_KB = {"gevent": 2048, "threads": 5120}
 
 
+@pytest.mark.alone
 def test_a_stalled_reader_costs_nothing(node: Home, runtime: str) -> None:
     """Nine live clients and one that does not read: memory flat, nobody waits, nothing is lost."""
     number = node.launch(*printer.command("ask", 1))
@@ -114,6 +117,7 @@ os.write(1, digest.hexdigest().encode())
 """
 
 
+@pytest.mark.alone
 def test_a_paste_into_a_program_that_does_not_read(node: Home) -> None:
     """The paste waits, others do not; once the program reads, every byte is there."""
     paste = os.urandom(PASTE_BYTES)

@@ -73,6 +73,7 @@ def main_job(home: Home, *cw: str) -> str:
     return runtime
 
 
+@pytest.mark.smoke
 def test_main_job_on_a_bare_python(pyz: Path, bare_python: str, empty_home: Home) -> None:
     assert main_job(empty_home, bare_python, "-I", "-S", str(pyz)) == "threads"
 
@@ -121,6 +122,7 @@ def test_is_executable_by_itself(pyz: Path, home: Home) -> None:
     assert run(home, str(pyz), "--version").startswith("cw version ")
 
 
+@pytest.mark.smoke
 def test_equal_sources_make_equal_archives(pyz: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.pyz"
     build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(again)]

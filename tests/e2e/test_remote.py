@@ -126,6 +126,7 @@ class Websockets:
 
 
 @pytest.mark.parametrize("kind", [WebsocketClient, Websockets])
+@pytest.mark.smoke
 def test_independent_clients(
     remote: RemoteHome, kind: type[WebsocketClient] | type[Websockets]
 ) -> None:
@@ -193,6 +194,7 @@ def test_every_typed_call(remote: RemoteHome) -> None:
         client.kill(99)
 
 
+@pytest.mark.smoke
 def test_killed_workers_lose_nothing(remote: RemoteHome) -> None:
     """The listening socket stays open; watch, logs -f and an attachment continue at their byte."""
     stop, total = os.path.join(remote.path, "stop"), os.path.join(remote.path, "total")
@@ -257,6 +259,7 @@ def follow(address: str, token: str, session: int) -> bytes:
             continue
 
 
+@pytest.mark.long
 def test_a_slow_loris_is_dropped(remote: RemoteHome) -> None:
     """Heads that never end: more than may be open at once, and the good ones still get in."""
     host, port = remote.address.split(":")

@@ -50,6 +50,7 @@ def test_attach_by_name_from_elsewhere(remote: RemoteHome, home: Home) -> None:
     assert home.processes() == [], "a remote command started a local node"
 
 
+@pytest.mark.smoke
 def test_node_prefixes(remote: RemoteHome, home: Home) -> None:
     home.cw("server", "add", "dev-1", f"http://{remote.address}", "--token", remote.token)
     assert home.cw("launch", "dev-1", "-t", "build", "--", "true").returncode == 0

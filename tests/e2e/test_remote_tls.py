@@ -34,6 +34,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return paths
 
 
+@pytest.mark.smoke
 def test_tls_in_process(runtime: str, certificate: tuple[str, str]) -> None:
     cert, key = certificate
     home = RemoteHome(runtime)

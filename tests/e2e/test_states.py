@@ -64,6 +64,7 @@ def shown(client: Client, session: int) -> str:
     return "\n".join(client.screen(session)["lines"])
 
 
+@pytest.mark.smoke
 def test_a_decision_is_listed_and_taken_on_the_marked_choice(home: Home) -> None:
     client = home.client()
     session = menu(client, "No, exit", "Yes, delete")

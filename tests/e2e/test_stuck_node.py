@@ -47,6 +47,7 @@ def test_a_stopped_worker_is_reported_and_can_be_replaced(
     assert client.list_sessions() == []
 
 
+@pytest.mark.long
 def test_commands_keep_their_time_outs_when_the_worker_is_stopped() -> None:
     """All at once: each takes the 10 s a silent node is given, or its own time-out."""
     with running_home() as node:

@@ -55,6 +55,7 @@ def test_a_text_is_submitted_once(home: Home, flags: tuple[str, ...]) -> None:
     assert box.said() == [["submitted", text] for text in texts]
 
 
+@pytest.mark.long
 def test_without_an_echo_enter_is_not_pressed(home: Home) -> None:
     box = Box(home, "echo=off")
     box.shows("a program")
@@ -99,6 +100,7 @@ def test_a_text_sent_again_with_its_key_is_not_submitted_again(home: Home) -> No
     assert box.said() == [["submitted", "once"], ["submitted", "after"]]
 
 
+@pytest.mark.smoke
 def test_keys_by_name_and_a_key_that_is_one(home: Home) -> None:
     box = Box(home, "burst=100")
     box.shows("a program")

@@ -308,6 +308,7 @@ ROUND_KILOBYTES = 512
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.alone
 def test_attaching_and_detaching_for_ever_costs_nothing(node: Home) -> None:
     number = node.launch("/bin/sh", "-c", "echo hello; exec cat")
     wait_until(lambda: node.session(number).get("output_bytes"), 10, "it has printed")

@@ -94,6 +94,7 @@ class Flood:
 
 # Twenty restarts of half a second and more: on a slow machine minutes.
 @pytest.mark.timeout(400)
+@pytest.mark.alone
 def test_killed_workers_lose_nothing(node: Home) -> None:
     flood = Flood(node)
     followers = {seed: Follower(node.socket, flood.ids[seed]) for seed in (1, 12, 15, 24, 50)}
@@ -143,6 +144,7 @@ def _text(chunks: object) -> str:
     return "".join(chunk.text for chunk in chunks)  # type: ignore[attr-defined]
 
 
+@pytest.mark.smoke
 def test_exits_while_no_worker_runs_are_known(node: Home) -> None:
     """The keeper reaps, and notes the codes for the worker to come."""
     waiting = "while [ ! -e stop ]; do sleep 0.02; done; echo last; "
@@ -162,6 +164,7 @@ def test_exits_while_no_worker_runs_are_known(node: Home) -> None:
     assert node.log(ended) == node.log(signalled) == b"last\r\n"
 
 
+@pytest.mark.smoke
 def test_a_killed_keeper_loses_no_session(node: Home) -> None:
     """Codes of what it had started are unknown from then on, and said to be."""
     node.expects_leftovers = True  # `node` was the first keeper

@@ -131,6 +131,7 @@ def test_what_makes_no_sense_is_refused(home: Home) -> None:
         assert text in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.smoke
 def test_a_wait_outlives_the_worker(home: Home) -> None:
     home.launch("bash", "-c", "read x; echo LATE")
     waiting = home.popen("wait", "1", "--for", "LATE", "--timeout", "30")
@@ -208,6 +209,7 @@ def test_a_line_typed_in_parts_is_not_cut_either(home: Home) -> None:
         client.send_input(1, b"w\n" * 8192 + b"w" * 5000 + b"\n")
 
 
+@pytest.mark.smoke
 def test_a_screen_as_text(home: Home) -> None:
     home.launch(
         "bash", "-c", r"printf 'main\033[?1049h\033[2J\033[3;5H\033[31mred\033[0m 日本'; exec cat"

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 
-from codewire.client.reach.target import Target
+from codewire.client.reach.route import LocalRoute
 from codewire.paths import DataDir
 from tests.rawwire import RawConnection
 
@@ -39,7 +39,7 @@ class ScriptedNode:
         self.home = tempfile.mkdtemp(prefix="cw-", dir="/tmp")
         self.data_dir = DataDir(os.path.join(self.home, ".codewire"))
         os.mkdir(self.data_dir.root, 0o700)
-        self.target = Target(self.data_dir)
+        self.route = LocalRoute(self.data_dir)
         self._handlers = handlers
         self._error: Exception | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

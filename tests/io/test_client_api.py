@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
-from codewire.client.reach.target import websocket_url
+from codewire.client.reach.remote import WebRoute
+from codewire.client.reach.servers import websocket_url
 from codewire.errors import (
     ConfigError,
     ConnectionLost,
@@ -250,6 +251,12 @@ def test_server_urls(url: str, dialled: str) -> None:
     assert websocket_url(url) == dialled
 
 
+def way(client: Client) -> tuple[str, str]:
+    """Return the URL and the token of a client of another machine's node."""
+    assert isinstance(client.route, WebRoute)
+    return client.route.url, client.route.token
+
+
 def test_a_saved_server_brings_its_url_and_token(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,15 +264,14 @@ def test_a_saved_server_brings_its_url_and_token(
     (tmp_path / "servers.toml").write_text(
         '[servers.gpu]\nurl = "https://gpu"\ntoken = "t0"\n[servers.bad]\n'
     )
-    target = Client("gpu").target
-    assert (target.url, target.token, target.is_local) == ("wss://gpu/ws", "t0", False)
-    assert Client("gpu", "mine").target.token == "mine"
+    assert way(Client("gpu")) == ("wss://gpu/ws", "t0")
+    assert way(Client("gpu", "mine")) == ("wss://gpu/ws", "mine")
     with pytest.raises(ConfigError, match='"bad" has no url'):
         Client("bad")
     with pytest.raises(UsageError, match="--token required for ad-hoc WebSocket server"):
         Client("host:1")
-    assert Client("host:1", "t").target.url == "ws://host:1/ws"
-    assert Client("http://host").target.token == ""
+    assert way(Client("host:1", "t")) == ("ws://host:1/ws", "t")
+    assert way(Client("http://host")) == ("ws://host/ws", "")
 
 
 def test_an_overlong_socket_path_is_reached_through_its_link(

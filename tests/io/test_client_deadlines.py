@@ -14,7 +14,7 @@ import pytest
 from codewire.client import Client
 from codewire.client.reach import connection
 from codewire.client.reach.connection import Redial, asked_again, timeout_fields
-from codewire.client.reach.target import Target
+from codewire.client.reach.remote import WebRoute
 from codewire.errors import (
     ConnectionLost,
     NodeSilent,
@@ -29,7 +29,6 @@ from codewire.io.deadline import Deadline
 from codewire.io.tcp import dial_tcp
 from codewire.io.unix import connect_unix
 from codewire.mcp.calls import until_out_of_time
-from codewire.paths import DataDir
 from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
@@ -236,10 +235,10 @@ def test_dialling_a_node_that_says_nothing_ends_with_the_deadline(
 ) -> None:
     deaf = _Deaf()
     try:
-        target = Target(DataDir(str(tmp_path)), f"{scheme}://127.0.0.1:{deaf.port}/ws")
+        route = WebRoute(f"{scheme}://127.0.0.1:{deaf.port}/ws")
         with within(5), pytest.raises(NodeUnreachable, match=r"no answer within 0\.[23]"):
-            connection.open_stream(target, Deadline.after(0.3))
-        redial = Redial(target, None, Deadline.after(0.3))
+            route.open(Deadline.after(0.3))
+        redial = Redial(route, None, Deadline.after(0.3))
         with within(5), pytest.raises(OutOfTime):
             redial.open()
     finally:

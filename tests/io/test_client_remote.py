@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from codewire.client.reach.connection import LONGEST_PAUSE, PAUSE, Redial
-from codewire.client.reach.remote import _refusal, parse_url
-from codewire.client.reach.servers import Server, add_server, load_servers, remove_server
-from codewire.client.reach.target import Target, resolve_target, websocket_url
+from codewire.client.reach.connection import Redial
+from codewire.client.reach.remote import WebRoute, parse_url
+from codewire.client.reach.route import LONGEST_PAUSE, PAUSE
+from codewire.client.reach.servers import (
+    Options,
+    Server,
+    add_server,
+    load_servers,
+    remove_server,
+    server_route,
+    websocket_url,
+)
 from codewire.errors import CodewireError, ConfigError, ConnectionLost, NodeRefused, UsageError
 from codewire.io.outbound import Address
 from codewire.io.proxies import Proxy, proxy_for
-from codewire.paths import DataDir
 
 
 @pytest.mark.parametrize(
@@ -125,23 +132,24 @@ def test_a_broken_file_is_left_alone(tmp_path: Path) -> None:
     assert "other = 1" in path.read_text()
 
 
-def test_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CODEWIRE_DIR", str(tmp_path))
-    add_server(str(tmp_path / "servers.toml"), "gpu", Server("https://g", "t", "/ca", False))
-    target = resolve_target("gpu")
-    assert (target.url, target.token, target.ca) == ("wss://g/ws", "t", "/ca")
-    assert resolve_target("gpu", "mine", ca="/other", insecure=True).token == "mine"
-    assert resolve_target("http://h").url == "ws://h/ws"
-    assert resolve_target().is_local
+def test_ways_to_servers(tmp_path: Path) -> None:
+    path = str(tmp_path / "servers.toml")
+    add_server(path, "gpu", Server("https://g", "t", "/ca", False))
+    route = server_route(path, "gpu", Options())
+    assert (route.url, route.token, route.ca, route.warning()) == ("wss://g/ws", "t", "/ca", "")
+    given = server_route(path, "gpu", Options("mine", "/other", True))
+    assert (given.token, given.ca) == ("mine", "/other")
+    assert given.warning() == "the certificate of wss://g/ws is not checked"
+    assert server_route(path, "http://h", Options()).url == "ws://h/ws"
     with pytest.raises(UsageError, match="^--token required for ad-hoc WebSocket server$"):
-        resolve_target("h:1")
+        server_route(path, "h:1", Options())
     with pytest.raises(UsageError, match="saved servers: gpu"):
-        resolve_target("cpu")
+        server_route(path, "cpu", Options())
 
 
-def test_a_remote_node_is_tried_ever_more_slowly(tmp_path: Path) -> None:
+def test_a_remote_node_is_tried_ever_more_slowly() -> None:
     told: list[str] = []
-    redial = Redial(Target(DataDir(str(tmp_path)), "ws://127.0.0.1:1/ws"), told.append)
+    redial = Redial(WebRoute("ws://127.0.0.1:1/ws"), told.append)
     pauses = []
     for _ in range(12):
         pauses.append(redial.pause())
@@ -168,12 +176,12 @@ def test_a_remote_node_is_tried_ever_more_slowly(tmp_path: Path) -> None:
     ],
 )
 def test_why_a_node_cannot_serve_is_passed_on(body: bytes, words: str) -> None:
-    error = _refusal(503, True, body)
+    error = WebRoute("ws://h/ws", "t").refusal(503, body)
     assert str(error) == f"the server answered 503{words}"
     assert not isinstance(error, NodeRefused)
 
 
-def test_a_target_that_cannot_be_dialled_is_not_tried_again(tmp_path: Path) -> None:
-    redial = Redial(Target(DataDir(str(tmp_path)), "ws://host:port/ws"))
+def test_a_url_that_cannot_be_dialled_is_not_tried_again() -> None:
+    redial = Redial(WebRoute("ws://host:port/ws"))
     with pytest.raises(ConnectionLost, match="bad host or port"):
         redial.open()

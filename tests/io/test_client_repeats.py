@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
+from codewire.client.reach.route import Route
 from codewire.errors import ConnectionLost, RequestError, UsageError
+from codewire.io.deadline import NEVER, Deadline
+from codewire.io.streams import FrameStream
 from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
@@ -157,43 +160,44 @@ def test_plain_requests_ask_for_nothing_first(serve: Any) -> None:
 # Where a launch on another node starts
 
 
-def launch_on(monkeypatch: pytest.MonkeyPatch, client: Client, **options: Any) -> list[str]:
-    """Launch as on a remote node; return what was said."""
-    from codewire.client.reach import connection
+class Far(Route):
+    """The way to a node on another machine, which is this one."""
 
+    def __init__(self, near: Route) -> None:
+        super().__init__(f"far {near.key}")
+        self._near = near
+
+    def __str__(self) -> str:
+        return "node far"
+
+    def open(self, deadline: Deadline = NEVER) -> FrameStream:
+        return self._near.open(deadline)
+
+
+def launch_on(client: Client, **options: Any) -> list[str]:
+    """Launch as on a remote node; return what was said."""
     said: list[str] = []
     client._notify = said.append
-    path = client.target.data_dir.socket
-    client.target.url, client.target.name = "ws://far/ws", "far"
-    monkeypatch.setattr(
-        "codewire.client.reach.asking.open_stream",
-        lambda target, deadline: connection.FrameStream(connection.connect_unix(path)),
-    )
+    client.route = Far(client.route)
     assert client.launch(["true"], **options) == 4
     return said
 
 
-def test_a_remote_launch_takes_the_current_directory_along(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remote_launch_takes_the_current_directory_along(serve: Any) -> None:
     node = Node(None)
-    assert launch_on(monkeypatch, serve(node, 1)) == []
+    assert launch_on(serve(node, 1)) == []
     assert node.seen[0]["working_dir"] == os.getcwd()
     assert node.seen[0]["dir_optional"] is True
 
 
-def test_a_node_of_ours_says_where_it_started_instead(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_of_ours_says_where_it_started_instead(serve: Any) -> None:
     node = Node(list(FEATURES))
     node.answers["Launch"] = {"type": "Launched", "id": 4, "note": "it runs in /home/u"}
-    said = launch_on(monkeypatch, serve(node, 1))
+    said = launch_on(serve(node, 1))
     assert said == [f"[cw] node far has no {os.getcwd()}: it runs in /home/u"]
 
 
-def test_a_node_without_that_directory_is_asked_once_more(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_without_that_directory_is_asked_once_more(serve: Any) -> None:
     def go_node(end: NodeEnd) -> None:
         request = end.receive_control()
         seen.append(request)
@@ -204,19 +208,17 @@ def test_a_node_without_that_directory_is_asked_once_more(
         return end.send_control({"type": "Error", "message": text})
 
     seen: list[dict[str, Any]] = []
-    said = launch_on(monkeypatch, serve(go_node, 2))
+    said = launch_on(serve(go_node, 2))
     assert [request["working_dir"] for request in seen] == [os.getcwd(), "/"]
     assert seen[0]["launch_key"] != seen[1]["launch_key"]
     assert said == [f"[cw] node far has no {os.getcwd()}: it runs in /"]
 
 
-def test_a_directory_that_was_asked_for_is_never_replaced(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_was_asked_for_is_never_replaced(serve: Any) -> None:
     node = Node(None)
     text = 'working directory "/none" does not exist'
     node.answers["Launch"] = {"type": "Error", "message": text}
     client = serve(node, 1)
     with pytest.raises(RequestError, match="does not exist"):
-        launch_on(monkeypatch, client, working_dir="/none")
+        launch_on(client, working_dir="/none")
     assert "dir_optional" not in node.seen[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codewire.client.inside import as_sender, is_own_session, own_session
-from codewire.client.reach.target import Target
+from codewire.client.reach.route import LocalRoute
 from codewire.errors import RequestError
 from codewire.io.processes import ancestors
 from codewire.node.caller import ALL_VERBS, Caller, Kind, authorise, calling_session
@@ -68,9 +68,9 @@ def test_a_chain_of_parents_ends(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
+def route(tmp_path: Path) -> LocalRoute:
     (tmp_path / "node-id").write_text("here\nplace 1\n")
-    return Target(DataDir(str(tmp_path)))
+    return LocalRoute(DataDir(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def target(tmp_path: Path) -> Target:
     ],
 )
 def test_what_a_process_says_of_itself(
-    target: Target,
+    route: LocalRoute,
     monkeypatch: pytest.MonkeyPatch,
     number: str,
     home: str,
@@ -93,10 +93,10 @@ def test_what_a_process_says_of_itself(
 ) -> None:
     monkeypatch.setenv("CW_SESSION_ID", number)
     monkeypatch.setenv("CW_NODE_ID", home)
-    assert own_session(target) == found
-    assert as_sender(target) == {"sender": found[0], "sender_node": found[1]}
+    assert own_session(route) == found
+    assert as_sender(route) == {"sender": found[0], "sender_node": found[1]}
     # The number alone proves nothing; in doubt it is believed.
-    assert is_own_session(target, 3, leader=1 << 30) == (found == (3, "here"))
-    assert is_own_session(target, 3, leader=os.getppid()) == (found[0] == 3)
-    assert is_own_session(target, 3, leader=0) == (found[0] == 3)
-    assert not is_own_session(target, 4, leader=os.getpid())
+    assert is_own_session(route, 3, leader=1 << 30) == (found == (3, "here"))
+    assert is_own_session(route, 3, leader=os.getppid()) == (found[0] == 3)
+    assert is_own_session(route, 3, leader=0) == (found[0] == 3)
+    assert not is_own_session(route, 4, leader=os.getpid())

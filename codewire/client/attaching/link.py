@@ -85,7 +85,7 @@ class Link:
             "from_session": from_session,
         }
         self._prologue = b""
-        self._redial = Redial(client.target)
+        self._redial = Redial(client.route)
         self._dialling: _Dialling | None = None
         self._stream: FrameStream | None = None
         self._offset: int | None = None
@@ -217,7 +217,7 @@ class Link:
 
         Raises ConnectionLost when the node is gone for good.
         """
-        if self._client.target.is_local:
+        if not self._client.route.may_block:
             stream = self._redial.try_open()
         else:
             if self._dialling is None:

@@ -17,7 +17,6 @@ from codewire.client.reach.connection import (
     check_answer,
     exchange,
     node_deadline,
-    open_stream,
 )
 from codewire.errors import CodewireError, ConnectionLost, NodeSilent, NodeUnreachable, UsageError
 from codewire.io.deadline import NEVER
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from codewire.client.reach.target import Target
+    from codewire.client.reach.route import Route
     from codewire.io.streams import FrameStream
 
     Self = TypeVar("Self", bound="Asker")
 
-# What nodes have said they know, for this process: by what they are reached at. A node that said
+# What nodes have said they know, for this process, by the key of their route. A node that said
 # nothing is asked again: it may have been brought up to date.
 _KNOWN: dict[str, frozenset[str]] = {}
 
@@ -51,10 +50,10 @@ def deadline_behind(seconds: float) -> Deadline:
 class Asker:
     """What Client asks with. Its `deadline` bounds everything it does; see `until`."""
 
-    def __init__(self, target: Target, autostart: bool, notify: Callable[[str], None]) -> None:
-        self.target = target
+    def __init__(self, route: Route, autostart: bool, notify: Callable[[str], None]) -> None:
+        self.route = route
         self.deadline: Deadline = NEVER
-        self._autostart = autostart
+        self._autostart = autostart and route.can_start
         self._notify = notify
 
     def until(self: Self, deadline: Deadline) -> Self:
@@ -84,20 +83,18 @@ class Asker:
     def connect(self) -> FrameStream:
         """Return a new connection, after starting the node if need be; the caller closes it."""
         try:
-            return open_stream(self.target, self.deadline)
+            return self.route.open(self.deadline)
         except NodeSilent:
             raise
         except NodeUnreachable:
             if not self._autostart:
                 raise
-        from codewire.client.reach.autostart import ensure_node
-
-        ensure_node(self.target.data_dir, self._notify)
-        return open_stream(self.target, self.deadline)
+        self.route.start(self._notify)
+        return self.route.open(self.deadline)
 
     def redial(self) -> Redial:
         """Return what reaches the node again for one stream."""
-        return Redial(self.target, self._notify, self.deadline)
+        return Redial(self.route, self._notify, self.deadline)
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send one request, once, and return its single answer (spec/wire.md 5, 6).
@@ -143,7 +140,7 @@ class Asker:
             raise ConnectionLost(f"{lost}; {UNKNOWN_OUTCOME} ({error})") from error
         if feature not in known:
             raise ConnectionLost(
-                f"{lost}; {UNKNOWN_OUTCOME}: {self.target} does not know repeated requests, so it "
+                f"{lost}; {UNKNOWN_OUTCOME}: {self.route} does not know repeated requests, so it "
                 "was sent once"
             )
 
@@ -165,7 +162,7 @@ class Asker:
         if option:
             nothing = features.NOTHING_DONE.get(request["type"], "")
             raise UsageError(
-                f"{self.target} does not know {option} (it is older than this cw)"
+                f"{self.route} does not know {option} (it is older than this cw)"
                 + (f"; {nothing}" if nothing else "")
             )
 
@@ -176,8 +173,7 @@ class Asker:
         """
         from codewire.wire.features import listed
 
-        where = self.target.url or self.target.data_dir.socket
-        known = _KNOWN.get(where)
+        known = _KNOWN.get(self.route.key)
         if known:
             return known
         redial, request = self.redial(), {"type": "NodeStatus"}
@@ -186,5 +182,5 @@ class Asker:
             answer = exchange(redial.open(), request, redial)
         if answer.get("type") == "Error" and answer.get("code") == NO_WORKER:
             check_answer(answer)
-        known = _KNOWN[where] = listed(answer)
+        known = _KNOWN[self.route.key] = listed(answer)
         return known

@@ -22,8 +22,6 @@ from codewire.errors import (
     RequestError,
 )
 from codewire.io.deadline import NEVER, Deadline
-from codewire.io.streams import FrameStream
-from codewire.io.unix import connect_unix
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.requests import check_outgoing, is_question, is_slow, is_wait
@@ -31,15 +29,9 @@ from codewire.wire.requests import check_outgoing, is_question, is_slow, is_wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codewire.client.reach.target import Target
+    from codewire.client.reach.route import Route
+    from codewire.io.streams import FrameStream
 
-# A keeper that is itself being replaced is back within this time, or nobody will be.
-PATIENCE = 3.0
-PAUSE = 0.05
-# A network may be away for longer than that, and is not to be knocked at that fast: the pause
-# doubles up to the longest.
-REMOTE_PATIENCE = 600.0
-LONGEST_PAUSE = 5.0
 # Connections that were accepted and closed without an answer, in a row: a worker that dies of us.
 FRUITLESS_LIMIT = 60
 # A worker that cannot start may be one whose machine is mended in a while; then what was under way
@@ -60,17 +52,6 @@ MARGIN_SECONDS = 1.0
 NO_WORKER = "no_worker"
 
 Value = TypeVar("Value")
-
-
-def open_stream(target: Target, deadline: Deadline = NEVER) -> FrameStream:
-    """Return a connection to the target; the caller closes it. Raises NodeUnreachable."""
-    if target.is_local:
-        # Only a backlog full of clients that wait for a stuck worker makes this block.
-        path = target.data_dir.real_socket()
-        return FrameStream(connect_unix(path, deadline.within(PROMPT_SECONDS).left()))
-    from codewire.client.reach.remote import dial
-
-    return dial(target, deadline)
 
 
 def receive_message(
@@ -200,13 +181,13 @@ class Redial:
 
     def __init__(
         self,
-        target: Target,
+        route: Route,
         notify: Callable[[str], None] | None = None,
         deadline: Deadline = NEVER,
     ) -> None:
-        """`notify` is told, in one line, when a remote node does not come back at once."""
+        """`notify` is told, in one line, of a node whose coming back may take a while."""
         self.deadline = deadline
-        self._target = target
+        self._route = route
         self._notify = notify
         self._refused_since: float | None = None
         self._fruitless = self._failures = 0
@@ -275,22 +256,22 @@ class Redial:
     def try_open(self) -> FrameStream | None:
         """Return a new connection, None when it is to be tried again in pause() seconds.
 
-        Raises ConnectionLost once the node has not been there for PATIENCE seconds (a remote one:
-        REMOTE_PATIENCE) or refuses us, or has closed FRUITLESS_LIMIT connections unanswered;
-        OutOfTime past the deadline.
+        Raises ConnectionLost once the node has not been there for as long as its route has patience
+        or refuses us, or has closed FRUITLESS_LIMIT connections unanswered; OutOfTime past the
+        deadline.
         """
         if self._fruitless >= FRUITLESS_LIMIT:
             raise ConnectionLost("connection closed before response")
         try:
-            stream = open_stream(self._target, self.deadline)
+            stream = self._route.open(self.deadline)
         except NodeUnreachable as error:
             now = time.monotonic()
             if self._refused_since is None:
                 self._refused_since = now
                 self._say_waiting()
             self._failures += 1
-            patience = PATIENCE if self._target.is_local else REMOTE_PATIENCE
-            if now - self._refused_since >= patience or isinstance(error, NodeRefused):
+            is_over = now - self._refused_since >= self._route.patience
+            if is_over or isinstance(error, NodeRefused):
                 raise ConnectionLost(f"node is gone: {error}") from error
             if self.deadline.expired:
                 raise OutOfTime(str(error)) from error
@@ -301,19 +282,15 @@ class Redial:
         return stream
 
     def _say_waiting(self) -> None:
-        if self._notify is not None and not self._target.is_local:
-            self._notify(f"[cw] connection to {self._target.url} lost; trying again")
+        line = self._route.lost()
+        if self._notify is not None and line:
+            self._notify(f"[cw] {line}")
 
     def pause(self) -> float:
         """Return how many seconds to wait before the next attempt."""
         if self._no_worker_since is not None:
             return WORKER_PAUSE
-        if self._target.is_local:
-            return PAUSE
-        # Some spread: the clients of a node that comes back do not all come at once.
-        spread = 0.75 + time.monotonic() % 0.5
-        steps = min(self._failures + self._fruitless, 10)
-        return min(PAUSE * (1 << steps), LONGEST_PAUSE) * spread
+        return self._route.pause(self._failures + self._fruitless)
 
     def open(self) -> FrameStream:
         """Return a new connection as soon as there is one. Blocks; raises as try_open does."""
@@ -326,7 +303,7 @@ class Redial:
     def _sleep(self) -> None:
         time.sleep(self.deadline.within(self.pause()).left() or 0)
         if self.deadline.expired:
-            raise OutOfTime(f"{self._target} was lost, and is not back in time")
+            raise OutOfTime(f"{self._route} was lost, and is not back in time")
 
     def succeeded(self) -> None:
         """Note that the node answered: the next loss starts with full patience."""

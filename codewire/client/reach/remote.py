@@ -1,6 +1,6 @@
-"""Dials a node over TCP: proxy, TLS, WebSocket handshake, and plain words for what fails.
+"""The way to a node over TCP: proxy, TLS, WebSocket handshake, and plain words for what fails.
 
-Imported for remote targets only. Which URL and token is target.py's business.
+Imported for nodes on other machines only. Which URL and token is not its business (servers.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from codewire import __version__
+from codewire.client.reach.route import Route
 from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
 from codewire.io.deadline import NEVER, Deadline
 from codewire.io.outbound import TRANSIENT, Address, connect, parse_address, secure
@@ -20,7 +21,6 @@ from codewire.io.websockets import WebSocketStream
 from codewire.wire import handshake, http
 
 if TYPE_CHECKING:
-    from codewire.client.reach.target import Target
     from codewire.io.tls import TlsSocket
 
 # All of it: name look-up, connect, proxy, TLS, handshake.
@@ -37,24 +37,93 @@ DEFAULT_PORTS = {"ws": 80, "wss": 443}
 MAX_REASON = 400
 
 
-def dial(target: Target, deadline: Deadline = NEVER) -> WebSocketStream:
-    """Return a connection to a remote node, ready for its first request. The caller closes it.
+class WebRoute(Route):
+    """A WebSocket, opened by an HTTP request that carries `token`, if any, as its bearer.
 
-    Blocks until the deadline, DIAL_SECONDS at most. Raises NodeUnreachable, and NodeRefused where
-    trying again is of no use.
+    `url` is ws:// or wss:// with its path. `name` is what people call the node. Of wss, `ca` is a
+    file of authorities to trust instead of the system's ("" for those); `insecure` trusts anyone.
+    With `token_in_query` a node that refuses the bearer is asked once more with the token in the
+    URL, as nodes of before there were bearers want it (spec/fleet.md 4.1).
     """
-    where = f"connecting to remote server: {target.url}"
-    timeout = deadline.within(DIAL_SECONDS).left() or 0.0
-    try:
-        return _dial(target, parse_url(target.url), time.monotonic() + timeout)
-    except NodeRefused as error:
-        raise NodeRefused(f"{where}: {error}") from error
-    except (NodeUnreachable, ConnectionLost) as error:
-        raise NodeUnreachable(f"{where}: {error}") from error
-    except ProtocolError as error:
-        raise NodeRefused(f"{where}: {error}") from error
-    except TimeoutError as error:
-        raise NodeUnreachable(f"{where}: no answer within {timeout:.3g}s") from error
+
+    __slots__ = ("ca", "insecure", "name", "token", "token_in_query")
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        ca: str = "",
+        insecure: bool = False,
+        name: str = "",
+        token_in_query: bool = False,
+    ) -> None:
+        super().__init__(url)
+        self.name = name or url
+        self.token = token
+        self.ca = ca
+        self.insecure = insecure
+        self.token_in_query = token_in_query
+
+    def __str__(self) -> str:
+        return f"node {self.name}"
+
+    @property
+    def url(self) -> str:
+        """Return what is dialled."""
+        return self.key
+
+    def warning(self) -> str:
+        return f"the certificate of {self.url} is not checked" if self.insecure else ""
+
+    def open(self, deadline: Deadline = NEVER) -> WebSocketStream:
+        """See Route. Blocks for DIAL_SECONDS at most."""
+        where = f"connecting to remote server: {self.url}"
+        timeout = deadline.within(DIAL_SECONDS).left() or 0.0
+        try:
+            return self._open(parse_url(self.url), time.monotonic() + timeout)
+        except NodeRefused as error:
+            raise NodeRefused(f"{where}: {error}") from error
+        except (NodeUnreachable, ConnectionLost) as error:
+            raise NodeUnreachable(f"{where}: {error}") from error
+        except ProtocolError as error:
+            raise NodeRefused(f"{where}: {error}") from error
+        except TimeoutError as error:
+            raise NodeUnreachable(f"{where}: no answer within {timeout:.3g}s") from error
+
+    def _open(self, address: Address, deadline: float) -> WebSocketStream:
+        try:
+            return _dial(self, address, deadline)
+        except TokenRefused:
+            if not (self.token and self.token_in_query):
+                raise
+        from urllib.parse import quote
+
+        path = f"{address.path}?token={quote(self.token, safe='')}"
+        return _dial(self, address._replace(path=path), deadline)
+
+    def refusal(self, status: int, body: bytes) -> NodeUnreachable:
+        """Return the error that says what an answer other than the upgrade means.
+
+        A NodeRefused where trying again is of no use. `body` is what came of it with the head.
+        """
+        if status == 401 or (status == 429 and self.token):
+            if self.token:
+                return TokenRefused("the node does not accept this token")
+            return NodeRefused("the node asks for a token: use --token, or save it with the server")
+        if status == 403:
+            return NodeRefused("the node, or a proxy in front of it, refuses this client (403)")
+        if status == 404:
+            return NodeRefused("there is no node at this URL (404)")
+        if 300 <= status < 400:
+            return NodeRefused(f"the URL redirects elsewhere ({status}); use the final one")
+        if status in TRANSIENT:
+            return NodeUnreachable(f"the server answered {status}{_reason(body)}")
+        return NodeRefused(f"the server answered {status} instead of opening a WebSocket")
+
+
+class TokenRefused(NodeRefused):
+    """The node wants another token, or wants it said elsewhere."""
 
 
 def parse_url(url: str) -> Address:
@@ -62,14 +131,14 @@ def parse_url(url: str) -> Address:
     return parse_address(url, DEFAULT_PORTS, "not a URL of a node, such as wss://host:9100")
 
 
-def _dial(target: Target, address: Address, deadline: float) -> WebSocketStream:
+def _dial(route: WebRoute, address: Address, deadline: float) -> WebSocketStream:
     proxy = proxy_for(address.host, address.port, address.is_secure, os.environ)
     sock = connect(address, proxy, deadline)
     transport: socket.socket | TlsSocket = sock
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        transport = secure(sock, address, deadline, target.ca, target.insecure)
-        limit, rest = _shake_hands(transport, target, address, deadline)
+        transport = secure(sock, address, deadline, route.ca, route.insecure)
+        limit, rest = _shake_hands(transport, route, address, deadline)
     except BaseException:
         sock.close()
         raise
@@ -78,13 +147,13 @@ def _dial(target: Target, address: Address, deadline: float) -> WebSocketStream:
 
 
 def _shake_hands(
-    transport: socket.socket | TlsSocket, target: Target, address: Address, deadline: float
+    transport: socket.socket | TlsSocket, route: WebRoute, address: Address, deadline: float
 ) -> tuple[int, bytes]:
     """Turn the connection into a WebSocket; return the node's message limit and early bytes."""
     key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
     fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
-    if target.token:
-        fields = (*fields, ("Authorization", f"Bearer {target.token}"))
+    if route.token and "?token=" not in address.path:
+        fields = (*fields, ("Authorization", f"Bearer {route.token}"))
     request = handshake.upgrade_request(address.authority, address.path, key, fields)
     try:
         transport.sendall(request)
@@ -96,25 +165,11 @@ def _shake_hands(
     head = http.parse_head(data)
     status = handshake.status_of(head)
     if status != 101:
-        raise _refusal(status, bool(target.token), rest)
+        raise route.refusal(status, rest)
     return handshake.check_response(head, key) or OTHER_NODES_LIMIT, rest
 
 
-def _refusal(status: int, has_token: bool, body: bytes) -> NodeUnreachable:
-    """Return the error that says what an answer other than the upgrade means."""
-    if status == 401 or (status == 429 and has_token):
-        if has_token:
-            return NodeRefused("the node does not accept this token")
-        return NodeRefused("the node asks for a token: use --token, or save it with the server")
-    if status == 403:
-        return NodeRefused("the node, or a proxy in front of it, refuses this client (403)")
-    if status == 404:
-        return NodeRefused("there is no node at this URL (404)")
-    if 300 <= status < 400:
-        return NodeRefused(f"the URL redirects elsewhere ({status}); use the final one")
-    if status in TRANSIENT:
-        # A node without a worker says why; a proxy's page of HTML is of no use to anyone.
-        line = body[:MAX_REASON].decode("utf-8", "replace").partition("\n")[0].strip()
-        reason = f": {line}" if line.isprintable() and line and "<" not in line else ""
-        return NodeUnreachable(f"the server answered {status}{reason}")
-    return NodeRefused(f"the server answered {status} instead of opening a WebSocket")
+def _reason(body: bytes) -> str:
+    """Return a node's words for why it has no worker; a proxy's page of HTML is of no use."""
+    line = body[:MAX_REASON].decode("utf-8", "replace").partition("\n")[0].strip()
+    return f": {line}" if line.isprintable() and line and "<" not in line else ""

@@ -1,15 +1,20 @@
 """Saved servers: names for remote nodes in servers.toml, with their tokens (spec/files.md 7).
 
+What `--server` names, a saved one or a URL, becomes a route here (spec/cli.md 2).
+
 The file is private (0600) and replaced atomically. Tokens go in and to the node, never to a screen.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.config import read_toml
-from codewire.errors import CodewireError, ConfigError
+from codewire.errors import CodewireError, ConfigError, UsageError
+from codewire.tomlfile import Edit
+
+if TYPE_CHECKING:
+    from codewire.client.reach.remote import WebRoute
 
 
 class Server(NamedTuple):
@@ -18,6 +23,14 @@ class Server(NamedTuple):
     url: str
     token: str = ""
     ca: str = ""
+    insecure: bool = False
+
+
+class Options(NamedTuple):
+    """What a command line says of how to reach a server; it wins over what is saved."""
+
+    token: str | None = None
+    ca: str | None = None
     insecure: bool = False
 
 
@@ -57,37 +70,72 @@ def remove_server(path: str, name: str) -> None:
         del tables[name]
 
 
-class _Edit:
-    """The file's tables, to be changed in place; one editor at a time, written at the end."""
+def server_route(path: str, server: str, options: Options) -> WebRoute:
+    """Return the way to a server saved in the file `path`, or else to the URL that it is.
+
+    Raises UsageError for an address that needs a token and has none, ConfigError.
+    """
+    saved = saved_route(path, server, options)
+    if saved is not None:
+        return saved
+    if not options.token and not server.startswith(("http://", "https://")):
+        raise UsageError(_token_required(server, path))
+    from codewire.client.reach.remote import WebRoute
+
+    token, ca, insecure = options
+    url = websocket_url(server)
+    return WebRoute(url, token or "", ca=ca or "", insecure=insecure, name=server)
+
+
+def saved_route(path: str, name: str, options: Options) -> WebRoute | None:
+    """Return the way to a saved server, None when none has that name. Raises ConfigError."""
+    saved = find_server(path, name)
+    if saved is None:
+        return None
+    from codewire.client.reach.remote import WebRoute
+
+    return WebRoute(
+        websocket_url(saved.url),
+        options.token or saved.token,
+        ca=options.ca or saved.ca,
+        insecure=options.insecure or saved.insecure,
+        name=name,
+        token_in_query=True,
+    )
+
+
+def websocket_url(url: str) -> str:
+    """Return the address to dial for a server's URL (spec/wire.md 1).
+
+    >>> websocket_url("https://host/")
+    'wss://host/ws'
+    """
+    if url.startswith("https://"):
+        url = "wss://" + url[len("https://") :]
+    elif url.startswith("http://"):
+        url = "ws://" + url[len("http://") :]
+    elif not url.startswith(("ws://", "wss://")):
+        url = "ws://" + url
+    url = url.rstrip("/")
+    return url if url.endswith("/ws") else url + "/ws"
+
+
+class _Edit(Edit):
+    """The saved servers, to be changed in place."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._lock = -1
+        super().__init__(path)
+        self._file = path
 
     def __enter__(self) -> dict[str, Any]:
-        import fcntl
-
-        directory = os.path.dirname(self._path)
+        document = super().__enter__()
         try:
-            os.makedirs(directory, 0o700, exist_ok=True)
-            self._lock = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise CodewireError(f"{directory}: {error.strerror}") from error
-        try:
-            self._document = read_toml(self._path)
-            self._tables = _tables(self._path, self._document)
-        except BaseException:
-            os.close(self._lock)
+            document["servers"] = _tables(self._file, document)
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
-        return self._tables
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                _write(self._path, {**self._document, "servers": self._tables})
-        finally:
-            os.close(self._lock)
+        tables: dict[str, Any] = document["servers"]
+        return tables
 
 
 def _tables(path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -108,20 +156,9 @@ def _server(path: str, name: str, entry: Any) -> Server:
     return Server(url, entry.get("token", ""), entry.get("ca", ""), insecure)
 
 
-def _write(path: str, document: dict[str, Any]) -> None:
-    import toml
-
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(toml.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
-        raise CodewireError(f"writing {path}: {error.strerror}") from error
+def _token_required(server: str, path: str) -> str:
+    """Word the refusal; a bare word was probably meant as the name of a saved server."""
+    text = "--token required for ad-hoc WebSocket server"
+    if "." in server or ":" in server:
+        return text
+    return f'{text} (no server "{server}" is saved; {known_names(path)})'

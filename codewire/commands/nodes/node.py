@@ -37,6 +37,8 @@ def node(args: dict[str, Any], context: Context) -> int:
 
     Options:
       -d, --detach  Start it in the background and return
+          --stdio   Speak to the node on stdin and stdout, starting one if need be: for who
+                    reaches this machine by running a command on it
 
     Examples:
       cw node
@@ -47,6 +49,11 @@ def node(args: dict[str, Any], context: Context) -> int:
     """
     context.refuse_server("cw node")
     _check_config()
+    if args["--stdio"]:
+        from codewire.client.local.stdio import bridge
+
+        bridge(paths.data_dir(), output.notice)
+        return 0
     if not args["--detach"]:
         _become_node()
     pid = _start_detached()
@@ -146,6 +153,7 @@ def status(args: dict[str, Any], context: Context) -> int:
         ("Worker Started", found.get("worker_started_at")),
         ("Worker Restarts", found.get("worker_restarts")),
         ("Sessions", f"{found['sessions_running']} running, {found['sessions_total']} in all"),
+        ("Fleet", _fleet_words(found.get("fleet"))),
         ("Data Dir", found.get("data_dir")),
         ("Socket", found.get("socket")),
         ("Listening", found.get("listen")),
@@ -312,3 +320,12 @@ def _read_pid_file(path: str) -> int:
     from codewire.wire.texts import go_quote
 
     raise CodewireError(f"invalid pid file: strconv.Atoi: parsing {go_quote(text)}: invalid syntax")
+
+
+def _fleet_words(fleet: Any) -> str | None:
+    """Return how the fleet's bridge is, in a line; None without a fleet."""
+    if not isinstance(fleet, dict):
+        return None
+    words = [str(fleet.get("state") or "unknown")]
+    words += [str(fleet[key]) for key in ("server", "error") if fleet.get(key)]
+    return ": ".join(words)

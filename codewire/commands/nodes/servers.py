@@ -59,8 +59,7 @@ def add(args: dict[str, Any], context: Context) -> int:
       cw --server gpu list
       cw attach gpu:planner
     """
-    from codewire.client.reach.servers import Server, add_server
-    from codewire.client.reach.target import websocket_url
+    from codewire.client.reach.servers import Server, add_server, websocket_url
 
     name, url, ca = args["<name>"], args["<url>"], args["--ca"]
     if not name or ":" in name:

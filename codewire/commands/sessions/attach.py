@@ -42,7 +42,7 @@ def attach(args: dict[str, Any], context: Context) -> int:
     letter = _detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
     label = ""
     word = args["<session>"]
-    if word and not context.names_server(word):
+    if word and not context.names_node(word):
         client, ref = context.locate(word)
         session_id = resolve_session(client, ref)
         label = "" if ref.lstrip("@").isdigit() else f"{ref.lstrip('@')} ({session_id})"

@@ -40,7 +40,7 @@ def kill(args: dict[str, Any], context: Context) -> int:
       cw kill --all
     """
     word = args["<session-or-tag>"]
-    client = context.client_of(word) if context.names_server(word) else None
+    client = context.client_of(word) if context.names_node(word) else None
     if args["--all"]:
         answer = (client or context.client()).call(_request(args, "KillAll"))
         return _show(args, answer, f"Killed {answer.get('count', 0)} session(s)")

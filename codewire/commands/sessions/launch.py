@@ -37,6 +37,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
                                  has none of that name, the home directory there)
           --name <name>          Name of the session: letters, digits and hyphens, at most 32
       -t, --tag <tag,...>        Tag the session; repeatable
+          --on <target>          Start it in this local runtime (local: on this machine)
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
           --size <COLSxROWS>     Size of its terminal until someone attaches (default: 80x24)
           --prompt <text>        Submit a text once the program is ready for input
@@ -61,12 +62,19 @@ def launch(args: dict[str, Any], context: Context) -> int:
     _check_cells(args["--size"], cols, rows)
     text = _prompt(args)
     client, name = _placement(args, context)
+    directory, tags = args["--dir"], _tags(args, name)
+    instance = context.exec_runtime(args["--on"], client)
+    if instance is not None:
+        from codewire.commands.runtime.sessions import inside_argv, runtime_tag
+
+        command = inside_argv(instance, command, directory, _env(args["--env"]))
+        tags, directory = [*tags, runtime_tag(instance)], "/"
     is_submitted = text is not None and client.knows("submit")
     session_id = client.launch(
         command,
-        working_dir=_working_dir(args["--dir"], client),
+        working_dir=directory,
         name=name,
-        tags=_tags(args, name),
+        tags=tags,
         env=[*_terminal_env(), *_env(args["--env"])],
         stdin_data=b"" if text is None or is_submitted else text,
         cols=cols,
@@ -129,10 +137,12 @@ def _placement(args: dict[str, Any], context: Context) -> tuple[Client, str | No
     """Return the node to launch on and the session's name, from `[node:]name` before `--`."""
     word = args["<name>"]
     name = args["--name"] or None
+    if args["--on"]:
+        return context.client_on(args["--on"]), name or word
     if word and ":" in word:
         client, word = context.locate(word)
         return client, name or word
-    if context.names_server(word):
+    if context.names_node(word):
         return context.client_of(word), name
     return context.client(), name or word
 
@@ -155,16 +165,6 @@ def _check_text(command: list[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise UsageError(f"argument {number} of the command is not valid UTF-8") from None
-
-
-def _working_dir(directory: str | None, client: Client) -> str | None:
-    """Return an absolute directory; None leaves it to the client where the node is another's."""
-    if directory is None and not client.target.is_local:
-        return None
-    try:
-        return os.path.abspath(directory or ".")
-    except FileNotFoundError:
-        raise UsageError("the current directory no longer exists; use --dir") from None
 
 
 def _env(entries: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ def selection(args: dict[str, Any], context: Context) -> tuple[Client, int | Non
     tags = list(args["--tag"])
     word, session = args["<session-or-tag>"], args.get("--session")
     if session:
-        if context.names_server(word):
+        if context.names_node(word):
             session, word = f"{word}:{session}", None
         client, ref = context.locate(session)
         if word:
@@ -28,7 +28,7 @@ def selection(args: dict[str, Any], context: Context) -> tuple[Client, int | Non
         return client, resolve_session(client, ref), tags
     if not word:
         return context.client(), None, tags
-    if context.names_server(word):
+    if context.names_node(word):
         return context.client_of(word), None, tags
     client, found = context.find(word)
     if isinstance(found, str):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.sessions.states import state_column, state_line
+from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
@@ -27,8 +28,8 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
           --status <all|running|completed|killed>  Only sessions in this state [default: all]
       -j, --json                Print everything known about them, as JSON
       -o, --output <text|json>  The same choice, in words
-          --local               This machine's sessions (the default)
-          --runs                Sessions (the default)
+          --local               This machine's sessions, whatever the current target is
+          --runs                Those of this machine and of every local runtime
 
     Examples:
       cw list
@@ -36,7 +37,14 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
       cw list --json
       cw --server my-gpu list
     """
-    client = context.client_of(args["<node>"]) if args["<node>"] else context.client()
+    if args["--runs"] and has_runtimes():
+        from codewire.commands.runtime.runs import list_runs
+
+        return list_runs(args, show_table)
+    if args["--local"]:
+        client = context.client_on("local")
+    else:
+        client = context.client_of(args["<node>"]) if args["<node>"] else context.client()
     wanted = args["--status"]
     sessions = [
         session

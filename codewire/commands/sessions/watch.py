@@ -188,7 +188,7 @@ def _wanted(args: dict[str, Any], context: Context) -> Iterator[tuple[str, Clien
     With --tag a saved server's name says where the tags are.
     """
     tags = args["--tag"]
-    nodes = [word for word in args["<session-or-tag>"] if tags and context.names_server(word)]
+    nodes = [word for word in args["<session-or-tag>"] if tags and context.names_node(word)]
     for word in args["<session-or-tag>"]:
         if word not in nodes:
             client, target = context.find(word)

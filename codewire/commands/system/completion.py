@@ -241,7 +241,9 @@ def _values(option: usage.Option, before: list[str]) -> tuple[list[str], str]:
     if option.long in ("--session", "--from"):
         return _sessions(before, False), NO_FILES
     if option.long in ("--server", "--on"):
-        return _servers(), NO_FILES
+        from codewire.commands.places import node_names
+
+        return node_names(), NO_FILES
     return [], FILES if "path" in option.placeholder or "file" in option.placeholder else NO_FILES
 
 
@@ -263,24 +265,14 @@ def _tags(sessions: list[dict[str, Any]]) -> list[str]:
 
 def _list(before: list[str]) -> list[dict[str, Any]]:
     """Return the sessions of the node a command line is for; none where it does not run."""
-    from codewire.client.api import Client
+    from codewire.commands.context import Context
 
     server = None
     for at, word in enumerate(before[:-1]):
         if word in ("-s", "--server"):
             server = before[at + 1]
     try:
-        return Client(server, autostart=False).within(SECONDS).list_sessions()
+        client = Context({"--server": server}).client(autostart=False)
+        return client.within(SECONDS).list_sessions()
     except CodewireError:
         return []
-
-
-def _servers() -> list[str]:
-    from codewire.config import read_toml
-    from codewire.paths import data_dir
-
-    try:
-        servers = read_toml(data_dir().servers).get("servers", {})
-    except CodewireError:
-        return []
-    return sorted(servers) if isinstance(servers, dict) else []

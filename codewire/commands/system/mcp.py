@@ -26,4 +26,4 @@ def mcp_server(args: dict[str, Any], context: Context) -> int:
     """
     from codewire.mcp.server import main
 
-    return main(context.server, context.token, ca=context.ca, insecure=context.insecure)
+    return main(context.route)

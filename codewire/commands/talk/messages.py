@@ -314,7 +314,7 @@ def _sender(args: dict[str, Any], client: Client, context: Context) -> dict[str,
     if ":" not in sender:
         return {"sender": _resolve(client, sender)}
     home, ref = context.locate(sender)
-    if home.target.url != client.target.url:
+    if home.route.key != client.route.key:
         raise UsageError("--from must be a session of the node that the message is sent to")
     return {"sender": _resolve(client, ref)}
 
@@ -323,7 +323,7 @@ def _own_session(client: Client) -> dict[str, Any]:
     """Return the session this command runs in; its id means nothing to another node."""
     from codewire.client.inside import as_sender
 
-    return as_sender(client.target)
+    return as_sender(client.route)
 
 
 def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:

@@ -13,7 +13,7 @@ import pytest
 from codewire.io.processes import Process
 from codewire.mcp.session_tools import _survivors
 from codewire.session.ending import Ending, survivors_json, write_left
-from codewire.session.records.record import Record
+from codewire.session.records.record import Record, Status
 from codewire.session.session import Session
 
 STUCK = Process(7, 1, 7, 0, 100, "D", "dd")
@@ -21,16 +21,19 @@ DAEMON = Process(8, 1, 8, 0, 100, "S", "tmux: server", is_daemon=True)
 
 
 class Told:
-    """An Ending that knows some sessions, and what it published."""
+    """An Ending that knows some sessions, what it published and what it had dropped."""
 
     def __init__(self, *sessions: Session) -> None:
         self.events: list[tuple[int, str]] = []
+        self.asked_to_keep: list[int] = []
         found = {session.id: session for session in sessions}
         self.ending = Ending(
-            settings=SimpleNamespace(),  # type: ignore[arg-type]
-            registry=SimpleNamespace(find=found.get),  # type: ignore[arg-type]
+            settings=SimpleNamespace(keep_finished=3),  # type: ignore[arg-type]
+            registry=SimpleNamespace(  # type: ignore[arg-type]
+                find=found.get, drop_oldest_finished=lambda n: self.asked_to_keep.append(n) or []
+            ),
             observer=SimpleNamespace(),  # type: ignore[arg-type]
-            backlog=SimpleNamespace(),  # type: ignore[arg-type]
+            backlog=SimpleNamespace(add=lambda call, *args: call(*args)),  # type: ignore[arg-type]
             publish=self._publish,
         )
 
@@ -81,6 +84,24 @@ def test_an_ended_session_is_not_stopped() -> None:
     session.halted = True
     session.ended.set()
     assert not session.is_halted()
+
+
+def test_a_terminal_that_closes_late_lets_old_sessions_go() -> None:
+    """An ended session counts as finished only then, and there may be no other end for long."""
+    session = make_session()
+    told = Told(session)
+    told.ending.use(
+        SimpleNamespace(release=lambda number: None),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(changed=lambda number: None),  # type: ignore[arg-type]
+    )
+    session.master = 5
+    told.ending.close_terminal(session)
+    assert not told.asked_to_keep, "it still runs"
+    session.ended.set()
+    session.record.status = Status.COMPLETED
+    told.ending.close_terminal(session)
+    assert told.asked_to_keep == [3]
 
 
 def test_marks_differ_by_id_and_birth() -> None:

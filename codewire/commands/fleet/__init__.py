@@ -1,0 +1,1 @@
+"""Commands about nodes on many machines that find each other over NATS."""

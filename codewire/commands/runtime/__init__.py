@@ -1,0 +1,1 @@
+"""Commands about where things run: local runtimes, the current target, a project's preset."""

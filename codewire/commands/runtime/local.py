@@ -1,0 +1,315 @@
+"""`cw local`: containers on this machine that sessions run in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from codewire.commands import output, table
+from codewire.errors import CodewireError, UsageError
+
+if TYPE_CHECKING:
+    from codewire.commands.context import Context
+    from codewire.runtimes.records import Instance
+
+
+def local(args: dict[str, Any], context: Context) -> int:
+    """Run agents in containers on this machine, made by docker, podman or incus.
+
+    Usage:
+      cw local [options] [<command>...]
+
+    Commands:
+      cw local create            Make a container for this project, from codewire.yaml
+      cw local list              List them
+      cw local info [<name>]     Show one
+      cw local start [<name>]    Start a stopped one
+      cw local stop [<name>]     Stop one; its files stay
+      cw local rm [<name>]       Remove one
+      cw local ports [<name>]    List its published ports
+      cw local logs [<name>]     Print what its set-up printed
+      cw local files             Copy files in and out: upload, download, list
+      cw local doctor            Check engines, records and containers
+      cw local prune             Remove containers without a record, records without a container
+
+    Where no name is given, the one of this directory is meant.
+
+    Examples:
+      cw local create --backend docker --image python:3.12
+      cw launch --on my-app -- claude
+      cw exec --on my-app -- npm test
+      cw help local create
+    """
+    if args["<command>"]:
+        from codewire.wire.texts import go_quote
+
+        raise UsageError(f'unknown command {go_quote(args["<command>"][0])} for "cw local"')
+    output.write(table.command_help("local"))
+    return 0
+
+
+def list_instances(args: dict[str, Any], context: Context) -> int:
+    """List the local runtimes.
+
+    Usage:
+      cw local list [options]
+
+    Options:
+      -j, --json                 Print them as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local list
+    """
+    from codewire.commands.runtime.showing import instance_json, ports_text, print_columns
+    from codewire.runtimes.instances import state_of
+    from codewire.runtimes.records import load
+
+    found = [(instance, state_of(instance)) for instance in load().values()]
+    if output.wants_json(args):
+        output.show_json([instance_json(*each) for each in found])
+        return 0
+    if not found:
+        output.line("No local instances found.")
+        return 0
+    rows = [["NAME", "BACKEND", "STATE", "PORTS", "IMAGE", "REPO"]]
+    rows += [
+        [each.name, each.backend, state, ports_text(each) or "--", each.image, each.repo_path]
+        for each, state in found
+    ]
+    print_columns(rows)
+    return 0
+
+
+def info(args: dict[str, Any], context: Context) -> int:
+    """Show one local runtime.
+
+    Usage:
+      cw local info [options] [<name>]
+
+    Options:
+      -j, --json                 Print it as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local info my-app
+    """
+    from codewire.commands.runtime.showing import instance_json, print_fields
+    from codewire.runtimes.instances import state_of
+
+    instance = _named(args)
+    state = state_of(instance)
+    if output.wants_json(args):
+        output.show_json(instance_json(instance, state))
+    else:
+        print_fields(instance, state)
+    return 0
+
+
+def start(args: dict[str, Any], context: Context) -> int:
+    """Start a stopped local runtime.
+
+    Usage:
+      cw local start [options] [<name>]
+
+    Options:
+      -j, --json                 Print it as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local start my-app
+    """
+    from codewire.runtimes import instances
+
+    instance = _named(args)
+    instances.start(instance)
+    return _done(args, instance, "started")
+
+
+def stop(args: dict[str, Any], context: Context) -> int:
+    """Stop a local runtime: what runs in it ends, its files stay.
+
+    Usage:
+      cw local stop [options] [<name>]
+
+    Options:
+      -j, --json                 Print it as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local stop my-app
+    """
+    from codewire.runtimes import instances
+
+    instance = _named(args)
+    instances.stop(instance)
+    return _done(args, instance, "stopped")
+
+
+def remove(args: dict[str, Any], context: Context) -> int:
+    """Remove a local runtime: its container with all that is not in the project directory.
+
+    Usage:
+      cw local rm [options] [<name>]
+
+    Options:
+      -j, --json                 Print {"name", "removed"} as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local rm my-app
+    """
+    from codewire.commands.runtime.targets import forget_target
+    from codewire.runtimes import instances
+
+    instance = _named(args)
+    instances.remove(instance)
+    forget_target(instance.name)
+    if output.wants_json(args):
+        output.show_json({"name": instance.name, "removed": True})
+    else:
+        output.note(f"  ✓ Local instance removed: {instance.name}.")
+    return 0
+
+
+def ports(args: dict[str, Any], context: Context) -> int:
+    """List the ports of a local runtime that are published on this machine.
+
+    Usage:
+      cw local ports [options] [<name>]
+
+    Options:
+      -j, --json                 Print them as JSON
+      -o, --output <text|json>   The same choice, in words
+
+    Examples:
+      cw local ports my-app
+    """
+    from codewire.commands.runtime.showing import port_json, print_columns
+
+    instance = _named(args)
+    if output.wants_json(args):
+        output.show_json([port_json(port) for port in instance.ports])
+    elif not instance.ports:
+        output.line("No ports configured.")
+    else:
+        rows = [["HOST", "GUEST", "LABEL"]]
+        rows += [
+            [f"{port.address}:{port.published}", str(port.guest), port.label or "--"]
+            for port in instance.ports
+        ]
+        print_columns(rows)
+    return 0
+
+
+def logs(args: dict[str, Any], context: Context) -> int:
+    """Print what the set-up of a local runtime (install, startup) has printed.
+
+    The set-up runs in sessions of this machine's node, named after the runtime.
+
+    Usage:
+      cw local logs [options] [<name>]
+
+    Options:
+      -f, --follow   Go on printing until it has ended
+
+    Examples:
+      cw local logs my-app
+    """
+    from codewire.commands.runtime.setup import print_logs
+
+    return print_logs(_named(args), bool(args["--follow"]))
+
+
+def prune(args: dict[str, Any], context: Context) -> int:
+    """Remove containers of ours that have no record, and records whose container has gone.
+
+    Both can be left by a crash. Shows them first and asks.
+
+    Usage:
+      cw local prune [options]
+
+    Options:
+          --dry-run   Only show them
+      -y, --yes       Do not ask
+
+    Examples:
+      cw local prune --dry-run
+    """
+    from codewire.commands.runtime.asking import confirm
+    from codewire.commands.runtime.targets import forget_target
+    from codewire.runtimes import instances, records
+
+    strays, stale = instances.find_strays(), instances.find_stale()
+    if not strays and not stale:
+        output.line("Nothing to prune.")
+        return 0
+    for backend, stray in strays:
+        output.line(f"container  {stray.runtime_name} ({backend}, {stray.state}): no record")
+    for each in stale:
+        output.line(f"record     {each.instance.name}: its container is {each.state}")
+    count = len(strays) + len(stale)
+    if args["--dry-run"]:
+        output.line(f"Would remove {count} (dry run).")
+        return 0
+    if not args["--yes"] and not confirm(f"Remove {count}? [y/N] "):
+        raise CodewireError("nothing was removed")
+    for backend, stray in strays:
+        instances.remove_stray(backend, stray)
+    for each in stale:
+        records.remove(each.instance.name)
+        forget_target(each.instance.name)
+    output.note(f"  ✓ Removed {count}.")
+    return 0
+
+
+def doctor(args: dict[str, Any], context: Context) -> int:
+    """Check engines, records and containers; exit 1 if something is wrong.
+
+    Usage:
+      cw local doctor [options]
+
+    Examples:
+      cw local doctor
+    """
+    from codewire.runtimes import instances, records
+    from codewire.runtimes.engine import EngineError
+
+    failures = 0
+    used = {each.backend for each in records.load().values()}
+    for backend in instances.BACKENDS:
+        engine = instances.engine_of(backend)
+        try:
+            engine.require()
+            engine.strays(instances.owner())
+        except EngineError as error:
+            failures += backend in used
+            mark = "✗" if backend in used else "-"
+            output.line(f"  {mark} {backend}: {str(error).splitlines()[-1]}")
+        else:
+            output.line(f"  ✓ {backend} answers")
+    for backend, stray in instances.find_strays():
+        failures += 1
+        output.line(f"  ✗ {stray.runtime_name} ({backend}, {stray.state}) has no record: "
+                    "'cw local prune' removes it")  # fmt: skip
+    for each in instances.find_stale():
+        failures += 1
+        output.line(f"  ✗ {each.instance.name}: its container is {each.state}: "
+                    f"'cw local rm {each.instance.name}' forgets it")  # fmt: skip
+    return 1 if failures else 0
+
+
+def _named(args: dict[str, Any]) -> Instance:
+    from codewire.runtimes.records import resolve
+
+    return resolve((args["<name>"] or "").strip() or None)
+
+
+def _done(args: dict[str, Any], instance: Instance, what: str) -> int:
+    from codewire.commands.runtime.showing import instance_json
+    from codewire.runtimes.instances import state_of
+
+    if output.wants_json(args):
+        output.show_json(instance_json(instance, state_of(instance)))
+    else:
+        output.note(f"  ✓ Local instance {what}: {instance.name}.")
+    return 0

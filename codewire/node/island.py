@@ -1,0 +1,123 @@
+"""A process beside the worker, for what needs a library that does not fit into it (design.md 3).
+
+Started again whenever it ends, with a pause that grows; told to end by its stdin, which also ends
+with the worker. What it prints comes here line by line. Its death touches nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from codewire.io.wait import wait_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+# One that lived so long was well: the next pause is the first again.
+WELL_SECONDS = 60.0
+STOP_SECONDS = 4.0
+MAX_LINE = 64 << 10
+
+
+class Island:
+    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout."""
+
+    def __init__(self, what: str, argv: list[str], on_line: Callable[[bytes], None]) -> None:
+        self._what = what
+        self._argv = argv
+        self._on_line = on_line
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Start it and read what it says, again and again. Blocks; raises nothing."""
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            try:
+                self._live()
+            except OSError as error:
+                log.warning("%s cannot run: %s", self._what, error.strerror)
+            if self._stopping.is_set():
+                return
+            pause = FIRST_PAUSE if time.monotonic() - started > WELL_SECONDS else pause
+            self._stopping.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _live(self) -> None:
+        self._process = process = subprocess.Popen(
+            self._argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            self._read(process.stdout.fileno())
+        finally:
+            self._close(process)
+        if not self._stopping.is_set():
+            log.warning("%s ended (%s); it is started again", self._what, _ending(process))
+
+    def _read(self, fd: int) -> None:
+        """Hand over lines until it closes its stdout."""
+        os.set_blocking(fd, False)
+        rest = b""
+        while True:
+            wait_readable(fd)
+            try:
+                data = os.read(fd, MAX_LINE)
+            except BlockingIOError:
+                continue
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-MAX_LINE:]
+            for line in lines:
+                self._on_line(line)
+
+    def _close(self, process: subprocess.Popen[bytes]) -> None:
+        """See it out: it ends when its stdin does, and is killed if it does not."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for stream in (process.stdin, process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:
+                pass
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if process.poll() is None:
+            process.kill()
+            while process.poll() is None:
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Have it end in order. Blocks for STOP_SECONDS at most."""
+        self._stopping.set()
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        try:
+            os.write(process.stdin.fileno(), b"stop\n")
+        except (OSError, ValueError):
+            return
+        deadline = time.monotonic() + STOP_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    code = process.returncode
+    if code is None:
+        return "it still runs"
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
