@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MODES = ("none", "token", "github", "oidc")
 MAX_SECRET_BYTES = 65536
-# `/internal` is not there without one that nobody guesses.
-MIN_CLUSTER_SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,6 @@ class Settings:
     tls_key: str = ""
     metrics_listen: str = ""
     trusted_proxy: tuple[str, ...] = ()
-    advertise_url: str = ""
-    cluster_secret: str = ""
 
     @property
     def host(self) -> str:
@@ -72,9 +68,7 @@ class Variable(NamedTuple):
     variable: str
 
 
-SECRETS = frozenset(
-    ("auth_token", "github_client_secret", "oidc_client_secret", "database_url", "cluster_secret")
-)
+SECRETS = frozenset(("auth_token", "github_client_secret", "oidc_client_secret", "database_url"))
 ALSO = (
     Variable("database_url", "DATABASE_URL"),
     Variable("oidc_client_secret", "OIDC_CLIENT_SECRET"),
@@ -122,8 +116,6 @@ def check_settings(settings: Settings) -> None:
         raise ConfigError(f"--auth-mode must be one of {', '.join(MODES)}")
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
-    if settings.cluster_secret and len(settings.cluster_secret) < MIN_CLUSTER_SECRET:
-        raise ConfigError(f"--cluster-secret needs at least {MIN_CLUSTER_SECRET} characters")
     if settings.database_url and not settings.database_url.startswith(
         ("postgres://", "postgresql://")
     ):

@@ -75,9 +75,6 @@ def serve(args: dict[str, Any], context: Context) -> int:
           --oidc-client-secret <secret>        What proves it
           --oidc-client-secret-file <file>     The same, from a file
           --oidc-allowed-groups <group,...>    Groups that may come in
-          --advertise-url <url>                What other relays of one database call this one
-          --cluster-secret <secret>            What these trust each other by
-          --cluster-secret-file <file>         The same, from a file
           --nats-url <url>                     Without effect: reports are in the database
           --nats-creds <file>                  Without effect
           --nats-subject-root <root>           Without effect
