@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from codewire.errors import ConfigError
 from codewire.files import read_regular
+from codewire.relay.providers.github import API, WEB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ class Settings:
     allowed_users: tuple[str, ...] = ()
     github_client_id: str = ""
     github_client_secret: str = ""
+    github_url: str = WEB
+    github_api_url: str = API
     oidc_issuer: str = ""
     oidc_client_id: str = ""
     oidc_client_secret: str = ""
@@ -111,9 +114,14 @@ def check_settings(settings: Settings) -> None:
     """Raise ConfigError for settings that no relay can serve with."""
     if not settings.base_url:
         raise ConfigError("--base-url is required")
-    _check_base_url(settings.base_url)
+    _check_url(settings.base_url, "--base-url ")
     if settings.auth_mode not in MODES:
         raise ConfigError(f"--auth-mode must be one of {', '.join(MODES)}")
+    if settings.auth_mode == "oidc" and not (settings.oidc_issuer and settings.oidc_client_id):
+        raise ConfigError("--auth-mode oidc needs --oidc-issuer and --oidc-client-id")
+    for url in (settings.oidc_issuer, settings.github_url, settings.github_api_url):
+        if url:
+            _check_url(url)
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
     if settings.database_url and not settings.database_url.startswith(
@@ -128,7 +136,7 @@ def check_settings(settings: Settings) -> None:
         raise ConfigError(f"--trusted-proxy: {error}") from error
 
 
-def _check_base_url(url: str) -> None:
+def _check_url(url: str, name: str = "") -> None:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -136,7 +144,7 @@ def _check_base_url(url: str) -> None:
     except ValueError:
         is_usable = False
     if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(f"--base-url {url!r}: must be http://host or https://host")
+        raise ConfigError(f"{name}{url!r}: must be http://host or https://host")
 
 
 def names_without_effect(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
