@@ -19,7 +19,7 @@ from codewire.relay.http.routes import (
     tasks,
     uplinks,
 )
-from codewire.relay.http.routes.login import device, github, oidc, sessions
+from codewire.relay.http.routes.login import device, github, oidc, selfhosted, sessions
 from codewire.web.router import Router
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ ENDPOINTS: list[Endpoint] = [
     *kv.ENDPOINTS,
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
+    *selfhosted.ENDPOINTS,
 ]
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 STATE_SECONDS = 600
 SESSION_SECONDS = 30 * 86400
 STATE_COOKIE = "cw_state"
+# The code somebody was about to confirm (selfhosted.py).
+NEXT_COOKIE = "cw_next"
+MAX_CODE = 16
 MAX_SHOWN = 256
 NOBODY = plain(401, '{"error":"unauthorized"}')
 
@@ -66,9 +69,14 @@ def new_session(tx: Tx, call: Call, subject: str) -> str:
 
 
 def logged_in(call: Call, token: str) -> Answer:
-    """Send a browser to the first page, logged in."""
+    """Send a browser on, logged in: to the first page, or to confirm the code it came with."""
+    code = cookie_token(call.request, NEXT_COOKIE)
+    is_code = len(code) < MAX_CODE and code.replace("-", "").isalnum() and code.isascii()
     return redirect(
-        "/", cookie(call, COOKIE, token, SESSION_SECONDS), cookie(call, STATE_COOKIE, "", 0)
+        f"/device?user_code={code}" if is_code else "/",
+        cookie(call, COOKIE, token, SESSION_SECONDS),
+        cookie(call, STATE_COOKIE, "", 0),
+        cookie(call, NEXT_COOKIE, "", 0),
     )
 
 
