@@ -10,10 +10,9 @@ import sys
 
 RUNTIME, DIRECTORY, SHIM = sys.argv[1:]
 if RUNTIME == "gevent":
-    from gevent import monkey
+    import cw
 
-    # All but what starts processes and handles signals, as a relay does.
-    monkey.patch_all(subprocess=False, signal=False, os=False, sys=False)
+    cw.patch_relay()
 
 import ctypes  # noqa: E402 - after the patch
 import threading  # noqa: E402

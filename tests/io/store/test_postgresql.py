@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from codewire.relay.store import events, invites, kv, networks, nodes, trust, wh
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.engines import postgresql
 from tests.io.store.conftest import KEY
+from tests.io.store.killed import ROOT
 from tests.io.store.steps import NOW, at_once
 from tests.postgres import Cluster
 
@@ -266,6 +269,26 @@ def test_a_bad_url_is_told_without_its_password(tmp_path: Path, url: str, words:
         open_database(url, str(tmp_path), Vault(KEY))
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+STUCK = """
+from gevent import monkey
+monkey.patch_all(select=False)
+from codewire.credentials.vault import Vault
+from codewire.errors import StoreError
+from codewire.relay.store.database import open_database
+try:
+    open_database("postgresql:///x?host=/tmp/none", "/tmp", Vault(bytes(32)))
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_waiting_that_would_stop_the_loop_is_found_at_the_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "psycopg would block the whole relay" in done.stdout, done.stderr
 
 
 def test_another_key_is_refused(cluster: Cluster, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ ROOT = HERE.parents[2]
 
 RUN = """
 import sys
-from gevent import monkey
-monkey.patch_all(subprocess=False, signal=False, os=False, sys=False)
+import cw
+cw.patch_relay()
 from codewire.io.wait import GEVENT
 assert GEVENT, "not patched"
 import pytest
