@@ -13,18 +13,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire import __version__
+from codewire.credentials.tokens import new_word
 from codewire.errors import CodewireError
 from codewire.io.fds import raise_file_limit
 from codewire.io.tcp import join_address, listen_tcp, resolve_listen
-from codewire.io.wait import RUNTIME, spawn_essential
+from codewire.io.wait import RUNTIME, spawn, spawn_essential
 from codewire.io.watchdog import Watchdog
 from codewire.relay.certificate import tls_context
 from codewire.relay.http.api import make_router
 from codewire.relay.http.call import Service
-from codewire.relay.http.identity import Identities
+from codewire.relay.http.identity import Identities, Resolve
 from codewire.relay.http.limits import Limiter, Proxies
 from codewire.relay.http.metrics import render_metrics
+from codewire.relay.http.routes.login.oidc import Platform
 from codewire.relay.http.routes.service import METRICS_KIND
+from codewire.relay.providers.github import GitHub
+from codewire.relay.providers.oidc import Oidc
+from codewire.relay.store import people
 from codewire.relay.uplinks.coordinator import Coordinator
 from codewire.relay.uplinks.feeds import EventFeeds
 from codewire.relay.uplinks.hub import DEAD_SECONDS, PING_SECONDS, Hub
@@ -39,12 +44,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from codewire.relay.settings import Settings
-    from codewire.relay.store.database import Database
+    from codewire.relay.store.database import Database, Tx
     from codewire.web.request import Request
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
+SETUP_CODE_LENGTH = 16
 SAVE_SECONDS = 1.0
 # Everything has ended by then.
 STOP_SECONDS = 5.0
@@ -74,17 +80,25 @@ class Relay:
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
         self.proxies = Proxies(settings.trusted_proxy)
         self.limiter = Limiter()
+        self.oidc = Oidc(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
         self.service = Service(
             settings=settings,
             clock=clock,
-            identities=Identities(settings.auth_token, settings.base_url),
+            identities=Identities(settings.auth_token, settings.base_url, self._resolvers()),
             presence=self.hub,
             coordination=self.coordinator,
             feeds=self.feeds,
             status=self.status,
             limiter=self.limiter,
             proxies=self.proxies,
+            github=GitHub(settings.github_url, settings.github_api_url),
+            oidc=self.oidc,
         )
+
+    def _resolvers(self) -> tuple[Resolve, ...]:
+        if self.settings.auth_mode != "oidc":
+            return ()
+        return (Platform(self.oidc, self.settings.oidc_allowed_groups),)
 
     def start(self) -> tuple[str, int]:
         """Listen and serve; return the address. Raises CodewireError."""
@@ -95,6 +109,10 @@ class Relay:
             self._serve(metrics, self._metrics_router())
             log.info("metrics on %s", join_address(metrics.getsockname()[:2]))
         self.limiter.load(self.store, self._clock())
+        if self.settings.auth_mode == "github":
+            self._prepare_github()
+        if self.settings.auth_mode == "oidc":
+            spawn(self._discover)
         for loop in (self._watchdog.run, self.feeds.run, self.hub.run, self._save, self._sweep):
             spawn_essential(self._until_over, loop)
         self._serve(listener, make_router(self.service, self.store), tls=True)
@@ -133,6 +151,31 @@ class Relay:
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,
         }
+
+    def _prepare_github(self) -> None:
+        """Keep the app that was given, or print what whoever makes one has to know."""
+        given = self.settings
+        app = {"client_id": given.github_client_id, "client_secret": given.github_client_secret}
+
+        def prepare(tx: Tx) -> bool:
+            if people.github_app(tx) is None and all(app.values()):
+                people.github_app_put(tx, app)
+            return people.github_app(tx) is not None
+
+        if not self.store.write(prepare):
+            self.service.setup_code = new_word(SETUP_CODE_LENGTH)
+            log.warning(
+                "no GitHub App yet: open %s and enter the setup code %s",
+                given.base_url,
+                self.service.setup_code,
+            )
+
+    def _discover(self) -> None:
+        try:
+            self.oidc.discover()
+        except CodewireError as error:
+            # Whoever logs in has it looked for again.
+            log.warning("OIDC discovery failed: %s", error)
 
     def _serve(self, listener: socket.socket, router: Router, *, tls: bool = False) -> None:
         soft, _ = raise_file_limit()

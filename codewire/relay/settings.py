@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 
 from codewire.errors import ConfigError
 from codewire.files import read_regular
+from codewire.relay.providers.github import API, WEB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MODES = ("none", "token", "github", "oidc")
 MAX_SECRET_BYTES = 65536
-# `/internal` is not there without one that nobody guesses.
-MIN_CLUSTER_SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,8 @@ class Settings:
     allowed_users: tuple[str, ...] = ()
     github_client_id: str = ""
     github_client_secret: str = ""
+    github_url: str = WEB
+    github_api_url: str = API
     oidc_issuer: str = ""
     oidc_client_id: str = ""
     oidc_client_secret: str = ""
@@ -46,8 +47,6 @@ class Settings:
     tls_key: str = ""
     metrics_listen: str = ""
     trusted_proxy: tuple[str, ...] = ()
-    advertise_url: str = ""
-    cluster_secret: str = ""
 
     @property
     def host(self) -> str:
@@ -72,9 +71,7 @@ class Variable(NamedTuple):
     variable: str
 
 
-SECRETS = frozenset(
-    ("auth_token", "github_client_secret", "oidc_client_secret", "database_url", "cluster_secret")
-)
+SECRETS = frozenset(("auth_token", "github_client_secret", "oidc_client_secret", "database_url"))
 ALSO = (
     Variable("database_url", "DATABASE_URL"),
     Variable("oidc_client_secret", "OIDC_CLIENT_SECRET"),
@@ -117,13 +114,16 @@ def check_settings(settings: Settings) -> None:
     """Raise ConfigError for settings that no relay can serve with."""
     if not settings.base_url:
         raise ConfigError("--base-url is required")
-    _check_base_url(settings.base_url)
+    _check_url(settings.base_url, "--base-url ")
     if settings.auth_mode not in MODES:
         raise ConfigError(f"--auth-mode must be one of {', '.join(MODES)}")
+    if settings.auth_mode == "oidc" and not (settings.oidc_issuer and settings.oidc_client_id):
+        raise ConfigError("--auth-mode oidc needs --oidc-issuer and --oidc-client-id")
+    for url in (settings.oidc_issuer, settings.github_url, settings.github_api_url):
+        if url:
+            _check_url(url)
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
-    if settings.cluster_secret and len(settings.cluster_secret) < MIN_CLUSTER_SECRET:
-        raise ConfigError(f"--cluster-secret needs at least {MIN_CLUSTER_SECRET} characters")
     if settings.database_url and not settings.database_url.startswith(
         ("postgres://", "postgresql://")
     ):
@@ -136,7 +136,7 @@ def check_settings(settings: Settings) -> None:
         raise ConfigError(f"--trusted-proxy: {error}") from error
 
 
-def _check_base_url(url: str) -> None:
+def _check_url(url: str, name: str = "") -> None:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -144,7 +144,7 @@ def _check_base_url(url: str) -> None:
     except ValueError:
         is_usable = False
     if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(f"--base-url {url!r}: must be http://host or https://host")
+        raise ConfigError(f"{name}{url!r}: must be http://host or https://host")
 
 
 def names_without_effect(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

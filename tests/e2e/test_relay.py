@@ -79,6 +79,7 @@ def relay(home: Home, runtime: str) -> Iterator[Relay]:
     yield Relay(home, runtime)
 
 
+@pytest.mark.smoke
 def test_start_and_end(relay: Relay) -> None:
     wanted = f"[relay] HTTP listening on 127.0.0.1:{relay.port} (base_url={relay.url})\n"
     assert relay.said == wanted

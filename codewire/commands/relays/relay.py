@@ -70,14 +70,13 @@ def serve(args: dict[str, Any], context: Context) -> int:
           --github-client-id <id>              The GitHub app's
           --github-client-secret <secret>      The GitHub app's
           --github-client-secret-file <file>   The same, from a file
+          --github-url <url>                   An enterprise's own GitHub, its pages
+          --github-api-url <url>               Its API
           --oidc-issuer <url>                  The OpenID provider
           --oidc-client-id <id>                What the provider knows the relay as
           --oidc-client-secret <secret>        What proves it
           --oidc-client-secret-file <file>     The same, from a file
           --oidc-allowed-groups <group,...>    Groups that may come in
-          --advertise-url <url>                What other relays of one database call this one
-          --cluster-secret <secret>            What these trust each other by
-          --cluster-secret-file <file>         The same, from a file
           --nats-url <url>                     Without effect: reports are in the database
           --nats-creds <file>                  Without effect
           --nats-subject-root <root>           Without effect
@@ -95,10 +94,6 @@ def serve(args: dict[str, Any], context: Context) -> int:
 
     settings = _settings(args)
     given.check_settings(settings)
-    if settings.auth_mode not in ("none", "token"):
-        raise CodewireError(
-            f"--auth-mode {settings.auth_mode} is not there yet: use token with --auth-token"
-        )
     for name in given.names_without_effect(args, os.environ):
         output.note(f"[relay] {name} has no effect: task reports are kept in the database")
     prepare(settings)

@@ -53,7 +53,8 @@ def html_answer(text: str) -> Answer:
             ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
             ("X-Content-Type-Options", "nosniff"),
             ("X-Frame-Options", "DENY"),
-            ("Referrer-Policy", "no-referrer"),
+            # Not no-referrer: a form's POST would then come without its Origin (Fetch 3.2).
+            ("Referrer-Policy", "same-origin"),
             *PRIVATE,
         ),
     )

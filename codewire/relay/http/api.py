@@ -19,6 +19,7 @@ from codewire.relay.http.routes import (
     tasks,
     uplinks,
 )
+from codewire.relay.http.routes.login import device, github, oidc, selfhosted, sessions
 from codewire.web.router import Router
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 def show_document(call: Call, store: Database) -> Any:
     """Return the API's document."""
-    return json_answer(describe(ENDPOINTS, call.service.settings.base_url))
+    settings = call.service.settings
+    return json_answer(describe(endpoints(settings.auth_mode), settings.base_url))
 
 
 ENDPOINTS: list[Endpoint] = [
@@ -50,9 +52,22 @@ ENDPOINTS: list[Endpoint] = [
     *kv.ENDPOINTS,
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
+    *selfhosted.ENDPOINTS,
 ]
+
+
+# What is there in one mode only.
+OF_MODE: dict[str, list[Endpoint]] = {
+    "github": [*sessions.ENDPOINTS, *github.ENDPOINTS],
+    "oidc": [*sessions.ENDPOINTS, *oidc.ENDPOINTS, *device.ENDPOINTS],
+}
+
+
+def endpoints(mode: str) -> list[Endpoint]:
+    """Return the endpoints of a relay whose users log in in this way."""
+    return [*ENDPOINTS, *OF_MODE.get(mode, [])]
 
 
 def make_router(relay: Service, store: Database) -> Router:
     """Return what serves the API."""
-    return add_to(Router(redirects=True), ENDPOINTS, relay, store)
+    return add_to(Router(redirects=True), endpoints(relay.settings.auth_mode), relay, store)

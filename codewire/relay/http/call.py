@@ -12,6 +12,8 @@ from codewire.relay.http.answers import unauthorized
 from codewire.relay.http.identity import Identities, User, node_of
 from codewire.relay.http.inputs import Given, read_query
 from codewire.relay.http.limits import Limiter, Proxies
+from codewire.relay.providers.github import GitHub
+from codewire.relay.providers.oidc import Oidc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,10 @@ class Service:
     status: Callable[[], dict[str, object]] = dict
     limiter: Limiter = field(default_factory=Limiter)
     proxies: Proxies = field(default_factory=lambda: Proxies(()))
+    github: GitHub = field(default_factory=GitHub)
+    oidc: Oidc = field(default_factory=lambda: Oidc("", "", ""))
+    # What the first visitor of a relay with GitHub has to know.
+    setup_code: str = ""
 
     def drop_node(self, network: str, name: str) -> None:
         """End a node's connections: its token is no longer good."""

@@ -61,6 +61,8 @@ class Endpoint(NamedTuple):
     kind: str = JSON
     status: int = 200
     errors: tuple[int, ...] = ()
+    # Other statuses of the same kind of answer.
+    also: tuple[int, ...] = ()
     # Header fields that count.
     fields: tuple[str, ...] = ()
     # How often an address may call; every call counts, also a malformed one.

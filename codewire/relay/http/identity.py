@@ -114,11 +114,11 @@ def bearer_token(request: Request) -> str:
     return given[len(SCHEME) :].strip() if given.startswith(SCHEME) else ""
 
 
-def cookie_token(request: Request) -> str:
-    """Return the session's cookie, "" without one."""
+def cookie_token(request: Request, wanted: str = COOKIE) -> str:
+    """Return a cookie, the session's unless said otherwise, "" without one."""
     for pair in request.field("Cookie").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
+        if name == wanted:
             return value
     return ""
 

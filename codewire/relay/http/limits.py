@@ -38,6 +38,7 @@ JOIN = Limit("join", 10)
 REDEEM = Limit("redeem", 60)
 POLL = Limit("poll", 60)
 CONNECT = Limit("connect", 60)
+CONFIRM = Limit("confirm", 20)
 
 
 class Limiter:

@@ -97,6 +97,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"description": REASONS[status], "content": TEXT} for status in statuses
     }
+    for status in endpoint.also:
+        responses[str(status)] = {**_success(endpoint), "description": REASONS[status]}
     responses[str(endpoint.status)] = _success(endpoint)
     return dict(sorted(responses.items()))
 

@@ -228,7 +228,17 @@ create table whereabouts (
 create index whereabouts_connection on whereabouts (conn_id)
 """
 
-STEPS = (FIRST,)
+SECOND = """
+create table logins (
+    device_hash {text} primary key,
+    user_code {text} not null unique,
+    subject {text} not null,
+    is_denied bigint not null,
+    expires_at bigint not null
+)
+"""
+
+STEPS = (FIRST, SECOND)
 
 
 def migrate(tx: Tx, types: dict[str, str]) -> None:

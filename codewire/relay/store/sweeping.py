@@ -21,6 +21,7 @@ PAST: tuple[tuple[str, int], ...] = (
     ("delete from sessions where expires_at <= ?", 0),
     ("delete from oauth_state where expires_at <= ?", 0),
     ("delete from device_flows where expires_at <= ?", 0),
+    ("delete from logins where expires_at <= ?", 0),
     ("delete from used_jti where expires_at < ?", 0),
     ("delete from rate_limits where window_start < ?", 3600 * SECOND),
     ("delete from whereabouts where lease_until <= ?", 0),

@@ -12,6 +12,9 @@ from codewire.relay.http.api import make_router
 from codewire.relay.http.call import Call, Service
 from codewire.relay.http.identity import Identities
 from codewire.relay.http.limits import Proxies
+from codewire.relay.http.routes.login.oidc import Platform
+from codewire.relay.providers.github import GitHub
+from codewire.relay.providers.oidc import Oidc
 from codewire.relay.settings import Settings
 from codewire.relay.store.database import open_database
 from codewire.relay.store.nodes import Node
@@ -58,15 +61,21 @@ class Desk:
         vault = Vault.open(str(directory / "secret.key"))
         self.store = open_database(url, str(directory), vault)
         self.feeds = EventFeeds(self.store)
+        oidc = Oidc(self.settings.oidc_issuer, "the-client", "the-secret")
+        groups = self.settings.oidc_allowed_groups
+        more = (Platform(oidc, groups),) if self.settings.auth_mode == "oidc" else ()
         self.service = Service(
             settings=self.settings,
             clock=lambda: self.now,
-            identities=Identities(self.settings.auth_token, BASE_URL),
+            identities=Identities(self.settings.auth_token, BASE_URL, more),
             presence=self.hall,
             coordination=self.hall,
             feeds=self.feeds,
             status=lambda: {"version": "1", "uplinks": 0},
             proxies=Proxies(self.settings.trusted_proxy),
+            github=GitHub(self.settings.github_url, self.settings.github_api_url),
+            oidc=oidc,
+            setup_code="setup-code",
         )
         self.router = make_router(self.service, self.store)
 

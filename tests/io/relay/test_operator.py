@@ -69,3 +69,5 @@ def test_the_join_page_escapes(desk: Desk) -> None:
     fields = dict(answer.fields)
     assert fields["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in fields["Content-Security-Policy"]
+    # With no-referrer browsers send `Origin: null` along with our own forms, which is refused.
+    assert fields["Referrer-Policy"] == "same-origin"

@@ -60,7 +60,7 @@ def test_names_of_the_environment() -> None:
 
 def test_no_secret_is_handed_on() -> None:
     environ = {"CW_AUTH_TOKEN": "x", "DATABASE_URL": "x", "OIDC_CLIENT_SECRET": "x", "HOME": "/h"}
-    environ |= {"CW_CLUSTER_SECRET": "x", "NATS_CREDS": "x", "CW_BASE_URL": "u"}
+    environ |= {"NATS_CREDS": "x", "CW_BASE_URL": "u"}
     assert without_secrets(environ) == {"HOME": "/h", "CW_BASE_URL": "u"}
 
 
@@ -84,7 +84,6 @@ def test_what_has_no_effect_is_named() -> None:
         ({"base_url": "https://h\nX: y"}, "must be http://host or https://host"),
         ({"auth_mode": "open"}, "--auth-mode must be one of"),
         ({"tls_key": "k"}, "--tls-cert is not"),
-        ({"cluster_secret": "short"}, "at least 32 characters"),
         ({"database_url": "mysql://x"}, "postgres:// or postgresql://"),
         ({"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy: "),
     ],

@@ -39,7 +39,7 @@ def show_auth(call: Call, store: Database) -> Any:
 
 def validate(call: Call, store: Database) -> Any:
     """Say that a user's token is good."""
-    return {"status": "ok"}
+    return {"status": "ok", "subject": call.user.subject, "username": call.user.username}
 
 
 def show_metrics(call: Call, store: Database) -> Answer:
@@ -127,7 +127,7 @@ ENDPOINTS = [
         validate,
         Who.USER,
         "Check a user's token",
-        answers=shape(status=TEXT),
+        answers=shape(status=TEXT, subject=TEXT, username=TEXT),
     ),
     Endpoint(
         "GET",
