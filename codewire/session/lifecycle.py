@@ -6,11 +6,13 @@ Launching reserves before it starts anything and undoes all of it on failure (de
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from codewire import environment
 from codewire.config import Settings
 from codewire.disk.journal import Journal
 from codewire.errors import KeeperError, LaunchError
@@ -25,12 +27,12 @@ from codewire.paths import DataDir
 from codewire.session.agentrules import Rules
 from codewire.session.approvals import Approver
 from codewire.session.ending import Ending, write_left
+from codewire.session.environment import build_environment
 from codewire.session.events import EventBus
 from codewire.session.lookout import Lookout, agents_directory
 from codewire.session.observer import Observer
 from codewire.session.program import (
     LaunchRequest,
-    build_environment,
     resolve_directory,
     resolve_program,
 )
@@ -134,8 +136,16 @@ class Lifecycle:
         if self.is_stopping:
             raise LaunchError("the node is stopping", UNAVAILABLE)
         cwd = resolve_directory(request.working_dir, self._slow)
-        env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
-        program = resolve_program(request.command, cwd, env, self._slow)
+        start = build_environment(
+            os.environ,
+            self._paths.environment,
+            request,
+            0,
+            cwd,
+            takes_callers=self._settings.env == "caller",
+        )
+        env = start.variables
+        program = resolve_program(request.command, cwd, env, self._slow, start.path_owner)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
             env["CW_NODE_ID"] = self.node_id
@@ -191,7 +201,7 @@ class Lifecycle:
         try:
             session.record.pid, session.master = self._custody.spawn(order)
         except SpawnFailed as error:
-            raise LaunchError(f"opening PTY: fork/exec {request.command[0]}: {error}") from error
+            raise LaunchError(_spawn_failed(error, order)) from error
         except (KeeperError, OSError) as error:
             raise LaunchError(f"cannot start the session: {error}") from error
 
@@ -286,3 +296,10 @@ class Lifecycle:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
         if kind in CHANGES_STATE:
             self.lookout.tell(session)
+
+
+def _spawn_failed(error: SpawnFailed, order: SpawnOrder) -> str:
+    """Word a failed start; of an environment that is too large, more than the system says."""
+    if error.number == errno.E2BIG and environment.size(order.env) > sum(map(len, order.argv)):
+        return environment.too_large(order.env)
+    return f"opening PTY: fork/exec {order.argv[0]}: {error}"

@@ -243,7 +243,10 @@ def sessions(home: Home) -> tuple[list[int], set[str]]:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--", "no-such-program"], 'command "no-such-program" not found in PATH'),
+        (
+            ["-e", "PATH=/bin", "--", "no-such-program"],
+            'command "no-such-program" not found in PATH (the launch\'s: /bin)',
+        ),
         (["--", "/no/such"], 'command "/no/such" does not exist'),
         (["--dir", "/no/such", "--", "true"], 'working directory "/no/such" does not exist'),
         (
