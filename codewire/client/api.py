@@ -20,7 +20,7 @@ from codewire.client.numbers import (
     milliseconds,
     whole_number,
 )
-from codewire.client.prompting import Prompting
+from codewire.client.prompting import ALREADY_SENT, Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.route import local_route
 from codewire.client.waiting import Waiting, session_list
@@ -165,13 +165,16 @@ class Client(Messaging, Waiting, Agents, Prompting):
             self._notify(f"[cw] {self.route} has no {directory}: {answer['note']}")
         return field(answer, "id", 0)
 
-    def status(self, session_id: int, *, screen_hash: bool = False) -> dict[str, Any]:
+    def status(
+        self, session_id: int, *, screen_hash: bool = False, full: bool = False
+    ) -> dict[str, Any]:
         """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes.
 
-        With `screen_hash`, `info` has one: it changes when what the terminal shows does.
+        With `screen_hash`, `info` has one: it changes when what the terminal shows does; with
+        `full` its last output as text (`last_event`).
         """
         request = {"type": "GetStatus", "id": checked_id(session_id)}
-        return self.ask({**request, "screen_hash": True} if screen_hash else request)
+        return self.ask({**request, "screen_hash": screen_hash or None, "full": full or None})
 
     def kill(self, session_id: int, *, tree: bool = False) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
@@ -229,6 +232,8 @@ class Client(Messaging, Waiting, Agents, Prompting):
                 cause = str(error).removesuffix("; nothing was typed")
                 raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
             sent += field(answer, "bytes", 0)
+            if answer.get("repeated"):
+                self._notify(ALREADY_SENT)
             if answer.get("continued"):
                 self._notify(f"[cw] session {session_id} was stopped; continued")
             if answer.get("uncertain"):

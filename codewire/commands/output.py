@@ -11,6 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from codewire.errors import CodewireError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,9 +22,11 @@ FULL_SECONDS = 0.01
 
 
 def write(text: str, *, flush: bool = False) -> None:
-    """Write text to stdout as it is. Raises OSError; a closed stdout swallows it."""
+    """Write text to stdout as it is. Raises OSError, and CodewireError where stdout is closed."""
     if sys.stdout is None:
-        return
+        if not text:
+            return
+        raise CodewireError("stdout is closed: there is nowhere to write the result to")
     data = text.encode("utf-8", "replace")
     while data:
         data = data[_write_some(data) :]

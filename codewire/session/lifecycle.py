@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from codewire import environment
@@ -35,6 +36,7 @@ from codewire.session.program import (
     LaunchRequest,
     resolve_directory,
     resolve_program,
+    script_command,
 )
 from codewire.session.records.files import making_files, remove_files
 from codewire.session.records.record import Record
@@ -199,11 +201,23 @@ class Lifecycle:
             meta=session.record.to_json(),
         )
         try:
-            session.record.pid, session.master = self._custody.spawn(order)
+            session.record.pid, session.master = self._start(order)
         except SpawnFailed as error:
             raise LaunchError(_spawn_failed(error, order)) from error
         except (KeeperError, OSError) as error:
             raise LaunchError(f"cannot start the session: {error}") from error
+
+    def _start(self, order: SpawnOrder) -> tuple[int, int]:
+        """Start a program, or a script without `#!` as the shell would; return pid and master."""
+        try:
+            return self._custody.spawn(order)
+        except SpawnFailed as error:
+            script = (
+                script_command(order.path, order.argv) if error.number == errno.ENOEXEC else None
+            )
+            if script is None:
+                raise
+        return self._custody.spawn(replace(order, path=script[0], argv=script))
 
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
@@ -302,4 +316,7 @@ def _spawn_failed(error: SpawnFailed, order: SpawnOrder) -> str:
     """Word a failed start; of an environment that is too large, more than the system says."""
     if error.number == errno.E2BIG and environment.size(order.env) > sum(map(len, order.argv)):
         return environment.too_large(order.env)
-    return f"opening PTY: fork/exec {order.argv[0]}: {error}"
+    words = f"opening PTY: fork/exec {order.argv[0]}: {error}"
+    if error.number == errno.ENOEXEC:
+        words += " (neither a script nor a program for this machine)"
+    return words

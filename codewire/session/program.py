@@ -25,6 +25,7 @@ NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,31}\Z")
 LOOK_SECONDS = 5.0
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+SHELL = "/bin/sh"
 # Of a PATH in an error: as much as is read.
 SHOWN_PATH = 300
 
@@ -97,7 +98,7 @@ def resolve_program(
 
     Blocks LOOK_SECONDS at most. An error says that PATH is `path_owner`'s.
     """
-    if not command:
+    if not command or not command[0]:
         raise LaunchError("command must not be empty", BAD_REQUEST)
     name = command[0]
     if any("\0" in word for word in command):
@@ -123,6 +124,18 @@ def _whose(env: Mapping[str, str], path_owner: str) -> str:
     path = env["PATH"]
     shown = path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
     return f" ({path_owner or 'its own'}: {go_quote(shown)[1:-1] or 'empty'})"
+
+
+def script_command(path: str, argv: Sequence[str]) -> list[str] | None:
+    """Return how a shell starts a file that execve(2) does not know: itself, if it is a script.
+
+    Without `#!` that is any text (execvp(3), sh(1)); None for what is no text.
+    """
+    try:
+        head = _read_head(path)
+    except OSError:
+        return None
+    return None if b"\0" in head else [SHELL, path, *argv[1:]]
 
 
 def _find_program(name: str, cwd: str, directories: tuple[str, ...]) -> str:

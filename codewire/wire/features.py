@@ -103,6 +103,22 @@ NOTHING_DONE = {
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), "nothing was ended"),
 }
 
+# What a request that came later is about, for who asks a node that does not know it.
+WORDS = {
+    "GetScreen": "screens of sessions",
+    "ReportTask": "reports of agents",
+    "ExplainAgent": "states of agents",
+    "Approvals": "decisions to list",
+    "Approve": "decisions to answer",
+    "NodeStatus": "questions about itself",
+    "NodeRestart": "restart of its worker",
+    "Subscribe": "events",
+    "Wait": "waiting for sessions",
+    **dict.fromkeys(("KillByTags",), "tags"),
+    **dict.fromkeys(("MsgSend", "MsgRead", "MsgRequest", "MsgReply", "MsgListen"), "messages"),
+    **dict.fromkeys(("KVSet", "KVGet", "KVDelete", "KVList"), "shared keys"),
+}
+
 
 def missing(request: dict[str, Any], known: frozenset[str]) -> str:
     """Return the option of a request that a node with these features would drop, "" if none."""

@@ -53,6 +53,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
       id=$(cw launch --quiet -- make all) && cw wait "$id"
     """
     command = args["<command>"]
+    _check_filled(args)
     if args["--auto-approve"]:
         command = [command[0], "--dangerously-skip-permissions", *command[1:]]
     _check_text(command)
@@ -81,6 +82,20 @@ def launch(args: dict[str, Any], context: Context) -> int:
     )
     _announce(args, session_id, name, command)
     return _submit(client, session_id, text) if text is not None and is_submitted else 0
+
+
+def _check_filled(args: dict[str, Any]) -> None:
+    """Refuse words that are there but empty: a variable of a script that was not set."""
+    if not args["<command>"][0]:
+        raise UsageError("the command is empty")
+    for word, what in (
+        ("<name>", "name"),
+        ("--name", "name"),
+        ("<tag>", "tag"),
+        ("--group", "group"),
+    ):
+        if args[word] == "":
+            raise UsageError(f"the {what} is empty")
 
 
 def _submit(client: Client, session_id: int, text: bytes) -> int:

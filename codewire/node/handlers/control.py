@@ -135,9 +135,12 @@ def _kill_many(node: Node, request: Message, sessions: list[Session]) -> Message
 
 
 def get_status(node: Node, request: Message, caller: Caller) -> Message:
-    """One session in detail; without `screen_hash` where its screen is not known."""
+    """One session in detail; without `screen_hash` where its screen is not known.
+
+    With `full` also `last_event`: its last output as text, with its lines.
+    """
     session = node.session(request)
-    info = session_status(node, session)
+    info = session_status(node, session, full=bool(request.get("full")))
     if request.get("screen_hash"):
         with contextlib.suppress(ScreenUnknown):
             info["screen_hash"] = current_hash(session, caller.has_left)

@@ -85,7 +85,9 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}", NOT_RUNNING) from error
-    answer: Message = {"type": "InputSent", "bytes": len(data) if count is None else count}
+    taken_bytes = len(data) if count is None else count
+    # Programs of early 2026 want the id; later ones do not mind it.
+    answer: Message = {"type": "InputSent", "id": session.id, "bytes": taken_bytes}
     answer["continued"] = any(was_halted) or None
     if is_repeated:
         answer["repeated"] = True
