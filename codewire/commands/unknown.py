@@ -1,7 +1,7 @@
 """Words that are no command: what was meant, or that it is not in this version.
 
 No guess may lead to a command that ends or removes something: such a name is only shown for a
-word one letter away from it.
+word that lacks a letter of it, or has one too many.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ MEANT = {
     **dict.fromkeys(("install-hooks", "hooks"), "cw integrate <program>"),
 }  # fmt: skip
 
-ENDS_SOMETHING = frozenset(("kill", "stop", "reset"))
+ENDS_SOMETHING = frozenset(("kill", "stop"))
 # Upstream's measure; a short word is near too many.
-FAR, NEAR, SHORT = 2, 1, 3
+FAR, NEAR, SHORT = 2, 1, 2
 
 
 def words_for(words: list[str]) -> str:
@@ -83,7 +83,10 @@ def _names() -> list[str]:
 
 
 def _is_close(word: str, name: str) -> bool:
+    distance = table.edits(word, name)
+    if name in ENDS_SOMETHING:
+        # A letter too few or too many: another letter makes another word (step, still).
+        return distance == NEAR and len(word) != len(name) and word[0] == name[0]
     if name.startswith(word) and len(word) > 1:
-        return name not in ENDS_SOMETHING or len(name) - len(word) <= NEAR
-    is_careful = name in ENDS_SOMETHING or min(len(word), len(name)) <= SHORT
-    return table.edits(word, name) <= (NEAR if is_careful else FAR)
+        return True
+    return distance <= (NEAR if len(word) <= SHORT else FAR)

@@ -106,7 +106,7 @@ def test_install(home: Home, shell: str, path: str) -> None:
     assert done.stderr.startswith(f"{shell} completion installed: {installed}\n")
     assert Path(installed).read_text() == home.cw("completion", shell).stdout
     bad = home.cw("completion", "tcsh")
-    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, or fish\n'
+    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, fish, or powershell\n'
 
 
 @pytest.mark.smoke
