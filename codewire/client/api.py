@@ -145,7 +145,7 @@ class Client(Messaging, Waiting, Agents, Prompting):
             "dir_optional": is_optional or None,
             "name": name or None,
             "tags": list(tags) or None,
-            **launch_fields(self.target, env, environ, clean_env, self._notify),
+            **launch_fields(self.route, env, environ, clean_env, self._notify),
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
             **dict(zip(("rows", "cols"), size, strict=True)),
             # A worker killed before it could answer may have started the session: asked again

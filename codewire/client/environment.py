@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from codewire import environment
 from codewire.errors import UsageError
+from codewire.paths import data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from codewire.client.reach.target import Target
+    from codewire.client.reach.route import Route
 
 NAMED_AT_MOST = 3
 OLDER = (
@@ -25,7 +26,7 @@ OLDER = (
 
 
 def launch_fields(
-    target: Target,
+    route: Route,
     entries: Iterable[str],
     environ: Mapping[str, str] | None,
     is_clean: bool,
@@ -37,9 +38,9 @@ def launch_fields(
     that are none, and for more than a command can be started with.
     """
     named = checked_entries(entries)
-    if environ is None and not target.is_local:
+    if environ is None and not route.shares_environment:
         return {"env": named or None, "clean_env": is_clean or None}
-    kept = _callers(target, os.environ if environ is None else environ, is_clean)
+    kept = _callers(os.environ if environ is None else environ, is_clean)
     unfit = [name for name, value in kept.items() if not _is_text(name + value)]
     for name in unfit:
         del kept[name]
@@ -58,14 +59,14 @@ def launch_fields(
     }
 
 
-def _callers(target: Target, environ: Mapping[str, str], is_clean: bool) -> dict[str, str]:
+def _callers(environ: Mapping[str, str], is_clean: bool) -> dict[str, str]:
     """Return what a session may have of the caller's environment, fit for another directory."""
     kept = {**environment.for_session(environ), **environment.terminal_variables(environ)}
     if is_clean:
         return environment.clean(kept)
     if kept.get("CODEWIRE_DIR"):
         # It may count from the directory this process is in.
-        kept["CODEWIRE_DIR"] = target.data_dir.root
+        kept["CODEWIRE_DIR"] = data_dir().root
     return kept
 
 

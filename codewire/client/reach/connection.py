@@ -238,7 +238,7 @@ class Redial:
                 message = receive_message(stream, self.deadline, PROMPT_SECONDS)
                 if message is None and not self._is_answered and stream.was_dismissed:
                     raise NodeHungUp(
-                        f"{self._target} closed the connection instead of answering "
+                        f"{self._route} closed the connection instead of answering "
                         f"{request.get('type')}: it may be too old to know such a request"
                     )
                 if message is not None and is_wait(request) and self.excuses(message):

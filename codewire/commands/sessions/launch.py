@@ -190,7 +190,7 @@ def _env(entries: list[str]) -> list[str]:
 
 def _terminal_env(client: Client, is_clean: bool) -> list[str]:
     """Return what this terminal can do, for another node; a local one gets it with the rest."""
-    if client.target.is_local:
+    if client.route.shares_environment:
         return []
     from codewire.environment import terminal_variables
 

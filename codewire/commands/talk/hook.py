@@ -90,7 +90,7 @@ def _ask(context: Context, question: str) -> str:
     context.give_up_after(ANSWER_SECONDS)
     client = context.client(autostart=False)
     answer = client.request(
-        _gateway(client), question, **as_sender(client.target),
+        _gateway(client), question, **as_sender(client.route),
         timeout_seconds=ANSWER_SECONDS, delivery="inbox",
     )  # fmt: skip
     return str(answer.get("reply_body") or "")

@@ -6,12 +6,13 @@ import pytest
 
 from codewire import environment
 from codewire.client.environment import OLDER, launch_fields, warn_of_older
-from codewire.client.reach.target import Target
+from codewire.client.reach.remote import WebRoute
+from codewire.client.reach.route import LocalRoute
 from codewire.errors import UsageError
 from codewire.paths import DataDir
 
-LOCAL = Target(DataDir("/data"))
-REMOTE = Target(DataDir("/data"), "ws://x/ws")
+LOCAL = LocalRoute(DataDir("/data"))
+REMOTE = WebRoute("ws://x/ws")
 
 
 def sent(environ: dict[str, str] | None, *named: str, clean: bool = False) -> dict[str, object]:
@@ -21,9 +22,10 @@ def sent(environ: dict[str, str] | None, *named: str, clean: bool = False) -> di
     return fields
 
 
-def test_a_local_launch_brings_the_whole_environment_and_says_how_much_of_it_is_the_callers() -> (
-    None
-):
+def test_a_local_launch_brings_the_whole_environment_and_says_how_much_of_it_is_the_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CODEWIRE_DIR", "/data")
     fields = sent({"A": "1", "TMUX": "x", "CW_SESSION_ID": "4", "CODEWIRE_DIR": "here"}, "A=2")
     env = fields["env"]
     assert isinstance(env, list) and fields["env_base"] == "none"
