@@ -217,9 +217,10 @@ Global options:
   -h, --help  Show this help
 """
 
-VERSION_FLAG = "  -v, --version          Print the version\n"
+VERSION_FLAG = "  -v, -V, --version      Print the version\n"
 OUTRO = """
-Use "cw [command] --help" for more information about a command, and "cw help <topic>" for:
+Use "cw [command] --help" for more information about a command.
+Topics that "cw help <topic>" explains:
 """
 
 

@@ -5,7 +5,9 @@ Every case is a launch as a person makes it, and what /proc says of the process 
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -27,6 +29,9 @@ STARTER = {
     "CLAUDECODE": "1",
     "CODEWIRE_TOKEN": "the-token-of-the-node-is-not-for-it",
 }
+
+
+LAUNCH = {"command": ["sleep", "60"], "env": {"NAMED": "1"}}
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +175,48 @@ def test_more_than_the_system_takes_is_said_without_the_values(home: Home) -> No
         del os.environ["CODEWIRE_DIR"]
         if before is not None:
             os.environ["CODEWIRE_DIR"] = before
+
+
+def test_an_agents_server_brings_its_own_environment(home: Home) -> None:
+    """MCP: what the process of `cw mcp-server` has, the sessions have that it launches."""
+    calls = (
+        ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {}}),
+        ("tools/call", {"name": "codewire_launch_session", "arguments": LAUNCH}),
+    )
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        for number, (method, params) in enumerate(calls)
+    ]
+    done = subprocess.run(
+        [*CW, "mcp-server"],
+        input="\n".join(lines) + "\n",
+        env={**home.env, "API_KEY": SECRET, "CLAUDECODE": "1"},
+        cwd=home.path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    answers = {
+        answer["id"]: answer["result"] for answer in map(json.loads, done.stdout.split("\n")[:-1])
+    }
+    text = answers[1]["content"][0]["text"]
+    found = environ_of(home, int(re.findall(r"\d+", text)[0]))
+    assert found["API_KEY"] == SECRET and found["NAMED"] == "1"
+    assert not {"CLAUDECODE", "NODE_ONLY"} & found.keys()
+
+
+def test_a_node_may_keep_to_its_own() -> None:
+    home = Home()
+    try:
+        os.mkdir(home.data_dir, 0o700)
+        Path(home.data_dir, "config.toml").write_text('[node]\nenv = "node"\n')
+        home.env["NODE_ONLY"] = "1"
+        home.start_node()
+        shell = {**home.env, "API_KEY": SECRET}
+        del shell["NODE_ONLY"]
+        found = environ(home, shell, "-e", "NAMED=1")
+        assert (found["NODE_ONLY"], found["NAMED"]) == ("1", "1") and "API_KEY" not in found
+        refused = run(home, {**shell, "PATH": "/x"}, "launch", "--", "no-such")
+        assert "(the node's: " in refused.stderr
+    finally:
+        home.close()
 
 
 def test_a_request_as_other_programs_send_it_adds_to_the_nodes(home: Home) -> None:

@@ -87,12 +87,14 @@ def test_a_killed_session_shows_its_signal(home: Home) -> None:
 
 
 def test_a_closed_stdout_is_said(home: Home) -> None:
-    for command in ("logs cat", "list", "kv list"):
+    before = home.cw("list").stdout.count("\n")
+    for command in ("logs cat", "list", "kv list", "launch -q -- true"):
         done = subprocess.run(
             ["sh", "-c", f"exec \"$@\" {command} >&-", "sh", *CW],
             env=home.env, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 1 and "stdout is closed" in done.stderr, done
+    assert home.cw("list").stdout.count("\n") == before, "nothing was started"
 
 
 def test_a_script_without_a_first_line_starts_as_in_a_shell(home: Home, tmp_path: Path) -> None:

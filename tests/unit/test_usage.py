@@ -332,6 +332,11 @@ def test_topics_are_listed_and_fit_a_terminal() -> None:
         assert max(map(len, text.splitlines())) <= 101
 
 
+def test_the_document_shows_the_exit_codes_as_help_does() -> None:
+    document = manpage.PATH.with_name("scripts.md").read_text(encoding="utf-8")
+    assert f"```\n{TOPICS['exit-codes'][1]}```\n" in document
+
+
 @pytest.mark.parametrize("name", ["completion", "version", "stop", "server list"])
 def test_flags_that_do_nothing_are_not_shown(name: str) -> None:
     assert "--insecure   " not in table.command_help(name).partition("Global options:")[2]

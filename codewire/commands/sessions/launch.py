@@ -54,6 +54,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
     """
     command = args["<command>"]
     _check_filled(args)
+    if args["--json"] or args["--quiet"]:
+        output.require_stdout()
     if args["--auto-approve"]:
         command = [command[0], "--dangerously-skip-permissions", *command[1:]]
     _check_text(command)
