@@ -29,6 +29,9 @@ SETTINGS_PREFIXES = ("CW_DEBUG", "CW_DERP_")
 # Says what the agent in a session is: of another one where this is in one.
 AGENT_HINT, INSIDE = "CW_AGENT", "CW_SESSION_ID"
 
+# The terminal that a program takes for its own: a person's stays, a multiplexer's does not.
+TERMINAL, MULTIPLEXERS = "TERM_PROGRAM", ("tmux", "screen", "zellij")
+
 # What --clean-env leaves: enough for a login shell to make the rest.
 CLEAN_NAMES = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TERM")
 
@@ -57,6 +60,9 @@ def for_session(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not is_private(name)}
     if INSIDE in environ:
         kept.pop(AGENT_HINT, None)
+    if kept.get(TERMINAL) in MULTIPLEXERS:
+        del kept[TERMINAL]
+        kept.pop(f"{TERMINAL}_VERSION", None)
     return kept
 
 

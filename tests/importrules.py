@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# A room imports its own modules and rooms on lower floors. base is errors, config, environment, files and paths.
+# A room imports its own modules and rooms on lower floors. base is the modules outside of rooms.
 FLOORS = {
     "base": 0,
     "wire": 1,

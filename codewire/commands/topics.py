@@ -43,7 +43,7 @@ What a session's command finds:
   Left out is what is about another process: CODEWIRE_TOKEN, CLAUDECODE*, TMUX*, STY, SSH_TTY,
   LINES, COLUMNS, and CW_* of other sessions.
   --clean-env leaves HOME, USER, LOGNAME, SHELL, PATH, LANG and TERM, and what --env names.
-  [node] env = "node" in config.toml: of the shell's nothing, but all that the node was started with.
+  [node] env = "node" in config.toml: nothing of the shell's, all that the node was started with.
   On another node: what that node was started with, and what --env names.
 
 What cw reads:

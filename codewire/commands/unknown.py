@@ -18,29 +18,30 @@ ELSEWHERE = frozenset((
 ))  # fmt: skip
 
 # What people type who come from other tools (tmux, screen, docker, systemctl, a shell).
-MEANT = {
-    **dict.fromkeys(("ps", "ls", "jobs", "top", "sessions", "list-sessions"), "cw list"),
-    **dict.fromkeys(("tail", "follow"), "cw logs <session> --follow"),
-    **dict.fromkeys(("cat", "log", "output", "history"), "cw logs <session>"),
-    **dict.fromkeys(("rm", "del", "delete", "remove", "terminate", "kill-session"), "cw kill <session>"),
-    **dict.fromkeys(("new", "new-session", "create", "spawn", "add"), "cw launch -- <command>"),
-    **dict.fromkeys(("open", "connect", "join", "enter", "resume", "attach-session"), "cw attach <session>"),
-    **dict.fromkeys(("show", "info", "inspect", "describe", "get"), "cw status <session>"),
-    **dict.fromkeys(("peek", "capture", "capture-pane", "view", "snapshot"), "cw screen <session>"),
-    **dict.fromkeys(("type", "input", "write", "paste", "stdin"), "cw send <session> <text>"),
-    **dict.fromkeys(("keys", "press", "send-keys"), "cw send <session> --keys <keys>"),
-    **dict.fromkeys(("message", "mail", "tell"), "cw msg <session> <text>"),
-    **dict.fromkeys(("ask", "query"), "cw request <session> <text>, or of an agent cw prompt"),
-    **dict.fromkeys(("events", "monitor"), "cw subscribe"),
-    **dict.fromkeys(("detach",), "Ctrl+B, then d, inside cw attach"),
-    **dict.fromkeys(("restart", "reload"), "cw node restart (sessions live on)"),
-    **dict.fromkeys(("up", "serve", "server-start"), "cw start"),
-    **dict.fromkeys(("down", "shutdown", "kill-server", "quit", "exit"), "cw stop (it ends every session)"),
-    **dict.fromkeys(("ping", "health", "check"), "cw node status, or cw doctor"),
-    **dict.fromkeys(("update", "upgrade"), "your package's way: pip install --upgrade, or another cw.pyz"),
-    **dict.fromkeys(("mcp", "mcp-serve"), "cw mcp-server"),
-    **dict.fromkeys(("install-hooks", "hooks"), "cw integrate <program>"),
-}  # fmt: skip
+_MEANINGS = (
+    ("cw list", "ps ls jobs top sessions list-sessions"),
+    ("cw logs <session> --follow", "tail follow"),
+    ("cw logs <session>", "cat log output history"),
+    ("cw kill <session>", "rm del delete remove terminate kill-session"),
+    ("cw launch -- <command>", "new new-session create spawn add"),
+    ("cw attach <session>", "open connect join enter resume attach-session"),
+    ("cw status <session>", "show info inspect describe get"),
+    ("cw screen <session>", "peek capture capture-pane view snapshot"),
+    ("cw send <session> <text>", "type input write paste stdin"),
+    ("cw send <session> --keys <keys>", "keys press send-keys"),
+    ("cw msg <session> <text>", "message mail tell"),
+    ("cw request <session> <text>, or of an agent cw prompt", "ask query"),
+    ("cw subscribe", "events monitor"),
+    ("Ctrl+B, then d, inside cw attach", "detach"),
+    ("cw node restart (sessions live on)", "restart reload"),
+    ("cw start", "up serve server-start"),
+    ("cw stop (it ends every session)", "down shutdown kill-server quit exit"),
+    ("cw node status, or cw doctor", "ping health check"),
+    ("your package's way: pip install --upgrade, or another cw.pyz", "update upgrade"),
+    ("cw mcp-server", "mcp mcp-serve"),
+    ("cw integrate <program>", "install-hooks hooks"),
+)
+MEANT = {word: meant for meant, words in _MEANINGS for word in words.split()}
 
 ENDS_SOMETHING = frozenset(("kill", "stop"))
 # Upstream's measure; a short word is near too many.

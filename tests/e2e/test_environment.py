@@ -179,24 +179,18 @@ def test_more_than_the_system_takes_is_said_without_the_values(home: Home) -> No
 
 def test_an_agents_server_brings_its_own_environment(home: Home) -> None:
     """MCP: what the process of `cw mcp-server` has, the sessions have that it launches."""
-    calls = (
-        ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {}}),
-        ("tools/call", {"name": "codewire_launch_session", "arguments": LAUNCH}),
-    )
-    lines = [
-        json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        for number, (method, params) in enumerate(calls)
-    ]
-    done = subprocess.run(
-        [*CW, "mcp-server"],
-        input="\n".join(lines) + "\n",
-        env={**home.env, "API_KEY": SECRET, "CLAUDECODE": "1"},
-        cwd=home.path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    answers = {
-        answer["id"]: answer["result"] for answer in map(json.loads, done.stdout.split("\n")[:-1])
-    }
-    text = answers[1]["content"][0]["text"]
+    server = home.popen("mcp-server", env={"API_KEY": SECRET, "CLAUDECODE": "1"})
+    assert server.stdin is not None and server.stdout is not None
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {}}
+    for number, method, params in (
+        (0, "initialize", hello),
+        (1, "tools/call", {"name": "codewire_launch_session", "arguments": LAUNCH}),
+    ):
+        call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        server.stdin.write(json.dumps(call).encode() + b"\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+    text = answer["result"]["content"][0]["text"]
     found = environ_of(home, int(re.findall(r"\d+", text)[0]))
     assert found["API_KEY"] == SECRET and found["NAMED"] == "1"
     assert not {"CLAUDECODE", "NODE_ONLY"} & found.keys()

@@ -183,7 +183,7 @@ def test_every_typed_call(remote: RemoteHome) -> None:
     assert client.wait_for_text(session, "typed", include_echo=True).line == "typed"
     assert client.send_input(session, text) == len(text)
     assert client.wait_for_text(session, "last", include_echo=True).line == "last"
-    # Programs of early 2026 want the id; those on the node's own socket get it as recorded, without.
+    # Programs of early 2026 want the id; on the node's own socket it is as recorded, without.
     assert client.call({"type": "SendInput", "id": session})["id"] == session
     assert client.list_sessions()[0]["name"] == "cat"
     assert client.status(session)["info"]["status"] == "running"

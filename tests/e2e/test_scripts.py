@@ -1,4 +1,4 @@
-"""What scripts rely on: exit codes, JSON, silence where there is nothing to say. One node for all."""
+"""What scripts rely on: exit codes, JSON, silence where there is nothing to say."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ def test_launch_sends_only_what_was_given(scripted: Scripted) -> None:
     seen: list[dict[str, Any]] = []
     client = scripted(answers({"type": "Launched", "id": 7}, seen))
     own = {"PATH": "/bin"}
-    launched = client.launch(["echo", "hi"], name="bob", tags=["t"], stdin_data=b"\xff", environ=own)
-    assert launched == 7
+    launch = client.launch
+    assert launch(["echo", "hi"], name="bob", tags=["t"], stdin_data=b"\xff", environ=own) == 7
     assert len(seen[0].pop("launch_key")) == 24
     assert sorted(seen[0].pop("env")) == ["COLORTERM=truecolor", "PATH=/bin", "TERM=xterm-256color"]
     assert seen == [

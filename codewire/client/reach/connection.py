@@ -230,8 +230,8 @@ class Redial:
         """Return the next answer to a request, None when the node went away.
 
         Raises OutOfTime past the deadline, NodeSilent when a request that is no wait is not
-        answered for PROMPT_SECONDS, and NodeHungUp when the first answer is a goodbye. Whoever waits is told, once, of a worker that is stopped; what
-        is only slow is given up then.
+        answered for PROMPT_SECONDS, and NodeHungUp when the first answer is a goodbye. Whoever
+        waits is told, once, of a worker that is stopped; what is only slow is given up then.
         """
         while True:
             try:

@@ -28,6 +28,10 @@ NOTIFY_SECONDS = 20.0
 # Of what an evaluator says: what a message holds.
 MAX_REPLY = 60_000
 SHOWN = 200
+MACOS_SCRIPT = """\
+on run argv
+display notification (item 1 of argv) with title "cw gateway"
+end run"""
 
 
 def gateway(args: dict[str, Any], context: Context) -> int:
@@ -174,10 +178,8 @@ def _notify(where: str, text: str) -> None:
     """Tell a person, as far as that works."""
     try:
         if where == "macos":
-            script = 'on run argv\ndisplay notification (item 1 of argv) with title "cw gateway"\nend run'
-            subprocess.run(
-                ["osascript", "-e", script, text], timeout=NOTIFY_SECONDS, capture_output=True
-            )
+            command = ["osascript", "-e", MACOS_SCRIPT, text]
+            subprocess.run(command, timeout=NOTIFY_SECONDS, capture_output=True)
         elif where:
             from urllib.request import Request, urlopen
 

@@ -41,6 +41,14 @@ def test_what_is_another_processs_own_stays_there(tmp_path: Path, name: str) -> 
     assert named[name] == "mine", "a launch may name it"
 
 
+@pytest.mark.parametrize(("program", "stays"), [("tmux", False), ("iTerm.app", True)])
+def test_a_multiplexer_is_not_the_sessions_terminal(
+    tmp_path: Path, program: str, stays: bool
+) -> None:
+    env = build(tmp_path, {"TERM_PROGRAM": program, "TERM_PROGRAM_VERSION": "3"})
+    assert ("TERM_PROGRAM" in env, "TERM_PROGRAM_VERSION" in env) == (stays, stays)
+
+
 @pytest.mark.parametrize("name", ["CW_DEBUG", "CW_DETACH_KEY", "CW_RUNTIME", "CW_CONFIG_DIR"])
 def test_what_a_person_sets_for_cw_goes_along(tmp_path: Path, name: str) -> None:
     assert build(tmp_path, {}, env=(f"{name}=1",), has_environment=True)[name] == "1"
