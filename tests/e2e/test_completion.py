@@ -58,6 +58,11 @@ def test_candidates(home: Home) -> None:
     commands = [line.partition("\t")[0] for line in candidates(home, "")]
     assert {"launch", "attach", "screen", "doctor"} <= set(commands)
     assert not any(command.startswith("_") for command in commands)
+    topics = [line.partition("\t")[0] for line in candidates(home, "help", "")]
+    assert {"launch", "exit-codes", "environment", "node"} <= set(topics)
+    assert "status" in [line.partition("\t")[0] for line in candidates(home, "help", "node", "")]
+    assert candidates(home, '""') == candidates(home, ""), "an empty word as PowerShell passes it"
+    assert "Register-ArgumentCompleter" in home.cw("completion", "powershell").stdout
 
 
 BASH = """

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.errors import CodewireError, ConnectionLost, UsageError
+from codewire.errors import CodewireError, ConnectionLost, RequestError, UsageError
 from codewire.wire import events
 
 if TYPE_CHECKING:
@@ -58,11 +58,24 @@ def gateway(args: dict[str, Any], context: Context) -> int:
     if where and where != "macos" and not where.startswith(("ntfy:http://", "ntfy:https://")):
         raise UsageError(f"--notify takes macos or ntfy:<url>, got {where!r}")
     client, name = context.client(), args["--name"]
-    stub = client.launch(STUB, working_dir="/", name=name, tags=[TAG])
+    stub = _launch_stub(client, name)
     try:
         return _Gateway(client, stub, args["--exec"] or "", where).run(name)
     finally:
         _end(client, stub)
+
+
+def _launch_stub(client: Client, name: str) -> int:
+    """Start the session that is asked; it does nothing."""
+    from codewire.wire.codes import NAME_TAKEN
+
+    try:
+        return client.launch(STUB, working_dir="/", name=name, tags=[TAG])
+    except RequestError as error:
+        if error.code != NAME_TAKEN:
+            raise
+        left = f"where no gateway runs any more, 'cw kill {name}' ends what one has left"
+        raise RequestError(f"{error}; {left}", error.code) from error
 
 
 def _end(client: Client, stub: int) -> None:
@@ -92,7 +105,9 @@ class _Gateway:
         def stop(*_: object) -> None:
             raise KeyboardInterrupt
 
-        signal.signal(signal.SIGTERM, stop)
+        # A shell that starts it in the background has it ignore the first.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
         try:
             for request in self._requests(name):
                 threading.Thread(target=self._answer, args=(request,), daemon=True).start()
