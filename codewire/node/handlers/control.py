@@ -48,7 +48,11 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
     """Start a session, or nothing at all. Raises LaunchError.
 
     With `dir_optional` a working directory that is not here is no error: the session starts in the
-    user's home, and the answer says so. Raises RequestError for a size that is too large.
+    user's home, and the answer says so. `env` is added to the node's own environment; with
+    `env_base` "none" its first `env_caller` entries (all, without a number) are the caller's and
+    take the place of the node's, unless the node keeps to its own: `env_base` of the answer says
+    whose it is. With `clean_env` few variables of either are left. Raises RequestError for a size
+    that is too large.
     """
     rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
     if not is_allowed(rows, cols):
