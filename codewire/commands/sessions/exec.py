@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, usage
 from codewire.errors import CodewireError, UsageError
+from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,8 +28,8 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
     """Run a command here and now, in the foreground: no session, its exit code is this one's.
 
     It has this terminal, and nothing of it is kept. With any of the session options it is
-    'cw launch': a session starts, and this returns at once. The one target there is in this
-    version is local: this machine.
+    'cw launch': a session starts, and this returns at once. The target is local (this machine) or
+    a local runtime; without one it is the current target ('cw use').
 
     Usage:
       cw exec [options] -- <command>...
@@ -36,10 +37,11 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --on <target>              The same as the target before --
-      -w, --workdir <dir>            Directory to run it in (default: the current one)
+      -w, --workdir <dir>            Directory to run it in (default: the current one; /workspace
+                                     in a runtime)
           --timeout <seconds>        End it after this time and exit 124 (0: never)
       -i, --interactive              Accepted: it has stdin anyway
-      -t, --tty                      Accepted: it has this terminal anyway
+      -t, --tty                      A terminal for it in a runtime; here it has this one anyway
       -o, --output <text|json>       json: {"exit_code", "stdout", "stderr"} when it has ended, and
                                      exit 0
 
@@ -57,16 +59,16 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
       cw exec --workdir /srv -o json -- git status
       cw exec --name builder -- make all
     """
-    _check_target(args)
+    target = _target(args)
     if any(args[flag] not in (None, [], False) for flag in OF_SESSIONS):
-        return _launch(args, context)
+        return _launch({**args, "--on": target}, context)
     context.refuse_server("cw exec")
-    directory = args["--workdir"]
+    command, directory = _placed(args, target)
     if args["--output"] == "json":
-        return _run_for_json(args["<command>"], directory, args["--timeout"])
+        return _run_for_json(command, directory, args["--timeout"])
     if not args["--timeout"]:
-        _become(args["<command>"], directory)
-    process = _start(args["<command>"], directory)
+        _become(command, directory)
+    process = _start(command, directory)
     _, _, status = _finish(process, args["--timeout"])
     return status
 
@@ -95,13 +97,34 @@ def split_command(
     return own, trailer
 
 
-def _check_target(args: dict[str, Any]) -> None:
-    for target in (args["<target>"], args["--on"]):
-        if target not in (None, "local"):
-            raise UsageError(
-                f'unknown target "{target}": in this version commands run on this machine '
-                "(local); for a session on another one use 'cw launch <node>:<name> -- …'"
-            )
+def _target(args: dict[str, Any]) -> str | None:
+    """Return the target that is named, None for the current one."""
+    before, on = args["<target>"], args["--on"]
+    if before is not None and on is not None and before != on:
+        raise UsageError(f"the target is {before} before --, and {on} with --on; name one")
+    return str(before) if before is not None else on
+
+
+def _placed(args: dict[str, Any], target: str | None) -> tuple[list[str], str | None]:
+    """Return the argv to run on this machine, and where: in a runtime it is its engine's.
+
+    Raises CodewireError for a target that there is not.
+    """
+    if not target and not has_runtimes():
+        return args["<command>"], args["--workdir"]
+    from codewire.runtimes import targets
+
+    chosen = targets.choose(target) if target else targets.current()
+    if chosen.is_this_machine:
+        return args["<command>"], args["--workdir"]
+    from codewire.runtimes.engine import Exec
+    from codewire.runtimes.instances import engine_for
+
+    instance = targets.instance_of(chosen)
+    run = Exec(args["<command>"], has_terminal=args["--tty"])
+    if args["--workdir"]:
+        run = run._replace(directory=args["--workdir"])
+    return engine_for(instance).exec_argv(instance, run), None
 
 
 def _launch(args: dict[str, Any], context: Context) -> int:
@@ -116,7 +139,7 @@ def _launch(args: dict[str, Any], context: Context) -> int:
     absent: dict[str, Any] = {
         o.long: [] if o.is_repeatable else None for o in usage.command_options(doc)
     }
-    words = {"<name>": None, "<tag>": None, "<command>": args["<command>"]}
+    words = {"<name>": None, "<tag>": None, "<command>": args["<command>"], "--on": args["--on"]}
     return launch({**absent, **words, **{flag: args[flag] for flag in OF_SESSIONS}}, context)
 
 
