@@ -58,7 +58,7 @@ TABLE = {
     ),
     "run": Command("sessions.launch", "launch", SESSIONS, "The same as launch"),
     "exec": Command(
-        "sessions.exec", "exec_command", SESSIONS, "Run a command in the foreground, without a session"
+        "sessions.exec", "exec_command", SESSIONS, "Run a command in the foreground, no session"
     ),
     "list": Command("sessions.sessions", "list_sessions", SESSIONS, "List sessions"),
     "attach": Command("sessions.attach", "attach", SESSIONS, "Take over the terminal of a session"),
