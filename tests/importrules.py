@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# A room imports its own modules and rooms on lower floors. base is errors, config, files and paths.
+# A room imports its own modules and rooms on lower floors. base is the modules outside of rooms.
 FLOORS = {
     "base": 0,
     "wire": 1,
@@ -40,6 +40,7 @@ BASE_MODULES = {
     "codewire",
     "codewire.errors",
     "codewire.config",
+    "codewire.environment",
     "codewire.files",
     "codewire.paths",
     "codewire.tomlfile",

@@ -58,6 +58,11 @@ def test_candidates(home: Home) -> None:
     commands = [line.partition("\t")[0] for line in candidates(home, "")]
     assert {"launch", "attach", "screen", "doctor"} <= set(commands)
     assert not any(command.startswith("_") for command in commands)
+    topics = [line.partition("\t")[0] for line in candidates(home, "help", "")]
+    assert {"launch", "exit-codes", "environment", "node"} <= set(topics)
+    assert "status" in [line.partition("\t")[0] for line in candidates(home, "help", "node", "")]
+    assert candidates(home, '""') == candidates(home, ""), "an empty word as PowerShell passes it"
+    assert "Register-ArgumentCompleter" in home.cw("completion", "powershell").stdout
 
 
 BASH = """
@@ -106,7 +111,7 @@ def test_install(home: Home, shell: str, path: str) -> None:
     assert done.stderr.startswith(f"{shell} completion installed: {installed}\n")
     assert Path(installed).read_text() == home.cw("completion", shell).stdout
     bad = home.cw("completion", "tcsh")
-    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, or fish\n'
+    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, fish, or powershell\n'
 
 
 @pytest.mark.smoke

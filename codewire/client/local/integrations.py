@@ -136,10 +136,17 @@ def _replace(path: str, text: str) -> None:
 def plan(program: str, *, uninstall: bool) -> Change:
     """Return what there is to do for a program. Raises CodewireError for unknown settings."""
     path, edit = PROGRAMS[program]
-    where = path()
+    return planned(path(), lambda before: edit(before, uninstall))
+
+
+def planned(where: str, edit: Callable[[str | None], str | None]) -> Change:
+    """Return what `edit` makes of a file. Raises CodewireError where it does not understand it."""
     before = _read(where)
     try:
-        return Change(where, before, edit(before, uninstall))
+        return Change(where, before, edit(before))
+    except json.JSONDecodeError as error:
+        what = f"line {error.lineno} is not JSON"
+        raise CodewireError(f"{where} is not understood, so it stays as it is: {what}") from error
     except (ValueError, RecursionError) as error:
         raise CodewireError(f"{where} is not understood, so it stays as it is: {error}") from error
 

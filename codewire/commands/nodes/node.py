@@ -47,7 +47,6 @@ def node(args: dict[str, Any], context: Context) -> int:
       cw node restart
       cw node stop
     """
-    context.refuse_server("cw node")
     _check_config()
     if args["--stdio"]:
         from codewire.client.local.stdio import bridge
@@ -76,7 +75,6 @@ def start(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw start
     """
-    context.refuse_server("cw start")
     _check_config()
     if args["--foreground"]:
         _become_node()
@@ -102,7 +100,6 @@ def stop(args: dict[str, Any], context: Context) -> int:
       cw stop
       cw stop --now
     """
-    context.refuse_server("cw stop")
     from codewire.client.local import ending
 
     directory = paths.data_dir()
@@ -319,7 +316,7 @@ def _read_pid_file(path: str) -> int:
         return int(text)
     from codewire.wire.texts import go_quote
 
-    raise CodewireError(f"invalid pid file: strconv.Atoi: parsing {go_quote(text)}: invalid syntax")
+    raise CodewireError(f"invalid pid file: {go_quote(text)} is no process id ({path})")
 
 
 def _fleet_words(fleet: Any) -> str | None:

@@ -14,7 +14,7 @@ from codewire.errors import CodewireError, UsageError
 if TYPE_CHECKING:
     from codewire.commands.context import Context
 
-SHELLS = ("bash", "zsh", "fish")
+SHELLS = ("bash", "zsh", "fish", "powershell")
 # What the last line of the candidates says: files are welcome, or not.
 FILES, NO_FILES = ":0", ":4"
 
@@ -79,7 +79,30 @@ end
 complete -c cw -f -a '(__cw_complete)'
 """
 
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+POWERSHELL = """\
+# PowerShell completion for cw
+Register-ArgumentCompleter -Native -CommandName cw -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements |
+        Where-Object { $_.Extent.StartOffset -lt $cursorPosition } |
+        ForEach-Object { $_.Extent.Text })
+    $words = @($words | Select-Object -Skip 1)
+    # An empty argument would be lost on its way in older versions.
+    if ($wordToComplete -eq '') { $words += '""' }
+    $found = @(cw __complete @words 2>$null)
+    if ($found.Count -lt 2) { return }
+    $found[0..($found.Count - 2)] | ForEach-Object {
+        $text, $help = $_ -split "`t", 2
+        if ($text -like "$wordToComplete*") {
+            if (-not $help) { $help = $text }
+            [System.Management.Automation.CompletionResult]::new(
+                $text, $text, 'ParameterValue', $help)
+        }
+    }
+}
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH, "powershell": POWERSHELL}
 ZSH_DIRECTORIES = (
     "/opt/homebrew/share/zsh/site-functions",
     "/usr/local/share/zsh/site-functions",
@@ -90,7 +113,8 @@ ZSH_DIRECTORIES = (
 def completion(args: dict[str, Any], context: Context) -> int:
     """Print or install what makes a shell complete commands, flags, sessions, tags and servers.
 
-    The shell is bash, zsh or fish; without one zsh, with --install the one $SHELL names.
+    The shell is bash, zsh, fish or powershell; without one zsh, with --install the one $SHELL
+    names.
 
     Usage:
       cw completion [options] [<shell>]
@@ -106,7 +130,7 @@ def completion(args: dict[str, Any], context: Context) -> int:
     if shell is None:
         shell = os.path.basename(os.environ.get("SHELL", "")) if args["--install"] else "zsh"
     if shell not in SHELLS:
-        raise UsageError(f'unsupported shell "{shell}"; use bash, zsh, or fish')
+        raise UsageError(f'unsupported shell "{shell}"; use bash, zsh, fish, or powershell')
     if not args["--install"]:
         output.write(SCRIPTS[shell])
         return 0
@@ -133,6 +157,10 @@ def _places(shell: str) -> list[tuple[str, str]]:
         data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share")
         path = os.path.join(data, "bash-completion/completions/cw")
         return [(path, f"If bash does not find it by itself, add to ~/.bashrc: source {path}")]
+    if shell == "powershell":
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+        path = os.path.join(config, "powershell/cw.ps1")
+        return [(path, f"Add to the file that $PROFILE names: . {path}")]
     directories = [d for d in ZSH_DIRECTORIES if os.path.isdir(d)]
     if os.environ.get("ZSH"):
         directories.append(os.path.join(os.environ["ZSH"], "completions"))
@@ -159,6 +187,9 @@ def _install(shell: str) -> tuple[str, str]:
 
 def complete(words: list[str]) -> int:
     """Print candidates for the last of `words`, one a line, then whether files may follow."""
+    if words and words[-1] == '""':
+        # As PowerShell passes an empty word.
+        words[-1] = ""
     candidates, directive = _candidates(words or [""])
     output.write("".join(f"{candidate}\n" for candidate in candidates) + f"{directive}\n")
     return 0
@@ -192,10 +223,25 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
         return [f"{n[prefix:]}\t{table.TABLE[n].summary}" for n in names], NO_FILES
     if command == "completion":
         return list(SHELLS), NO_FILES
+    if command == "help":
+        return _help_words(plain[1:]), NO_FILES
     meant = _first_argument(doc, command)
     if meant.startswith("<session"):
         return _sessions(before, meant == "<session-or-tag>"), NO_FILES
     return [], FILES
+
+
+def _help_words(typed: list[str]) -> list[str]:
+    """Return what help can be had about, behind the words that stand there already."""
+    from codewire.commands.topics import TOPICS
+
+    start = "".join(f"{word} " for word in typed)
+    found = [f"{name}\t{about}" for name, (about, _) in TOPICS.items() if not typed]
+    for name, command in table.TABLE.items():
+        rest = name.removeprefix(start)
+        if name.startswith(start) and " " not in rest:
+            found.append(f"{rest}\t{command.summary}")
+    return found
 
 
 def _first_argument(doc: str, command: str) -> str:
