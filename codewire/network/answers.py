@@ -23,6 +23,15 @@ class Network(NamedTuple):
     invite_count: int = 0
 
 
+class NetworkMember(NamedTuple):
+    """Somebody who belongs to a network; `username` is "" where the relay knows none."""
+
+    subject: str = ""
+    role: str = ""
+    username: str = ""
+    created_at: str = ""
+
+
 class Node(NamedTuple):
     """A node of a network; `network_id` is "" where the caller is a node of it."""
 
@@ -69,6 +78,9 @@ class Policy(NamedTuple):
 
     messages_policy: str = ""
     debug_policy: str = ""
+    network_id: str = ""
+    group_name: str = ""
+    updated_at: str = ""
 
 
 class Member(NamedTuple):
@@ -77,6 +89,8 @@ class Member(NamedTuple):
     node_name: str = ""
     session_name: str = ""
     created_at: str = ""
+    network_id: str = ""
+    group_name: str = ""
 
 
 class Group(NamedTuple):
@@ -225,6 +239,11 @@ def _read(kind: type[T], found: Members, **known: Any) -> T:
 def read_network(found: Members) -> Network:
     """Return one row of GET networks."""
     return _read(Network, found, network_id=found.text("id"))
+
+
+def read_network_member(found: Members) -> NetworkMember:
+    """Return one row of GET networks/…/members."""
+    return _read(NetworkMember, found)
 
 
 def read_node(found: Members) -> Node:

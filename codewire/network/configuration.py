@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.config import read_toml
 from codewire.errors import ConfigError
-from codewire.network.exchange import Server
+from codewire.network.exchange import Server, is_same_url
+from codewire.network.logins import login_of
 from codewire.network.relay import Relay
 
 if TYPE_CHECKING:
@@ -25,14 +26,12 @@ INVITE_TOKEN = ("relay_invite_token",)
 AUTO_JOIN = ("relay_auto_join_private",)
 SESSION = ("relay_session",)
 
-# Whose platform the hosted relay belongs to (spec/relay.md 9).
-HOSTED = frozenset(("codewire.sh", "www.codewire.sh", "app.codewire.sh", "api.codewire.sh"))
-HOSTED_RELAY = "relay.codewire.sh"
-
-NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
+NO_RELAY = (
+    "relay not configured (set CODEWIRE_RELAY_URL or log in to one: cw login --server https://…)"
+)
 NO_USER = (
-    "relay user authentication not configured (pass --token, set CODEWIRE_RELAY_AUTH_TOKEN, or use "
-    "'cw login'/CODEWIRE_API_KEY for hosted Codewire)"
+    "relay user authentication not configured (pass --token, set CODEWIRE_RELAY_AUTH_TOKEN, or "
+    "log in: cw login)"
 )
 NO_NETWORK = (
     "no network selected (pass --network, set CODEWIRE_RELAY_NETWORK, or run: cw network use NAME)"
@@ -62,6 +61,15 @@ class Configuration(NamedTuple):
     user_token: str
     ca: str
     insecure: bool
+    # A stored session that is not for this relay: it is sent there only if its owner says so.
+    withheld_session: str = ""
+    # The relay that is used without --relay-url.
+    usual_url: str = ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Say whether this is another relay than the one that is used otherwise."""
+        return bool(self.usual_url) and not is_same_url(self.url, self.usual_url)
 
     @property
     def server(self) -> Server:
@@ -79,6 +87,11 @@ class Configuration(NamedTuple):
     def as_user(self) -> Relay:
         """Return the relay to the user. Raises ConfigError."""
         server = self.server
+        if not self.user_token and self.withheld_session:
+            raise ConfigError(
+                f"your login is not for {self.url}, so it is not sent there: log in to it (cw login "
+                f"--server {self.url}), or pass --token"
+            )
         if not self.user_token:
             raise ConfigError(NO_USER)
         return Relay(server, self.user_token)
@@ -103,25 +116,27 @@ def load_configuration(
     env = os.environ if environ is None else environ
     tables = read_toml(path)
     file = _File(path, tables)
-    login = _Login(env)
-    url = given.url or _variable(env, "CODEWIRE_RELAY_URL") or file.text(URL) or file.node_url()
-    hosted = login.hosted_relay()
-    is_hosted = bool(hosted) and (url or hosted).rstrip("/") == hosted
+    login = login_of(env)
+    own_url = _variable(env, "CODEWIRE_RELAY_URL") or file.text(URL) or file.node_url()
+    usual_url = (own_url or login.relay_url()).rstrip("/")
+    url = (given.url or usual_url).rstrip("/")
+    explicit = given.token or _variable(env, "CODEWIRE_RELAY_AUTH_TOKEN")
+    # A stored session goes to its own server, and to the relay that its owner has configured.
+    is_trusted = any(is_same_url(url, one) for one in (usual_url, login.server, login.relay_url()))
+    session = (file.text(SESSION) if is_same_url(url, usual_url) else "") or login.token
     return Configuration(
-        url=(url or hosted).rstrip("/"),
+        url=url,
         network=given.network or _variable(env, "CODEWIRE_RELAY_NETWORK") or file.text(NETWORK),
         node_token=_variable(env, "CODEWIRE_RELAY_NODE_TOKEN", "CODEWIRE_RELAY_TOKEN")
         or file.text(NODE_TOKEN),
         node_network=_variable(env, "CODEWIRE_RELAY_NODE_NETWORK") or file.node_network(),
         invite_token=_variable(env, "CODEWIRE_RELAY_INVITE_TOKEN") or file.text(INVITE_TOKEN),
         auto_join_private=tables.get(AUTO_JOIN[0]) is True,
-        user_token=given.token
-        or _variable(env, "CODEWIRE_RELAY_AUTH_TOKEN")
-        or file.text(SESSION)
-        # The platform's token is for the platform's own relay and for no other.
-        or (login.token if is_hosted else ""),
+        user_token=explicit or (session if is_trusted else ""),
         ca=given.ca,
         insecure=given.insecure,
+        withheld_session="" if explicit or is_trusted else session,
+        usual_url=usual_url,
     )
 
 
@@ -159,42 +174,6 @@ class _File:
         if found or not self._tables.get("relay_token"):
             return found
         return self.text(("relay_network",))
-
-
-class _Login:
-    """The platform login (spec/files.md 8). One that cannot be read is none."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._url = _variable(environ, "CODEWIRE_SERVER_URL")
-        self.token = _variable(environ, "CODEWIRE_API_KEY")
-        if self._url and self.token:
-            return
-        stored = _read_login(environ)
-        self._url = self._url or stored.get("server_url", "")
-        self.token = self.token or stored.get("session_token", "")
-
-    def hosted_relay(self) -> str:
-        """Return the hosted relay's URL where the login is one of the hosted platform."""
-        scheme, _, rest = self._url.partition("://")
-        host = rest.partition("/")[0].partition(":")[0].lower()
-        known = scheme in ("http", "https") and host in HOSTED
-        return f"{scheme}://{HOSTED_RELAY}" if known else ""
-
-
-def _read_login(environ: Mapping[str, str]) -> dict[str, str]:
-    import json
-
-    from codewire.files import read_regular
-    from codewire.paths import home
-
-    directory = environ.get("CW_CONFIG_DIR") or os.path.join(home(), ".config", "cw")
-    try:
-        found = json.loads(read_regular(os.path.join(directory, "config.json"), 1 << 20))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def save(path: str, changes: Mapping[tuple[str, ...], str | bool]) -> None:

@@ -64,6 +64,20 @@ def parse_base(url: str) -> Address:
         raise RelayError(str(error)) from error
 
 
+def is_same_url(one: str, other: str) -> bool:
+    """Say whether two base URLs are one server's; what is no URL is like nothing."""
+    try:
+        first, second = parse_base(one), parse_base(other)
+    except RelayError:
+        return False
+    return (first.is_secure, first.host.lower(), first.port, first.path.rstrip("/")) == (
+        second.is_secure,
+        second.host.lower(),
+        second.port,
+        second.path.rstrip("/"),
+    )
+
+
 class Exchange:
     """A request on its way and its answer; a context manager, which closes the connection.
 

@@ -59,6 +59,15 @@ class Relay(Caller):
         answer = self.post(f"{API}/networks/join", {"invite_token": invite_token})
         return Members(answer).text("network_id")
 
+    def network_members(self, network_id: str) -> list[answers.NetworkMember]:
+        """Return who belongs to a network."""
+        found = objects(self.get(_network_members(network_id)))
+        return [answers.read_network_member(one) for one in found]
+
+    def remove_network_member(self, network_id: str, subject: str) -> None:
+        """Have somebody, or the user, belong to a network no more; the last owner stays (409)."""
+        self.delete(f"{_network_members(network_id)}/{encode_segment(subject)}", {})
+
     # Nodes
 
     def nodes(self, network_id: str = "", *, of_all: bool = False) -> list[answers.Node]:
@@ -318,6 +327,10 @@ class Relay(Caller):
         """Yield task reports, for ever; see events.follow_events."""
         path = TASK_EVENTS + encode_query(_tasks(network_id, node, session_id, state))
         return follow_events(self, path, last_id, on_lost, wait)
+
+
+def _network_members(network_id: str) -> str:
+    return f"{API}/networks/{encode_segment(network_id)}/members"
 
 
 def _group(name: str) -> str:

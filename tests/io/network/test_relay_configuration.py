@@ -18,6 +18,7 @@ from codewire.errors import ConfigError
 from codewire.network import configuration
 from codewire.network.configfile import _changed, _parsed, edit
 from codewire.network.configuration import Configuration, Given, load_configuration, save
+from codewire.network.logins import forget_login, login_of, save_login
 
 
 def load(tmp_path: Path, text: str = "", given: Given | None = None, **env: str) -> Configuration:
@@ -43,7 +44,8 @@ def test_the_older_releases_names(tmp_path: Path) -> None:
 
 def test_the_newer_releases_names(tmp_path: Path) -> None:
     found = load(tmp_path, NEWER)
-    assert found == Configuration("https://r", "mine", "t", "proj", "i", True, "", "", False)
+    wanted = ("https://r", "mine", "t", "proj", "i", True, "", "", False, "", "https://r")
+    assert found == Configuration(*wanted)
     assert load(tmp_path, OLDER + 'relay_selected_network = "new"\n').network == "new"
 
 
@@ -75,21 +77,88 @@ def test_flags_win_over_variables_and_these_over_the_file(tmp_path: Path) -> Non
     assert load(tmp_path, NEWER, CODEWIRE_RELAY_URL="  ").url == "https://r"
 
 
-@pytest.mark.parametrize("host", ["codewire.sh", "www.codewire.sh", "app.codewire.sh/x"])
-def test_the_platforms_login_serves_its_own_relay_alone(tmp_path: Path, host: str) -> None:
-    (tmp_path / "cw").mkdir()
-    login = {"server_url": f"https://{host}", "session_token": "platform"}
+def log_in(tmp_path: Path, server: str, token: str = "session") -> None:
+    (tmp_path / "cw").mkdir(exist_ok=True)
+    login = {"server_url": server, "session_token": token}
     (tmp_path / "cw" / "config.json").write_text(json.dumps(login))
+
+
+@pytest.mark.parametrize("host", ["codewire.sh", "www.codewire.sh", "app.codewire.sh/x"])
+def test_the_platforms_login_serves_its_own_relay(tmp_path: Path, host: str) -> None:
+    log_in(tmp_path, f"https://{host}")
     found = load(tmp_path)
-    assert (found.url, found.user_token) == ("https://relay.codewire.sh", "platform")
+    assert (found.url, found.user_token) == ("https://relay.codewire.sh", "session")
     assert load(tmp_path, CODEWIRE_API_KEY="key").user_token == "key"
-    # Another relay never sees the platform's token.
-    assert load(tmp_path, 'relay_url = "https://other"\n').user_token == ""
-    assert load(tmp_path, given=Given("https://other"), CODEWIRE_API_KEY="key").user_token == ""
-    assert load(tmp_path, CODEWIRE_SERVER_URL="https://mine.example").url == ""
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"server_url": 7}'])
+def test_a_login_to_a_relay_of_ones_own_needs_no_more(tmp_path: Path) -> None:
+    log_in(tmp_path, "https://mine.example/")
+    assert load(tmp_path)[:1] == ("https://mine.example",)
+    assert load(tmp_path).user_token == "session"
+    assert load(tmp_path, CODEWIRE_SERVER_URL="https://b", CODEWIRE_API_KEY="k").url == "https://b"
+
+
+def test_a_stored_session_goes_to_its_server_and_the_configured_relay_alone(tmp_path: Path) -> None:
+    log_in(tmp_path, "https://mine.example")
+    # Who configures a relay, also by a variable, says that it is theirs.
+    assert load(tmp_path, 'relay_url = "https://other"\n').user_token == "session"
+    assert load(tmp_path, CODEWIRE_RELAY_URL="https://other").user_token == "session"
+    for same in ("https://mine.example", "https://MINE.example:443/"):
+        found = load(tmp_path, 'relay_url = "https://other"\n', Given(same))
+        assert (found.user_token, found.is_elsewhere) == ("session", True)
+    for other in (
+        "https://evil.example",
+        "http://mine.example",
+        "https://mine.example:444",
+        "https://mine.example/x",
+        "https://mine.example.evil",
+        "nonsense",
+    ):
+        for env in ({}, {"CODEWIRE_API_KEY": "key"}):
+            found = load(tmp_path, "", Given(other), **env)
+            assert found.user_token == "" and found.withheld_session and found.is_elsewhere
+            with pytest.raises(ConfigError, match="your login is not for"):
+                found.as_user()
+        # An explicit token goes where one is told.
+        assert load(tmp_path, "", Given(other, token="t")).user_token == "t"
+        found = load(tmp_path, "", Given(other), CODEWIRE_RELAY_AUTH_TOKEN="t")
+        assert (found.user_token, found.withheld_session) == ("t", "")
+    # One that a config.toml has is for its relay alone.
+    (tmp_path / "cw" / "config.json").unlink()
+    text = 'relay_url = "https://r"\nrelay_session = "s"\n'
+    assert load(tmp_path, text).user_token == "s"
+    assert load(tmp_path, text, Given("https://other")).user_token == ""
+
+
+def test_a_login_as_the_older_program_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    older = tmp_path / ".config" / "cs"
+    older.mkdir(parents=True)
+    text = json.dumps({"server_url": "https://a", "session_token": "s", "default_org": "acme"})
+    (older / "config.json").write_text(text)
+    assert login_of({}) == ("https://a", "s", False)
+    path = save_login({}, "https://a", "new")
+    assert path == str(tmp_path / ".config" / "cw" / "config.json")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    kept = {"server_url": "https://a", "session_token": "new", "default_org": "acme"}
+    assert json.loads(Path(path).read_text()) == kept
+    # An organization of another server means nothing.
+    save_login({}, "https://b", "other")
+    assert json.loads(Path(path).read_text()) == {
+        "server_url": "https://b",
+        "session_token": "other",
+    }
+    forget_login({})
+    forget_login({})
+    assert login_of({}) == ("", "", False) and not (older / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"server_url": 7}', '{"session_token": "s"}', '{"server_url": "s"}']
+)
 def test_a_login_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "cw").mkdir()
     (tmp_path / "cw" / "config.json").write_text(text)
@@ -99,7 +168,7 @@ def test_a_login_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
 def test_what_is_missing_is_said_with_what_to_do(tmp_path: Path) -> None:
     nothing = load(tmp_path)
     with pytest.raises(
-        ConfigError, match="^relay not configured .set CODEWIRE_RELAY_URL or log in"
+        ConfigError, match="^relay not configured .set CODEWIRE_RELAY_URL or log in to one"
     ):
         nothing.as_user()
     some = load(tmp_path, 'relay_url = "https://r"\n')
