@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from codewire.relay.store.database import Database
     from codewire.relay.store.nodes import Node
     from codewire.web.request import Request, Takeover
-    from codewire.web.sse import EventStream
     from codewire.wire.http import Answer
 
 
@@ -45,9 +44,6 @@ class Coordination(Protocol):
     def drop(self, network: str, name: str) -> None:
         """End a node's connection, as Presence does."""
 
-    def drop_client(self, network: str, subject: str) -> None:
-        """End the connections of a user who is in the network no more."""
-
     def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | Takeover:
         """Turn an admitted peer's request into its connection."""
 
@@ -56,17 +52,9 @@ class Feeds(Protocol):
     """Streams of events of the store."""
 
     def open(
-        self,
-        network: str,
-        stream: str,
-        last: int | None,
-        wants: Callable[[str], bool],
-        subject: str = "",
-    ) -> EventStream:
+        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool]
+    ) -> Takeover:
         """Return a reader's stream: what came after `last`, then what comes."""
-
-    def drop(self, network: str, subject: str) -> None:
-        """End the streams of a user who is in the network no more."""
 
 
 @dataclass(slots=True)
@@ -91,11 +79,6 @@ class Service:
         """End a node's connections: its token is no longer good."""
         self.presence.drop(network, name)
         self.coordination.drop(network, name)
-
-    def drop_member(self, network: str, subject: str) -> None:
-        """End what a user has open in a network they are in no more."""
-        self.feeds.drop(network, subject)
-        self.coordination.drop_client(network, subject)
 
 
 class Call:

@@ -11,16 +11,6 @@ MEMBER = "member"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """Somebody in a network; `username` is "" where none is known."""
-
-    subject: str
-    role: str
-    created_at: int
-    username: str
-
-
-@dataclass(frozen=True, slots=True)
 class Network:
     """One network; `invite_count` counts those that have not expired."""
 
@@ -99,34 +89,3 @@ def add_member(tx: Tx, network_id: str, subject: str, role: str, created_by: str
         now,
         created_by,
     )
-
-
-def members(tx: Tx, network_id: str) -> list[Member]:
-    """Return who belongs to the network, by when they came."""
-    rows = tx.all(
-        """
-        select m.subject, m.role, m.created_at, coalesce(people.username, '')
-        from network_members m left join people on people.subject = m.subject
-        where m.network_id = ? order by m.created_at, m.subject
-        """,
-        network_id,
-    )
-    return [Member(*row) for row in rows]
-
-
-def remove_member(tx: Tx, network_id: str, subject: str) -> str:
-    """Remove somebody; return "removed", "absent", or "last" for the last owner, who stays."""
-    tx.lock("network", network_id)
-    before = role(tx, network_id, subject)
-    if not before:
-        return "absent"
-    others = tx.one(
-        "select count(*) from network_members where network_id = ? and role = ? and subject <> ?",
-        network_id,
-        OWNER,
-        subject,
-    )
-    if before == OWNER and others and others[0] == 0:
-        return "last"
-    tx.run("delete from network_members where network_id = ? and subject = ?", network_id, subject)
-    return "removed"

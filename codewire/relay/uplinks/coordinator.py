@@ -37,14 +37,10 @@ MAX_WAITING = 64
 
 
 class Peer:
-    """One connection. `identity` is its id; `node` what it said of itself, once it has.
+    """One connection. `identity` is its id; `node` what it said of itself, once it has."""
 
-    `subject` is the user who dials, "" for a node.
-    """
-
-    def __init__(self, network: str, identity: str, is_listener: bool, subject: str = "") -> None:
+    def __init__(self, network: str, identity: str, is_listener: bool) -> None:
         self.network = network
-        self.subject = subject
         self.identity = identity
         self.is_listener = is_listener
         self.node: dict[str, Any] | None = None
@@ -93,7 +89,7 @@ class Coordinator:
         """Turn an admitted peer's request into its connection."""
         is_listener = kind == "node" and call.query.text("role") != "dial"
         identity = stable_id(network, kind, name) if is_listener else dialer_id(self._random(16))
-        peer = Peer(network, identity, is_listener, name if kind == "client" else "")
+        peer = Peer(network, identity, is_listener)
         return upgrade(
             call.request,
             partial(self._serve, peer),
@@ -126,15 +122,6 @@ class Coordinator:
         """End the connection of a node that listens: its token is no longer good."""
         peer = self._peers.get(stable_id(network, "node", name))
         if peer is not None:
-            peer.outbox.close(*REVOKED)
-
-    def drop_client(self, network: str, subject: str) -> None:
-        """End the connections of a user who is in the network no more."""
-        with self._lock:
-            peers = [
-                p for p in self._peers.values() if (p.network, p.subject) == (network, subject)
-            ]
-        for peer in peers:
             peer.outbox.close(*REVOKED)
 
     def leave(self, peer: Peer) -> None:

@@ -40,17 +40,14 @@ ANY = ""
 
 
 class Reader:
-    """One reader: up to which event it has been served, which it wants, and who it is."""
+    """One reader: up to which event it has been served, and which it wants."""
 
-    __slots__ = ("seq", "stream", "subject", "wants")
+    __slots__ = ("seq", "stream", "wants")
 
-    def __init__(
-        self, stream: EventStream, wants: Callable[[str], bool], seq: int, subject: str
-    ) -> None:
+    def __init__(self, stream: EventStream, wants: Callable[[str], bool], seq: int) -> None:
         self.stream = stream
         self.wants = wants
         self.seq = seq
-        self.subject = subject
 
 
 class EventFeeds:
@@ -76,24 +73,18 @@ class EventFeeds:
             self._changed.notify_all()
 
     def open(
-        self,
-        network: str,
-        stream: str,
-        last: int | None,
-        wants: Callable[[str], bool],
-        subject: str = "",
+        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool]
     ) -> EventStream:
         """Return a reader's stream: what came after `last` (None: the newest), then what comes.
 
-        `wants` is asked with each event's data; `subject` is whose the stream is (drop).
+        `wants` is asked with each event's data.
         """
         feed = (network, stream)
         out = EventStream(lambda: self._leave(feed, reader), KEEPALIVE_SECONDS)
         newest, floor = self._store.read(
             lambda tx: (events.newest(tx, network), events.floor(tx, network, stream))
         )
-        seq = max(floor, newest - REPLAYED) if last is None else last
-        reader = Reader(out, wants, seq, subject)
+        reader = Reader(out, wants, max(floor, newest - REPLAYED) if last is None else last)
         if last is not None and not floor <= last <= newest:
             # Something is gone that the reader has not seen, or its id is none of ours: it has to
             # look for itself how things are now.
@@ -107,14 +98,6 @@ class EventFeeds:
     def _send_reset(self, reader: Reader, network: str, seq: int) -> None:
         data = json.dumps({"seq": seq, "type": "stream.reset", "network_id": network})
         reader.stream.send(data, "stream.reset", str(seq))
-
-    def drop(self, network: str, subject: str) -> None:
-        """End a user's streams of a network. Never blocks."""
-        with self._changed:
-            feeds = [feed for feed in self._readers if feed[0] == network]
-            readers = [r for feed in feeds for r in self._readers[feed] if r.subject == subject]
-        for reader in readers:
-            reader.stream.end()
 
     def _leave(self, feed: Feed, reader: Reader) -> None:
         with self._changed:

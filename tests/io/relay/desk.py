@@ -45,9 +45,6 @@ class Hall:
         if (network, name) not in self.dropped:
             self.dropped.append((network, name))
 
-    def drop_client(self, network: str, subject: str) -> None:
-        self.dropped.append((network, subject))
-
     def accept(self, call: Call, *who: Any) -> Answer | Takeover:
         self.admitted.append(tuple(w.name if isinstance(w, Node) else w for w in who))
         return plain(426, "WebSocket upgrade required")

@@ -12,7 +12,6 @@ from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import ADMIN, OWNER, need_member, need_owner, role
 from codewire.relay.http.inputs import Body, Given, check_name
 from codewire.relay.http.routes.groups import MAX_SESSION_NAME
-from codewire.relay.http.routes.members import open_feed
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, WORDS, listed, shape
 from codewire.relay.store import people, trust
 from codewire.relay.store.trust import Grant
@@ -197,7 +196,8 @@ def watch(call: Call, store: Database) -> Any:
     """Stream what changes about access: `access.grant.revoked`."""
     network = call.network
     store.read(lambda tx: need_member(tx, call.user, network))
-    return open_feed(call, store, "access", read_last_event_id(call), lambda data: True)
+    last = read_last_event_id(call)
+    return call.service.feeds.open(network, "access", last, lambda data: True)
 
 
 def read_last_event_id(call: Call) -> int | None:

@@ -10,7 +10,6 @@ from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import need_member
 from codewire.relay.http.inputs import MAX_U32
 from codewire.relay.http.routes.grants import read_last_event_id
-from codewire.relay.http.routes.members import open_feed
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, listed, shape
 from codewire.relay.store import tasks
 from codewire.wire.timestamps import format_nanos
@@ -52,7 +51,7 @@ def watch_tasks(call: Call, store: Database) -> Any:
             and state in ("", task.get("state"))
         )
 
-    return open_feed(call, store, "tasks", last, wants)
+    return call.service.feeds.open(network, "tasks", last, wants)
 
 
 def _filters(call: Call) -> tuple[str, int | None, str]:
