@@ -177,6 +177,18 @@ def test_an_id_that_is_none(site: Site, last: str) -> None:
         assert site.ask("GET", WATCH, Last_Event_ID=last) == (400, "invalid Last-Event-ID\n")
 
 
+def test_a_reader_continues_over_a_restart(tmp_path: Path) -> None:
+    first = Site(tmp_path)
+    identities = [revoke(first) for _ in range(2)]
+    first.close()
+    second = Site(tmp_path)
+    later = revoke(second)
+    reader = Events(second.send("GET", WATCH, Last_Event_ID="1"))
+    seen = [json.loads(reader.next()["data"]) for _ in range(2)]
+    assert [(e["seq"], e["grant_id"]) for e in seen] == [(2, identities[1]), (3, later)]
+    second.close()
+
+
 def test_an_id_from_elsewhere_resets(site: Site) -> None:
     revoke(site)
     reader = Events(site.send("GET", WATCH, Last_Event_ID="77"))
