@@ -1,7 +1,7 @@
 """What setup.cfg cannot say: where a build works, and how README reads on an index page.
 
-setuptools builds in the source tree, where the next build finds modules that have been deleted since,
-and which may be a read-only mount.
+setuptools builds in the source tree, where the next build finds modules that have been deleted
+since, and which may be a read-only mount.
 """
 
 import atexit

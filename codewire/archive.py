@@ -1,4 +1,4 @@
-"""The program of a cw.pyz, kept in memory: an upgrade under a running command changes nothing in it.
+"""The program of a cw.pyz, kept in memory: an upgrade under a running command does not reach it.
 
 zipimport opens the archive anew for every module, and commands import what they need when they need
 it: whoever waits in a `cw wait` while the file is replaced, deleted or cut would end in an import

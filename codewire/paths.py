@@ -130,7 +130,7 @@ def _user_name(uid: int) -> str:
 
 
 def check_data_dir() -> None:
-    """The same for the data directory; one that CODEWIRE_DIR names is meant. Raises CodewireError."""
+    """The same for the data directory; one that CODEWIRE_DIR names is meant."""
     if not os.environ.get("CODEWIRE_DIR"):
         check_owner(data_dir().root)
 

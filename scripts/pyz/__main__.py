@@ -1,4 +1,5 @@
-"""What Python runs first of cw.pyz. Also read by those that cannot run it: in Python 2.7's syntax."""
+"""What Python runs first of cw.pyz. In the syntax of 2.7: those that cannot run it read it, too."""
+# ruff: noqa: UP031, UP036
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Root with the HOME of somebody else, as under sudo: it makes no files there, and says what to do."""
+"""Root with the HOME of somebody else, as under sudo: it makes no files there, and says why."""
 
 from __future__ import annotations
 
