@@ -169,9 +169,7 @@ def test_the_same_commit_makes_the_same_bytes(
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
-def test_what_is_not_committed_is_not_released(
-    tree: Path, server: Server, tmp_path: Path
-) -> None:
+def test_what_is_not_committed_is_not_released(tree: Path, server: Server, tmp_path: Path) -> None:
     extra = tree / "codewire" / "extra.py"
     extra.write_text("")
     command = [sys.executable, str(tree / "scripts" / "release"), "--url", server.url, "--unsigned"]
