@@ -128,3 +128,24 @@ def test_equal_sources_make_equal_archives(pyz: Path, tmp_path: Path) -> None:
     build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(again)]
     subprocess.run(build, check=True, capture_output=True, timeout=60)
     assert again.read_bytes() == pyz.read_bytes()
+
+
+@pytest.mark.parametrize("has_pip", [False, True])
+def test_what_cannot_be_had_is_said_in_one_line(
+    bare_python: str, tmp_path: Path, has_pip: bool
+) -> None:
+    """On a Python with nothing installed; the second one's pip reaches no index."""
+    if has_pip:
+        (tmp_path / "pip.py").write_text("import sys\nsys.exit('ERROR: no route to the index')\n")
+    done = subprocess.run(
+        [bare_python, str(REPOSITORY / "scripts" / "build-pyz"), str(tmp_path / "cw.pyz")],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    words = b"no route to the index" if has_pip else b"has no pip"
+    assert words in done.stderr
+    assert done.stderr.startswith(b"build-pyz: docopt-ng ")
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "cw.pyz").exists()
