@@ -19,7 +19,7 @@ from codewire.client.local.spawning import open_log, spawn_detached
 from codewire.errors import NodeUnreachable
 from codewire.io.fds import lock_file
 from codewire.io.unix import is_answering
-from codewire.paths import check_data_dir, self_command
+from codewire.paths import check_data_dir, program, self_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,11 +96,7 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     from codewire.client.reach import scope
 
     command = [*self_command(), "node"]
-    if not os.path.exists(command[1]):
-        raise NodeUnreachable(
-            f"node cannot be started: {command[1]} is not there any more (moved or upgraded while "
-            "this was running); start this anew from where cw is now"
-        )
+    _check_program()
     prefix = scope.own_scope(os.environ)
     if prefix:
         try:
@@ -109,6 +105,16 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
             # Better a node in the login's scope than none; if the fault is its own, it says so now.
             pass
     return _Start(data_dir, notify).run(command)
+
+
+def _check_program() -> None:
+    """Raise NodeUnreachable where this program has been removed since it began to run."""
+    entry = program()[1]
+    if not os.path.exists(entry):
+        raise NodeUnreachable(
+            f"node cannot be started: {entry} is not there any more (moved or upgraded while this "
+            "was running); start this anew from where cw is now"
+        )
 
 
 class _Start:
