@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.publishing import build_pyz
 from tests.support import REPOSITORY, Home
 
 VENDORED = {"docopt/__init__.pyc", "toml/__init__.pyc"}
@@ -20,10 +21,7 @@ LICENSES = {"LICENSE", "LICENSE.docopt", "LICENSE.toml"}
 
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("pyz") / "cw.pyz"
-    build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(output)]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
-    return output
+    return build_pyz(tmp_path_factory.mktemp("pyz") / "cw.pyz")
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +122,7 @@ def test_is_executable_by_itself(pyz: Path, home: Home) -> None:
 
 @pytest.mark.smoke
 def test_equal_sources_make_equal_archives(pyz: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again.pyz"
-    build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(again)]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
-    assert again.read_bytes() == pyz.read_bytes()
+    assert build_pyz(tmp_path / "again.pyz").read_bytes() == pyz.read_bytes()
 
 
 @pytest.mark.parametrize("has_pip", [False, True])

@@ -15,16 +15,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_mcp import tool_call
-from tests.support import REPOSITORY, Home, wait_until
+from tests.publishing import build_pyz
+from tests.support import Home, wait_until
 from tests.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("pyz") / "cw.pyz"
-    build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(output)]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
-    return output
+    return build_pyz(tmp_path_factory.mktemp("pyz") / "cw.pyz")
 
 
 @pytest.fixture
