@@ -99,6 +99,10 @@ def test_holds_compiled_files_and_licenses(pyz: Path) -> None:
         kinds = {info.compress_type for info in archive.infolist()}
     assert names >= VENDORED | LICENSES | {"codewire/__init__.pyc", "cw.pyc", "__main__.pyc"}
     assert not [name for name in names if name.startswith(("tests/", "gevent/"))]
+    sources = {
+        p for p in (REPOSITORY / "codewire").rglob("*") if p.is_file() and p.suffix != ".pyc"
+    }
+    assert names >= {p.relative_to(REPOSITORY).as_posix() for p in sources}
     assert kinds == {zipfile.ZIP_STORED}
 
 
