@@ -38,6 +38,7 @@ FLOORS = {
 }
 BASE_MODULES = {
     "codewire",
+    "codewire.archive",
     "codewire.errors",
     "codewire.config",
     "codewire.environment",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError
 from codewire.files import open_regular, read_regular
-from codewire.paths import home
+from codewire.paths import check_owner, home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,7 @@ class Change:
     def make(self) -> None:
         """Write the file, whole or not at all. Raises CodewireError."""
         path = os.path.realpath(self.path)
+        check_owner(path)
         try:
             if self.after is None:
                 os.unlink(path)

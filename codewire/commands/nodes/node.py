@@ -247,6 +247,7 @@ def _become_node() -> None:
     refusal = _who_is_there(paths.data_dir())
     if refusal:
         raise CodewireError(refusal)
+    paths.check_data_dir()
     # Started by a client, it has nobody to talk to: it keeps (and rotates) its own log.
     command = paths.keeper_command(foreground=not os.environ.get("CODEWIRE_AUTOSTART"))
     for stream in (sys.stdout, sys.stderr):
