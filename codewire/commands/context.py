@@ -33,6 +33,11 @@ class Context:
         self.ca: str | None = flags.get("--ca") or None
         self.insecure = bool(flags.get("--insecure"))
 
+    @property
+    def named_server(self) -> str | None:
+        """Return what --server says on this command line, None without it."""
+        return self._named_server
+
     def use_route(self, route: Route) -> None:
         """Make a way to a node the target of this command."""
         self._route = route

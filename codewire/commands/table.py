@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     Run = Callable[[dict[str, Any], Context], int]
 
-SESSIONS, MESSAGING = "Sessions", "Messaging"
+SESSIONS, MESSAGING, NETWORKING = "Sessions", "Messaging", "Networking"
 RUNTIMES = "Environments"
 AGENTS, SYSTEM = "Agent Interactions", "System"
 
 # In the order help shows them; a group without commands is not shown.
 GROUPS = (
-    "Networking",
+    NETWORKING,
     "Environments",
     SESSIONS,
     MESSAGING,
@@ -124,6 +124,51 @@ TABLE = {
     "server list": Command(
         "nodes.servers", "list_servers", "Networking", "List saved servers", is_local=True
     ),
+    "login": Command("network.login", "login", NETWORKING, "Log in to a relay or platform"),
+    "logout": Command("network.login", "logout", NETWORKING, "Log out"),
+    "whoami": Command("network.login", "whoami", NETWORKING, "Say who is logged in, and where"),
+    "network": Command(
+        "network.networks", "network", NETWORKING, "Networks of nodes: network create, use, join …"
+    ),
+    "network create": Command("network.networks", "create", "", "Make a network"),
+    "network list": Command("network.networks", "list_networks", "", "List your networks"),
+    "network use": Command("network.networks", "use", "", "Select a network"),
+    "network current": Command("network.networks", "current", "", "Print the selected network"),
+    "network clear": Command("network.networks", "clear", "", "Select no network"),
+    "network join": Command("network.membership", "join", "", "Come in by an invite"),
+    "network leave": Command("network.membership", "leave", "", "Leave a network"),
+    "network members": Command("network.membership", "members", "", "List who is in a network"),
+    "network members remove": Command("network.membership", "remove_member", "", "Remove somebody"),
+    "network nodes": Command("network.networks", "nodes", "", "List a network's nodes"),
+    "network revoke": Command("network.networks", "revoke", "", "Shut a node out"),
+    "network invite": Command("network.tokens", "invite", "", "Make an invite"),
+    "network invites": Command("network.tokens", "invites", "", "Look after invites"),
+    "network invites list": Command("network.tokens", "list_invites", "", "List invites"),
+    "network invites delete": Command("network.tokens", "delete_invite", "", "Take one back"),
+    "network enroll": Command("network.tokens", "enroll", "", "Bring in a node by a token"),
+    "network enroll create": Command("network.tokens", "create_enrollment", "", "Make a token"),
+    "network enroll redeem": Command("network.tokens", "redeem_enrollment", "", "Use a token"),
+    "group": Command(
+        "network.groups", "group", NETWORKING, "Which sessions of a network may message each other"
+    ),
+    "group create": Command("network.groups", "create", "", "Make a group"),
+    "group list": Command("network.groups", "list_groups", "", "List groups"),
+    "group members": Command("network.groups", "members", "", "List the sessions of a group"),
+    "group policy": Command("network.groups", "policy", "", "Show or change what a group allows"),
+    "group add": Command("network.groups", "add", "", "Bring a session into a group"),
+    "group remove": Command("network.groups", "remove", "", "Take a session out of a group"),
+    "group delete": Command("network.groups", "delete", "", "Remove a group"),
+    "access": Command(
+        "network.access", "access", NETWORKING, "Let somebody read a session's messages for a while"
+    ),
+    "access grant": Command("network.access", "grant", "", "Grant access"),
+    "access list": Command("network.access", "list_grants", "", "List grants"),
+    "access revoke": Command("network.access", "revoke", "", "End a grant"),
+    "access accept": Command("network.accepting", "accept", "", "Keep a grant"),
+    "access inspect": Command("network.accepting", "inspect", "", "Show an accepted grant"),
+    "access drop": Command("network.accepting", "drop", "", "Forget an accepted grant"),
+    "access prune": Command("network.accepting", "prune", "", "Forget grants that are over"),
+    "access watch": Command("network.accepting", "watch", "", "Forget revoked grants at once"),
     "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT", is_local=True),
     "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay", is_local=True),
     "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),

@@ -89,8 +89,8 @@ class Configuration(NamedTuple):
         server = self.server
         if not self.user_token and self.withheld_session:
             raise ConfigError(
-                f"your login is not for {self.url}, so it is not sent there: log in to it (cw login "
-                f"--server {self.url}), or pass --token"
+                f"your login is not for {self.url}, so it is not sent there: log in to it "
+                f"(cw login --server {self.url}), or pass --token"
             )
         if not self.user_token:
             raise ConfigError(NO_USER)

@@ -8,7 +8,9 @@ from codewire.commands import output, table
 from codewire.errors import RequestError, UsageError
 
 if TYPE_CHECKING:
+    from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.commands.network.keys import NetworkKeys
 
 DEFAULT_NAMESPACE = "default"
 KEY_WIDTH = 30
@@ -16,6 +18,8 @@ KEY_WIDTH = 30
 
 def kv(args: dict[str, Any], context: Context) -> int:
     """Share keys and values between sessions; they outlive sessions and restarts of the node.
+
+    With --network they are on the relay, for all members of a network and all its nodes.
 
     Usage:
       cw kv [options] [<command>...]
@@ -29,6 +33,7 @@ def kv(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw kv set build/status green --ttl 1h
       cw kv get build/status
+      cw kv get build/status --network project-alpha
       cw help kv set
     """
     if args["<command>"]:
@@ -47,6 +52,8 @@ def set_key(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --ns <namespace>   Namespace of the key [default: default]
+          --network <network>  Of this network, on its relay, for all its members
+          --relay-url <url>  With --network: on this relay
           --ttl <duration>   Forget it after this time: 90s, 5m, 1h30m
 
     Examples:
@@ -55,7 +62,7 @@ def set_key(args: dict[str, Any], context: Context) -> int:
     """
     value = args["<value>"].encode("utf-8", "surrogateescape")
     ttl = args["--ttl"] or ""
-    context.client().kv_set(args["<key>"], value, namespace=args["--ns"], ttl=ttl)
+    _store(args, context).kv_set(args["<key>"], value, namespace=args["--ns"], ttl=ttl)
     output.note(f"Set {args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}")
     return 0
 
@@ -68,12 +75,14 @@ def get_key(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --ns <namespace>   Namespace of the key [default: default]
+          --network <network>  Of this network, on its relay, for all its members
+          --relay-url <url>  With --network: on this relay
           --default <value>  Print this if there is no such key
 
     Examples:
       cw kv get build/status
     """
-    value = context.client().kv_get(args["<key>"], namespace=args["--ns"])
+    value = _store(args, context).kv_get(args["<key>"], namespace=args["--ns"])
     if value is None and args["--default"] is None:
         where = f"{args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}"
         raise RequestError(f"key {where} not found (--default prints a value instead)")
@@ -89,6 +98,8 @@ def list_keys(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --ns <namespace>       Namespace of the keys [default: default]
+          --network <network>    Of this network, on its relay, for all its members
+          --relay-url <url>      With --network: on this relay
       -j, --json                 Print key, value and expiry as JSON
       -o, --output <text|json>   The same choice, in words
 
@@ -96,7 +107,7 @@ def list_keys(args: dict[str, Any], context: Context) -> int:
       cw kv list
       cw kv list build/ --json
     """
-    entries = context.client().kv_list(args["<prefix>"] or "", namespace=args["--ns"])
+    entries = _store(args, context).kv_list(args["<prefix>"] or "", namespace=args["--ns"])
     if output.wants_json(args):
         output.show_json([_json(entry) for entry in entries])
     elif not entries:
@@ -118,14 +129,25 @@ def delete_key(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --ns <namespace>   Namespace of the key [default: default]
+          --network <network>  Of this network, on its relay, for all its members
+          --relay-url <url>  With --network: on this relay
 
     Examples:
       cw kv delete build/status
     """
-    existed = context.client().kv_delete(args["<key>"], namespace=args["--ns"])
+    existed = _store(args, context).kv_delete(args["<key>"], namespace=args["--ns"])
     where = f"{args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}"
     output.note(f"{where} was not there" if existed is False else f"Deleted {where}")
     return 0
+
+
+def _store(args: dict[str, Any], context: Context) -> Client | NetworkKeys:
+    """Return who has the keys: the node, or with --network the relay."""
+    if args["--network"] is None and args["--relay-url"] is None:
+        return context.client()
+    from codewire.commands.network.keys import NetworkKeys
+
+    return NetworkKeys(args, context)
 
 
 def _text(value: bytes) -> str:

@@ -1,0 +1,33 @@
+"""A user's command line, and a relay that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.io.network.commandline import CommandLine
+from tests.io.relay.site import Site
+
+
+@pytest.fixture
+def user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    return CommandLine(tmp_path / "home", monkeypatch, capsys)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    directory = tmp_path / "relay"
+    directory.mkdir()
+    site = Site(directory)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def url(site: Site) -> str:
+    host, port = site.address
+    return f"http://{host}:{port}"
