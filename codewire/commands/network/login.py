@@ -215,7 +215,8 @@ def logout(args: dict[str, Any], context: Context) -> int:
     stored = login_of({**os.environ, "CODEWIRE_SERVER_URL": "", "CODEWIRE_API_KEY": ""})
     has_file = bool(read_stored(os.environ))
     forget_login(os.environ)
-    configuration.save(data_dir().config, {configuration.SESSION: ""})
+    if os.path.exists(data_dir().config):
+        configuration.save(data_dir().config, {configuration.SESSION: ""})
     if stored.token:
         _end(stored, context)
     if output.wants_json(args):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.io.network.commandline import CommandLine
+from tests.io.network.people import session
 from tests.io.relay.site import Site
 
 
@@ -31,3 +32,25 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def url(site: Site) -> str:
     host, port = site.address
     return f"http://{host}:{port}"
+
+
+@pytest.fixture
+def ann(site: Site, url: str, user: CommandLine) -> CommandLine:
+    """Somebody who is logged in and has a network."""
+    user.log_in(url, session(site, "ann"))
+    user.cw("network", "create", "proj")
+    return user
+
+
+@pytest.fixture
+def bob(
+    site: Site,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> CommandLine:
+    """Somebody else who is logged in."""
+    bob = CommandLine(tmp_path / "bob", monkeypatch, capsys)
+    bob.log_in(url, session(site, "bob"))
+    return bob

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 import toml
 
 from tests.io.network.commandline import CommandLine
-from tests.io.relay.desk import ADMIN, Desk
+from tests.io.network.people import session
+from tests.io.relay.desk import ADMIN
 from tests.io.relay.site import Site
-
-
-class _At:
-    """A site, as far as Desk.login looks at it."""
-
-    def __init__(self, site: Site) -> None:
-        self.store = site.store
-        self.now = time.time_ns()
-
-
-def session(site: Site, name: str, network: str = "", role: str = "member") -> str:
-    """Return a session of somebody who logged in with a browser."""
-    token: str = Desk.login(_At(site), f"oidc:{name}", network, role)  # type: ignore[arg-type]
-    return token
-
-
-@pytest.fixture
-def ann(site: Site, url: str, user: CommandLine) -> CommandLine:
-    """Somebody who is logged in and has a network."""
-    user.log_in(url, session(site, "ann"))
-    user.cw("network", "create", "proj")
-    return user
-
-
-@pytest.fixture
-def bob(
-    site: Site,
-    url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> CommandLine:
-    """Somebody else who is logged in."""
-    bob = CommandLine(tmp_path / "bob", monkeypatch, capsys)
-    bob.log_in(url, session(site, "bob"))
-    return bob
-
 
 # Networks
 
