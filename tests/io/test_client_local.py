@@ -17,10 +17,11 @@ import pytest
 
 from codewire.client.local import processes
 from codewire.client.local.ending import running_pids
-from codewire.client.local.look import NOBODY, NODE, OTHER_NODE, STRANGER, look, peer_pid
+from codewire.client.local.look import NOBODY, NODE, OTHER_NODE, STRANGER, look
 from codewire.commands.context import Context
 from codewire.commands.system.doctor import node as doctor
 from codewire.commands.system.doctor.finding import FAIL, OK, WARN
+from codewire.io.peers import peer_pid
 from codewire.paths import DataDir
 from tests.io.scripted_node import NodeEnd, ScriptedNode
 from tests.processes import command_line, wait_until
