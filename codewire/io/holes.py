@@ -18,6 +18,7 @@ FALLOC_FL_PUNCH_HOLE = 0x02
 F_PUNCHHOLE = 99
 PUNCHHOLE = struct.Struct("IIqq")
 BLOCK_BYTES = 4096
+SCAN_BYTES = 1 << 16
 
 
 def find_data(fd: int, offset: int) -> int:
@@ -28,6 +29,17 @@ def find_data(fd: int, offset: int) -> int:
     if not hasattr(os, "SEEK_DATA"):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return os.lseek(fd, offset, os.SEEK_DATA)
+
+
+def find_written(fd: int, offset: int) -> int:
+    """As `find_data`; where holes cannot be seen, the first byte that is not 0. Blocks."""
+    if hasattr(os, "SEEK_DATA"):
+        return find_data(fd, offset)
+    while data := os.pread(fd, SCAN_BYTES, offset):
+        if rest := data.lstrip(b"\0"):
+            return offset + len(data) - len(rest)
+        offset += len(data)
+    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
 
 
 def punch_head(fd: int, length: int) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codewire.io.clock import CLOCK
-from codewire.io.holes import find_data, punch_head
+from codewire.io.holes import find_data, find_written, punch_head
 from codewire.io.pipes import move_to_file
 from codewire.io.ptys import unread_bytes
 from codewire.io.transient import PAUSE_SECONDS, is_transient, persist
@@ -121,7 +121,7 @@ class OutputLog:
             return
         start, end = self._gaps[-1]
         try:
-            end = max(end, find_data(self._fd, end))
+            end = max(end, find_written(self._fd, end))
         except OSError:
             end = max(end, self.end)
         self._gaps[-1] = (start, end)

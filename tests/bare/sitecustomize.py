@@ -6,17 +6,22 @@ the modules, and calls that are reached by a number or through ctypes fail as th
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import fcntl
-import os
-import resource
 import select
-import signal
-import socket
-import termios
-import time
-from typing import Any
+
+# First: socket imports selectors, which chooses once.
+for name in [name for name in vars(select) if name.startswith(("epoll", "EPOLL", "POLLRDHUP"))]:
+    delattr(select, name)
+
+import ctypes  # noqa: E402
+import errno  # noqa: E402
+import fcntl  # noqa: E402
+import os  # noqa: E402
+import resource  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+import termios  # noqa: E402
+import time  # noqa: E402
+from typing import Any  # noqa: E402
 
 PREFIXES: dict[Any, tuple[str, ...]] = {
     os: (
@@ -26,7 +31,6 @@ PREFIXES: dict[Any, tuple[str, ...]] = {
         "RWF_ fdatasync waitid P_PIDFD getxattr setxattr listxattr removexattr unshare setns "
         "CLONE_ timerfd_ TFD_ ptsname posix_openpt"
     ).split(),
-    select: ("epoll", "EPOLL", "POLLRDHUP"),
     signal: (
         "pidfd_send_signal SIGPWR SIGSTKFLT SIGPOLL SIGCLD SIGRTMIN SIGRTMAX sigtimedwait "
         "sigwaitinfo"
