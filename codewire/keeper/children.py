@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,13 +16,12 @@ from codewire.io.endings import has_ended, open_end
 from codewire.io.fds import FileLimit
 from codewire.io.processes import Process, ProcessTable, read_process
 from codewire.io.ptys import open_pty
+from codewire.io.spawning import spawn_on_terminal
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
 
-# Children start with default dispositions: an ignored SIGPIPE or SIGHUP would be inherited.
 PR_SET_CHILD_SUBREAPER = 36
-DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class Child:
@@ -111,22 +109,8 @@ def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
     try:
         # 1. posix_spawn has no working directory; this process has one thread, so borrow ours.
         os.chdir(order["cwd"])
-        # 2. As session leader, opening the slave makes it the controlling terminal.
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, slave_path, os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-            (os.POSIX_SPAWN_DUP2, 0, 2),
-        ]
-        with limit:
-            pid = os.posix_spawn(
-                order["path"],
-                order["argv"],
-                order["env"],
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=DEFAULT_SIGNALS,
-            )
+        # 2. While our own slave is open, so that nobody finds the terminal hung up.
+        pid = spawn_on_terminal(order["path"], order["argv"], order["env"], slave_path, limit)
     except BaseException:
         os.close(master)
         raise
