@@ -11,7 +11,15 @@ import fcntl
 import os
 
 from codewire.files import read_regular
-from codewire.io.procfs import KEEPER, NOT_SHOWN, WORKER, Process, is_mounted, list_pids
+from codewire.io.procfs import (
+    KEEPER,
+    NOT_SHOWN,
+    WORKER,
+    Process,
+    command_words,
+    is_mounted,
+    list_pids,
+)
 from codewire.io.procfs import node_role as role_of
 from codewire.io.procfs import stat_process as read_process
 
@@ -69,7 +77,7 @@ def _holders_by_pid_file(lock_path: str) -> dict[str, list[Process]]:
     file says.
     """
     keeper = read_process(_read_pid(os.path.join(os.path.dirname(lock_path), "codewire.pid")))
-    if keeper is None or not _is_locked(lock_path):
+    if keeper is None or not is_locked(lock_path):
         return {KEEPER: [], WORKER: []}
     children = [process for process in all_processes() if process.parent == keeper.pid]
     return {KEEPER: [keeper], WORKER: [p for p in children if role_of(p.pid) == WORKER]}
@@ -82,7 +90,8 @@ def _read_pid(path: str) -> int:
         return 0
 
 
-def _is_locked(path: str) -> bool:
+def is_locked(path: str) -> bool:
+    """Say whether somebody holds a node's lock."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -120,6 +129,11 @@ def holds(pid: int, path: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def may_be_keeper(pid: int) -> bool:
+    """Say whether a process is a keeper, or one whose command line is not shown here."""
+    return role_of(pid) == KEEPER or (not is_mounted() and command_words(pid) == [b""])
 
 
 def is_foreign_keeper(pid: int) -> bool:
