@@ -292,7 +292,10 @@ def end_other_node(found: Found, say: Callable[[str], None]) -> None:
 
 def named(processes: list[Process]) -> str:
     """Return processes in words, a few of many."""
-    words = [f"pid {process.pid} ({process.command})" for process in processes[:10]]
+    words = [
+        f"pid {process.pid} ({process.command})" if process.command else f"pid {process.pid}"
+        for process in processes[:10]
+    ]
     if len(processes) > len(words):
         words.append(f"and {len(processes) - len(words)} more")
     return ", ".join(words)
