@@ -11,11 +11,11 @@ import os
 import struct
 from typing import Any, NamedTuple
 
-from codewire.io.procfs import UNKNOWN_STATE
-
 PROC_PIDTBSDINFO = 3
 # struct proc_bsdinfo: status at 1, pid at 3, parent at 4; names; then the terminal and the start.
 BSD_INFO = struct.Struct("12I16s32s5Ii2Q")
+# What stands for the state of a process that nobody shows, where proc(5) has a letter.
+UNKNOWN_STATE = "?"
 STATES = {1: "R", 2: "R", 3: "S", 4: "T", 5: "Z"}
 CTL_KERN, KERN_PROCARGS2 = 1, 49
 MAX_ARGUMENT_BYTES = 1 << 20

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 PROC = "/proc"
 KEEPER, WORKER = "keeper", "worker"
-# What stands for the state of a process that nobody shows.
-UNKNOWN_STATE = "?"
 KEEPER_OPTIONS = frozenset((b"--foreground", b"--detached", b"--adopt"))
 # A process that is gone, one that ended while it was read, one that is somebody else's.
 NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)

@@ -28,7 +28,7 @@ from codewire.client.local.processes import (
 )
 from codewire.errors import CodewireError
 from codewire.io.fds import lock_file
-from codewire.io.procfs import UNKNOWN_STATE
+from codewire.io.libproc import UNKNOWN_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
