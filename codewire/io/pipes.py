@@ -103,9 +103,9 @@ class Bell:
 
     def silence(self) -> None:
         """Make `fd` wait for the next ring. Raises OSError; it is then still readable."""
-        if self._counts:
-            os.eventfd_read(self.fd)
-            return
         with contextlib.suppress(BlockingIOError):
+            if self._counts:
+                os.eventfd_read(self.fd)
+                return
             while len(os.read(self.fd, 4096)) == 4096:
                 pass

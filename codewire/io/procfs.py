@@ -8,6 +8,7 @@ clients and the keeper use it. See proc(5).
 from __future__ import annotations
 
 import os
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,6 +77,7 @@ def _unlisted(pid: int) -> Process | None:
     return None if row is None else Process(*row)
 
 
+@cache
 def _library() -> Library:
     from codewire.io.libproc import Library
 
