@@ -9,6 +9,7 @@ a list of KEY=VALUE.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,16 @@ MAX_U64 = (1 << 64) - 1
 # The largest whole number that every JSON reader has exactly.
 MAX_SAFE = (1 << 53) - 1
 SHOWN_CHARS = 80
+# Arguments that are called otherwise than the options of commands, which errors name.
+OPTIONS = {
+    "--if-idle": "if_idle_seconds",
+    "--idle": "idle_seconds",
+    "--timeout": "timeout_seconds",
+    "--for": "text",
+    "--regex": "regex",
+    "--state": "states",
+}
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 class ArgumentError(CodewireError):
@@ -166,3 +177,10 @@ def read_arguments(params: tuple[Param, ...], arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise ArgumentError("arguments must be an object")
     return {param.name: param.read(arguments) for param in params}
+
+
+def as_arguments(text: str) -> str:
+    """Return an error with the arguments of tools where it names the options of commands."""
+    return OPTION.sub(
+        lambda found: OPTIONS.get(found[0]) or found[0].removeprefix("--").replace("-", "_"), text
+    )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from codewire import __version__
 from codewire.client.api import print_notice
-from codewire.errors import CodewireError
+from codewire.errors import CodewireError, UsageError
 from codewire.mcp import prompts, resources, results, rpc
-from codewire.mcp.arguments import ArgumentError, input_schema, read_arguments
+from codewire.mcp.arguments import ArgumentError, as_arguments, input_schema, read_arguments
 from codewire.mcp.calls import CallClient, CallEnded
 from codewire.mcp.memory import Memory
 from codewire.mcp.results import CACHE_MS, HANDSHAKE_VERSIONS, MODERN_VERSIONS, sealed
@@ -268,6 +268,8 @@ class Server:
             return results.failed("cancelled")
         except ToolFailed as error:
             return results.failed(str(error), *error.more)
+        except UsageError as error:
+            return results.failed(as_arguments(str(error)))
         except CodewireError as error:
             return results.failed(str(error))
         return results.succeeded(reply, self._dialect.takes_data())

@@ -1,7 +1,7 @@
 """The drain: moves what PTYs print into their logs. The only reader of every master (design 4).
 
-One loop for all sessions: io/readiness.py says which master has bytes, each ready one gets a bounded
-turn. Bytes go master → pipe → log with splice(2); the keeper holds the pipe, so what a
+One loop for all sessions: io/readiness.py says which master has bytes, each ready one gets a
+bounded turn. Bytes go master → pipe → log with splice(2); the keeper holds the pipe, so what a
 killed worker had in flight is flushed by the next one, which finds the session in the note.
 """
 

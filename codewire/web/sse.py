@@ -117,5 +117,3 @@ class EventStream:
             self._waiting.clear()
             self._bytes = 0
             return data or (b"" if self.is_over else HEARTBEAT)
-
-

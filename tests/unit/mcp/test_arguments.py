@@ -8,7 +8,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from codewire.mcp.arguments import MAX_SAFE, ArgumentError, Param, input_schema, read_arguments
+from codewire.mcp.arguments import (
+    MAX_SAFE,
+    ArgumentError,
+    Param,
+    as_arguments,
+    input_schema,
+    read_arguments,
+)
 from codewire.mcp.toolbox import TOOLS
 
 SESSION = Param("session_id", "session", "Which", required=True)
@@ -135,3 +142,11 @@ def test_an_environment_as_list_and_as_object() -> None:
     assert read(env, env={"A": "1", "B": "x=y"}) == ["A=1", "B=x=y"]
     assert read(env) is None
     assert input_schema((env,))["properties"]["env"]["type"] == "array"
+
+
+def test_options_are_called_by_what_a_tool_calls_them() -> None:
+    said = "local node does not know --if-idle or --expect-screen (it is older than this cw)"
+    assert as_arguments(said) == (
+        "local node does not know if_idle_seconds or expect_screen (it is older than this cw)"
+    )
+    assert as_arguments("a -- b, x--y") == "a -- b, x--y"
