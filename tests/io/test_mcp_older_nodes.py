@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from codewire.client.reach.route import LocalRoute
 from codewire.errors import CodewireError
 from codewire.mcp.arguments import read_arguments
 from codewire.mcp.calls import CallClient
@@ -21,14 +22,13 @@ GRACE_SECONDS = 5.0
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run() -> Iterator[Run]:
     """Run a tool against a node that answers its connections with the given handlers."""
     nodes: list[ScriptedNode] = []
 
     def start(handlers: list[Handler], name: str, **arguments: Any) -> Any:
         nodes.append(ScriptedNode(*handlers))
-        monkeypatch.setenv("CODEWIRE_DIR", nodes[-1].data_dir.root)
-        client = CallClient(None, None, ca=None, insecure=False, notify=print)
+        client = CallClient(LocalRoute(nodes[-1].data_dir), print)
         client._autostart = False
         tool = TOOLS[f"codewire_{name}"]
         return tool.run(client, read_arguments(tool.params, arguments))
