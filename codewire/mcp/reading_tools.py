@@ -79,6 +79,8 @@ def _screen_reply(
     text, is_cut = _last(lines_of(screen), limit)
     if is_cut:
         facts["truncated"] = f"only the last {limit} characters are shown"
+    elif args["tail"] is None and len(screen.get("history") or ()) >= MAX_LINES:
+        facts["truncated"] = f"only the last {MAX_LINES} lines are shown; view log has all"
     if start is None:
         client.memory.keep(session_id, screen)
         return _reply(text, "screen", facts)

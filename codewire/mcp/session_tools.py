@@ -12,7 +12,20 @@ from codewire.errors import RequestError, UsageError
 from codewire.mcp import outputs
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import SESSION, TAGS, Reply, Tool, listed, listing, session_number, to_json
+from codewire.mcp.tool import (
+    MAX_CHARS,
+    SESSION,
+    TAGS,
+    Reply,
+    Tool,
+    listed,
+    listing,
+    session_number,
+    to_json,
+)
+
+# What a session last said, where it captured no result.
+LAST_LINES = 5
 
 
 def list_sessions(client: CallClient, args: dict[str, Any]) -> Reply:
@@ -27,14 +40,15 @@ def list_sessions(client: CallClient, args: dict[str, Any]) -> Reply:
 
 def get_session_status(client: CallClient, args: dict[str, Any]) -> Reply:
     """Run codewire_get_session_status."""
-    request = {
-        "type": "GetStatus",
-        "id": session_number(client, args["session_id"]),
-        "screen_hash": True,
-        "full": True if args["last_event"] == "full" else None,
-    }
+    session_id = session_number(client, args["session_id"])
+    is_full = args["last_event"] == "full"
+    request = {"type": "GetStatus", "id": session_id, "screen_hash": True, "full": is_full or None}
     answer = client.ask(request)
     info = {**answer.get("info", {}), "output_size": answer.get("output_size", 0)}
+    if is_full and "last_event" not in info:
+        # A node that names none.
+        text = "".join(chunk.text for chunk in client.logs(session_id, tail=LAST_LINES))
+        info["last_event"] = text[-MAX_CHARS:]
     text = to_json(dict(sorted(info.items())))
     return Reply([text], json.loads(text))
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import OutOfTime, RequestError, UsageError
+from codewire.wire.features import SCREEN
 
 if TYPE_CHECKING:
     from codewire.mcp.calls import CallClient
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # The end of the log is looked at for what moves the cursor about; a shell does so now and then.
 SAMPLE_BYTES = 1 << 14
 FEW_MOVES = 8
-MOVES = re.compile(r"\x1b\[(?:\d*[AF]|\d*(?:;\d*)?[Hf]|[0-3]?J)")
+MOVES = re.compile(r"\x1b\[(?:\d*[AF]|\d*(?:;\d*)?[Hf])")
 # Text that a carriage return has the next text written over.
 OVERWRITTEN = re.compile(r"[^\r\n]*\r(?=[^\r\n])")
 FACTS = ("rows", "cols", "cursor", "title", "alternate", "screen_hash", "status")
@@ -25,6 +26,8 @@ FACTS = ("rows", "cols", "cursor", "title", "alternate", "screen_hash", "status"
 def look(client: CallClient, session_id: int, history_lines: int = 0) -> dict[str, Any] | None:
     """Return the screen of a session, None where there is none to be had (an older node)."""
     try:
+        if not client.knows(SCREEN):
+            return None
         return client.screen(session_id, history_lines=history_lines or None)
     except OutOfTime:
         raise

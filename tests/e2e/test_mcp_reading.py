@@ -95,6 +95,8 @@ def test_results_are_data_too(home: Home) -> None:
             jsonschema.validate(data, schemas[f"codewire_{tool}"])
             assert key in data, tool
         assert data["text"] == "one" and data["view"] == "screen"
+        full = await agent.call("get_session_status", session="a", last_event="full")
+        assert json.loads(full)["last_event"].strip() == "one"
         status = json.loads(await agent.call("get_session_status", session="a"))
         assert status["last_event_preview"] == "one" and status["last_event_at"]
 
