@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost, ProtocolError
+from codewire.io.peers import has_hung_up
 from codewire.io.streams import RECEIVE_BYTES, FrameStream
 from codewire.wire import websocket
 from codewire.wire.control import encode_control
@@ -146,9 +147,7 @@ class WebSocketStream(FrameStream):
         if now - self._probed > PROBE_SECONDS:
             self._probed = now
             self.ping()
-        poller = select.poll()
-        poller.register(self._sock.fileno(), select.POLLRDHUP)
-        return bool(poller.poll(0))
+        return has_hung_up(self._sock.fileno())
 
     # Sending
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from codewire.errors import CodewireError, NodeRunning
 from codewire.io.fds import lock_file
+from codewire.io.peers import names_peers
 from codewire.io.procfs import read_process
 from codewire.io.unix import (
     SomebodyThere,
@@ -183,12 +184,27 @@ class Premises:
             self._report.line("WARN", f"link {self._paths.socket} was gone and is made anew")
 
     def _recognise_socket(self) -> bool:
-        """Say whether we are who answers at the path; then that socket is ours."""
+        """Say whether we are who answers at the path; then that socket is ours.
+
+        Where the kernel does not tell who answers, our listener's own name must do.
+        """
         found = answering_peer(self.socket_path)
-        if found is None or found[0] != os.getpid():
+        if found is None or found[0] not in (os.getpid(), 0):
+            return False
+        if found[0] == 0 and (found[1] >= 0 or not self._is_bound_here()):
             return False
         self._socket_inode = _inode(self.socket_path)
         return True
+
+    def _is_bound_here(self) -> bool:
+        """Say whether our listener was bound to the path; somebody else may be there since."""
+        if names_peers():
+            return False
+        sock = socket.socket(fileno=self.listener)
+        try:
+            return bool(sock.getsockname() == self.socket_path)
+        finally:
+            sock.detach()
 
     def _look_at_pid(self) -> None:
         if "socket" not in self._said and read_pid(self._paths.pid) != os.getpid():

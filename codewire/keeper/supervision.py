@@ -11,7 +11,8 @@ import socket
 import time
 
 from codewire.io.procfs import Process, read_process, stat_process
-from codewire.keeper.children import DEFAULT_SIGNALS, Exit
+from codewire.io.spawning import spawn_leader
+from codewire.keeper.children import Exit
 
 # A worker that lived this long is no crash loop: start the next one at once.
 STEADY_SECONDS = 5.0
@@ -70,9 +71,7 @@ class Supervisor:
             command = [*self._command, str(theirs.fileno())]
             try:
                 os.set_inheritable(theirs.fileno(), True)
-                self.pid = os.posix_spawn(
-                    command[0], command, os.environ, setsid=True, setsigdef=DEFAULT_SIGNALS
-                )
+                self.pid = spawn_leader(command, os.environ)
             except (OSError, MemoryError) as error:
                 ours.close()
                 self._failed(error)

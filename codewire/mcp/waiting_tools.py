@@ -9,9 +9,20 @@ from typing import Any
 
 from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
+from codewire.mcp import outputs
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
-from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
+from codewire.mcp.tool import (
+    DURATION,
+    MAX_SECONDS,
+    TAGS,
+    Reply,
+    Tool,
+    listed,
+    listing,
+    session_number,
+    to_json,
+)
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -22,16 +33,19 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
         session_id = session_number(client, session_id)
     stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
     events: list[dict[str, Any]] = []
-    for message in until_out_of_time(stream):
+    lost: list[str] = []
+    for message in until_out_of_time(stream, lost.append):
         if message.get("type") != "Event":
             continue
         events.append({"session_id": message.get("session_id"), **message.get("event", {})})
         if args["max_events"] and len(events) >= args["max_events"]:
             break
-    return listing(events, hint="ask for fewer sessions or event types, or less time")
+    facts = {"ended_early": lost[0]} if lost else None
+    hint = "ask for fewer sessions or event types, or less time"
+    return listing(events, hint=hint, facts=facts)
 
 
-def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
+def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
     """Run codewire_wait_for."""
     if args["timeout_seconds"]:
         client = client.until(deadline_behind(args["timeout_seconds"]))
@@ -39,10 +53,10 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     if session_id is not None:
         session_id = session_number(client, session_id)
     elif not args["tags"]:
-        raise RequestError("wait needs a session_id or tags")
+        raise RequestError("wait needs a session, a session_id or tags")
     text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
     if session_id is None and (text or regex or idle is not None):
-        raise RequestError("waiting for text or silence needs a session_id")
+        raise RequestError("waiting for text or silence needs a session or session_id")
     try:
         if session_id is not None and (text or regex):
             match = client.wait_for_text(
@@ -53,7 +67,8 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
                 include_echo=args["include_echo"],
                 timeout_seconds=args["timeout_seconds"] or None,
             )
-            return to_json({"line": match.line, "next_offset": match.offset})
+            found = {"line": match.line, "next_offset": match.offset}
+            return Reply([to_json(found)], found)
         sessions = client.wait(
             session_id,
             args["tags"] or (),
@@ -65,7 +80,7 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     except CallEnded as error:
         raise RequestError("cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
-    return listing(sessions, newest=True, hint=hint)
+    return listed("sessions", listing(sessions, newest=True, hint=hint))
 
 
 TOOLS = (
@@ -94,7 +109,7 @@ TOOLS = (
         "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
         "`Error: wait timed out` when it takes longer.",
         (
-            Param("session_id", "session", "Session: its id, or its name"),
+            Param("session_id", "session", "Which session: its id or its name"),
             TAGS,
             Param(
                 "condition",
@@ -134,5 +149,6 @@ TOOLS = (
             ),
         ),
         wait_for,
+        outputs.WAITED,
     ),
 )

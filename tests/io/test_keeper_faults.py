@@ -28,6 +28,7 @@ from codewire.keeper.orders import Hello
 from codewire.keeper.orphans import Orphans
 from codewire.keeper.roster import Roster
 from codewire.keeper.stopping import SLACK_SECONDS, Stage, Stop
+from tests.kernel import needs_endings
 from tests.processes import is_alive
 
 ORDER = SpawnOrder(1, "/bin/true", ["/bin/true"], {}, "/", 24, 80, {})
@@ -198,6 +199,7 @@ def test_descriptors_that_did_not_arrive_are_missed_in_the_right_message() -> No
     receiver.close()
 
 
+@needs_endings
 def test_an_orphan_that_cannot_be_watched_has_not_ended() -> None:
     poller = select.poll()
     orphans = Orphans(poller)

@@ -20,6 +20,7 @@ from codewire.client.local.processes import (
     catches,
     describe,
     holders,
+    is_locked,
     lives_on,
     read_process,
     role_of,
@@ -27,6 +28,7 @@ from codewire.client.local.processes import (
 )
 from codewire.errors import CodewireError
 from codewire.io.fds import lock_file
+from codewire.io.libproc import UNKNOWN_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +194,14 @@ class Ending:
             )
 
     def _lives(self) -> bool:
-        return self._process is not None and lives_on(self._process)
+        return self._process is not None and self._is_there(self._process)
+
+    def _is_there(self, process: Process) -> bool:
+        """As `lives_on`; where states are not shown, a keeper that nobody has reaped yet is gone
+        when the lock is.
+        """
+        is_known = process.state != UNKNOWN_STATE or process is not self._process
+        return lives_on(process) and (is_known or is_locked(self._paths.lock))
 
     def _hard_signal(self) -> int:
         return signal.SIGQUIT if catches(self._keeper, signal.SIGQUIT) else signal.SIGTERM
@@ -217,7 +226,7 @@ class Ending:
         return False
 
     def _survivors(self) -> list[Process]:
-        return [process for process in self._witnesses if lives_on(process)]
+        return [process for process in self._witnesses if self._is_there(process)]
 
     def _progress(self, grace_seconds: float, now: bool) -> str:
         count = sum(1 for process in self._leaders if lives_on(process))
@@ -283,7 +292,10 @@ def end_other_node(found: Found, say: Callable[[str], None]) -> None:
 
 def named(processes: list[Process]) -> str:
     """Return processes in words, a few of many."""
-    words = [f"pid {process.pid} ({process.command})" for process in processes[:10]]
+    words = [
+        f"pid {process.pid} ({process.command})" if process.command else f"pid {process.pid}"
+        for process in processes[:10]
+    ]
     if len(processes) > len(words):
         words.append(f"and {len(processes) - len(words)} more")
     return ", ".join(words)

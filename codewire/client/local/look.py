@@ -1,6 +1,6 @@
 """Who is at the data directory's socket, and which node lives here even if nobody is.
 
-The kernel says which process listens (SO_PEERCRED), an answer says what it is, and the lock file's
+The kernel says which process listens (io/peers.py), an answer says what it is, and the lock file's
 holders say which node lives without a socket. A pid file is believed by nobody here. Every look is
 bounded in time and starts nothing.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +23,7 @@ from codewire.client.local.processes import (
     role_of,
 )
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError
+from codewire.io.peers import peer_pid
 from codewire.io.streams import FrameStream
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
@@ -144,19 +144,6 @@ def dial(path: str, deadline: float) -> socket.socket | None:
                     raise CodewireError(_forbidden(path)) from None
                 return None
         time.sleep(PAUSE_SECONDS)
-
-
-def peer_pid(sock: socket.socket) -> int:
-    """Return the pid of the process that listens at a connected Unix socket, 0 if not visible.
-
-    It is the one that called listen(2), which may have died since: see unix(7).
-    """
-    try:
-        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid: int = struct.unpack("3i", data)[0]
-    except (OSError, struct.error, AttributeError):
-        return 0
-    return max(0, pid)
 
 
 def _node(

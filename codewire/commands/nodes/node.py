@@ -269,7 +269,8 @@ def _who_is_there(directory: paths.DataDir) -> str:
     if found.kind == STRANGER:
         return _strangers_words(directory, found)
     if found.kind == OTHER_NODE:
-        return f"node already running (pid {found.peer}): it is another codewire program"
+        who = f"pid {found.peer}" if found.peer else "its pid is not shown here"
+        return f"node already running ({who}): it is another codewire program"
     return "" if found.kind == NOBODY else f"node already running (pid {found.keeper})"
 
 
