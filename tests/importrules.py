@@ -18,16 +18,19 @@ FLOORS = {
     "term": 2,
     "agents": 2,
     "io": 3,
+    "credentials": 3,
     "disk": 4,
     "keeper": 5,
     "output": 5,
     "terminal": 5,
     "web": 5,
     "session": 6,
+    "network": 6,
     "mail": 7,
     "node": 8,
     "client": 8,
     "mcp": 9,
+    "relay": 9,
     "fleet": 9,
     "runtimes": 9,
     "commands": 10,
@@ -65,8 +68,13 @@ FORBIDDEN_MODULES = {
     "commands": {"socket", "select", "selectors"},
 }
 CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
-# Extras, imported on use by the one room each is for.
-EXTRAS = {"fleet": {"nats"}, "runtimes": {"yaml"}}
+# Extras, imported on use by the rooms each is for.
+EXTRAS = {
+    "credentials": {"cryptography"},
+    "relay": {"cryptography", "asyncssh", "psycopg", "psycopg_pool"},
+    "fleet": {"nats"},
+    "runtimes": {"yaml"},
+}
 
 
 class Import(NamedTuple):

@@ -12,7 +12,6 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost, ProtocolError
@@ -38,8 +37,8 @@ MAX_URGENT = 32
 class WebSocketStream(FrameStream):
     """One connection after its handshake. Any one thread may read, any one may write.
 
-    `peer_limit` is the largest message the peer takes (bytes, 0: any). `received` is what came
-    with the handshake's last bytes.
+    `peer_limit` is the largest message the peer takes (bytes, 0: any), `max_message` the largest
+    we take. `received` is what came with the handshake's last bytes.
     """
 
     # A remote client may need a round trip to ask again, say attach after resolving a name.
@@ -52,16 +51,18 @@ class WebSocketStream(FrameStream):
         is_server: bool,
         peer_limit: int = 0,
         received: bytes = b"",
+        max_message: int = websocket.MAX_MESSAGE,
     ) -> None:
         super().__init__(sock)
         self._is_server = is_server
         self.peer_limit = peer_limit
-        self._receiver = websocket.Receiver(is_server=is_server)
+        self._receiver = websocket.Receiver(is_server=is_server, max_message=max_message)
         self._receiver.feed(received)
         # Held across a send: the bytes of two frames must not mix. Only a writer waits for it;
         # a reader leaves its pong in `_urgent`, and whoever holds the lock sends that too.
         self._lock = threading.Lock()
-        self._urgent: deque[bytes] = deque(maxlen=MAX_URGENT)
+        # A list, being mostly empty: there may be thousands.
+        self._urgent: list[bytes] = []
         self._said_close = False
         # Nothing more comes: the peer has closed, is gone, or broke the protocol.
         self._is_over = self._has_violated = self._was_dismissed = False
@@ -197,6 +198,7 @@ class WebSocketStream(FrameStream):
 
     def _send_urgent(self, frame: bytes) -> None:
         self._urgent.append(frame)
+        del self._urgent[:-MAX_URGENT]
         self._flush_urgent()
 
     def _flush_urgent(self) -> None:
@@ -204,7 +206,7 @@ class WebSocketStream(FrameStream):
         while self._urgent and self._lock.acquire(blocking=False):
             try:
                 while self._urgent and not self._said_close:
-                    self._send(self._urgent.popleft())
+                    self._send(self._urgent.pop(0))
             except (ConnectionLost, TimeoutError):
                 self._urgent.clear()
             finally:
@@ -239,13 +241,13 @@ class WebSocketStream(FrameStream):
             self._lock.release()
         return self._said_close
 
-    def shutdown(self, code: int = websocket.NORMAL) -> None:
+    def shutdown(self, code: int = websocket.NORMAL, reason: str = "") -> None:
         """End the connection from any thread; a blocked `receive` returns None. Idempotent.
 
         With a goodbye where one gets through: the reader then waits for the peer's, and the
         node's watchdog for no longer than CLOSE_SECONDS.
         """
-        if self._is_over or not self._say_close(code):
+        if self._is_over or not self._say_close(code, reason):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()
