@@ -1,8 +1,9 @@
-"""The store on each of its databases."""
+"""What the store's tests share: a database, and a network of each test's own."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from codewire.relay.store.database import Database, open_database
 from tests.postgres import Cluster
 
 KEY = bytes(range(32))
-# What a server costs is spent on one Python.
-ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+# Which database the tables are tested on; test_elsewhere.py has them on the other one.
+ENGINE = os.environ.get("CW_STORE_ENGINE", "sqlite")
 _numbers = itertools.count(1)
 
 
@@ -25,17 +26,23 @@ def cluster() -> Iterator[Cluster]:
     cluster.close()
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="session")
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    """One database of each kind for all tests of tables: each has a network of its own."""
-    url = ""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("cluster").create_database()
+    """One database for all tests of tables: each has a network of its own."""
+    url = new_url(request)
     database = open_database(url, str(tmp_path_factory.mktemp("store")), Vault(KEY))
     yield database
     database.close()
+
+
+def new_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty PostgreSQL database, "" where SQLite is tested."""
+    if ENGINE == "sqlite":
+        return ""
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.create_database()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,8 @@ from codewire.errors import StoreError
 from codewire.relay.store import groups, invites, kv, networks, nodes, people, trust
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.importing import import_go
-from tests.io.store.conftest import ENGINES, KEY
+from tests.io.store.conftest import KEY, new_url
 from tests.io.store.steps import HOUR, NOW
-from tests.postgres import Cluster
 
 SEED = bytes(range(32))
 KEY_PAIR = SigningKey("kid_test", SEED)
@@ -105,15 +105,11 @@ def go_database(path: Path, **other: tuple[str, list[tuple[object, ...]]]) -> st
     return str(path)
 
 
-@pytest.fixture(params=ENGINES)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    url = ""
-    if request.param == "postgresql":
-        cluster: Cluster = request.getfixturevalue("cluster")
-        url = cluster.create_database()
-    database = open_database(url, str(tmp_path), Vault(KEY))
-    request.addfinalizer(database.close)
-    return database
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(new_url(request), str(tmp_path), Vault(KEY))
+    yield database
+    database.close()
 
 
 def test_everything_comes_over(empty: Database, tmp_path: Path) -> None:

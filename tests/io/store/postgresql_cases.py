@@ -1,4 +1,7 @@
-"""What only PostgreSQL does: several relays on one, restarts of the server, deadlocks."""
+"""What only PostgreSQL does: several relays on one, restarts of the server, deadlocks.
+
+Run by test_elsewhere.py: one server for all of it.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,6 @@ from tests.io.store.conftest import KEY
 from tests.io.store.killed import ROOT
 from tests.io.store.steps import NOW, at_once
 from tests.postgres import Cluster
-
-pytestmark = pytest.mark.slow
 
 Relays = tuple[Database, Database]
 
