@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from codewire.agents.evidence import Verdict
 from codewire.io.readers import Foreground
 from codewire.term.paste import as_typed
 from codewire.term.submission import (
@@ -90,6 +91,9 @@ class Teletype(Protocol):
 
     def look(self) -> Scene:
         """Return what it shows now."""
+
+    def decision(self, scene: Scene) -> Verdict | None:
+        """Return what the program waits in for a decision, None for nothing."""
 
     def is_canonical(self) -> bool:
         """Say whether the kernel collects lines (ICANON)."""
@@ -246,7 +250,7 @@ class Submission:
             self._tty.pause(ENTER_SECONDS)
             self._settle()
         now = self._tty.look()
-        found = scenes.decision(now)
+        found = self._tty.decision(now)
         if found and not scenes.is_shown(before, now, self._text):
             text = scenes.dialog_text(now, found)
             return self._outcome(REFUSED, "a dialog came up; Enter was not pressed", text)
@@ -276,7 +280,7 @@ class Submission:
     def _was_dropped(self) -> bool:
         """Say whether the program, still starting, threw away what was typed."""
         now = self._tty.look()
-        if scenes.holds(now, self._text) or scenes.decision(now):
+        if scenes.holds(now, self._text) or self._tty.decision(now):
             return False
         # Others may have it and not show it: typed again it would be there twice.
         return self._is_agent(self._tty.readers())
@@ -342,7 +346,7 @@ class Submission:
             verdict, now = self._verdict(before, typed.snapshot())
             is_canonical = self._tty.is_canonical()
             may_repeat = may_press_again(verdict, pastes=now.pastes, canonical=is_canonical)
-            if not may_repeat or scenes.decision(now):
+            if not may_repeat or self._tty.decision(now):
                 break
             self._tty.pause(ENTER_SECONDS * (number + 1))
         if verdict == SUBMITTED:

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from codewire.agents.evidence import BLOCKED, Evidence
-from codewire.agents.programs import judge
 from codewire.client import Client
 from codewire.errors import CodewireError
 from tests.agents.model import Model
@@ -35,7 +33,8 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "leading /": lambda mark: f"/usr/share/doc what is there {mark}",
     "leading @": lambda mark: f"@README.md what is there {mark}",
 }
-KINDS = ("msg", "prompt", "request", "send", "paste")
+# What an inbox keeps, and what is refused.
+LETTERS, TEXTS = ("msg", "request"), ("prompt", "send", "paste")
 
 
 class Trial:
@@ -143,7 +142,8 @@ class Trial:
         kept: list[str] = []
         typed: list[str] = []
         for number in range(count):
-            self.type_at_dialog(session, KINDS[number % len(KINDS)], kept, typed)
+            self.type_at_dialog(session, LETTERS[number % len(LETTERS)], kept, typed)
+            self.type_at_dialog(session, TEXTS[number % len(TEXTS)], kept, typed)
         decided = os.path.exists(victim) or not self.is_blocked(session, 1.0)
         refused = [mark for mark in typed if self.model.counts(mark)]
         self.client.send_keys(session, "Esc")
@@ -152,8 +152,8 @@ class Trial:
         told = f"decisions {int(decided)}, typed though refused {len(refused)}"
         lost = len(kept) - arrived - doubled + int(decided) + len(refused)
         self.rows.append(("dialog", arrived, arrived, lost, doubled, told))
-        line = f"kept {len(kept)} arrived {arrived} doubled {doubled}"
-        print(f"{self.name:9} dialog ({count})          {line} {told}", flush=True)
+        line = f"letters {len(kept)} arrived {arrived} doubled {doubled}, texts {len(typed)}"
+        print(f"{self.name:9} at a dialog          {line} {told}", flush=True)
 
     def type_at_dialog(self, session: int, kind: str, kept: list[str], typed: list[str]) -> None:
         mark = self.mark()
@@ -181,12 +181,7 @@ class Trial:
     def is_blocked(self, session: int, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            shown = self.client.screen(session)
-            cursor = shown["cursor"]
-            look = Evidence(
-                tuple(shown["lines"]), (cursor["row"], cursor["col"]), shown.get("title") or ""
-            )
-            if judge(look).state == BLOCKED:
+            if self.client.screen(session)["state"] == "blocked":
                 return True
             time.sleep(0.2)
         return False
@@ -217,7 +212,9 @@ def main() -> int:
     parser.add_argument("programs", help="npm's .bin directory")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--count", type=int, default=20, help="prompts of each shape")
-    parser.add_argument("--messages", type=int, default=50, help="texts at a dialog")
+    parser.add_argument(
+        "--messages", type=int, default=50, help="letters at a dialog, and other texts"
+    )
     parser.add_argument("--parts", default="launch,shapes,working,dialog")
     args = parser.parse_args()
     home = Home()

@@ -8,6 +8,7 @@ from functools import partial
 
 from codewire.node.caller import Caller
 from codewire.node.context import Handler, Message, Node
+from codewire.session.decisions import state_of
 from codewire.session.session import Session
 from codewire.term.grid import Row
 from codewire.term.modes import CURSOR
@@ -35,7 +36,10 @@ def get_screen(node: Node, request: Message, caller: Caller) -> Message:
     if not request.get("peek"):
         node.sessions.lookout.seen(session)
     status = session.record.status_text()
-    return {"type": "Screen", "id": session.id, **answer, "status": status}
+    cursor = answer["cursor"]["row"], answer["cursor"]["col"]
+    plain = None if with_ansi else tuple(answer["lines"])
+    state = state_of(session, plain, cursor) if plain and session.is_running() else None
+    return {"type": "Screen", "id": session.id, **answer, "status": status, "state": state}
 
 
 def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message:
