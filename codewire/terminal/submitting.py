@@ -36,6 +36,8 @@ LINES_SECONDS = 3.0
 SLOW_SECONDS = 10.0
 # An agent that reads lines for so long asks something; before, it only has not switched yet.
 AGENT_SECONDS = 20.0
+# And one in raw mode that has not asked for pastes by then never does.
+AGENT_PASTES_SECONDS = 40.0
 AGENT_ROWS = 4
 QUIET_SECONDS = 0.5
 READ_SECONDS = 20.0
@@ -54,9 +56,9 @@ TRIES = 3
 MAX_KEYS = 80
 PIECE_BYTES = 1000
 MENU_PREFIXES = ("?", "#", "/")
-AGENTS = frozenset(
-    "node bun deno claude codex gemini opencode qwen copilot cursor-agent amp aider goose".split()
-)
+# By name, and what may be one.
+AGENTS = frozenset("claude codex gemini opencode qwen copilot cursor-agent amp aider goose".split())
+INTERPRETERS = frozenset("node bun deno".split())
 LINE_READERS = frozenset("sh bash dash zsh fish ksh ash busybox sleep cat tail tee".split())
 BUSY = "the session reads nothing"
 
@@ -190,7 +192,13 @@ class Submission:
                 return bool(readers.waits) and age > AGENT_SECONDS
             return is_late
         look = self._tty.look()
+        if quiet > QUIET_SECONDS and self._tty.decision(look):
+            # Nothing will be typed.
+            return True
         if not look.pastes:
+            if self._is_agent(readers, AGENTS):
+                # On a busy machine it may be silent for seconds before it paints anything.
+                return age > AGENT_PASTES_SECONDS
             is_prompting = readers.polls and look.is_painted() and quiet > QUIET_SECONDS
             return is_late or (is_prompting and not self._is_agent(readers))
         if self._is_agent(readers):
@@ -199,9 +207,9 @@ class Submission:
         return look.is_painted() and (look.is_visible or quiet > QUIET_SECONDS)
 
     @staticmethod
-    def _is_agent(readers: Foreground) -> bool:
+    def _is_agent(readers: Foreground, agents: frozenset[str] = AGENTS | INTERPRETERS) -> bool:
         names = (name.lstrip(".").partition(".")[0] for name in readers.names)
-        return any(name in AGENTS for name in names)
+        return any(name in agents for name in names)
 
     # Typing
 
