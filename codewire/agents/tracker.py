@@ -50,7 +50,13 @@ class Tracker:
         self._idle_since: float | None = None
         self._hook: Said | None = None
         self._is_unseen = False
+        # Something was typed, or it has worked for sure: until then it only starts.
+        self._has_begun = False
         self._last_report: Said | None = None
+
+    def typed(self) -> None:
+        """Somebody typed: what it does from now on may have a result."""
+        self._has_begun = True
 
     @property
     def state(self) -> State:
@@ -77,6 +83,8 @@ class Tracker:
         value["verdict"] = [self._verdict.state, self._verdict_since]
         if self._is_unseen:
             value["unseen"] = True
+        if not self._has_begun:
+            value["begun"] = False
         if self._hook is not None:
             value["hook"] = list(self._hook)
         return value
@@ -84,6 +92,7 @@ class Tracker:
     def restore(self, saved: Mapping[str, Any], report: Said | None = None) -> None:
         """Go on where `saved` was made, the program's own `report` known; damage is left out."""
         self._last_report = report
+        self._has_begun = saved.get("begun") is not False
         found = _state_from(saved)
         if found is not None:
             self._shown = found
@@ -109,6 +118,8 @@ class Tracker:
             self._verdict_since = now
         self._verdict = verdict
         found = self._decide(report)
+        if found.state == WORKING and not (found.source == SCREEN and verdict.is_guess):
+            self._has_begun = True
         if found.source == SCREEN and self._is_held(found, now):
             return False
         self._idle_since = None
@@ -140,7 +151,8 @@ class Tracker:
         if found.state in (WORKING, BLOCKED):
             self._is_unseen = False
         elif before.state in (WORKING, BLOCKED) or (is_new_report and found.state != IDLE):
-            self._is_unseen = found.state != IDLE or before.state == WORKING
+            has_worked = before.state == WORKING and self._has_begun
+            self._is_unseen = found.state != IDLE or has_worked
         found = self._with_unseen(found)
         same = (found.state, found.kind, found.message) == (
             before.state,

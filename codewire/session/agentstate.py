@@ -84,6 +84,7 @@ class AgentState:
     def typed(self) -> None:
         """Somebody typed: what is printed right after that is no work."""
         self.rhythm.typed(steady_now())
+        self.tracker.typed()
 
     def read_signals(self, output: OutputLog, now: float, group: int) -> None:
         """Take in what has been printed since the last call. Blocks for the file."""

@@ -202,7 +202,7 @@ class Lookout:
         look = agent.evidence._replace(lines=()) if is_flood else agent.evidence
         verdict = agent.judge(look)
         if is_flood and verdict.state == IDLE:
-            verdict = Verdict(WORKING, "rhythm")
+            verdict = Verdict(WORKING, "rhythm", is_guess=True)
         agent.update(now, verdict)
         self.tell(watch.session)
 

@@ -35,6 +35,29 @@ def test_done_until_somebody_looks() -> None:
     assert not tracker.update(6, IDLE) and tracker.state.state == "idle"
 
 
+def test_a_start_leaves_nothing_to_see_but_work_does() -> None:
+    guess = WORKING._replace(is_guess=True)
+    for typed, work, expected in (
+        (False, guess, "idle"),
+        (True, guess, "done"),
+        (False, WORKING, "done"),
+    ):
+        tracker = Tracker(0)
+        if typed:
+            tracker.typed()
+        tracker.update(1, work)
+        assert tracker.state.state == "working"
+        tracker.update(2, IDLE)
+        tracker.update(3, IDLE)
+        assert tracker.state.state == expected
+        again = Tracker(0)
+        again.restore(tracker.saved())
+        again.update(4, guess)
+        again.update(5, IDLE)
+        again.update(6, IDLE)
+        assert again.state.state == expected
+
+
 def test_a_dialog_that_was_answered_leaves_nothing_to_see() -> None:
     tracker = Tracker(0)
     tracker.update(1, BLOCKED)
