@@ -284,6 +284,9 @@ class Lookout:
             "preview": preview(agent.evidence.lines),
         }
         self._publish(session, events.STATE, {k: v for k, v in data.items() if v})
+        if session.attached_count:
+            # For the terminals around those attached.
+            session.wake()
 
 
 def _next_look(watch: Watch, now: float, is_flowing: bool) -> float | None:

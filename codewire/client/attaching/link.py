@@ -52,6 +52,12 @@ class Viewers(NamedTuple):
     number: int
 
 
+class StateChange(NamedTuple):
+    """The session's state: `state`, `kind`, `reason`, `source` and `agent`, as far as known."""
+
+    state: dict[str, Any]
+
+
 class Detached(NamedTuple):
     """The node has confirmed the detachment."""
 
@@ -190,7 +196,7 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | None:
+    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | StateChange | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -256,7 +262,9 @@ class Link:
             raise ConnectionLost("connection lost")
         self.next_dial = time.monotonic() + (0 if was_attached else self._redial.pause())
 
-    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | Viewers | None:
+    def _take_control(
+        self, message: dict[str, Any]
+    ) -> Gap | Ended | Detached | Viewers | StateChange | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
@@ -265,6 +273,8 @@ class Link:
             return Gap(field(message, "gap", 0))
         elif kind == "Viewers":
             return Viewers(field(message, "count", 1))
+        elif kind == "State":
+            return StateChange(message)
         elif kind == "Detached":
             return Detached()
         elif kind == "Error":
