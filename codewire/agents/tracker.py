@@ -75,6 +75,8 @@ class Tracker:
     @property
     def wants_look_at(self) -> float | None:
         """When the next look may change the state though nothing is printed; None for never."""
+        if self._hook is not None and self._misses_dialog(self._hook):
+            return self._hook.at + HOOK_SECONDS
         return None if self._idle_since is None else self._idle_since + HOLD_SECONDS
 
     def saved(self) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class Tracker:
         if verdict.state != self._verdict.state:
             self._verdict_since = now
         self._verdict = verdict
-        found = self._decide(report)
+        found = self._decide(report, now)
         if found.state == WORKING and not (found.source == SCREEN and verdict.is_guess):
             self._has_begun = True
         if found.source == SCREEN and self._is_held(found, now):
@@ -125,16 +127,24 @@ class Tracker:
         self._idle_since = None
         return self._show(found, now, report)
 
-    def _decide(self, report: Said | None) -> State:
+    def _decide(self, report: Said | None, now: float) -> State:
         if report is not None:
             return State(report.state, report.kind, report.message, REPORTED, "OSC 7501")
         hook, verdict = self._hook, self._verdict
         if hook is not None:
-            is_news = self._verdict_since > hook.at + HOOK_SECONDS
-            if not (is_news and verdict.state != hook.state):
+            until = hook.at + HOOK_SECONDS
+            is_news = self._verdict_since > until and verdict.state != hook.state
+            if not is_news and not (now >= until and self._misses_dialog(hook)):
                 return State(hook.state, hook.kind, hook.message, HOOK, "cw report")
             self._hook = None
         return State(verdict.state, verdict.kind, verdict.text, SCREEN, verdict.rule)
+
+    def _misses_dialog(self, hook: Said) -> bool:
+        """Say whether a dialog is shown of which a hook knows nothing.
+
+        Hooks may overtake each other; a dialog that still stands there was not the last one.
+        """
+        return self._verdict.state == BLOCKED != hook.state
 
     def _is_held(self, found: State, now: float) -> bool:
         """Say whether idle, after working, has not lasted long enough to be said."""

@@ -68,6 +68,8 @@ class AgentState:
         self.reporter = 0
         # Brings up to date which program that is and what it reports; the lookout's.
         self.refresh: Callable[[], None] = lambda: None
+        # Has it looked at soon, as when something is printed.
+        self.look_again: Callable[[], None] = lambda: None
         self._root: Report | None = None
         # Of a session that was there before: what its last stretch says is no news.
         self._is_old = False

@@ -103,6 +103,7 @@ class Lookout:
         agent.begin(output, is_restored=is_restored)
         watch = Watch(session, agent, self._on_ring)
         agent.refresh = lambda: self._refresh(watch)
+        agent.look_again = watch.set
         output.watch(watch)
         watch.set()
 
@@ -255,8 +256,11 @@ class Lookout:
     def reported(self, session: Session, state: str, kind: str, message: str) -> None:
         """A hook of the session's agent reports its state."""
         if session.agent is not None:
+            # What the program itself says counts more: the newest of it.
+            session.agent.refresh()
             session.agent.hook_said(state, kind, message)
             self.tell(session)
+            session.agent.look_again()
 
     def tell(self, session: Session) -> None:
         """Publish a session's state if it is another than the one that was told last."""

@@ -90,6 +90,19 @@ def test_later_evidence_overrules_an_older_hook() -> None:
     assert (tracker.state.state, tracker.state.source) == ("idle", "screen")
 
 
+def test_a_dialog_that_still_stands_there_overrules_a_hook_that_knows_none() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, BLOCKED)
+    tracker.hook_said(said("working", 2))
+    tracker.update(2, BLOCKED)
+    assert (tracker.state.state, tracker.wants_look_at) == ("working", 4.0)
+    tracker.update(3.9, BLOCKED)
+    assert tracker.state.state == "working"
+    tracker.update(4.0, BLOCKED)
+    assert (tracker.state.state, tracker.state.source) == ("blocked", "screen")
+    assert tracker.wants_look_at is None
+
+
 def test_since_is_when_the_state_began() -> None:
     tracker = Tracker(0)
     tracker.update(1, WORKING)
