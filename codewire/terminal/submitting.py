@@ -41,7 +41,10 @@ AGENT_PASTES_SECONDS = 40.0
 AGENT_ROWS = 4
 QUIET_SECONDS = 0.5
 READ_SECONDS = 20.0
-ECHO_SECONDS, YOUNG_ECHO_SECONDS = 2.0, 15.0
+# An echo comes within the first, or is not waited for any more once the program has printed and
+# fallen silent for the second; on a busy machine it may not have printed at all.
+ECHO_SECONDS, ECHO_QUIET_SECONDS = 2.0, 1.0
+SLOW_ECHO_SECONDS, YOUNG_ECHO_SECONDS = 10.0, 15.0
 # Of Gemini's own timers: Enter sooner than that is a newline to it.
 ENTER_SECONDS = 0.3
 SETTLE_SECONDS, SETTLE_LIMIT = 0.06, 1.0
@@ -147,6 +150,7 @@ class Submission:
         self._keeps_marks = keeps_marks
         self._check_reader = check_reader
         self._count = 0
+        self._typed_at = 0.0
 
     def run(self) -> Outcome:
         """Type it. Raises Refused before the first byte, InputClosed at any time."""
@@ -214,6 +218,7 @@ class Submission:
     # Typing
 
     def _write(self, data: bytes) -> None:
+        self._typed_at = time.monotonic()
         self._tty.write(data)
         self._count += len(data)
 
@@ -320,12 +325,16 @@ class Submission:
         return True
 
     def _await_echo(self, before: Scene) -> Scene | None:
-        seconds = YOUNG_ECHO_SECONDS if self._is_young else ECHO_SECONDS
+        seconds = YOUNG_ECHO_SECONDS if self._is_young else SLOW_ECHO_SECONDS
         start = time.monotonic()
-        while time.monotonic() - start < seconds:
+        while (passed := time.monotonic() - start) < seconds:
             now = self._tty.look()
             if scenes.is_shown(before, now, self._text):
                 return now
+            quiet = self._tty.quiet_seconds()
+            has_drawn = ECHO_QUIET_SECONDS < quiet < time.monotonic() - self._typed_at
+            if has_drawn and passed > ECHO_SECONDS and not self._is_young:
+                return None
             self._tty.pause(LOOK_SECONDS)
         return None
 
