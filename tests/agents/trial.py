@@ -58,11 +58,11 @@ class Trial:
         self._marks += 1
         return f"Mark{self.name}{self._marks:03d}x"
 
-    def launch(self) -> int:
+    def launch(self, **size: int) -> int:
         env = [f"{key}={value}" for key, value in self.program.env.items()]
         env += ["TERM=xterm-256color"]
         return self.client.launch(
-            self.program.argv, working_dir=self.program.directory, env=env, **SIZE
+            self.program.argv, working_dir=self.program.directory, env=env, **(size or SIZE)
         )
 
     def reached(self, mark: str, seconds: float = REACH_SECONDS) -> int:
