@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from codewire.agents.evidence import BLOCKED, IDLE, WORKING, Verdict
+from codewire.agents.evidence import IDLE, WORKING, Verdict
 from codewire.agents.programs import NO_PROGRAM
 from codewire.errors import RequestError
 from codewire.output.log import OutputLog

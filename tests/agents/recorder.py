@@ -1,4 +1,4 @@
-"""Records a real program at a size, with labels of what it was doing: `recorder.py BIN NAME CxR DIR`.
+"""Records a real program at a size, with labels of what it did: `recorder.py BIN NAME CxR DIR`.
 
 The labels come from the script that is played, from the model's side of it and from the words of
 each program's own dialogs, not from the rules that are held against them (tests/recordings).

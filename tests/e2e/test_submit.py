@@ -157,6 +157,17 @@ def test_a_question_at_a_line_reader_is_answered_by_a_person_only(home: Home) ->
     wait_until(lambda: "got y" in "".join(client.screen(session)["lines"]), 30, "answered")
 
 
+def test_a_question_that_is_reported_is_answered_by_a_person_only(home: Home) -> None:
+    client = home.client()
+    session = client.launch(["cat"])
+    client.report_task(session, "which branch?", "blocked", kind="question")
+    assert client.msg(session, "a letter", delivery="both")["typed"] == "waiting"
+    assert client.submit(session, "the main one")["verdict"] == "typed"
+    client.wait_for_text(session, "the main one", timeout_seconds=30)
+    client.report_task(session, "on it", "working")
+    client.wait_for_text(session, "a letter", timeout_seconds=30)
+
+
 def test_a_message_is_not_run_by_a_shell_that_comes_after_a_line(home: Home) -> None:
     client = home.client()
     session = client.launch(["sh", "-c", "read -r x; exec bash --norc -i"])

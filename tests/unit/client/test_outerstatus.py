@@ -1,4 +1,4 @@
-"""The state told to the terminal around: asked once, its answer is no key, and told as it changes."""
+"""The state told to the terminal around: asked once, the answer is no key, told as it changes."""
 
 from __future__ import annotations
 
