@@ -19,6 +19,7 @@ from codewire.term.submission import (
     NEWLINE,
     SUBMITTED,
     UNKNOWN,
+    WAITING,
     Snapshot,
     judge,
     may_press_again,
@@ -45,10 +46,12 @@ READ_SECONDS = 20.0
 # fallen silent for the second; on a busy machine it may not have printed at all.
 ECHO_SECONDS, ECHO_QUIET_SECONDS = 2.0, 1.0
 SLOW_ECHO_SECONDS, YOUNG_ECHO_SECONDS = 10.0, 15.0
-# Of Gemini's own timers: Enter sooner than that is a newline to it.
-ENTER_SECONDS = 0.3
+# Of Gemini's own timers: Enter sooner than that is a newline to it, or lost. On a busy machine they
+# run late, as late as the echo came.
+ENTER_SECONDS, SLOW_ENTER_SECONDS = 0.3, 2.0
 SETTLE_SECONDS, SETTLE_LIMIT = 0.06, 1.0
-VERDICT_SECONDS = 1.0
+# What is still in the box may only not have been taken yet.
+VERDICT_SECONDS, SLOW_VERDICT_SECONDS = 1.0, 3.0
 LOOK_SECONDS = 0.05
 # Who polls, or cannot be looked at, counts as a reader after so long.
 READER_SECONDS = 0.3
@@ -283,7 +286,8 @@ class Submission:
                 # Not dropped after all, only late: it is in the box twice.
                 break
             if shown is not None:
-                return self._enter_and_judge(before)
+                late = time.monotonic() - self._typed_at
+                return self._enter_and_judge(before, min(late, SLOW_ENTER_SECONDS))
             if not self._was_dropped():
                 break
         now = self._tty.look()
@@ -350,8 +354,8 @@ class Submission:
 
     # Enter
 
-    def _enter_and_judge(self, before: Scene) -> Outcome:
-        self._tty.pause(ENTER_SECONDS)
+    def _enter_and_judge(self, before: Scene, late: float) -> Outcome:
+        self._tty.pause(max(ENTER_SECONDS, late))
         self._settle()
         verdict, now = UNKNOWN, before
         for number in range(TRIES):
@@ -373,13 +377,14 @@ class Submission:
         return self._outcome(TYPED)
 
     def _verdict(self, before: Scene, typed: Snapshot) -> tuple[str, Scene]:
-        deadline = time.monotonic() + VERDICT_SECONDS
+        start = time.monotonic()
         while True:
             now = self._tty.look()
             verdict = judge(before.snapshot(), typed, now.snapshot(), self._text)
             # Shells and REPLs switch pastes off as they accept a line.
             if verdict == SUBMITTED or not now.pastes or self._tty.is_canonical():
                 return SUBMITTED, now
-            if time.monotonic() > deadline:
+            seconds = SLOW_VERDICT_SECONDS if verdict == WAITING else VERDICT_SECONDS
+            if time.monotonic() - start > seconds:
                 return verdict, now
             self._tty.pause(LOOK_SECONDS)

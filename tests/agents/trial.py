@@ -129,6 +129,8 @@ class Trial:
             said = self.submit(session, text)
             if not self.reached(mark):
                 print(self.name, "after launch", said, self.screen(session), sep="\n", flush=True)
+                info = self.client.status(session)["info"]
+                print(info["status"], info.get("exit_code"), info.get("last_output_snippet"))
             texts.append((mark, text, said))
             self.client.kill(session)
         self.count("right after launch", texts)
