@@ -38,9 +38,15 @@ ASKS = {
     "gemini": "Allow once",
     "opencode": "Permission required",
 }
+# Of private directories, where lines or sequences have cut their names.
+LEFT_OVER = re.compile(rb"/tmp/cw-[\w-]*")
 # The line that a turn ends with, and what stands in it when it has.
 ENDS = {"opencode": ("▣", r"· [\dms. ]+s$")}
 CANCEL = {"opencode": "Esc Esc"}
+
+
+def _hidden(found: re.Match[bytes]) -> bytes:
+    return b"/home/someone"[: len(found[0])].ljust(len(found[0]), b"x")
 
 
 class Recording:
@@ -91,7 +97,12 @@ class Recording:
         print(self.trial.name, text, said, flush=True)
         entered = time.monotonic()
         turn = self.turn(mark)
-        self.label("working/request", min(entered, turn.began))
+        if len(self.trial.model.turns) == 1:
+            # Some are not through with their start yet, and show nothing of a first prompt.
+            self.label("startup", min(entered, turn.began))
+            self.label("working/request", turn.began)
+        else:
+            self.label("working/request", min(entered, turn.began))
         return mark, turn
 
     def ends(self, turn: Turn, state: str) -> None:
@@ -149,7 +160,8 @@ class Recording:
         with gzip.open(directory / f"{name}.jsonl.gz", "wt") as file:
             file.write(json.dumps({"cols": self.cols, "rows": self.rows, "exit": 0}) + "\n")
             for at, data in self.chunks:
-                entry = base64.b64encode(data.replace(private, public)).decode()
+                public_data = LEFT_OVER.sub(_hidden, data.replace(private, public))
+                entry = base64.b64encode(public_data).decode()
                 file.write(json.dumps({"t": round(at, 3), "b64": entry}) + "\n")
         ends = [at for at, _ in self.labels[1:]] + [time.monotonic() - self.began]
         with open(directory / f"{name}.labels.jsonl", "w") as file:
