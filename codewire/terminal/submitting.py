@@ -32,6 +32,8 @@ from codewire.terminal.scene import Scene
 TYPED, REFUSED = "typed", "refused"
 # A session is young until something was seen to arrive, for so long at most.
 YOUNG_SECONDS = 60.0
+# On a machine with much to do an agent may take longer to paint anything at all.
+STARTING_SECONDS = 150.0
 # A program that has not switched to raw mode by then reads lines; agents need longer.
 LINES_SECONDS = 3.0
 SLOW_SECONDS = 10.0
@@ -179,11 +181,17 @@ class Submission:
 
     def _await_ready(self) -> None:
         """Wait until a program that has just been started takes input. Raises Refused."""
-        deadline = time.monotonic() + YOUNG_SECONDS
+        start = time.monotonic()
         while not self._is_ready():
-            if time.monotonic() > deadline:
+            passed = time.monotonic() - start
+            if passed > YOUNG_SECONDS and (passed > STARTING_SECONDS or not self._is_starting()):
                 raise Refused("the program is not ready for input", "")
             self._tty.pause(LOOK_SECONDS)
+
+    def _is_starting(self) -> bool:
+        """Say whether an agent has shown nothing yet that could be waited at."""
+        is_agent = self._is_agent(self._tty.readers(), AGENTS)
+        return is_agent and not self._tty.look().is_painted(AGENT_ROWS)
 
     def _is_ready(self) -> bool:
         quiet, age = self._tty.quiet_seconds(), self._tty.age_seconds()
