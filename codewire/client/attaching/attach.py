@@ -280,6 +280,8 @@ class _Attachment:
             if not isinstance(event, bytes):
                 return self._begin_detach()
             self._link.typed += event
+        if self._status.is_known:
+            self._link.ask_states()
         self._link.write_key()
         return None
 

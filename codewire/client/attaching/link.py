@@ -100,6 +100,7 @@ class Link:
         self.was_continued = False
         self._wanted_size = self._sent_size = (0, 0)
         self._is_detaching = self._detach_sent = False
+        self._wants_states = self._states_sent = False
         self._can_write = True
         self.typed = bytearray()
         self.next_dial: float | None = None
@@ -143,6 +144,7 @@ class Link:
         return (self._is_attached and self._can_write) and bool(
             self.typed
             or self._wanted_size != self._sent_size
+            or self._wants_states != self._states_sent
             or (self._is_detaching and not self._detach_sent)
         )
 
@@ -150,6 +152,10 @@ class Link:
         """Ask for a size of the session's terminal."""
         if rows > 0 and cols > 0:
             self._wanted_size = (rows, cols)
+
+    def ask_states(self) -> None:
+        """Ask to be told what the session does: StateChange items come, from a node that knows."""
+        self._wants_states = True
 
     def detach(self) -> None:
         """Ask the node to let go, after everything typed; it answers with Detached."""
@@ -165,6 +171,10 @@ class Link:
                 rows, cols = self._wanted_size
                 stream.send_control({"type": "Resize", "cols": cols, "rows": rows})
                 self._sent_size = self._wanted_size
+            elif self._wants_states != self._states_sent:
+                about = {"id": self._session_id, "event_types": ["session.state"]}
+                stream.send_control({"type": "Subscribe", **about})
+                self._states_sent = True
             elif self.typed:
                 # Taken off only when it is out: a frame cut short is never read by the node.
                 stream.send_data(bytes(self.typed[:SEND_BYTES]))
@@ -295,7 +305,7 @@ class Link:
         if message.get("prologue") is not None:
             self._prologue = decode_bytes(message["prologue"])
         self._sent_size = (0, 0)
-        self._detach_sent = False
+        self._detach_sent = self._states_sent = False
         self._can_write = True
 
 

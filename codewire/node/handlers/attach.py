@@ -85,6 +85,8 @@ class Attachment:
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
+        # Told to who has subscribed: a client whose terminal shows states.
+        self._wants_states = False
         self._told_state: Shown | None = None
         self._ahead = Ahead()
         self._has_left = False
@@ -204,7 +206,7 @@ class Attachment:
             if self._is_terminal and self._told_viewers != session.attached_count:
                 self._told_viewers = session.attached_count
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
-            if self._is_terminal:
+            if self._wants_states:
                 self._tell_state()
             # Looked at first: once it is set, everything printed is in the log.
             has_ended = session.ended.is_set()
@@ -217,7 +219,7 @@ class Attachment:
             peer.wait()
 
     def _tell_state(self) -> None:
-        """Tell a terminal of our own kind what the session does, for the terminal around it."""
+        """Tell the client what the session does, for the terminal around it."""
         agent, before = self._session.agent, self._told_state
         if agent is None or agent.told is before:
             return
@@ -277,6 +279,9 @@ class Attachment:
             self._peer.waker.set()
         elif message["type"] == "Resize":
             self._resize(message)
+        elif message["type"] == "Subscribe":
+            self._wants_states = True
+            self._peer.waker.set()
 
     def _type(self, data: bytes) -> None:
         """Type what the client sent, and what came while its program did not read."""
