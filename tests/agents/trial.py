@@ -130,7 +130,7 @@ class Trial:
             if not self.reached(mark):
                 print(self.name, "after launch", said, self.screen(session), sep="\n", flush=True)
                 info = self.client.status(session)["info"]
-                print(info["status"], info.get("exit_code"), info.get("last_output_snippet"))
+                print(info["status"], info.get("exit_code"), flush=True)
             texts.append((mark, text, said))
             self.client.kill(session)
         self.count("right after launch", texts)
