@@ -256,7 +256,8 @@ class Client(Messaging, Waiting, Agents, Prompting):
         """Return what a session's terminal shows: `lines`, `rows`, `cols`, `cursor`, `screen_hash`.
 
         `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
-        colours. `offset` is the log offset the screen is made of. Without `peek` a result counts
+        colours. `offset` is the log offset the screen is made of, `state` what its program does by
+        that look: working, blocked or idle. Without `peek` a result counts
         as seen: a state of done becomes idle.
         """
         return self.ask(

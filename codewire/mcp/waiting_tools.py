@@ -55,9 +55,16 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
     elif not args["tags"]:
         raise RequestError("wait needs a session, a session_id or tags")
     text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
-    if session_id is None and (text or regex or idle is not None):
-        raise RequestError("waiting for text or silence needs a session or session_id")
+    _check_place(args)
+    looks = bool(text or regex or args["changed"])
+    if session_id is None and (looks or idle is not None):
+        raise RequestError("waiting for text, silence or a screen needs a session or session_id")
     try:
+        if session_id is not None and (args["gone"] or args["changed"]):
+            limit = args["timeout_seconds"] or None
+            client.wait_for_screen(session_id, text, gone_regex=regex, timeout_seconds=limit)
+            shown = {"session_id": session_id}
+            return Reply([to_json(shown)], shown)
         if session_id is not None and (text or regex):
             match = client.wait_for_text(
                 session_id,
@@ -66,6 +73,7 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
                 from_offset=args["from_offset"] or 0,
                 include_echo=args["include_echo"],
                 timeout_seconds=args["timeout_seconds"] or None,
+                on=args["on"],
             )
             found = {"line": match.line, "next_offset": match.offset}
             return Reply([to_json(found)], found)
@@ -81,6 +89,17 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
         raise RequestError("cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
     return listed("sessions", listing(sessions, newest=True, hint=hint))
+
+
+def _check_place(args: dict[str, Any]) -> None:
+    """Raise RequestError for parameters about text and the screen that do not go together."""
+    has_text = bool(args["text"] or args["regex"])
+    if (args["gone"] or args["on"]) and not has_text:
+        raise RequestError(f"{'gone' if args['gone'] else 'on'} needs text or regex")
+    if args["gone"] and args["on"] not in (None, "screen"):
+        raise RequestError("gone looks at the screen")
+    if args["changed"] and (has_text or args["idle_seconds"] is not None):
+        raise RequestError("changed stands alone: wait for text or silence in another call")
 
 
 TOOLS = (
@@ -104,8 +123,9 @@ TOOLS = (
     Tool(
         "codewire_wait_for",
         "Block until a session has finished, or all (or any) of the sessions with some tags; with "
-        "text or regex until a session prints it (returns the line and next_offset), with "
-        "idle_seconds until it has been silent for so long. "
+        "text or regex until a session prints or shows it (returns the line and next_offset), or "
+        "with gone until its screen shows it no longer; with changed until the screen changes; "
+        "with idle_seconds until it has been silent for so long. "
         "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
         "`Error: wait timed out` when it takes longer.",
         (
@@ -133,6 +153,19 @@ TOOLS = (
                 "Count the echo of typed input as printed (default false)",
                 default=False,
             ),
+            Param(
+                "on",
+                "string",
+                "Look for text there only (default: both; with from_offset at output alone)",
+                choices=("screen", "output", "both"),
+            ),
+            Param(
+                "gone",
+                "boolean",
+                "With text or regex: until the screen shows it no longer (default false)",
+                default=False,
+            ),
+            Param("changed", "boolean", "Until the screen changes (default false)", default=False),
             Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
             Param(
                 "states",

@@ -52,6 +52,12 @@ class Viewers(NamedTuple):
     number: int
 
 
+class StateChange(NamedTuple):
+    """The session's state: `state`, `kind`, `reason`, `source` and `agent`, as far as known."""
+
+    state: dict[str, Any]
+
+
 class Detached(NamedTuple):
     """The node has confirmed the detachment."""
 
@@ -94,6 +100,7 @@ class Link:
         self.was_continued = False
         self._wanted_size = self._sent_size = (0, 0)
         self._is_detaching = self._detach_sent = False
+        self._wants_states = self._states_sent = False
         self._can_write = True
         self.typed = bytearray()
         self.next_dial: float | None = None
@@ -137,6 +144,7 @@ class Link:
         return (self._is_attached and self._can_write) and bool(
             self.typed
             or self._wanted_size != self._sent_size
+            or self._wants_states != self._states_sent
             or (self._is_detaching and not self._detach_sent)
         )
 
@@ -144,6 +152,10 @@ class Link:
         """Ask for a size of the session's terminal."""
         if rows > 0 and cols > 0:
             self._wanted_size = (rows, cols)
+
+    def ask_states(self) -> None:
+        """Ask to be told what the session does: StateChange items come, from a node that knows."""
+        self._wants_states = True
 
     def detach(self) -> None:
         """Ask the node to let go, after everything typed; it answers with Detached."""
@@ -159,6 +171,10 @@ class Link:
                 rows, cols = self._wanted_size
                 stream.send_control({"type": "Resize", "cols": cols, "rows": rows})
                 self._sent_size = self._wanted_size
+            elif self._wants_states != self._states_sent:
+                about = {"id": self._session_id, "event_types": ["session.state"]}
+                stream.send_control({"type": "Subscribe", **about})
+                self._states_sent = True
             elif self.typed:
                 # Taken off only when it is out: a frame cut short is never read by the node.
                 stream.send_data(bytes(self.typed[:SEND_BYTES]))
@@ -190,7 +206,7 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | None:
+    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | StateChange | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -256,7 +272,9 @@ class Link:
             raise ConnectionLost("connection lost")
         self.next_dial = time.monotonic() + (0 if was_attached else self._redial.pause())
 
-    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | Viewers | None:
+    def _take_control(
+        self, message: dict[str, Any]
+    ) -> Gap | Ended | Detached | Viewers | StateChange | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
@@ -265,6 +283,8 @@ class Link:
             return Gap(field(message, "gap", 0))
         elif kind == "Viewers":
             return Viewers(field(message, "count", 1))
+        elif kind == "State":
+            return StateChange(message)
         elif kind == "Detached":
             return Detached()
         elif kind == "Error":
@@ -285,7 +305,7 @@ class Link:
         if message.get("prologue") is not None:
             self._prologue = decode_bytes(message["prologue"])
         self._sent_size = (0, 0)
-        self._detach_sent = False
+        self._detach_sent = self._states_sent = False
         self._can_write = True
 
 
