@@ -24,13 +24,24 @@ from codewire.wire.events import REPLY, REQUEST
 log = logging.getLogger(__name__)
 
 
+class _Letter:
+    """One that is being written into inboxes; `left` counts those that it is not yet in."""
+
+    def __init__(self, events: Sequence[Event], is_kept: bool) -> None:
+        self.events = events
+        self.places = {event.session_id for event in events}
+        self.left = len(events)
+        self.is_told = is_kept
+
+
 class Posting:
     """The inboxes of a node's sessions. Methods may be called from any greenlet or thread."""
 
     def __init__(self, sessions: Lifecycle) -> None:
         self._sessions = sessions
-        # Letters stand in one order in all inboxes.
+        # Letters stand in one order in all inboxes, and listeners hear of them in that order.
         self._lock = threading.Lock()
+        self._untold: list[_Letter] = []
 
     def post(
         self,
@@ -52,11 +63,12 @@ class Posting:
         if not events:
             return
         first, *others = sessions
+        letter = _Letter(events, is_kept)
         with self._lock:
-            told = partial(self._tell, events, is_kept)
-            line = first.messages.add(events[0].envelope(), told)
+            line = first.messages.add(events[0].envelope(), partial(self._is_in, letter, True))
             for session, event in zip(others, events[1:], strict=True):
-                session.messages.add(event.envelope())
+                session.messages.add(event.envelope(), partial(self._is_in, letter, False))
+            self._untold.append(letter)
         for session in others:
             session.messages.write()
         if is_synced:
@@ -67,9 +79,22 @@ class Posting:
             raise RequestError("the message could not be stored: see the node's log", UNAVAILABLE)
         log.debug("session %s: %s", first.id, kind)
 
-    def _tell(self, events: Sequence[Event], is_kept: bool, is_written: bool) -> None:
-        if is_written or is_kept:
-            self._sessions.bus.tell(events)
+    def _is_in(self, letter: _Letter, is_first: bool, is_written: bool) -> None:
+        """A letter is in one more inbox, or the disk refused it there: tell what may be told.
+
+        That is a letter that is in all of its inboxes, as are those that stand before it in one.
+        """
+        with self._lock:
+            letter.left -= 1
+            letter.is_told = letter.is_told or (is_first and is_written)
+            held_up: set[int] = set()
+            for other in list(self._untold):
+                if other.left or other.places & held_up:
+                    held_up |= other.places
+                    continue
+                self._untold.remove(other)
+                if other.is_told:
+                    self._sessions.bus.tell(other.events)
 
     def finish(self, requests: Sequence[Request]) -> None:
         """Put what was journalled last into the inboxes that it did not reach. Blocks."""
