@@ -99,9 +99,9 @@ class Store:
     # Taking changes
 
     def put(self, record: Record) -> None:
-        """Write a record down at once: it outlives this process and the keeper. Blocks, for no sync.
+        """Write a record down at once: it outlives this process and the keeper. Blocks.
 
-        What the disk refuses is written soon.
+        Not for a sync; and what the disk refuses is written soon.
         """
         with self._lock:
             self._changed.add(record.id)
