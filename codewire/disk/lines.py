@@ -138,7 +138,7 @@ class Lines:
         outcome = Outcome()
         try:
             outcome = run_blocking(self._perform, batch)
-            if outcome.is_misplaced() and move_aside(self.path, str(outcome.problem)):
+            if outcome.is_misplaced() and move_aside(self.path, _words(outcome.problem)):
                 outcome = run_blocking(self._perform, batch)
             if self.max_bytes and outcome.size > self.max_bytes:
                 self._turn_over()
@@ -195,6 +195,10 @@ class Outcome:
     def is_misplaced(self) -> bool:
         """Say whether what stands at the path is no file."""
         return self.problem is not None and self.problem.errno in MISPLACED
+
+
+def _words(problem: OSError | None) -> str:
+    return str(problem and problem.strerror)
 
 
 def _take_all(queue: deque[Line]) -> list[Line]:
