@@ -134,11 +134,10 @@ def _is_in_the_way(path: str) -> bool:
 
 def _claim(paths: DataDir, found: Found) -> Iterator[Finding]:
     """Who holds the lock outside of the directory, which keeps a second node away?"""
+    from codewire.client.local.look import claim_holder
     from codewire.client.local.processes import describe
-    from codewire.io.unix import answering_peer, claim_of
 
-    name = claim_of(paths.root)
-    holder = answering_peer(b"\0" + name.encode())
+    name, holder = claim_holder(paths)
     if holder is None:
         if found.keeper:
             yield (
