@@ -242,14 +242,14 @@ def test_a_stop_without_a_keeper(home: Home) -> None:
     assert not any(map(is_alive, (worker, session)))
 
 
-STUBBORN = ("sh", "-c", "trap '' HUP TERM; echo up; while :; do sleep 1; done")
+HANGS_ON = ("sh", "-c", "trap '' HUP TERM; echo up; while :; do sleep 1; done")
 
 
 def kill_node(home: Home) -> tuple[int, int]:
     """Start a node with a session that no hang-up ends; kill keeper and worker."""
     home.expects_leftovers = True
     home.start_node()
-    number = home.launch(*STUBBORN)
+    number = home.launch(*HANGS_ON)
     home.client().wait_for_text(number, "up", timeout_seconds=20)
     leader, keeper, worker = home.session(number)["pid"], home.keeper_pid, home.worker_pid
     os.kill(worker, signal.SIGSTOP)
