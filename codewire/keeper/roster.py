@@ -13,6 +13,7 @@ from codewire.io.processes import Process, signal_process
 from codewire.keeper import protocol
 from codewire.keeper.children import UNKNOWN_EXIT, Child, members_of, spawn_child
 from codewire.keeper.orphans import Orphans
+from codewire.keeper.scout import answers
 
 LOOK_SECONDS = 0.01
 
@@ -31,6 +32,8 @@ class Roster:
         """Start a session's process; return the answer for the worker, with its descriptors."""
         answer = {"seq": order["seq"], "id": order["id"]}
         try:
+            if not answers(order["path"], order["cwd"]):
+                raise OSError("its program or directory does not answer")
             child = spawn_child(order, self.limit)
         except (OSError, ValueError, MemoryError) as error:
             number = getattr(error, "errno", None) or 0

@@ -125,6 +125,7 @@ class Worker:
             self._sessions.answerer.run,
             self._sessions.lookout.run,
             self._sessions.store.run,
+            self._sessions.scribe.run,
         ):
             self._run_loop(loop)
 

@@ -19,7 +19,7 @@ TWICE = [
     "test_ladder test_input test_log test_lookout test_opening",
     "test_websockets test_wait test_unix test_restoring",
     "test_web test_drain test_streams test_watchdog",
-    "test_web_streams test_display test_program test_portable",
+    "test_web_streams test_display test_program test_portable test_hanging_disk",
     "test_drain_shortage test_keeper_faults test_reading test_turning_away test_ptys",
 ]
 

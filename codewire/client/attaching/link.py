@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client.numbers import whole_number
-from codewire.client.reach.connection import Redial, check_answer, field
+from codewire.client.reach.connection import PROMPT_SECONDS, Redial, check_answer, field
 from codewire.errors import ConnectionLost, ProtocolError
 from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA
@@ -231,8 +231,12 @@ class Link:
     def dial(self) -> None:
         """Try to get the attachment back; call when `next_dial` is due. Never waits for a network.
 
-        Raises ConnectionLost when the node is gone for good.
+        Of a remote node that is there it asks for a sign of life. Raises ConnectionLost when the
+        node is gone for good.
         """
+        if self._stream is not None:
+            self._look_after(self._stream)
+            return
         if not self._client.route.may_block:
             stream = self._redial.try_open()
         else:
@@ -246,7 +250,8 @@ class Link:
         if stream is None:
             self.next_dial = time.monotonic() + self._redial.pause()
             return
-        self.next_dial = None
+        may_block = self._client.route.may_block
+        self.next_dial = time.monotonic() + PROMPT_SECONDS if may_block else None
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
@@ -255,6 +260,12 @@ class Link:
                     request[name] = self._request[name]
             stream.send_control(request)
         except ConnectionLost:
+            self._lose()
+
+    def _look_after(self, stream: FrameStream) -> None:
+        if stream.probe():
+            self.next_dial = time.monotonic() + PROMPT_SECONDS
+        else:
             self._lose()
 
     def close(self) -> None:
@@ -299,6 +310,8 @@ class Link:
     def _take_attached(self, message: dict[str, Any]) -> None:
         self._is_attached = True
         self._redial.succeeded()
+        if self._client.route.may_block:
+            self.next_dial = time.monotonic() + PROMPT_SECONDS
         # A node of another make names no offset: then a lost connection is lost.
         self._offset = None if message.get("offset") is None else field(message, "offset", 0)
         self.was_continued = bool(message.get("continued"))

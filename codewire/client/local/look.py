@@ -212,6 +212,17 @@ def _not_ours(
     return Found(STRANGER, peer, keeper, {}, trouble, False, tuple(living[WORKER]))
 
 
+def claim_holder(paths: DataDir) -> tuple[str, tuple[int, int] | None]:
+    """Return the name of the lock outside of the directory, and who holds it: pid and uid.
+
+    None: nobody; pid 0, uid -1: not known.
+    """
+    from codewire.io.unix import answering_peer, claim_of
+
+    name = claim_of(paths.root)
+    return name, answering_peer(b"\0" + name.encode())
+
+
 def ask(paths: DataDir, request: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Return the answer to one request on a connection of its own, {} when none came in time."""
     deadline = time.monotonic() + seconds

@@ -112,6 +112,7 @@ def stop(args: dict[str, Any], context: Context) -> int:
         if name_left(directory.left):
             return 1
     elif found.kind == NOBODY:
+        _end_left_over(directory, bool(args["--now"]))
         _remove_stale(directory.pid)
         output.notice("node already stopped (stale pid file removed)")
     # Who took the socket of a node that lived on without it.
@@ -120,6 +121,22 @@ def stop(args: dict[str, Any], context: Context) -> int:
     elif found.kind == STRANGER:
         raise CodewireError(_strangers_words(directory, found))
     return 0
+
+
+def _end_left_over(directory: paths.DataDir, now: bool) -> None:
+    """End, or name, what a node that was killed has left of its sessions. Raises CodewireError."""
+    from codewire.client.local import leftover
+
+    living = leftover.left_over(directory)
+    if not living:
+        return
+    if not now:
+        raise CodewireError(
+            "no node runs, but processes of its sessions live on: "
+            f"{leftover.named(living)}; 'cw stop --now' kills them"
+        )
+    leftover.end_all(living)
+    output.notice(f"killed what a node had left: {leftover.named(living)}")
 
 
 def status(args: dict[str, Any], context: Context) -> int:
