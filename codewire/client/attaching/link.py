@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codewire.client.numbers import whole_number
 from codewire.client.reach.connection import PROMPT_SECONDS, Redial, check_answer, field
 from codewire.errors import ConnectionLost, ProtocolError
+from codewire.wire import events
 from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA
 
@@ -172,7 +173,7 @@ class Link:
                 stream.send_control({"type": "Resize", "cols": cols, "rows": rows})
                 self._sent_size = self._wanted_size
             elif self._wants_states != self._states_sent:
-                about = {"id": self._session_id, "event_types": ["session.state"]}
+                about = {"id": self._session_id, "event_types": [events.STATE]}
                 stream.send_control({"type": "Subscribe", **about})
                 self._states_sent = True
             elif self.typed:

@@ -67,7 +67,10 @@ def end_all(processes: Sequence[Process], workers: Sequence[Process] = ()) -> No
 
 def named(processes: Sequence[Process]) -> str:
     """Return processes in words, a few of many."""
-    words = [f"pid {process.pid} ({process.command})" for process in processes[:10]]
+    words = [
+        f"pid {process.pid} ({process.command})" if process.command else f"pid {process.pid}"
+        for process in processes[:10]
+    ]
     if len(processes) > len(words):
         words.append(f"and {len(processes) - len(words)} more")
     return ", ".join(words)
