@@ -64,7 +64,7 @@ class Ladder:
         self._keeper = keeper
         self._takes_daemons = takes_daemons
         self._members: dict[int, dict[int, Process]] = {s.id: {} for s in sessions}
-        self._finished = {s.id for s in sessions if s.ended.is_set()}
+        self._finished = {s.id for s in sessions if not s.is_running()}
         self._born: dict[int, int] = {}
         self._began = _boot_ticks()
         self._older: set[int] | None = None
@@ -217,7 +217,7 @@ class Ladder:
             pause = min(LAST_LOOK_SECONDS, pause * 2)
 
     def _all_ended(self) -> bool:
-        return all(session.ended.is_set() for session in self._sessions)
+        return not any(session.is_running() for session in self._sessions)
 
 
 def _is_still(process: Process, told: set[int]) -> bool:

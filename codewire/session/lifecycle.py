@@ -114,7 +114,7 @@ class Lifecycle:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
         for session in self.registry.all():
             # No children of the new keeper: only /proc knows.
-            session.halted = None
+            session.tells_stops = False
         unsaved = self.store.unsaved()
         return [
             Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
@@ -222,7 +222,6 @@ class Lifecycle:
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
         self._open_terminal(session, is_restored=False)
-        self.ending.hold(session.id)
         self.registry.add(session)
         # Before anybody is told: from now on it is listed, whoever is killed.
         self.store.put(session.record)
@@ -235,7 +234,7 @@ class Lifecycle:
         self._publish(session, events.CREATED, data)
         self._drain.add(session)
         log.info("session %d launched pid=%d", session.id, record.pid)
-        self.ending.release(session)
+        self.ending.announced(session)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
         output = session.open_log(self._settings.log_max_bytes, is_restored=is_restored)

@@ -42,6 +42,7 @@ class Leader:
         self.record = self
         self.pid = self.process.pid
         self.ended = threading.Event()
+        self.is_running = lambda: not self.ended.is_set()
         self.exit: dict[str, int] = {}
         self._wakers: list[threading.Event] = []
         self._stopping = threading.Event()

@@ -31,7 +31,8 @@ class Drain:
         self.waiting = (0, 0)
         self.flushed: list[int] = []
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, *, is_over: bool) -> None:
+        assert is_over == (not session.is_running())
         self.added.append(session.id)
 
     def pending(self) -> tuple[int, int]:

@@ -203,7 +203,7 @@ class Attachment:
                 self._told_viewers = session.attached_count
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
             # Looked at first: once it is set, everything printed is in the log.
-            has_ended = session.ended.is_set()
+            has_ended = not session.is_running()
             if self._forward(cursor):
                 continue
             if has_ended:

@@ -13,6 +13,7 @@ import pytest
 from codewire.io.processes import Process
 from codewire.mcp.session_tools import _survivors
 from codewire.session.ending import Ending, survivors_json, write_left
+from codewire.session.life import State
 from codewire.session.records.record import Record, Status
 from codewire.session.session import Session
 
@@ -42,7 +43,9 @@ class Told:
 
 
 def make_session(number: int = 1) -> Session:
-    return Session(Record(number, ["x"], "/", 77), "/none/output.log", "/none/events.jsonl")
+    made = Session(Record(number, ["x"], "/", 77), "/none/output.log", "/none/events.jsonl")
+    made.life.state = State.RUNNING
+    return made
 
 
 def test_stops_are_told_once_and_wake_who_looks() -> None:
@@ -61,10 +64,10 @@ def test_stops_are_told_once_and_wake_who_looks() -> None:
 def test_a_stop_before_the_announcement_is_told_after_it() -> None:
     session = make_session()
     told = Told(session)
-    told.ending.hold(1)
+    session.life.state = State.LAUNCHING
     told.ending.on_halted(1, True)
     assert not told.events
-    told.ending.release(session)
+    told.ending.announced(session)
     assert told.events == [(1, "session.stopped")]
 
 
@@ -72,17 +75,33 @@ def test_a_stop_before_the_announcement_is_told_after_it() -> None:
 def test_what_the_ladder_stops_is_no_news(how: str) -> None:
     session = make_session()
     told = Told(session)
-    session.record.kill_requested = how == "killed"
-    if how == "ended":
-        session.ended.set()
+    session.life.state = State.KILLING if how == "killed" else State.CLOSED
     told.ending.on_halted(1, True)
     assert not told.events
 
 
+def test_an_exit_that_is_told_twice_ends_it_once() -> None:
+    session = make_session()
+    told = Told(session)
+    ends: list[Session] = []
+    told.ending._backlog = SimpleNamespace(add=lambda end, ended: ends.append(ended))  # type: ignore[assignment]
+    told.ending.on_exit(1, {"code": 3})
+    told.ending.on_exit(1, {"unknown": True})
+    assert (ends, session.exit) == ([session], {"code": 3})
+
+
+def test_a_kill_before_the_announcement_is_remembered() -> None:
+    session = make_session()
+    session.life.state = State.LAUNCHING
+    session.record.kill_requested = True
+    Told(session).ending.announced(session)
+    assert session.life.state is State.KILLING
+
+
 def test_an_ended_session_is_not_stopped() -> None:
     session = make_session()
-    session.halted = True
-    session.ended.set()
+    session.tells_stops = True
+    session.life.state = State.CLOSED
     assert not session.is_halted()
 
 
@@ -98,7 +117,7 @@ def test_a_terminal_that_closes_late_lets_old_sessions_go() -> None:
     session.master = 5
     told.ending.close_terminal(session)
     assert not told.asked_to_keep, "it still runs"
-    session.ended.set()
+    session.life.state = State.ENDED
     session.record.status = Status.COMPLETED
     told.ending.close_terminal(session)
     assert told.asked_to_keep == [3]
