@@ -5,8 +5,9 @@ Whoever learns that something happened says so with `Life.happens`; only what th
 
 from __future__ import annotations
 
-import threading
 from enum import Enum
+
+from codewire.io.states import StateMachine
 
 
 class State(Enum):
@@ -58,27 +59,18 @@ OVER = frozenset((State.ENDED, State.CLOSED))
 LIVELY = frozenset((State.LAUNCHING, State.RUNNING, State.STOPPED))
 
 
-class Life:
-    """The state of one session. May be told of events from any greenlet or thread."""
+class Life(StateMachine[State, Event]):
+    """The state of one session, LAUNCHING to begin with.
 
-    __slots__ = ("_lock", "state")
+    >>> life = Life(State.RUNNING)
+    >>> life.happens(Event.EXITED), life.happens(Event.EXITED), life.state.value
+    (True, False, 'exited')
+    """
+
+    __slots__ = ()
 
     def __init__(self, state: State = State.LAUNCHING) -> None:
-        self.state = state
-        self._lock = threading.Lock()
-
-    def happens(self, event: Event) -> bool:
-        """Go on to the state that follows; say whether there is one, which only one caller hears.
-
-        >>> life = Life(State.RUNNING)
-        >>> life.happens(Event.EXITED), life.happens(Event.EXITED), life.state.value
-        (True, False, 'exited')
-        """
-        with self._lock:
-            following = TRANSITIONS.get((self.state, event))
-            if following is not None:
-                self.state = following
-        return following is not None
+        super().__init__(state, TRANSITIONS)
 
     @property
     def is_running(self) -> bool:
