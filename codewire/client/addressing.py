@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codewire.errors import RequestError
+from codewire.errors import NoSuchName
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -20,7 +20,7 @@ MAX_ID = 0xFFFFFFFF
 def resolve_session(client: Client, ref: str) -> int:
     """Return the id of the session meant by `ref`: digits, or a name, with at most one leading @.
 
-    An id is not checked: the request that uses it will be. Raises RequestError for unknown names.
+    An id is not checked: the request that uses it will be. Raises NoSuchName for unknown names.
     """
     session_id, name = _as_id(ref), _name(ref)
     if session_id is None and name:
@@ -28,7 +28,7 @@ def resolve_session(client: Client, ref: str) -> int:
     if session_id is None:
         from codewire.wire.texts import go_quote
 
-        raise RequestError(f"no session named {go_quote(_name(ref))}")
+        raise NoSuchName(f"no session named {go_quote(_name(ref))}")
     return session_id
 
 
@@ -37,7 +37,7 @@ def resolve_session_or_tag(
 ) -> tuple[Literal["id"], int] | tuple[Literal["tag"], str]:
     """Return ("id", session id) or, when no session has that name, ("tag", tag).
 
-    Only tags that some session carries count; `@word` is never a tag. Raises RequestError.
+    Only tags that some session carries count; `@word` is never a tag. Raises NoSuchName.
     """
     session_id = _as_id(ref)
     if session_id is not None:
@@ -50,7 +50,7 @@ def resolve_session_or_tag(
         return "tag", ref
     from codewire.wire.texts import go_quote
 
-    raise RequestError(f"no session or tag named {go_quote(ref)}")
+    raise NoSuchName(f"no session or tag named {go_quote(ref)}")
 
 
 NONE_FREE = "No unattached running sessions available"
@@ -59,11 +59,11 @@ NONE_FREE = "No unattached running sessions available"
 def oldest_unattached(sessions: list[dict[str, Any]]) -> int:
     """Return the running session nobody is attached to that was created first.
 
-    Raises RequestError when there is none.
+    Raises NoSuchName when there is none.
     """
     free = [s for s in sessions if s.get("status") == "running" and not s.get("attached")]
     if not free:
-        raise RequestError(NONE_FREE)
+        raise NoSuchName(NONE_FREE)
     # Ids are handed out in the order of creation; timestamps are whole seconds only.
     return min(int(session["id"]) for session in free)
 

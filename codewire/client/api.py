@@ -230,7 +230,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
                 if not sent:
                     raise
                 cause = str(error).removesuffix("; nothing was typed")
-                raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
+                raise RequestError(
+                    f"{cause}; the first {sent} bytes were typed", error.code
+                ) from error
             sent += field(answer, "bytes", 0)
             if answer.get("repeated"):
                 self._notify(ALREADY_SENT)

@@ -82,7 +82,7 @@ class WebSocketStream(FrameStream):
                 event = self._receiver.next_event()
             except websocket.Violation as violation:
                 self._end.happens(Event.VIOLATED)
-                self._say_close(violation.code, str(violation))
+                self._say_close(violation.close_code, str(violation))
                 raise
             if event is None:
                 return None

@@ -84,7 +84,7 @@ def request(client: CallClient, args: dict[str, Any]) -> list[str]:
         place = sender["sender"] or recipient
         later = f"The request stays open: a later reply is in the inbox of {place}, "
         later += "see codewire_read_messages"
-        raise ToolFailed(str(error), error.note, later) from error
+        raise ToolFailed(error, error.note, later) from error
     from_id = answer.get("from_id")
     who = answer.get("from_name") or (f"session {from_id}" if from_id else "unknown")
     reply_text = f"Reply from {who}: {answer.get('reply_body') or ''}"

@@ -29,6 +29,9 @@ HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
+# Where a failed call's error code stands (docs/protocol.md lists those of a node).
+CODE_KEY = "codewire/code"
+
 # The list never changes while a server runs; ask again after a day.
 CACHE_MS = 24 * 3600 * 1000
 PROGRESS_SECONDS = 5.0
@@ -160,7 +163,7 @@ class Server:
             client = self._new_client()
         except CodewireError as error:
             self._slots.release()
-            self._writer.result(request_id, _sealed(params, _text_result(f"Error: {error}", True)))
+            self._writer.result(request_id, _sealed(params, _failure(error)))
             return
         # Before the next line is read: it may be the one that cancels this call.
         with self._lock:
@@ -203,9 +206,9 @@ class Server:
         except CallEnded:
             return _text_result("Error: cancelled", True)
         except ToolFailed as error:
-            return _texts_result([f"Error: {error}", *error.more], True)
+            return _failure(error, *error.more)
         except CodewireError as error:
-            return _text_result(f"Error: {error}", True)
+            return _failure(error)
         return _texts_result([texts] if isinstance(texts, str) else texts, False)
 
     def _cancel(self, params: Any) -> None:
@@ -242,6 +245,12 @@ def _sealed(params: rpc.Message, result: rpc.Message) -> rpc.Message:
 
 def _text_result(text: str, is_error: bool) -> rpc.Message:
     return _texts_result([text], is_error)
+
+
+def _failure(error: CodewireError, *more: str) -> rpc.Message:
+    """Return a failed call's result: its words, and in `_meta` its code for programs."""
+    result = _texts_result([f"Error: {error}", *more], True)
+    return {**result, "_meta": {CODE_KEY: error.code}} if error.code else result
 
 
 def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:

@@ -36,8 +36,9 @@ DURATION = Param(
 class ToolFailed(CodewireError):
     """A failure with more to say than its one line: texts of their own in the result."""
 
-    def __init__(self, text: str, *more: str) -> None:
-        super().__init__(text)
+    def __init__(self, error: CodewireError, *more: str) -> None:
+        super().__init__(str(error))
+        self.code = error.code
         self.more = [text for text in more if text]
 
 

@@ -63,7 +63,7 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
             states=args["states"] or (),
         )
     except CallEnded as error:
-        raise RequestError("cancelled") from error
+        raise RequestError("cancelled", "cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
     return listing(sessions, newest=True, hint=hint)
 

@@ -319,6 +319,20 @@ def test_an_unknown_session(shared: Home, command: str) -> None:
         assert text == f'Error: no session or tag named "nobody"{LIST_HINT}'
 
 
+def test_failures_end_with_json_for_who_asks_for_it(shared: Home) -> None:
+    def said(*argv: str) -> dict[str, str]:
+        lines = failure(shared, *argv).splitlines()
+        found: dict[str, str] = json.loads(lines[-1])
+        assert lines[0] == f"Error: {found['error']}"
+        return found
+
+    gone = {"error": "session 4000000000 not found", "code": "no_such_session"}
+    assert said("status", "4000000000", "--json") == gone
+    assert said("kill", "4000000000", "-o", "json") == gone
+    assert said("list", "--json", "nowhere")["code"] == "no_such_node"
+    assert said("status", "nobody", "-j")["code"] == "no_such_session"
+
+
 def test_locators(shared: Home) -> None:
     session_id = launch(shared, "here", "group:a", "--", "sleep", "600")
     Path(shared.data_dir, "servers.toml").write_text('[servers.gpu]\nurl = "ws://127.0.0.1:1"\n')

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.feedback import refuse_own
 from codewire.commands import output
 from codewire.commands.sessions.logs import note_gap
-from codewire.errors import CodewireError, UsageError
+from codewire.errors import CodewireError, RequestError, UsageError
 from codewire.term.modes import Modes
 from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
 from codewire.wire import events
+from codewire.wire.codes import NO_SUCH_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +168,7 @@ def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int,
             if session["id"] == target or target in (session.get("tags") or ())
         ]
         if not matching and isinstance(target, int):
-            raise CodewireError(f"session {target} not found")
+            raise RequestError(f"session {target} not found", NO_SUCH_SESSION)
         if not matching:
             raise CodewireError(f'no sessions found with tag "{target}"')
         for session in matching:
