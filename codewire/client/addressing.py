@@ -5,7 +5,7 @@ Names may be shared by finished sessions: the living one is meant, else the newe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewire.errors import NoSuchName
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from codewire.client.api import Client
+    from codewire.wire.answers.sessions import SessionInfo
 
 MAX_ID = 0xFFFFFFFF
 
@@ -46,7 +47,7 @@ def resolve_session_or_tag(
     session_id = _named(sessions, _name(ref))
     if session_id is not None:
         return "id", session_id
-    if any(ref in (session.get("tags") or ()) for session in sessions) and ref[:1] != "@":
+    if any(ref in session.tags for session in sessions) and ref[:1] != "@":
         return "tag", ref
     from codewire.wire.texts import go_quote
 
@@ -56,16 +57,16 @@ def resolve_session_or_tag(
 NONE_FREE = "No unattached running sessions available"
 
 
-def oldest_unattached(sessions: list[dict[str, Any]]) -> int:
+def oldest_unattached(sessions: list[SessionInfo]) -> SessionInfo:
     """Return the running session nobody is attached to that was created first.
 
     Raises NoSuchName when there is none.
     """
-    free = [s for s in sessions if s.get("status") == "running" and not s.get("attached")]
+    free = [session for session in sessions if session.is_running and not session.attached]
     if not free:
         raise NoSuchName(NONE_FREE)
     # Ids are handed out in the order of creation; timestamps are whole seconds only.
-    return min(int(session["id"]) for session in free)
+    return min(free, key=lambda session: session.id)
 
 
 def _as_id(ref: str) -> int | None:
@@ -81,10 +82,9 @@ def _name(ref: str) -> str:
     return ref.removeprefix("@")
 
 
-def _named(sessions: list[dict[str, Any]], name: str) -> int | None:
+def _named(sessions: list[SessionInfo], name: str) -> int | None:
     """Return the id of the running, else the newest session of that name."""
-    matches = [session for session in sessions if name and session.get("name") == name]
+    matches = [session for session in sessions if name and session.name == name]
     if not matches:
         return None
-    best = max(matches, key=lambda s: (s.get("status") == "running", int(s["id"])))
-    return int(best["id"])
+    return max(matches, key=lambda session: (session.is_running, session.id)).id

@@ -122,7 +122,9 @@ def wants_json(argv: list[str]) -> bool:
     own = argv[: argv.index("--")] if "--" in argv else argv
     if any(word in ("--json", "-j", "--output=json", "-ojson", "-o=json") for word in own):
         return True
-    return any(pair in (("-o", "json"), ("--output", "json")) for pair in zip(own, own[1:]))
+    return any(
+        pair in (("-o", "json"), ("--output", "json")) for pair in zip(own, own[1:], strict=False)
+    )
 
 
 def _report_json(error: BaseException) -> None:

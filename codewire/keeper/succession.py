@@ -18,6 +18,7 @@ from codewire.keeper.channel import Channel
 from codewire.keeper.children import DEFAULT_SIGNALS
 from codewire.keeper.orders import Hello, Kept
 from codewire.paths import program
+from codewire.wire.exits import exit_json
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,13 @@ class Succession:
         for start in range(0, len(kept), protocol.BATCH):
             batch = kept[start : start + protocol.BATCH]
             records = [
-                {"id": k.id, "pid": k.pid, "meta": k.meta, "exit": k.exit, "master": k.master >= 0}
+                {
+                    "id": k.id,
+                    "pid": k.pid,
+                    "meta": k.meta,
+                    "exit": None if k.exit is None else exit_json(k.exit),
+                    "master": k.master >= 0,
+                }
                 for k in batch
             ]
             masters = [k.master for k in batch if k.master >= 0]

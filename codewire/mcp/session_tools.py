@@ -20,6 +20,7 @@ from codewire.mcp.tool import (
     session_number,
     to_json,
 )
+from codewire.wire.answers.kills import Killed
 
 HISTORY_LINES = 50
 
@@ -29,9 +30,9 @@ def list_sessions(client: CallClient, args: dict[str, Any]) -> list[str]:
     wanted = args["status_filter"]
     sessions = client.list_sessions()
     if wanted != "all":
-        sessions = [s for s in sessions if str(s.get("status", "")).startswith(wanted)]
+        sessions = [session for session in sessions if session.status.startswith(wanted)]
     hint = "the oldest; ask for one by name with codewire_get_session_status"
-    return listing(sessions, newest=True, hint=hint)
+    return listing([session.sent for session in sessions], newest=True, hint=hint)
 
 
 def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -59,16 +60,16 @@ def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
         text = text[len(text) - limit :] if limit else ""
         facts["truncated"] = f"only the last {limit} characters are shown"
         text += "... [truncated]"
-    facts["status"] = client.status(session_id).get("info", {}).get("status")
+    facts["status"] = client.status(session_id).info.status
     return [text, to_json(facts)]
 
 
 def read_screen(client: CallClient, session_id: int, history_lines: int | None) -> list[str]:
     """Return the screen as text, then what else is known of it."""
     screen = client.screen(session_id, history_lines=history_lines)
-    lines = [*(screen.get("history") or []), *(screen.get("lines") or [])]
+    lines = [*screen.history, *screen.lines]
     wanted = ("rows", "cols", "cursor", "title", "alternate", "screen_hash", "offset", "status")
-    facts = {key: screen[key] for key in wanted if screen.get(key) is not None}
+    facts = {key: screen.sent[key] for key in wanted if screen.sent.get(key) is not None}
     return ["\n".join(lines).rstrip("\n"), to_json(facts)]
 
 
@@ -99,7 +100,7 @@ def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
 def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_get_session_status."""
     answer = client.status(session_number(client, args["session_id"]), screen_hash=True)
-    info = {**answer.get("info", {}), "output_size": answer.get("output_size", 0)}
+    info = {**answer.info.sent, "output_size": answer.output_size}
     return to_json(dict(sorted(info.items())))
 
 
@@ -132,29 +133,27 @@ def kill_session(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kill_session; tags win over an id."""
     tags = args["tags"]
     if tags:
-        request = {"type": "KillByTags", "tags": list(tags), "tree": args["tree"] or None}
-        answer = client.call(request)
-        words = f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]"
+        answer = client.kill_by_tags(tags, tree=args["tree"])
+        words = f"Killed {answer.count} session(s) matching tags [{' '.join(tags)}]"
         return words + _survivors(answer, args["tree"])
     if args["session_id"] is None:
         raise RequestError("either session_id or tags required")
     session_id = session_number(client, args["session_id"])
     answer = client.kill(session_id, tree=args["tree"])
     words = f"Killed session {session_id}"
-    if answer.get("finished"):
+    if answer.finished:
         words = f"Session {session_id} had already finished; nothing was signalled"
-        if answer.get("tree"):
+        if answer.tree:
             words = f"Session {session_id} had already finished; daemons it had left are ended"
     return words + _survivors(answer, args["tree"])
 
 
-def _survivors(answer: dict[str, Any], wants_tree: bool) -> str:
+def _survivors(answer: Killed, wants_tree: bool) -> str:
     """Return what to add to the answer of a kill: who lives on, and what to do about it."""
-    if wants_tree and not answer.get("tree"):
+    if wants_tree and not answer.tree:
         return "; this node does not know tree: daemons were not looked for"
-    survivors = answer.get("survivors") or []
-    names = ", ".join(f"{s.get('command')} (pid {s.get('pid')})" for s in survivors)
-    daemons = any(s.get("daemon") for s in survivors)
+    names = ", ".join(f"{process.command} (pid {process.pid})" for process in answer.survivors)
+    daemons = any(process.daemon for process in answer.survivors)
     hint = "; to end daemons as well, set tree" if daemons else ""
     return f"; still alive: {names}{hint}" if names else ""
 

@@ -12,6 +12,7 @@ from codewire.errors import RequestError
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
 from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
+from codewire.wire.answers.events import Event
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -23,9 +24,9 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
     events: list[dict[str, Any]] = []
     for message in until_out_of_time(stream):
-        if message.get("type") != "Event":
+        if not isinstance(message, Event):
             continue
-        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
+        events.append({"session_id": message.session_id, **message.sent})
         if args["max_events"] and len(events) >= args["max_events"]:
             break
     return listing(events, hint="ask for fewer sessions or event types, or less time")
@@ -65,7 +66,7 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     except CallEnded as error:
         raise RequestError("cancelled", "cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
-    return listing(sessions, newest=True, hint=hint)
+    return listing([session.sent for session in sessions], newest=True, hint=hint)
 
 
 TOOLS = (

@@ -66,10 +66,10 @@ class Worker:
         self._sessions = Lifecycle(self._paths, self._settings)
         self._custody = Custody(
             self._link,
-            on_exit=self._sessions.on_exit,
+            on_exit=self._sessions.ending.on_exit,
             on_stop=self._stop.set,
             on_lost=self._kept,
-            on_halted=self._sessions.on_halted,
+            on_halted=self._sessions.ending.on_halted,
             on_listener=self._listen,
             grace_seconds=self._settings.grace_seconds,
         )

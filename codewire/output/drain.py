@@ -129,7 +129,7 @@ class Drain:
         output.take_pipe(self._pipe_read, count)
 
     def add(self, source: Source, *, is_over: bool = False) -> None:
-        """Start reading `source.master`; `is_over` if its child is gone and `on_drained` not due."""
+        """Start reading `source.master`; `is_over`: its child is gone, `on_drained` not due."""
         if is_over:
             self._over.add(source.id)
         with self._lock:

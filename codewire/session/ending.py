@@ -31,6 +31,7 @@ from codewire.session.registry import Registry
 from codewire.session.result import capture_result
 from codewire.session.session import Session
 from codewire.wire import events
+from codewire.wire.exits import Exit, Exited, Signalled
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Ending:
         self._publish = publish
         self._lock = threading.Lock()
         # What became of those that are launched but not yet told to everyone.
-        self._early_exits: dict[int, dict[str, Any]] = {}
+        self._early_exits: dict[int, Exit] = {}
         self._early_halts: dict[int, bool] = {}
 
     def use(self, custody: Custody, drain: Drain, store: Store) -> None:
@@ -82,7 +83,7 @@ class Ending:
         if early_exit is not None:
             self._begin_end(session, early_exit)
 
-    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
+    def on_exit(self, session_id: int, how: Exit) -> None:
         """The keeper reaped the session's process."""
         with self._lock:
             session = self._registry.find(session_id)
@@ -131,8 +132,9 @@ class Ending:
 
     # Ending
 
-    def _begin_end(self, session: Session, how: dict[str, Any]) -> None:
-        session.exit = session.exit or how
+    def _begin_end(self, session: Session, how: Exit) -> None:
+        if session.exit is None:
+            session.exit = how
         if not session.life.happens(Event.EXITED):
             return
         if session.master >= 0:
@@ -145,7 +147,7 @@ class Ending:
         self._observer.finish(session)
         record = session.record
         record.result = capture_result(session)
-        self._settle(session, session.exit)
+        self._settle(session)
         if session.input is not None:
             session.input.end()
         self._registry.release_name(session)
@@ -169,16 +171,16 @@ class Ending:
         for dropped in self._registry.drop_oldest_finished(self._settings.keep_finished):
             self._store.changed(dropped)
 
-    def _settle(self, session: Session, how: dict[str, Any]) -> None:
-        record = session.record
+    def _settle(self, session: Session) -> None:
+        record, how = session.record, session.exit
         record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
         self._registry.count_end(session)
-        if "code" in how:
-            record.exit_code, record.end_reason = how["code"], "exited"
-        elif "signal" in how:
+        if isinstance(how, Exited):
+            record.exit_code, record.end_reason = how.code, "exited"
+        elif isinstance(how, Signalled):
             record.exit_code, record.end_reason = -1, "signal"
-            record.signal = how["signal"]
+            record.signal = how.signal
         else:
             record.end_reason = "lost"
         if record.kill_requested:

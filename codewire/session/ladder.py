@@ -106,7 +106,7 @@ class Ladder:
                 # Its pid is anybody's by now, its terminal's number too.
                 self._members[session.id] = table.alive(known)
                 continue
-            leader, is_gone = session.record.pid, bool(session.exit)
+            leader, is_gone = session.record.pid, session.exit is not None
             trace = self._traces.get(session.id, Trace())
             self._members[session.id] = table.tree(leader, known, is_gone, trace.device)
             root = None if is_gone else table.find(leader)

@@ -105,7 +105,7 @@ class Lifecycle:
             self._drain,
             make=self._make,
             open_terminal=lambda session: self._open_terminal(session, is_restored=True),
-            on_exit=self.on_exit,
+            on_exit=self.ending.on_exit,
             kill=lambda sessions: self.backlog.add(spawn, self.kill, sessions),
         ).run(kept)
         write_left(self._paths.left, {})
@@ -117,7 +117,7 @@ class Lifecycle:
             session.tells_stops = False
         unsaved = self.store.unsaved()
         return [
-            Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
+            Kept(s.id, s.record.pid, s.record.to_json(), s.exit, s.master)
             for s in self.registry.all()
             if s.is_running() or s.master >= 0 or s.id in unsaved
         ]
@@ -259,14 +259,6 @@ class Lifecycle:
         return session
 
     # Ending
-
-    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
-        """The keeper reaped the session's process."""
-        self.ending.on_exit(session_id, how)
-
-    def on_halted(self, session_id: int, halted: bool) -> None:
-        """A signal stopped the session's process, or it goes on."""
-        self.ending.on_halted(session_id, halted)
 
     def kill(
         self, sessions: Sequence[Session], takes_daemons: bool = False

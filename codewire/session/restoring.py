@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from codewire.disk.filing import move_aside
 from codewire.disk.journal import Journal
@@ -23,6 +22,7 @@ from codewire.session.records.record import Record, Status, record_from_json
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.session import Session
+from codewire.wire.exits import Exit
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Restorer:
         *,
         make: Callable[[Record], Session],
         open_terminal: Callable[[Session], None],
-        on_exit: Callable[[int, dict[str, Any]], None],
+        on_exit: Callable[[int, Exit], None],
         kill: Callable[[Sequence[Session]], object],
     ) -> None:
         self._paths = paths

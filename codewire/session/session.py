@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewire.errors import LogUnavailable
 from codewire.io.clock import CLOCK, Clock, Moment
@@ -25,6 +25,7 @@ from codewire.terminal.display import DEFAULT_SIZE
 from codewire.terminal.questions import Questions
 from codewire.terminal.state import Terminal
 from codewire.terminal.turns import Pen
+from codewire.wire.exits import Exit
 from codewire.wire.sizes import clamped
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Session:
         self.master = -1
         self.input: Input | None = None
         self.life = Life()
-        self.exit: dict[str, Any] = {}
+        self.exit: Exit | None = None
         # Whether the keeper tells when a signal stops it: of a process it has no child of, only
         # /proc knows.
         self.tells_stops = False

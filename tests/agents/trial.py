@@ -76,7 +76,7 @@ class Trial:
             answer = self.client.submit(session, text)
         except CodewireError as error:
             return f"error: {error}"
-        return f"{answer['verdict']} {answer.get('reason') or ''}".strip()
+        return f"{answer.verdict} {answer.reason}".strip()
 
     def count(self, shape: str, texts: list[tuple[str, str, str]]) -> None:
         """Note what became of (mark, text, what was said)."""
@@ -182,17 +182,15 @@ class Trial:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             shown = self.client.screen(session)
-            cursor = shown["cursor"]
-            look = Evidence(
-                tuple(shown["lines"]), (cursor["row"], cursor["col"]), shown.get("title") or ""
-            )
+            cursor = shown.cursor
+            look = Evidence(shown.lines, (cursor.row, cursor.col), shown.title)
             if judge(look).state == BLOCKED:
                 return True
             time.sleep(0.2)
         return False
 
     def screen(self, session: int) -> str:
-        return "\n".join(line for line in self.client.screen(session)["lines"] if line.strip())
+        return "\n".join(line for line in self.client.screen(session).lines if line.strip())
 
     def close(self) -> None:
         self.model.shutdown()

@@ -14,6 +14,8 @@ import pytest
 
 from codewire.client import Client
 from codewire.errors import RequestError, RequestTimedOut
+from codewire.wire.answers.events import Event
+from codewire.wire.answers.messages import Message, Reply
 from tests.support import Home, wait_until
 
 
@@ -31,13 +33,11 @@ def sleeper(home: Home, name: str, **fields: Any) -> int:
     return home.launch("sleep", "600", name=name, **fields)
 
 
-def open_requests(client: Client, session: int) -> list[dict[str, Any]]:
-    found = client.read_messages(session)["open_requests"]
-    assert isinstance(found, list)
-    return found
+def open_requests(client: Client, session: int) -> tuple[Message, ...]:
+    return client.read_messages(session).open_requests
 
 
-def wait_for_request(client: Client, session: int) -> dict[str, Any]:
+def wait_for_request(client: Client, session: int) -> Message:
     """Return the first request that is open in an inbox, once there is one."""
     return wait_until(lambda: open_requests(client, session), 30, "a request is there")[0]
 
@@ -47,7 +47,7 @@ class Asking(threading.Thread):
 
     def __init__(self, client: Client, *args: Any, **options: Any) -> None:
         super().__init__(daemon=True)
-        self.answer: dict[str, Any] = {}
+        self.answer: Reply | None = None
         self.error: Exception | None = None
         self._call = lambda: client.request(*args, **options)
         self.start()
@@ -58,9 +58,10 @@ class Asking(threading.Thread):
         except RequestError as error:
             self.error = error
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Reply:
         self.join(30)
         assert not self.is_alive() and self.error is None, self.error
+        assert self.answer is not None
         return self.answer
 
     def failure(self) -> str:
@@ -251,8 +252,8 @@ def test_request_and_reply(node: Home) -> None:
         )
         assert accepted == {"type": "MsgReplySent", "request_id": request_id}
         answer = asking.result()
-        assert answer["reply_body"] == "yes" and answer["request_id"] == request_id
-        assert (answer["from_id"], answer["from_name"]) == (b, "coder")
+        assert answer.reply_body == "yes" and answer.request_id == request_id
+        assert (answer.from_id, answer.from_name) == (b, "coder")
         told = listener.receive_control()["event"]
         assert told["type"] == "message.reply"
         assert told["data"] == {
@@ -264,7 +265,7 @@ def test_request_and_reply(node: Home) -> None:
     again = {"type": "MsgReply", "request_id": request_id, "body": "again", "id": b}
     assert node.request(again)["message"] == f'no pending request with ID "{request_id}"'
     for session in (a, b):
-        kinds = [m["type"] for m in client.read_messages(session)["messages"]]
+        kinds = [message.type for message in client.read_messages(session).messages]
         assert kinds == ["message.request", "message.reply"]
     assert not open_requests(client, b)
 
@@ -275,9 +276,9 @@ def test_a_request_nobody_waits_for_stays_open(node: Home) -> None:
     with pytest.raises(RequestTimedOut, match=r"^request req_\S+ timed out after 1s$") as caught:
         client.request(b, "slow?", sender=a, timeout_seconds=1, delivery="inbox")
     (waiting,) = open_requests(client, b)
-    assert waiting["request_id"] == caught.value.request_id and waiting["caller_gone"]
-    assert client.reply(waiting["request_id"], "at last", sender=b)["note"]
-    assert client.read_messages(a)["messages"][-1]["body"] == "at last"
+    assert waiting.request_id == caught.value.request_id and waiting.caller_gone
+    assert client.reply(waiting.request_id, "at last", sender=b).note
+    assert client.read_messages(a).messages[-1].body == "at last"
 
 
 def test_a_caller_that_hangs_up_is_marked_gone(node: Home) -> None:
@@ -285,18 +286,18 @@ def test_a_caller_that_hangs_up_is_marked_gone(node: Home) -> None:
     client = node.client()
     with node.connect() as caller:
         caller.send_control({"type": "MsgRequest", "to_id": b, "body": "?"})
-        assert "caller_gone" not in wait_for_request(client, b)
-    wait_until(lambda: "caller_gone" in open_requests(client, b)[0], 30, "the caller is gone")
+        assert not wait_for_request(client, b).caller_gone
+    wait_until(lambda: open_requests(client, b)[0].caller_gone, 30, "the caller is gone")
 
 
 def test_a_recipient_that_ends_fails_its_requests(node: Home) -> None:
     b = sleeper(node, "b")
     client = node.client()
     asking = Asking(client, b, "?")
-    request_id = wait_for_request(client, b)["request_id"]
+    request_id = wait_for_request(client, b).request_id
     client.kill(b)
     assert asking.failure().startswith(f"session {b} is not running: it ended before it replied")
-    assert client.read_messages(b)["open_requests"] == []
+    assert client.read_messages(b).open_requests == ()
     with pytest.raises(RequestError, match="no pending request"):
         client.reply(request_id, "late", sender=b)
 
@@ -308,8 +309,8 @@ def test_an_abandoned_request_ends_with_its_recipient(node: Home) -> None:
         with pytest.raises(RequestTimedOut) as caught:
             client.request(b, "?", sender=a, timeout_seconds=1, delivery="inbox")
     client.kill(b)
-    assert not any("open" in letter for letter in client.read_messages(a)["messages"])
-    assert client.read_messages(b)["open_requests"] == []
+    assert not any(letter.open for letter in client.read_messages(a).messages)
+    assert client.read_messages(b).open_requests == ()
     with pytest.raises(RequestError, match="no pending request"):
         client.reply(caught.value.request_id, "late", sender=b)
 
@@ -318,12 +319,12 @@ def test_a_request_outlives_workers(node: Home) -> None:
     a, b = sleeper(node, "a"), sleeper(node, "b")
     client = node.client()
     asking = Asking(client, b, "?", sender=a, delivery="inbox", timeout_seconds=60)
-    request_id = wait_for_request(client, b)["request_id"]
+    request_id = wait_for_request(client, b).request_id
     node.kill_worker()
-    wait_until(lambda: "caller_gone" not in open_requests(client, b)[0], 30, "the caller is back")
+    wait_until(lambda: not open_requests(client, b)[0].caller_gone, 30, "the caller is back")
     node.kill_worker()
     client.reply(request_id, "still here", sender=b)
-    assert asking.result()["reply_body"] == "still here"
+    assert asking.result().reply_body == "still here"
     assert len(lines(node, b)) == len(lines(node, a)) == 2
 
 
@@ -335,8 +336,8 @@ def test_a_request_outlives_the_node_of_its_caller(node: Home) -> None:
     assert node.stop_node() == 0
     node.start_node()
     client = node.client()
-    assert client.read_messages(a)["messages"][0]["request_id"] == caught.value.request_id
-    assert client.read_messages(a)["open_requests"] == []
+    assert client.read_messages(a).messages[0].request_id == caught.value.request_id
+    assert client.read_messages(a).open_requests == ()
 
 
 def test_a_reply_is_kept_for_a_caller_that_lost_its_worker(node: Home) -> None:
@@ -345,7 +346,7 @@ def test_a_reply_is_kept_for_a_caller_that_lost_its_worker(node: Home) -> None:
     client = node.client()
     with node.connect() as caller:
         caller.send_control(question)
-        request_id = wait_for_request(client, b)["request_id"]
+        request_id = wait_for_request(client, b).request_id
     reply = {
         "type": "MsgReply",
         "request_id": request_id,
@@ -365,7 +366,7 @@ def test_what_was_journalled_last_is_finished_after_a_kill(node: Home) -> None:
     a, b = sleeper(node, "a"), sleeper(node, "b")
     client = node.client()
     asking = Asking(client, b, "?", sender=a, delivery="inbox")
-    request_id = wait_for_request(client, b)["request_id"]
+    request_id = wait_for_request(client, b).request_id
     client.reply(request_id, "yes", sender=b)
     asking.result()
     # As if the worker had been killed after the journal line, before the inboxes.
@@ -374,7 +375,7 @@ def test_what_was_journalled_last_is_finished_after_a_kill(node: Home) -> None:
         mail_file(node, session).write_text(text[0])
     node.kill_worker()
     for session in (a, b):
-        kinds = [m["type"] for m in client.read_messages(session)["messages"]]
+        kinds = [message.type for message in client.read_messages(session).messages]
         assert kinds == ["message.request", "message.reply"]
 
 
@@ -387,8 +388,8 @@ def test_200_requests_among_50_sessions_while_the_worker_is_killed_twice(node: H
     def answer_all() -> None:
         def look(session: int) -> None:
             for request in open_requests(client, session):
-                client.reply(request["request_id"], f"re {request['body']}", sender=session)
-                answered.append(request["request_id"])
+                client.reply(request.request_id, f"re {request.body}", sender=session)
+                answered.append(request.request_id)
 
         with ThreadPoolExecutor(4) as pool:
             while len(answered) < 200:
@@ -412,7 +413,7 @@ def test_200_requests_among_50_sessions_while_the_worker_is_killed_twice(node: H
         node.kill_worker()
     for number, thread in enumerate(asking):
         thread.join(90)
-        assert thread.answer.get("reply_body") == f"re question {number}", thread.error
+        assert thread.result().reply_body == f"re question {number}"
     answering.join(20)
     assert node.node_status()["worker_restarts"] == 2
     requests, replies = Counter[str](), Counter[str]()
@@ -435,8 +436,8 @@ def test_listener_inbox_and_file_agree_on_1000_messages(node: Home) -> None:
 
     def listen() -> None:
         for frame in client.listen():
-            if frame["type"] == "Event":
-                heard.append(frame["event"]["data"])
+            if isinstance(frame, Event):
+                heard.append(dict(frame.data))
             is_listening.set()
             if len(heard) == 1000:
                 return
@@ -455,8 +456,8 @@ def test_listener_inbox_and_file_agree_on_1000_messages(node: Home) -> None:
     assert sorted(int(data["body"].split()[1]) for data in heard) == list(range(1000))
     for session in sessions:
         involved = [data["message_id"] for data in heard if session in (data["from"], data["to"])]
-        messages = client.read_messages(session, tail=0)["messages"]
-        assert [message["message_id"] for message in messages] == involved
+        messages = client.read_messages(session, tail=0).messages
+        assert [message.message_id for message in messages] == involved
         assert [event["data"]["message_id"] for event in lines(node, session)] == involved
 
 
@@ -506,7 +507,7 @@ def test_the_commands(home: Home) -> None:
     assert done.returncode == 0
     asking = home.popen("request", "-f", "1", "coder", "ready?", "--delivery", "inbox")
     client = home.client()
-    request_id = wait_for_request(client, 2)["request_id"]
+    request_id = wait_for_request(client, 2).request_id
     text = home.cw("inbox", "coder").stdout.splitlines()
     assert text[0].endswith(f"] OPEN REQUEST planner → coder (req={request_id}): ready?")
     assert text[1].endswith("] 0 → coder: hello^[[2Jthere")
@@ -545,7 +546,7 @@ def test_listen_prints_every_kind(home: Home) -> None:
     client = home.client()
     client.msg("coder", "nobody\nhere")
     asking = Asking(client, "coder", "ready?", sender=1, delivery="inbox")
-    request_id = wait_for_request(client, 2)["request_id"]
+    request_id = wait_for_request(client, 2).request_id
     client.reply(request_id, "yes", sender=2)
     asking.result()
     assert text.stdout is not None and lines_of_json.stdout is not None

@@ -29,7 +29,7 @@ from tests.terminal import Terminal
 CHILD = """
 import sys
 from codewire.client import Client
-from codewire.client.attaching import attach
+from codewire.client.attaching import attach, attachment
 from codewire.errors import CodewireError
 {prelude}
 try:
@@ -259,7 +259,7 @@ def test_a_replaced_worker_is_not_noticed(attach: Attach) -> None:
 
 
 def test_an_error_in_our_own_code_restores_the_terminal(attach: Attach) -> None:
-    prelude = "attach._Attachment._read_keys = lambda self: 1 // 0"
+    prelude = "attachment.Attachment._read_keys = lambda self: 1 // 0"
     screen = attach(serve, prelude=prelude)
     screen.expect(b"hello")
     screen.type(b"x")
@@ -357,7 +357,7 @@ def test_a_new_window_size_is_passed_on(attach: Attach) -> None:
 
 def test_the_bar_names_the_session_and_the_way_out(attach: Attach) -> None:
     # It is painted again once the output has been quiet for a while, not only after a long one.
-    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
+    screen = attach(serve, prelude="attachment.BAR_PERIOD_SECONDS = 1000")
     for output in (b"hello", b""):
         screen.expect(b" [cw] session 1 | running | ")
         screen.expect(b"s | Ctrl+B d")
@@ -407,7 +407,7 @@ def test_without_a_terminal_nothing_is_attached() -> None:
 
 
 def test_an_idle_attachment_uses_no_cpu(attach: Attach) -> None:
-    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
+    screen = attach(serve, prelude="attachment.BAR_PERIOD_SECONDS = 1000")
     screen.expect(b"hello")
     screen.expect(b" | running | ")
     before = cpu_seconds(screen.process.pid)

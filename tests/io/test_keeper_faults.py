@@ -28,6 +28,7 @@ from codewire.keeper.orders import Hello
 from codewire.keeper.orphans import Orphans
 from codewire.keeper.roster import Roster
 from codewire.keeper.stopping import SLACK_SECONDS, Stage, Stop
+from codewire.wire.exits import Exited
 from tests.processes import is_alive
 
 ORDER = SpawnOrder(1, "/bin/true", ["/bin/true"], {}, "/", 24, 80, {})
@@ -298,7 +299,7 @@ def test_an_exit_before_hello_is_no_version_difference() -> None:
     stopping = threading.Event()
     keeper = Keeper(early)
     custody = keeper.custody(on_stop=stopping.set)
-    assert [entry.exit for entry in custody.kept] == [{"code": 4}]
+    assert [entry.exit for entry in custody.kept] == [Exited(4)]
     assert stopping.wait(10)
     keeper.channel.close()
 

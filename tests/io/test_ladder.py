@@ -24,6 +24,7 @@ from codewire.io.processes import (
 )
 from codewire.session import ladder as ladder_module
 from codewire.session.ladder import Ladder
+from codewire.wire.exits import Exit, Exited
 from tests.support import is_alive, wait_until
 
 
@@ -43,7 +44,7 @@ class Leader:
         self.pid = self.process.pid
         self.ended = threading.Event()
         self.is_running = lambda: not self.ended.is_set()
-        self.exit: dict[str, int] = {}
+        self.exit: Exit | None = None
         self._wakers: list[threading.Event] = []
         self._stopping = threading.Event()
         self._reaper = threading.Thread(target=self._reap)
@@ -54,7 +55,7 @@ class Leader:
         while self.process.poll() is None:
             if self._stopping.wait(0.005):
                 return
-        self.exit = {"code": self.process.returncode}
+        self.exit = Exited(self.process.returncode)
         self.ended.set()
         for waker in self._wakers:
             waker.set()
@@ -66,7 +67,7 @@ class Leader:
         self._wakers.remove(waker)
 
     def signal_group(self, number: int) -> None:
-        if not self.exit:
+        if self.exit is None:
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
@@ -407,7 +408,7 @@ def test_a_finished_session_is_known_by_its_mark_alone(
     stranger = start("sleep 1000 & wait")
     members = grown(stranger, 2)
     finished.pid = stranger.pid
-    finished.exit = {}
+    finished.exit = None
     pid = daemon()
     assert climb([finished], 5, {finished.id: Trace(mark)}, takes_daemons=True) == {}
     assert not is_alive(pid)

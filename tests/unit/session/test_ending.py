@@ -16,6 +16,9 @@ from codewire.session.ending import Ending, survivors_json, write_left
 from codewire.session.life import State
 from codewire.session.records.record import Record, Status
 from codewire.session.session import Session
+from codewire.wire.answers.kills import Killed, Survivor
+from codewire.wire.answers.reading import read_each
+from codewire.wire.exits import Exited, Lost
 
 STUCK = Process(7, 1, 7, 0, 100, "D", "dd")
 DAEMON = Process(8, 1, 8, 0, 100, "S", "tmux: server", is_daemon=True)
@@ -85,9 +88,9 @@ def test_an_exit_that_is_told_twice_ends_it_once() -> None:
     told = Told(session)
     ends: list[Session] = []
     told.ending._backlog = SimpleNamespace(add=lambda end, ended: ends.append(ended))  # type: ignore[assignment]
-    told.ending.on_exit(1, {"code": 3})
-    told.ending.on_exit(1, {"unknown": True})
-    assert (ends, session.exit) == ([session], {"code": 3})
+    told.ending.on_exit(1, Exited(3))
+    told.ending.on_exit(1, Lost())
+    assert (ends, session.exit) == ([session], Exited(3))
 
 
 def test_a_kill_before_the_announcement_is_remembered() -> None:
@@ -142,9 +145,9 @@ def test_what_a_stop_leaves_is_written_down(tmp_path: Path) -> None:
 
 
 def test_agents_are_told_of_survivors() -> None:
-    answer = {"survivors": survivors_json({3: [STUCK, DAEMON]})}
+    answer = Killed(tuple(read_each(Survivor, survivors_json({3: [STUCK, DAEMON]}))))
     assert _survivors(answer, False) == (
         "; still alive: dd (pid 7), tmux: server (pid 8); to end daemons as well, set tree"
     )
     assert "does not know tree" in _survivors(answer, True)
-    assert _survivors({"tree": True}, True) == _survivors({}, False) == ""
+    assert _survivors(Killed(tree=True), True) == _survivors(Killed(), False) == ""
