@@ -27,7 +27,6 @@ from codewire.keeper.link import Link
 from codewire.keeper.orders import Hello
 from codewire.keeper.orphans import Orphans
 from codewire.keeper.roster import Roster
-from codewire.keeper.stopping import SLACK_SECONDS, Stage, Stop
 from codewire.wire.exits import Exited
 from tests.processes import is_alive
 
@@ -388,24 +387,3 @@ def test_a_new_keeper_is_started_for_as_long_as_it_takes(
     found[0].close()
     os.waitpid(hello.keeper_pid, 0)
     os.close(null)
-
-
-# How a stop goes on
-
-
-def test_the_stages_of_a_stop() -> None:
-    stop = Stop()
-    assert not stop.is_over(1e9, True)
-    assert stop.asked(15, 0.0, 3600.0)
-    assert stop.deadline == 3600 + SLACK_SECONDS
-    assert not stop.asked(15, 1.0, 3600.0), "another one joins"
-    assert not stop.asked(2, 1.0, 3600.0)
-    assert stop.stage is Stage.WORKER
-    assert not stop.is_over(3600, False)
-    assert stop.is_over(3600, True)
-    assert stop.progress(4.9, 2) == ""
-    assert "2 session(s) left" in stop.progress(5.0, 2)
-    assert stop.progress(9.0, 2) == ""
-    stop.asked(2, 9.0, 3600.0)
-    assert stop.stage is Stage.NOW
-    assert stop.is_over(9.0, False)
