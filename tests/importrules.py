@@ -58,8 +58,8 @@ FORBIDDEN_ROOMS = {
     "terminal": {"keeper"},
     "output": {"keeper"},
 }
-# Folders inside a room: who may import from whom; what is not here may not. The room's own files are
-# the folder of its name.
+# Folders inside a room: who may import from whom; what is not here may not. The room's own files
+# are the folder of its name.
 INNER = {
     "client": {"client.reach"},
     "client.attaching": {"client", "client.reach"},
@@ -74,6 +74,10 @@ INNER = {
     "commands.system": {"commands"},
     "commands.system.doctor": {"commands", "commands.system"},
     "commands.talk": {"commands"},
+    "keeper": {"keeper.place", "keeper.processes"},
+    "keeper.place": {"keeper", "keeper.processes"},
+    "keeper.processes": {"keeper"},
+    "keeper.workerside": {"keeper", "keeper.processes"},
     "node": {"node.handlers"},
     "node.handlers": {"node"},
     "session": {"session.records"},

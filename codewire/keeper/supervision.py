@@ -11,7 +11,7 @@ import socket
 import time
 
 from codewire.io.procfs import Process, read_process, stat_process
-from codewire.keeper.children import DEFAULT_SIGNALS, Exit
+from codewire.keeper.processes.children import DEFAULT_SIGNALS, Exit
 
 # A worker that lived this long is no crash loop: start the next one at once.
 STEADY_SECONDS = 5.0

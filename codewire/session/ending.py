@@ -20,7 +20,7 @@ from codewire.config import Settings
 from codewire.io.backlog import Backlog
 from codewire.io.processes import Device, Process, Trace
 from codewire.io.ptys import slave_device
-from codewire.keeper.custody import Custody
+from codewire.keeper.workerside.custody import Custody
 from codewire.output.drain import Drain
 from codewire.session.ladder import Ladder
 from codewire.session.life import Event, State

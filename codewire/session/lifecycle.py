@@ -22,7 +22,7 @@ from codewire.io.clock import CLOCK
 from codewire.io.processes import MARK_VARIABLE, Process
 from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
-from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
+from codewire.keeper.workerside.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
 from codewire.session.agentrules import Rules

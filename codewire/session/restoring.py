@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from codewire.disk.filing import move_aside
 from codewire.disk.journal import Journal
-from codewire.keeper.custody import Kept
+from codewire.keeper.workerside.custody import Kept
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
 from codewire.session.life import Life, State

@@ -18,15 +18,16 @@ import pytest
 from codewire.errors import KeeperError
 from codewire.io.fds import FileLimit
 from codewire.io.wait import wait_readable
-from codewire.keeper import custody as custody_module
-from codewire.keeper import protocol, succession
-from codewire.keeper.channel import Channel
-from codewire.keeper.children import Child
-from codewire.keeper.custody import Custody, SpawnOrder
+from codewire.keeper import protocol
 from codewire.keeper.link import Link
-from codewire.keeper.orders import Hello
-from codewire.keeper.orphans import Orphans
-from codewire.keeper.roster import Roster
+from codewire.keeper.processes.children import Child
+from codewire.keeper.processes.orphans import Orphans
+from codewire.keeper.processes.roster import Roster
+from codewire.keeper.workerside import custody as custody_module
+from codewire.keeper.workerside import succession
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.custody import Custody, SpawnOrder
+from codewire.keeper.workerside.orders import Hello
 from codewire.wire.exits import Exited
 from tests.processes import is_alive
 
@@ -347,7 +348,7 @@ def test_a_launch_whose_terminal_did_not_arrive_is_ended_again() -> None:
 SUCCESSOR = """#!{python}
 import socket, sys
 sys.path.insert(0, {root!r})
-from codewire.keeper.channel import Channel
+from codewire.keeper.workerside.channel import Channel
 channel = Channel(socket.socket(fileno=int(sys.argv[3])))
 message, fds = channel.receive()
 channel.send({{"op": "adopted", "count": message["count"], "fds_got": len(fds)}})

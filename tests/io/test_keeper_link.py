@@ -20,9 +20,9 @@ from codewire.io.fds import FileLimit
 from codewire.io.unix import receive_with_fds
 from codewire.io.wait import wait_readable
 from codewire.keeper import protocol
-from codewire.keeper.children import Child, spawn_child
-from codewire.keeper.custody import Custody, Hello, SpawnFailed, SpawnOrder
 from codewire.keeper.link import Link
+from codewire.keeper.processes.children import Child, spawn_child
+from codewire.keeper.workerside.custody import Custody, Hello, SpawnFailed, SpawnOrder
 from codewire.wire.exits import Exit, Exited, Signalled
 from tests.support import REPOSITORY, is_alive, wait_until
 

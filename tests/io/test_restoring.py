@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from codewire.disk.journal import Journal
-from codewire.keeper.custody import Kept
+from codewire.keeper.workerside.custody import Kept
 from codewire.paths import DataDir
 from codewire.session.records.record import Record, Status
 from codewire.session.records.store import Store

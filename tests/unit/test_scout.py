@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from codewire.keeper import scout
-from codewire.keeper.scout import Scout
+from codewire.keeper.place import scout
+from codewire.keeper.place.scout import Scout
 
 
 @pytest.mark.parametrize("answer", [True, False])

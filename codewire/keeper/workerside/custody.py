@@ -19,9 +19,16 @@ from codewire.errors import KeeperError
 from codewire.io.transient import PAUSE_SECONDS
 from codewire.io.wait import spawn_essential
 from codewire.keeper import protocol
-from codewire.keeper.channel import Channel
-from codewire.keeper.orders import Hello, Kept, SpawnFailed, SpawnOrder, hello_from, kept_from
-from codewire.keeper.succession import Succession, describe
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.orders import (
+    Hello,
+    Kept,
+    SpawnFailed,
+    SpawnOrder,
+    hello_from,
+    kept_from,
+)
+from codewire.keeper.workerside.succession import Succession, describe
 from codewire.wire.exits import Exit, read_exit
 
 __all__ = ["Custody", "Hello", "Kept", "SpawnFailed", "SpawnOrder"]

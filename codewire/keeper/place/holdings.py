@@ -6,8 +6,8 @@ import os
 import time
 
 from codewire.keeper import protocol
-from codewire.keeper.adoption import Adoption
-from codewire.keeper.premises import Premises
+from codewire.keeper.place.adoption import Adoption
+from codewire.keeper.place.premises import Premises
 
 CLAIM_NAME = f"{protocol.OWN_PREFIX}claim"
 

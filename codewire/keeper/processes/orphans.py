@@ -9,7 +9,7 @@ import os
 import select
 import time
 
-from codewire.keeper.children import Child
+from codewire.keeper.processes.children import Child
 
 # Between two attempts where the system has no descriptor to spare, or no pidfds at all.
 RETRY_SECONDS = 0.5

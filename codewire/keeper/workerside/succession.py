@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 from codewire.keeper import protocol
-from codewire.keeper.channel import Channel
-from codewire.keeper.children import DEFAULT_SIGNALS
-from codewire.keeper.orders import Hello, Kept
+from codewire.keeper.processes.children import DEFAULT_SIGNALS
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.orders import Hello, Kept
 from codewire.paths import program
 from codewire.wire.exits import exit_json
 
