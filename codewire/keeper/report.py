@@ -10,7 +10,7 @@ import time
 from functools import partial
 
 from codewire.io.logfile import LogFile, last_error_line, write_stderr
-from codewire.keeper.scout import Messenger, Scout
+from codewire.keeper.place.scout import Messenger, Scout
 
 
 class Report:

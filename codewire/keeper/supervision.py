@@ -13,8 +13,8 @@ import time
 
 from codewire.io.procfs import Process, read_process, stat_process
 from codewire.io.spawning import spawn_leader
-from codewire.keeper.children import Exit
-from codewire.keeper.scout import Scout
+from codewire.keeper.place.scout import Scout
+from codewire.keeper.processes.children import Exit
 
 # A worker that lived this long is no crash loop: start the next one at once.
 STEADY_SECONDS = 5.0

@@ -26,13 +26,13 @@ def read_session_output(client: CallClient, args: dict[str, Any]) -> Reply:
     session_id = session_number(client, args["session_id"])
     if args["view"] == "screen":
         screen = client.screen(session_id, history_lines=args["tail"])
-        return _screen_reply(client, session_id, screen, args)
+        return _screen_reply(client, session_id, dict(screen.sent), args)
     if args["view"] == "auto":
         screen_or_none = shown.look(client, session_id)
         if screen_or_none is not None and shown.redraws(client, session_id, screen_or_none):
             lines = MAX_LINES if args["tail"] is None else args["tail"]
             screen = client.screen(session_id, history_lines=lines or None)
-            return _screen_reply(client, session_id, screen, args)
+            return _screen_reply(client, session_id, dict(screen.sent), args)
     return _log_reply(client, session_id, args)
 
 
@@ -58,16 +58,11 @@ def _log_reply(client: CallClient, session_id: int, args: dict[str, Any]) -> Rep
         facts["truncated"] = f"only the last {limit} characters are shown"
         text += "... [truncated]"
     answer = client.status(session_id)
-    left = _left(answer, offset)
-    if start is not None and left and offset is not None and offset - start + 4 >= limit:
+    left = 0 if offset is None else answer.output_size - offset
+    if start is not None and left > 0 and offset is not None and offset - start + 4 >= limit:
         facts["truncated"] = f"{left} more bytes: read on from next_offset"
-    facts["status"] = answer.get("info", {}).get("status")
+    facts["status"] = answer.info.status
     return _reply(text, "log", facts)
-
-
-def _left(answer: dict[str, Any], offset: int | None) -> int:
-    size = answer.get("output_size")
-    return size - offset if isinstance(size, int) and offset is not None else 0
 
 
 def _screen_reply(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from codewire.errors import CodewireError, RequestError
 from codewire.mcp.memory import lines_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from codewire.mcp.calls import CallClient
     from codewire.mcp.rpc import Message
+    from codewire.wire.answers.sessions import SessionInfo
 
 SCREEN_URI = re.compile(r"codewire://sessions/([^/?#]+)/screen\Z")
 MIME_TYPE = "text/plain"
@@ -40,23 +41,22 @@ TEMPLATES: list[dict[str, Any]] = [
 
 def list_resources(client: CallClient) -> Message:
     """Return the screens of what runs, the newest MAX_LISTED."""
-    running = [s for s in client.list_sessions() if s.get("status") == "running"]
+    running = [session for session in client.list_sessions() if session.is_running]
     return {"resources": [_described(session) for session in running[-MAX_LISTED:]]}
 
 
-def _described(session: dict[str, Any]) -> dict[str, Any]:
-    name = str(session.get("name") or session.get("id"))
+def _described(session: SessionInfo) -> dict[str, Any]:
     return {
-        "uri": f"codewire://sessions/{quote(str(session.get('id')))}/screen",
-        "name": plain_text(f"screen of {name}"),
-        "description": plain_text(str(session.get("prompt") or ""))[:200],
+        "uri": f"codewire://sessions/{session.id}/screen",
+        "name": plain_text(f"screen of {session.label}"),
+        "description": plain_text(session.prompt)[:200],
         "mimeType": MIME_TYPE,
     }
 
 
 def read_resource(client: CallClient, uri: str) -> Message:
     """Return what a screen shows. Raises RequestError, CodewireError."""
-    screen = client.screen(session_of(client, uri))
+    screen = dict(client.screen(session_of(client, uri)).sent)
     text = plain_text("\n".join(lines_of(screen)))[:MAX_CHARS]
     return {"contents": [{"uri": uri, "mimeType": MIME_TYPE, "text": text}]}
 
@@ -130,7 +130,5 @@ class Subscriptions:
     def _hash(client: CallClient, session_id: int) -> tuple[str, bool]:
         """Return what stands for the screen, and whether nothing will change it any more."""
         answer = client.status(session_id, screen_hash=True)
-        info = answer.get("info", {})
-        status = str(info.get("status"))
-        shown = info.get("screen_hash") or answer.get("output_size")
-        return f"{status} {shown}", status != "running"
+        shown = answer.info.screen_hash or answer.output_size
+        return f"{answer.info.status} {shown}", not answer.info.is_running

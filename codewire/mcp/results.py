@@ -19,6 +19,8 @@ VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 DATA_SINCE = "2025-06-18"
 ARGUMENT_RESULTS_SINCE = "2025-11-25"
 
+# Where a failed call's error code stands (docs/protocol.md lists those of a node).
+CODE_KEY = "codewire/code"
 # A list that never changes while a server runs: ask again after a day.
 CACHE_MS = 24 * 3600 * 1000
 
@@ -66,9 +68,10 @@ def cacheable(params: Message, result: Message, milliseconds: int) -> Message:
     }
 
 
-def failed(text: str, *more: str) -> Message:
-    """Return the result of a tool that could not do it."""
-    return {"content": _texts([f"Error: {text}", *more]), "isError": True}
+def failed(text: str, *more: str, code: str = "") -> Message:
+    """Return the result of a tool that could not do it; its code is in `_meta` for programs."""
+    result: Message = {"content": _texts([f"Error: {text}", *more]), "isError": True}
+    return {**result, "_meta": {CODE_KEY: code}} if code else result
 
 
 def succeeded(reply: str | list[str] | Reply, takes_data: bool) -> Message:

@@ -219,7 +219,7 @@ class Server:
             client = self._new_client()
         except CodewireError as error:
             self._slots.release()
-            self._fail(request_id, params, name, str(error))
+            self._fail(request_id, params, name, str(error), error.code)
             return
         # Before the next line is read: it may be the one that cancels this call.
         with self._lock:
@@ -229,10 +229,12 @@ class Server:
         )
         thread.start()
 
-    def _fail(self, request_id: Any, params: rpc.Message, name: str, text: str) -> None:
+    def _fail(
+        self, request_id: Any, params: rpc.Message, name: str, text: str, code: str = ""
+    ) -> None:
         """Say that something could not be done: of a tool as its result."""
         if name in TOOLS:
-            self._writer.result(request_id, sealed(params, results.failed(text)))
+            self._writer.result(request_id, sealed(params, results.failed(text, code=code)))
         else:
             self._writer.error(request_id, rpc.NOT_FOUND, text)
 
@@ -246,7 +248,7 @@ class Server:
                 self._writer.result(request_id, sealed(params, result))
         except CodewireError as error:
             if not client.call_in_progress.is_cancelled:
-                self._fail(request_id, params, name, str(error))
+                self._fail(request_id, params, name, str(error), error.code)
         except Exception as error:  # noqa: BLE001 - a thread's top: the agent must get an answer
             say(f"[mcp] {name} failed: {error!r}")
             self._writer.error(request_id, rpc.INTERNAL_ERROR, f"internal error: {error!r}")
@@ -265,13 +267,13 @@ class Server:
         try:
             reply = tool.run(client, arguments)
         except CallEnded:
-            return results.failed("cancelled")
+            return results.failed("cancelled", code="cancelled")
         except ToolFailed as error:
-            return results.failed(str(error), *error.more)
+            return results.failed(str(error), *error.more, code=error.code)
         except UsageError as error:
-            return results.failed(as_arguments(str(error)))
+            return results.failed(as_arguments(str(error)), code=error.code)
         except CodewireError as error:
-            return results.failed(str(error))
+            return results.failed(str(error), code=error.code)
         return results.succeeded(reply, self._dialect.takes_data())
 
     def _cancel(self, params: Any) -> None:

@@ -23,6 +23,7 @@ from codewire.mcp.tool import (
     session_number,
     to_json,
 )
+from codewire.wire.answers.kills import Killed
 
 # What a session last said, where it captured no result.
 LAST_LINES = 5
@@ -33,9 +34,11 @@ def list_sessions(client: CallClient, args: dict[str, Any]) -> Reply:
     wanted = args["status_filter"]
     sessions = client.list_sessions()
     if wanted != "all":
-        sessions = [s for s in sessions if str(s.get("status", "")).startswith(wanted)]
+        sessions = [session for session in sessions if session.status.startswith(wanted)]
     hint = "the oldest; ask for one by name with codewire_get_session_status"
-    return listed("sessions", listing(sessions, newest=True, hint=hint))
+    return listed(
+        "sessions", listing([session.sent for session in sessions], newest=True, hint=hint)
+    )
 
 
 def get_session_status(client: CallClient, args: dict[str, Any]) -> Reply:
@@ -82,29 +85,27 @@ def kill_session(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kill_session; tags win over an id."""
     tags = args["tags"]
     if tags:
-        request = {"type": "KillByTags", "tags": list(tags), "tree": args["tree"] or None}
-        answer = client.call(request)
-        words = f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]"
+        answer = client.kill_by_tags(tags, tree=args["tree"])
+        words = f"Killed {answer.count} session(s) matching tags [{' '.join(tags)}]"
         return words + _survivors(answer, args["tree"])
     if args["session_id"] is None:
         raise RequestError("either session_id or tags required")
     session_id = session_number(client, args["session_id"])
     answer = client.kill(session_id, tree=args["tree"])
     words = f"Killed session {session_id}"
-    if answer.get("finished"):
+    if answer.finished:
         words = f"Session {session_id} had already finished; nothing was signalled"
-        if answer.get("tree"):
+        if answer.tree:
             words = f"Session {session_id} had already finished; daemons it had left are ended"
     return words + _survivors(answer, args["tree"])
 
 
-def _survivors(answer: dict[str, Any], wants_tree: bool) -> str:
+def _survivors(answer: Killed, wants_tree: bool) -> str:
     """Return what to add to the answer of a kill: who lives on, and what to do about it."""
-    if wants_tree and not answer.get("tree"):
+    if wants_tree and not answer.tree:
         return "; this node does not know tree: daemons were not looked for"
-    survivors = answer.get("survivors") or []
-    names = ", ".join(f"{s.get('command')} (pid {s.get('pid')})" for s in survivors)
-    daemons = any(s.get("daemon") for s in survivors)
+    names = ", ".join(f"{process.command} (pid {process.pid})" for process in answer.survivors)
+    daemons = any(process.daemon for process in answer.survivors)
     hint = "; to end daemons as well, set tree" if daemons else ""
     return f"; still alive: {names}{hint}" if names else ""
 

@@ -28,7 +28,7 @@ def look(client: CallClient, session_id: int, history_lines: int = 0) -> dict[st
     try:
         if not client.knows(SCREEN):
             return None
-        return client.screen(session_id, history_lines=history_lines or None)
+        return dict(client.screen(session_id, history_lines=history_lines or None).sent)
     except OutOfTime:
         raise
     except (RequestError, UsageError):

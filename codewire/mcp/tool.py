@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,9 @@ DURATION = Param(
 class ToolFailed(CodewireError):
     """A failure with more to say than its one line: texts of their own in the result."""
 
-    def __init__(self, text: str, *more: str) -> None:
-        super().__init__(text)
+    def __init__(self, error: CodewireError, *more: str) -> None:
+        super().__init__(str(error))
+        self.code = error.code
         self.more = [text for text in more if text]
 
 
@@ -104,7 +105,7 @@ def to_json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isprintable() else plain_text(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 

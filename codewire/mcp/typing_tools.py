@@ -45,10 +45,10 @@ def _submit_input(client: CallClient, session_id: int, args: dict[str, Any]) -> 
         expect_screen=args["expect_screen"],
         paste=args["paste"],
     )
-    sent = f"Sent {answer.get('bytes', 0)} bytes to session {session_id}"
-    if answer["verdict"] == REFUSED:
+    sent = f"Sent {answer.bytes} bytes to session {session_id}"
+    if answer.verdict == REFUSED:
         raise RequestError(f"{sent}\n{printable_lines(refusal(session_id, answer))}")
-    said = "typed, not confirmed" if answer["verdict"] == TYPED else answer["verdict"]
+    said = "typed, not confirmed" if answer.verdict == TYPED else answer.verdict
     return "\n".join((sent, said, *client.notices[noticed:]))
 
 

@@ -23,6 +23,7 @@ from codewire.mcp.tool import (
     session_number,
     to_json,
 )
+from codewire.wire.answers.events import Event
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -35,9 +36,9 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     events: list[dict[str, Any]] = []
     lost: list[str] = []
     for message in until_out_of_time(stream, lost.append):
-        if message.get("type") != "Event":
+        if not isinstance(message, Event):
             continue
-        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
+        events.append({"session_id": message.session_id, **message.sent})
         if args["max_events"] and len(events) >= args["max_events"]:
             break
     facts = {"ended_early": lost[0]} if lost else None
@@ -86,9 +87,11 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
             states=args["states"] or (),
         )
     except CallEnded as error:
-        raise RequestError("cancelled") from error
+        raise RequestError("cancelled", "cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
-    return listed("sessions", listing(sessions, newest=True, hint=hint))
+    return listed(
+        "sessions", listing([session.sent for session in sessions], newest=True, hint=hint)
+    )
 
 
 def _check_place(args: dict[str, Any]) -> None:

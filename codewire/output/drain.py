@@ -59,7 +59,6 @@ class Source(Protocol):
 
     id: int
     master: int
-    has_exited: bool
 
     @property
     def log(self) -> OutputLog:
@@ -94,6 +93,8 @@ class Drain:
         self._later: dict[int, Source] = {}
         self._later_at = 0.0
         self._failures: dict[int, int] = {}
+        # Whose child is gone; and of those whose `on_drained` is due, the bytes read since.
+        self._over: set[int] = set()
         self._aftermath: dict[int, int] = {}
         self._typed_at = -TYPING_SECONDS
         # Whose echo the floods (those that had more to say after their turn) wait for, and till
@@ -126,8 +127,10 @@ class Drain:
         """Write what the last worker left in the pipe to the log it belongs to."""
         output.take_pipe(self._pipe_read, count)
 
-    def add(self, source: Source) -> None:
-        """Start reading `source.master`."""
+    def add(self, source: Source, *, is_over: bool = False) -> None:
+        """Start reading `source.master`; `is_over`: its child is gone, `on_drained` not due."""
+        if is_over:
+            self._over.add(source.id)
         with self._lock:
             self._sources[source.master] = source
             is_watched = self._register(source.master)
@@ -234,7 +237,7 @@ class Drain:
             while self._nudged:
                 source = self._nudged.popleft()
                 # Set here, not by the caller: until `on_drained` has run, a hangup is no end.
-                source.has_exited = True
+                self._over.add(source.id)
                 self._aftermath[source.id] = 0
                 self._ready[source.master] = source
             return
@@ -270,7 +273,7 @@ class Drain:
                 source.on_drained()
         if end == AGAIN:
             self._put_off(fd, source)
-        if end == errno.EIO and source.has_exited and source.id not in self._aftermath:
+        if end == errno.EIO and source.id in self._over and source.id not in self._aftermath:
             self._drop(fd, source)
         elif end == errno.EAGAIN:
             self._readiness.rearm(fd)
@@ -341,6 +344,7 @@ class Drain:
             self._failures.pop(fd, None)
             self._later.pop(fd, None)
             self._unwatched.discard(fd)
+            self._over.discard(source.id)
             if self._sources.pop(fd, None) is not None:
                 # Refused, it is gone all the same once the master is closed.
                 with contextlib.suppress(OSError):

@@ -23,7 +23,7 @@ from codewire.io.clock import CLOCK
 from codewire.io.processes import MARK_VARIABLE, Process
 from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
-from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
+from codewire.keeper.workerside.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
 from codewire.session.agentrules import Rules
@@ -107,7 +107,7 @@ class Lifecycle:
             self._drain,
             make=self._make,
             open_terminal=lambda session: self._open_terminal(session, is_restored=True),
-            on_exit=self.on_exit,
+            on_exit=self.ending.on_exit,
             kill=lambda sessions: self.backlog.add(spawn, self.kill, sessions),
         ).run(kept)
         write_left(self._paths.left, {})
@@ -116,10 +116,10 @@ class Lifecycle:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
         for session in self.registry.all():
             # No children of the new keeper: only /proc knows.
-            session.halted = None
+            session.tells_stops = False
         unsaved = self.store.unsaved()
         return [
-            Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
+            Kept(s.id, s.record.pid, s.record.to_json(), s.exit, s.master)
             for s in self.registry.all()
             if s.is_running() or s.master >= 0 or s.id in unsaved
         ]
@@ -224,7 +224,6 @@ class Lifecycle:
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
         self._open_terminal(session, is_restored=False)
-        self.ending.hold(session.id)
         self.registry.add(session)
         # Before anybody is told: from now on it is listed, whoever is killed.
         self.store.put(session.record)
@@ -237,7 +236,7 @@ class Lifecycle:
         self._publish(session, events.CREATED, data)
         self._drain.add(session)
         log.info("session %d launched pid=%d", session.id, record.pid)
-        self.ending.release(session)
+        self.ending.announced(session)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
         output = session.open_log(self._settings.log_max_bytes, is_restored=is_restored)
@@ -262,14 +261,6 @@ class Lifecycle:
         return session
 
     # Ending
-
-    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
-        """The keeper reaped the session's process."""
-        self.ending.on_exit(session_id, how)
-
-    def on_halted(self, session_id: int, halted: bool) -> None:
-        """A signal stopped the session's process, or it goes on."""
-        self.ending.on_halted(session_id, halted)
 
     def kill(
         self, sessions: Sequence[Session], takes_daemons: bool = False

@@ -1,7 +1,6 @@
-"""One session: a process on a PTY, its log, its state. Whoever changes state is in lifecycle.py.
+"""One session: a process on a PTY, its log, where it is in its life (life.py).
 
-RUNNING ── child gone and master drained ──> COMPLETED (KILLED when a kill was asked for)
-RUNNING ── the node lost the process ──────> COMPLETED, end_reason "lost"
+Whoever tells it what happens is in lifecycle.py, ending.py and restoring.py.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewire.disk.lines import Lines
 from codewire.errors import LogUnavailable
@@ -21,12 +20,14 @@ from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.output.log import Cursor, OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.agentstate import AgentState
+from codewire.session.life import LIVELY, Life, State
 from codewire.session.records.files import INPUT_KEYS, MESSAGES
 from codewire.session.records.record import Record
 from codewire.terminal.display import DEFAULT_SIZE
 from codewire.terminal.questions import Questions
 from codewire.terminal.state import Terminal
 from codewire.terminal.turns import Pen
+from codewire.wire.exits import Exit
 from codewire.wire.sizes import clamped
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ class Session:
         self._clock = clock
         self.master = -1
         self.input: Input | None = None
-        self.has_exited = False
-        self.exit: dict[str, Any] = {}
-        self.ended = threading.Event()
-        # Whether a signal has stopped its process; None where the keeper does not know.
-        self.halted: bool | None = None
+        self.life = Life()
+        self.exit: Exit | None = None
+        # Whether the keeper tells when a signal stops it: of a process it has no child of, only
+        # /proc knows.
+        self.tells_stops = False
         self.attached_count = 0
         self.lock = threading.Lock()
         # Who counts the lines of its output; it reads the log meanwhile.
@@ -142,14 +143,14 @@ class Session:
 
     def is_running(self) -> bool:
         """Say whether the session has not ended; its last bytes may still be on their way."""
-        return not self.ended.is_set()
+        return self.life.is_running
 
     def is_halted(self) -> bool:
         """Say whether it runs but its process has been stopped by a signal (SIGSTOP, SIGTSTP)."""
-        if not self.is_running() or self.record.kill_requested:
-            # Whatever is being killed is stopped first.
+        # Whatever is being killed is stopped first.
+        if self.life.state not in LIVELY or self.record.kill_requested:
             return False
-        return is_halted(self.record.pid) if self.halted is None else self.halted
+        return self.life.state is State.STOPPED if self.tells_stops else is_halted(self.record.pid)
 
     def idle_seconds(self) -> float:
         """Return how long ago it printed something, or began. For a session with a terminal.

@@ -77,7 +77,7 @@ class Trial:
             answer = self.client.submit(session, text)
         except CodewireError as error:
             return f"error: {error}"
-        return f"{answer['verdict']} {answer.get('reason') or ''}".strip()
+        return f"{answer.verdict} {answer.reason}".strip()
 
     def count(self, shape: str, texts: list[tuple[str, str, str]]) -> None:
         """Note what became of (mark, text, what was said)."""
@@ -129,8 +129,8 @@ class Trial:
             said = self.submit(session, text)
             if not self.reached(mark):
                 print(self.name, "after launch", said, self.screen(session), sep="\n", flush=True)
-                info = self.client.status(session)["info"]
-                print(info["status"], info.get("exit_code"), flush=True)
+                info = self.client.status(session).info
+                print(info.status, info.exit_code, flush=True)
             texts.append((mark, text, said))
             self.client.kill(session)
         self.count("right after launch", texts)
@@ -187,10 +187,10 @@ class Trial:
             wait_until(lambda: "complete" in told, DIALOG_SECONDS, "the turn's end is reported")
         except AssertionError:
             print(self.name, "hooks", told, self.screen(session), sep="\n", flush=True)
-        info = self.client.status(session)["info"]
+        info = self.client.status(session).info
         self.client.kill(session)
         print(
-            f"{self.name:9} hooks                {' '.join(told)}; state {info['state']}",
+            f"{self.name:9} hooks                {' '.join(told)}; state {info.state}",
             flush=True,
         )
 
@@ -198,7 +198,7 @@ class Trial:
         """Approve what is asked, once it stands still."""
         try:
             for waiting in self.client.approvals(session):
-                self.client.approve(waiting["id"], choice=1)
+                self.client.approve(waiting.id, choice=1)
                 return True
         except CodewireError:
             pass
@@ -230,13 +230,13 @@ class Trial:
     def is_blocked(self, session: int, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.client.screen(session)["state"] == "blocked":
+            if self.client.screen(session).state == "blocked":
                 return True
             time.sleep(0.2)
         return False
 
     def screen(self, session: int) -> str:
-        return "\n".join(line for line in self.client.screen(session)["lines"] if line.strip())
+        return "\n".join(line for line in self.client.screen(session).lines if line.strip())
 
     def close(self) -> None:
         self.model.shutdown()

@@ -45,7 +45,7 @@ def session_bytes(terminal: Terminal) -> bytes:
 
 def worker_pid(node: Home) -> int:
     """Return the worker's pid, asked by a client: it asks again if the worker is dying just now."""
-    return int(node.client().node_status()["worker_pid"])
+    return int(node.client().node_status().worker_pid)
 
 
 def attached_count(node: Home, session_id: int) -> int:

@@ -65,7 +65,7 @@ def home() -> Iterator[Home]:
 
 def lines(client: Client, session: int) -> list[str]:
     shown = client.screen(session, history_lines=100)
-    return [*(shown.get("history") or ()), *shown["lines"]]
+    return [*shown.history, *shown.lines]
 
 
 def send_all(client: Client, reader: Reader, home: str) -> str:
@@ -73,7 +73,7 @@ def send_all(client: Client, reader: Reader, home: str) -> str:
     session = client.launch(reader.argv, working_dir=home)
     for text in reader.texts:
         answer = client.submit(session, text)
-        if answer["verdict"] not in TAKEN:
+        if answer.verdict not in TAKEN:
             return f"{text!r}: {answer}"
 
     def count(text: str) -> int:
@@ -117,7 +117,7 @@ def test_vim_takes_a_text_in_insert_mode(home: Home) -> None:
     wait_until(lambda: any("~" in line for line in lines(client, session)), 30, "vim")
     client.send_keys(session, "i")
     for text in ("first line", "second\nand third", "日本語 last"):
-        assert client.submit(session, text)["verdict"] in TAKEN
+        assert client.submit(session, text).verdict in TAKEN
     client.send_keys(session, "Esc ':wq' Enter")
     client.wait(session, timeout_seconds=30)
     assert path.read_text() == "first line\nsecond\nand third\n日本語 last\n\n"
@@ -129,10 +129,10 @@ def test_less_gets_no_text_but_keys(home: Home) -> None:
     session = client.launch(["less", str(path)])
     wait_until(lambda: "line 3" in "\n".join(lines(client, session)), 30, "less")
     answer = client.submit(session, "q")
-    assert (answer["verdict"], answer["bytes"]) == ("refused", 0)
-    assert "pager" in answer["reason"] and "--keys" in answer["reason"]
+    assert (answer.verdict, answer.bytes) == ("refused", 0)
+    assert "pager" in answer.reason and "--keys" in answer.reason
     told = client.msg(session, "not a command", delivery="both")
-    assert "typed" not in told and "pager" in told["note"]
+    assert not told.typed and "pager" in told.note
     assert "line 3" in "\n".join(lines(client, session))
     client.send_keys(session, "q")
     client.wait(session, timeout_seconds=30)

@@ -21,7 +21,6 @@ class Terminal:
         self.master, self.slave, _ = open_pty(24, 80)
         os.set_blocking(self.slave, False)
         self.log = open_log(path)
-        self.has_exited = False
         self.drained = threading.Event()
         self.drained_at = -1
         self.hung_up = threading.Event()

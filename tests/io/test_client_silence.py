@@ -19,6 +19,7 @@ from codewire.client.readers import read_events, read_watch
 from codewire.errors import ConnectionLost
 from codewire.io.deadline import NEVER, Deadline
 from codewire.io.websockets import WebSocketStream
+from codewire.wire.answers.events import Subscribed
 from tests.processes import wait_until
 
 PROMPT = 0.1
@@ -122,7 +123,7 @@ def test_a_watch_goes_on_over_another_connection(far: Far) -> None:
 def test_so_do_events(far: Far) -> None:
     far.handlers = [reads_nothing, lives_on(0, {"type": "SubscribeAck"})]
     events = read_events(far.dial, far.redial(), {"type": "Subscribe"})
-    assert next(events)["type"] == "SubscribeAck" and far.dialled == 2
+    assert isinstance(next(events), Subscribed) and far.dialled == 2
 
 
 def test_what_is_not_repeated_says_so(far: Far) -> None:

@@ -18,8 +18,8 @@ import pytest
 from codewire.errors import NodeRunning
 from codewire.io.unix import SomebodyThere, answering_peer, listen_unix
 from codewire.keeper import protocol
-from codewire.keeper.pidfile import read_pid
-from codewire.keeper.premises import Premises
+from codewire.keeper.place.pidfile import read_pid
+from codewire.keeper.place.premises import Premises
 from codewire.keeper.report import Report
 from codewire.paths import DataDir
 from tests.io.keeperprocess import KeeperProcess, is_alive, stubborn, wait_until

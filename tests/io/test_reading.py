@@ -22,6 +22,7 @@ from codewire.node.handlers.output import Deadline, TextReader
 from codewire.node.handlers.peer import Peer
 from codewire.output.log import Cursor
 from codewire.output.opening import open_log
+from codewire.session.life import State
 from codewire.session.observer import Observer
 from codewire.session.records.record import Record
 from codewire.session.session import Session
@@ -81,7 +82,7 @@ class LastMoment:
         if found == self._nothing and not self.is_over:
             self.is_over = True
             self._session.log.take_bytes(LAST)
-            self._session.ended.set()
+            self._session.life.state = State.CLOSED
             self._session.wake()
         return found
 
@@ -218,7 +219,7 @@ def test_a_summary_that_is_put_off_comes_all_the_same(session: Session) -> None:
     observer.catch_up(session)  # as a status request does
     assert bus.news.wait(10), "without a word more"
     assert bus.totals == [4, 8]
-    session.ended.set()
+    session.life.state = State.CLOSED
 
 
 @pytest.mark.timeout(30)
@@ -234,5 +235,5 @@ def test_one_log_that_cannot_be_counted_costs_no_other(session: Session, tmp_pat
     spawn(observer.run)
     session.log.take_bytes(b"one\n")
     assert bus.news.wait(10)
-    session.ended.set()
-    bad.ended.set()
+    session.life.state = State.CLOSED
+    bad.life.state = State.CLOSED

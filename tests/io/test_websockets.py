@@ -245,7 +245,7 @@ def test_a_dead_peer_is_found_behind_what_is_not_read() -> None:
         while True:
             peer.send(b"x" * 65536)
     peer.close()
-    assert not stream._is_over
+    assert not stream._is_over()
     deadline = time.monotonic() + 30
     while not stream.has_left():
         assert time.monotonic() < deadline

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from codewire.io.fds import FileLimit, raise_file_limit
-from codewire.keeper import report, roster, scout
+from codewire.keeper import report
+from codewire.keeper.place import scout
+from codewire.keeper.place.scout import Messenger, Scout, answers
+from codewire.keeper.processes import roster
+from codewire.keeper.processes.roster import Roster
 from codewire.keeper.report import Report
-from codewire.keeper.roster import Roster
-from codewire.keeper.scout import Messenger, Scout, answers
 from tests.processes import wait_until
 
 

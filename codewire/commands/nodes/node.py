@@ -16,8 +16,11 @@ from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreacha
 from codewire.files import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from codewire.client.local.look import Found
     from codewire.commands.context import Context
+    from codewire.wire.answers.node import NodeStatus
 
 # What may be at the socket, as client.local.look says it.
 OTHER_NODE, STRANGER, NOBODY = "other node", "stranger", "nobody"
@@ -155,22 +158,22 @@ def status(args: dict[str, Any], context: Context) -> int:
     """
     found = _ask_node(context)
     if output.wants_json(args):
-        output.show_json(found)
+        output.show_json(found.sent)
         return 0
-    output.line(f"Node {found['keeper_pid']}")
+    output.line(f"Node {found.keeper_pid}")
     pairs = [
-        ("Version", found.get("version")),
-        ("Protocol", found.get("protocol")),
-        ("Runtime", found.get("runtime")),
-        ("Started", found.get("started_at")),
-        ("Worker PID", found.get("worker_pid")),
-        ("Worker Started", found.get("worker_started_at")),
-        ("Worker Restarts", found.get("worker_restarts")),
-        ("Sessions", f"{found['sessions_running']} running, {found['sessions_total']} in all"),
-        ("Fleet", _fleet_words(found.get("fleet"))),
-        ("Data Dir", found.get("data_dir")),
-        ("Socket", found.get("socket")),
-        ("Listening", found.get("listen")),
+        ("Version", found.version),
+        ("Protocol", found.protocol),
+        ("Runtime", found.runtime),
+        ("Started", found.started_at),
+        ("Worker PID", found.worker_pid),
+        ("Worker Started", found.worker_started_at),
+        ("Worker Restarts", found.worker_restarts),
+        ("Sessions", f"{found.sessions_running} running, {found.sessions_total} in all"),
+        ("Fleet", _fleet_words(found.fleet)),
+        ("Data Dir", found.data_dir),
+        ("Socket", found.socket),
+        ("Listening", found.listen or None),
     ]
     output.fields(pairs, width=17)
     return 0
@@ -313,7 +316,7 @@ def _start_detached() -> int:
     return found.keeper or found.peer
 
 
-def _ask_node(context: Context) -> dict[str, Any]:
+def _ask_node(context: Context) -> NodeStatus:
     try:
         return context.client(autostart=False).node_status()
     except NodeSilent:
@@ -338,9 +341,9 @@ def _read_pid_file(path: str) -> int:
     raise CodewireError(f"invalid pid file: {go_quote(text)} is no process id ({path})")
 
 
-def _fleet_words(fleet: Any) -> str | None:
+def _fleet_words(fleet: Mapping[str, Any]) -> str | None:
     """Return how the fleet's bridge is, in a line; None without a fleet."""
-    if not isinstance(fleet, dict):
+    if not fleet:
         return None
     words = [str(fleet.get("state") or "unknown")]
     words += [str(fleet[key]) for key in ("server", "error") if fleet.get(key)]

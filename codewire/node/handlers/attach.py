@@ -209,7 +209,7 @@ class Attachment:
             if self._wants_states:
                 self._tell_state()
             # Looked at first: once it is set, everything printed is in the log.
-            has_ended = session.ended.is_set()
+            has_ended = not session.is_running()
             if self._forward(cursor):
                 continue
             if has_ended:

@@ -45,7 +45,7 @@ def node(context: Context) -> Iterator[Finding]:
     yield from _who(paths, found)
     yield from _claim(paths, found)
     if found.facts and found.kind == "node":
-        yield _version(found.facts)
+        yield _version(str(found.facts.get("version")))
         yield from _crash_loop(paths, found.facts)
         yield from _listening(paths, found.facts)
     if found.keeper:
@@ -58,8 +58,8 @@ def _remote(context: Context) -> Iterator[Finding]:
     except (NodeUnreachable, CodewireError) as error:
         yield "node", FAIL, str(error)
         return
-    yield "node", OK, f"pid {facts.get('keeper_pid')}, {facts.get('runtime')}"
-    yield _version(facts)
+    yield "node", OK, f"pid {facts.keeper_pid}, {facts.runtime}"
+    yield _version(facts.version)
 
 
 def _who(paths: DataDir, found: Found) -> Iterator[Finding]:
@@ -162,10 +162,9 @@ def _claim(paths: DataDir, found: Found) -> Iterator[Finding]:
         yield "lock", WARN, f"@{name} is held by {describe(pid)}, and not by the node"
 
 
-def _version(facts: dict[str, Any]) -> Finding:
+def _version(version: str) -> Finding:
     from codewire import __version__
 
-    version = str(facts.get("version"))
     if version == __version__:
         return "version", OK, version
     return "version", WARN, f"node {version}, cw {__version__}: run 'cw node restart'"

@@ -19,9 +19,17 @@ from codewire.errors import KeeperError
 from codewire.io.transient import PAUSE_SECONDS
 from codewire.io.wait import spawn_essential
 from codewire.keeper import protocol
-from codewire.keeper.channel import Channel
-from codewire.keeper.orders import Hello, Kept, SpawnFailed, SpawnOrder, hello_from, kept_from
-from codewire.keeper.succession import Succession, describe
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.orders import (
+    Hello,
+    Kept,
+    SpawnFailed,
+    SpawnOrder,
+    hello_from,
+    kept_from,
+)
+from codewire.keeper.workerside.succession import Succession, describe
+from codewire.wire.exits import Exit, read_exit
 
 __all__ = ["Custody", "Hello", "Kept", "SpawnFailed", "SpawnOrder"]
 
@@ -51,7 +59,7 @@ class Custody:
         self,
         sock: socket.socket,
         *,
-        on_exit: Callable[[int, dict[str, Any]], None],
+        on_exit: Callable[[int, Exit], None],
         on_stop: Callable[[], None],
         on_lost: Callable[[], list[Kept]],
         on_halted: Callable[[int, bool], None] = lambda session_id, halted: None,
@@ -112,7 +120,7 @@ class Custody:
         for message, _ in self._early:
             entry = kept.get(message.get("id", 0))
             if message["op"] == "exit" and entry is not None:
-                entry.exit = entry.exit or message["exit"]
+                entry.exit = read_exit(message["exit"]) if entry.exit is None else entry.exit
         self._early = [item for item in self._early if item[0]["op"] != "exit"]
 
     def _expect(self) -> tuple[protocol.Message, list[int]]:
@@ -144,7 +152,7 @@ class Custody:
     def _handle(self, message: protocol.Message, fds: list[int]) -> None:
         op = message["op"]
         if op == "exit":
-            self._on_exit(message["id"], message["exit"])
+            self._on_exit(message["id"], read_exit(message["exit"]))
         elif op == "halted":
             self._on_halted(message["id"], message["halted"])
         elif op == "stop":

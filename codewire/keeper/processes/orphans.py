@@ -10,7 +10,7 @@ import select
 import time
 
 from codewire.io.endings import open_end
-from codewire.keeper.children import Child
+from codewire.keeper.processes.children import Child
 
 # Between two attempts where the system has no descriptor to spare, or no such thing at all.
 RETRY_SECONDS = 0.5

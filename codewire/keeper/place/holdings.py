@@ -7,8 +7,8 @@ import time
 
 from codewire.io.pipes import open_memory, open_pipe
 from codewire.keeper import protocol
-from codewire.keeper.adoption import Adoption
-from codewire.keeper.premises import Premises
+from codewire.keeper.place.adoption import Adoption
+from codewire.keeper.place.premises import Premises
 
 CLAIM_NAME = f"{protocol.OWN_PREFIX}claim"
 

@@ -24,9 +24,9 @@ from codewire.io.unix import (
     listen_again,
     listen_unix,
 )
-from codewire.keeper.pidfile import read_pid, write_pid
+from codewire.keeper.place.pidfile import read_pid, write_pid
+from codewire.keeper.place.scout import Scout
 from codewire.keeper.report import Report
-from codewire.keeper.scout import Scout
 from codewire.paths import DataDir
 
 # How often a keeper looks after its files; a cleaner's damage is mended within twice that.

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from codewire.io.procfs import read_process
 from codewire.io.spawning import spawn_leader
 from codewire.keeper import protocol
-from codewire.keeper.channel import Channel
-from codewire.keeper.orders import Hello, Kept
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.orders import Hello, Kept
 from codewire.paths import program
+from codewire.wire.exits import exit_json
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,13 @@ class Succession:
         for start in range(0, len(kept), protocol.BATCH):
             batch = kept[start : start + protocol.BATCH]
             records = [
-                {"id": k.id, "pid": k.pid, "meta": k.meta, "exit": k.exit, "master": k.master >= 0}
+                {
+                    "id": k.id,
+                    "pid": k.pid,
+                    "meta": k.meta,
+                    "exit": None if k.exit is None else exit_json(k.exit),
+                    "master": k.master >= 0,
+                }
                 for k in batch
             ]
             masters = [k.master for k in batch if k.master >= 0]

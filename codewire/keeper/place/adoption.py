@@ -10,7 +10,7 @@ import time
 
 from codewire.errors import KeeperError
 from codewire.keeper import protocol
-from codewire.keeper.roster import Roster
+from codewire.keeper.processes.roster import Roster
 
 # A worker hands over within this.
 ADOPT_SECONDS = 30.0

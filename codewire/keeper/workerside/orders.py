@@ -8,6 +8,7 @@ from typing import Any
 
 from codewire.errors import KeeperError
 from codewire.keeper import protocol
+from codewire.wire.exits import Exit, read_exit
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Kept:
     id: int
     pid: int
     meta: Any
-    exit: dict[str, Any] | None
+    exit: Exit | None
     master: int
     halted: bool | None = None
 
@@ -121,7 +122,7 @@ def kept_from(message: protocol.Message, fds: list[int]) -> list[Kept]:
             record["id"],
             record["pid"],
             record["meta"],
-            record["exit"],
+            read_exit(record["exit"]) if record["exit"] else None,
             next(masters) if record["master"] else -1,
             record.get("halted"),
         )

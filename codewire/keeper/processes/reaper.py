@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from codewire.io.transient import PAUSE_SECONDS
-from codewire.keeper.children import UNKNOWN_EXIT, Child, Exit, reap
 from codewire.keeper.link import Link
-from codewire.keeper.roster import Roster
+from codewire.keeper.processes.children import UNKNOWN_EXIT, Child, Exit, reap
+from codewire.keeper.processes.roster import Roster
 from codewire.keeper.supervision import Supervisor
 
 
