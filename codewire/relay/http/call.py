@@ -52,9 +52,12 @@ class Feeds(Protocol):
     """Streams of events of the store."""
 
     def open(
-        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool]
+        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool], who: str
     ) -> Takeover:
         """Return a reader's stream: what came after `last`, then what comes."""
+
+    def drop(self, network: str, who: str) -> None:
+        """End the streams of somebody who belongs to the network no more."""
 
 
 @dataclass(slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codewire.relay.store import networks, people
 from codewire.wire.frames import CONTROL
 from codewire.wire.websocket import Closed, Receiver
 from tests.io.relay.site import Events, Site, in_parallel, next_message
@@ -161,6 +163,26 @@ def test_a_revocation_reaches_its_readers(site: Site) -> None:
             "grant_id": identity,
         }
     assert time.monotonic() - before < 1
+
+
+def test_who_is_removed_reads_no_more(site: Site) -> None:
+    def enter(tx: Any) -> None:
+        for name in ("ann", "bob"):
+            networks.ensure(tx, "proj", 1)
+            networks.add_member(tx, "proj", f"oidc:{name}", "member", "", 1)
+            people.upsert_oidc(tx, name, name, "", 1)
+            people.session_create(
+                tx, f"sess_{name}", subject=f"oidc:{name}", expires_at=1 << 62, now=1
+            )
+
+    site.store.write(enter)
+    ann, bob = (Events(site.send("GET", WATCH, token=f"sess_{n}")) for n in ("ann", "bob"))
+    before = time.monotonic()
+    site.ok("DELETE", "/api/v1/networks/proj/members/oidc:ann")
+    assert ann.next() == {} and time.monotonic() - before < 1
+    assert site.ask("GET", WATCH, token="sess_ann")[0] == 403
+    revoke(site)
+    assert bob.next()["id"] == "1"
 
 
 def test_a_reader_continues_where_it_was(site: Site, tmp_path: Path) -> None:
