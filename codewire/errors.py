@@ -112,8 +112,10 @@ class LogUnavailable(RequestError):
 class CredentialError(RequestError):
     """A token is forged, expired, used up or meant for another, or a secret cannot be opened."""
 
+    code = "unauthorised"
+
     def __init__(self, message: str) -> None:
-        super().__init__(message, "unauthorised")
+        super().__init__(message)
 
 
 class NodeUnreachable(CodewireError):
@@ -180,13 +182,19 @@ class LaunchError(RequestError):
 class RelayError(CodewireError):
     """A relay cannot be asked, or what it answers is not understood."""
 
+    code = "relay"
+
 
 class RelayUnreachable(RelayError):
     """No relay answers there now; it may later."""
 
+    code = "unreachable"
+
 
 class RelayRefused(RelayError):
     """A relay answered with an error. `text` is its own words, "" where it had none."""
+
+    code = "refused"
 
     def __init__(self, message: str, status: int, text: str = "") -> None:
         super().__init__(message)
@@ -202,6 +210,8 @@ class RelayRefused(RelayError):
 class StoreError(CodewireError):
     """A relay's database cannot be reached, is too old or damaged; the message says what to do."""
 
+    code = "unavailable"
+
 
 class Unavailable(StoreError):
     """The database does not serve for the moment; nothing is known to be lost."""
@@ -209,6 +219,8 @@ class Unavailable(StoreError):
 
 class BadValue(CodewireError):
     """A value that no column can hold: a text with NUL or half a character, a huge number."""
+
+    code = "bad_request"
 
 
 class KeeperError(CodewireError):
