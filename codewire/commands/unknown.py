@@ -11,10 +11,9 @@ from codewire.wire.texts import go_quote
 
 # Commands of Codewire that this version lacks; one that gets a line in TABLE is found there first.
 ELSEWHERE = frozenset((
-    "access", "api-keys", "billing", "config-ssh", "cost", "current", "env", "fleet", "github",
-    "group", "init", "local", "login", "logout", "network", "nodes", "node list", "node qr", "org",
+    "api-keys", "billing", "config-ssh", "cost", "current", "env", "fleet", "github",
+    "init", "local", "nodes", "node list", "node qr", "org",
     "preset", "relay", "resources", "secrets", "setup", "shell", "ssh", "tasks", "use", "vscode",
-    "whoami",
 ))  # fmt: skip
 
 # What people type who come from other tools (tmux, screen, docker, systemctl, a shell).

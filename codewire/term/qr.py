@@ -5,21 +5,16 @@ Two modules a cell, dark ones as blanks: terminals are dark, and scanners read e
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 QUIET = 4
-# Of level M, by version from 1: check bytes a block, then (blocks, data bytes of each) once or
-# twice. 10 holds 213 bytes, more than any URL of ours.
-BLOCKS = (
-    (10, (1, 16)),
-    (16, (1, 28)),
-    (26, (1, 44)),
-    (18, (2, 32)),
-    (24, (2, 43)),
-    (16, (4, 27)),
-    (18, (4, 31)),
-    (22, (2, 38), (2, 39)),
-    (22, (3, 36), (2, 37)),
-    (26, (4, 43), (1, 44)),
-)
+# Of level M, by version from 1: check bytes of each block, and the blocks' data bytes. Version 10
+# holds 213 bytes, more than any URL of ours.
+CHECK_BYTES = (10, 16, 26, 18, 24, 16, 18, 22, 22, 26)
+BLOCKS: tuple[tuple[int, ...], ...] = (
+    (16,), (28,), (44,), (32,) * 2, (43,) * 2, (27,) * 4, (31,) * 4,
+    (38, 38, 39, 39), (36, 36, 36, 37, 37), (43,) * 4 + (44,),
+)  # fmt: skip
 ALIGNMENT = (
     (), (6, 18), (6, 22), (6, 26), (6, 30), (6, 34),
     (6, 22, 38), (6, 24, 42), (6, 26, 46), (6, 28, 50),
@@ -69,7 +64,7 @@ def _version_for(length: int) -> int:
 
 
 def _capacity(version: int) -> int:
-    return sum(count * size for count, size in BLOCKS[version - 1][1:])  # type: ignore[misc]
+    return sum(BLOCKS[version - 1])
 
 
 def _codewords(data: bytes, version: int) -> bytes:
@@ -82,13 +77,9 @@ def _codewords(data: bytes, version: int) -> bytes:
     bits += [0] * (-len(bits) % 8)
     whole = bytearray(int("".join(map(str, bits[at : at + 8])), 2) for at in range(0, len(bits), 8))
     whole += bytes(PAD[at % 2] for at in range(capacity - len(whole)))
-    check_size: int = BLOCKS[version - 1][0]  # type: ignore[assignment]
-    blocks: list[bytes] = []
-    at = 0
-    for count, size in BLOCKS[version - 1][1:]:  # type: ignore[misc]
-        for _ in range(count):
-            blocks.append(bytes(whole[at : at + size]))
-            at += size
+    check_size = CHECK_BYTES[version - 1]
+    ends = list(accumulate(BLOCKS[version - 1], initial=0))
+    blocks = [bytes(whole[start:end]) for start, end in zip(ends, ends[1:], strict=False)]
     checks = [_check_bytes(block, check_size) for block in blocks]
     longest = max(map(len, blocks))
     mixed = [b[i] for i in range(longest) for b in blocks if i < len(b)]

@@ -302,7 +302,7 @@ def test_no_guess_ends_anything(word: str) -> None:
     assert not {"\tstop\n", "\tkill\n"} & set(text.splitlines(keepends=True))
 
 
-@pytest.mark.parametrize("line", ["setup", "login", "env list", "node list", "ssh gpu", "whoami"])
+@pytest.mark.parametrize("line", ["setup", "env list", "node list", "ssh gpu", "billing"])
 def test_what_is_not_here_yet_is_said_and_nothing_is_guessed(line: str) -> None:
     text = words_for(line.split())
     assert "is not in this version of cw" in text and "Did you mean" not in text

@@ -143,13 +143,20 @@ def _dial(route: WebRoute, address: Address, deadline: float) -> WebSocketStream
         sock.close()
         raise
     transport.settimeout(None)
-    return WebSocketStream(transport, is_server=False, peer_limit=limit, received=rest)
+    peer_limit = limit or OTHER_NODES_LIMIT
+    stream = WebSocketStream(transport, is_server=False, peer_limit=peer_limit, received=rest)
+    # One of ours does, and has said that it is one.
+    stream.answers_pings = bool(limit)
+    return stream
 
 
 def _shake_hands(
     transport: socket.socket | TlsSocket, route: WebRoute, address: Address, deadline: float
 ) -> tuple[int, bytes]:
-    """Turn the connection into a WebSocket; return the node's message limit and early bytes."""
+    """Turn the connection into a WebSocket; return the node's message limit and early bytes.
+
+    The limit is 0 where it names none.
+    """
     key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
     fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
     if route.token and "?token=" not in address.path:
@@ -166,7 +173,7 @@ def _shake_hands(
     status = handshake.status_of(head)
     if status != 101:
         raise route.refusal(status, rest)
-    return handshake.check_response(head, key) or OTHER_NODES_LIMIT, rest
+    return handshake.check_response(head, key), rest
 
 
 def _reason(body: bytes) -> str:

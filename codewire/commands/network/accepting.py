@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.network import asking, showing
-from codewire.commands.network.access import LABELS, target
 from codewire.commands.network.asking import Asking
 from codewire.commands.network.showing import quoted
 from codewire.errors import CodewireError, ConfigError, RelayUnreachable
@@ -52,7 +51,10 @@ def list_accepted(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json([_shown(one) for one in found])
         return 0
-    rows = [(one["grant_id"], _target(one), _verbs(one), one["expires_at"]) for one in found]
+    rows = [
+        (one["grant_id"], _target(one), showing.verbs(one["verbs"]), one["expires_at"])
+        for one in found
+    ]
     showing.columns(("ID", "TARGET", "VERBS", "EXPIRES"), rows, "No accepted access grants")
     return 0
 
@@ -63,7 +65,7 @@ def _is_wanted(record: Record, args: dict[str, Any]) -> bool:
         args["--node"] in (None, record["target_node"])
         and args["--network"] in (None, record["network_id"])
         and session in (None, record.get("session_name"), str(record.get("session_id", "")))
-        and (verb is None or verb in _verbs(record).split(","))
+        and (verb is None or verb in showing.verbs(record["verbs"]).split(","))
     )
 
 
@@ -91,7 +93,7 @@ def inspect(args: dict[str, Any], context: Context) -> int:
         ("Grant ID", record["grant_id"]),
         ("Target", _target(record)),
         ("Network", record["network_id"]),
-        ("Verbs", _verbs(record)),
+        ("Verbs", showing.verbs(record["verbs"])),
         ("Audience", str(record.get("audience_subject_id", "-"))),
         ("Accepted", str(record.get("accepted_at", "-"))),
         ("Expires", record["expires_at"]),
@@ -254,11 +256,9 @@ def _unknown(identity: str) -> str:
 
 
 def _target(record: Record) -> str:
-    return target(record["target_node"], record.get("session_id"), record.get("session_name", ""))
-
-
-def _verbs(record: Record) -> str:
-    return ",".join(LABELS.get(verb, str(verb)) for verb in record["verbs"])
+    return showing.target(
+        record["target_node"], record.get("session_id"), record.get("session_name", "")
+    )
 
 
 def _shown(record: Record) -> Record:

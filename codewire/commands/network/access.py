@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from codewire.network.answers import Grant
 
 READ, LISTEN = "msg.read", "msg.listen"
-LABELS = {READ: "read", LISTEN: "listen"}
 DEFAULT_TTL = "10m"
 
 
@@ -85,7 +84,9 @@ def grant(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(_as_issued(made))
         return 0
-    output.line(f"Granted {_verbs(made.verbs)} on {node}:{session} to {args['--to']} for {ttl}.")
+    output.line(
+        f"Granted {showing.verbs(made.verbs)} on {node}:{session} to {args['--to']} for {ttl}."
+    )
     _lines(("Grant ID", made.id), ("Expires", made.expires_at), ("Token", made.token))
     return 0
 
@@ -142,8 +143,8 @@ def list_grants(args: dict[str, Any], context: Context) -> int:
     rows = [
         (
             one.id,
-            target(one.target_node, one.session_id, one.session_name),
-            _verbs(one.verbs),
+            showing.target(one.target_node, one.session_id, one.session_name),
+            showing.verbs(one.verbs),
             one.audience_display or one.audience_subject_id,
             _status(one, now),
         )
@@ -196,15 +197,6 @@ def _target(given: str) -> tuple[str, str]:
     if not node or not session or ":" in session:
         raise UsageError("target must be <node>:<session>")
     return node, session
-
-
-def target(node: str, session_id: int | None, session_name: str) -> str:
-    """Return `node:session` of a grant."""
-    return f"{node}:{session_name or session_id}"
-
-
-def _verbs(verbs: tuple[str, ...]) -> str:
-    return ",".join(LABELS.get(verb, verb) for verb in verbs)
 
 
 def _status(one: Grant, now: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codewire.commands.network import asking
+from codewire.commands.network import asking, showing
 from codewire.commands.network.asking import Asking
 from codewire.errors import RelayRefused
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.messages import Entry
 
 DEFAULT_NAMESPACE = "default"
 
@@ -38,15 +39,13 @@ class NetworkKeys:
                     return None
                 raise
 
-    def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[dict[str, Any]]:
+    def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[Entry]:
         """Return the entries whose keys begin with `prefix`."""
+        from codewire.wire.answers.messages import Entry
+
         with Asking("list keys", self._relay):
             found = self._user.kv_list(self._network, namespace or DEFAULT_NAMESPACE, prefix)
-        return [
-            {"key": one.key, "value": one.value}
-            | ({"expires_at": one.expires_at} if one.expires_at else {})
-            for one in found
-        ]
+        return [Entry(*one, sent=showing.shown(one)) for one in found]
 
     def kv_delete(self, key: str, *, namespace: str = "") -> bool | None:
         """Remove a key; say whether it was there."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from codewire.commands import output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 GAP = 2
+LABELS = {"msg.read": "read", "msg.listen": "listen"}
 # Members of the API by other names than ours.
 NAMES = {"Network": {"network_id": "id"}, "Enrollment": {"token": "enrollment_token"}}
 
@@ -45,6 +46,16 @@ def shown(answer: Any) -> Any:
 def age(timestamp: str) -> str:
     """Return how long ago a time was."""
     return output.age(timestamp, time.time_ns())
+
+
+def target(node: str, session_id: int | None, session_name: str) -> str:
+    """Return `node:session` of a grant."""
+    return f"{node}:{session_name or session_id}"
+
+
+def verbs(granted: Iterable[str]) -> str:
+    """Return what a grant allows in the words of its flags."""
+    return ",".join(LABELS.get(verb, str(verb)) for verb in granted)
 
 
 def quoted(name: str) -> str:
