@@ -54,6 +54,11 @@ What cw reads:
   CODEWIRE_LISTEN         Address for other machines, where config.toml names none
   CODEWIRE_EXTERNAL_URL   Where others reach that, where config.toml does not say it
   CODEWIRE_TOKEN          Access token of the node, for its start
+  CODEWIRE_RELAY_URL      The relay; wins over relay_url in config.toml
+  CODEWIRE_RELAY_NETWORK  The network; wins over 'cw network use'
+  CODEWIRE_RELAY_AUTH_TOKEN  Token of a user of the relay; wins over 'cw login'
+  CODEWIRE_SERVER_URL     Where 'cw login' goes, and with CODEWIRE_API_KEY a login itself
+  CW_CONFIG_DIR           Where the login is kept, instead of ~/.config/cw
   CW_SESSION_ID           The session this command runs in: sender of messages
   CW_DETACH_KEY           Key that detaches, then d (ctrl-b)
   CW_AGENT                What the agent in a session is, where its process does not say it

@@ -46,7 +46,7 @@ def half_blocks(text: str) -> str:
 
 
 def encode(data: bytes, mask: int | None = None) -> list[list[bool]]:
-    """Return the modules, True for dark. Without `mask` the best one is taken. Raises ValueError."""
+    """Return the modules, True for dark, under the best mask unless told. Raises ValueError."""
     version = _version_for(len(data))
     grid = _Grid(version)
     grid.draw_data(_codewords(data, version))

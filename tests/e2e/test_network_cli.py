@@ -1,4 +1,4 @@
-"""Logging in and networks with real processes: docs/relay.md's five minutes, typed as they stand."""
+"""Logging in and networks with real processes: docs/relay.md's first five minutes, typed."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands.network.spinner import Spinner
-from codewire.errors import CodewireError, RelayError, RelayRefused, UsageError
+from codewire.errors import CodewireError, RelayRefused, UsageError
 from codewire.paths import data_dir
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Asking:
     ) -> None:
         self._spinner.stop()
         if isinstance(error, RelayRefused):
-            raise RelayError(self._words(error)) from error
+            raise RelayRefused(self._words(error), error.status, error.text) from error
 
     def _words(self, error: RelayRefused) -> str:
         text = str(error)

@@ -69,12 +69,11 @@ def _join_as_user(relay: Configuration, invite: str, args: dict[str, Any]) -> in
     try:
         with Asking("join", relay):
             name = user.join_network(invite)
-    except CodewireError as error:
-        cause = error.__cause__
-        if isinstance(cause, RelayRefused) and cause.status == 403:
-            words = f"invite rejected ({cause.status}): {cause.text or cause}: ask for a new one"
-            raise CodewireError(words) from error
-        raise
+    except RelayRefused as error:
+        if error.status != 403:
+            raise
+        words = f"invite rejected ({error.status}): {error.text or error}: ask for a new one"
+        raise RelayRefused(words, error.status, error.text) from error
     changes: Changes = {configuration.NETWORK: name, configuration.INVITE_TOKEN: ""}
     remember(relay, changes)
     if output.wants_json(args):
@@ -188,8 +187,8 @@ def _leave_as_user(relay: Configuration, name: str) -> None:
             if not subject:
                 raise CodewireError(f"relay {relay.url} does not say who you are; it is too old")
             user.remove_network_member(name, subject)
-    except CodewireError as error:
-        if getattr(error.__cause__, "text", "") not in GONE:
+    except RelayRefused as error:
+        if error.text not in GONE:
             raise
         output.notice(f"you were not in network {showing.quoted(name)} any more")
 

@@ -1,4 +1,4 @@
-"""`cw login` and the commands behind it on a relay of each mode; its pages as a browser sees them."""
+"""`cw login` and the commands behind it on a relay of each mode, whose pages a browser sees."""
 
 from __future__ import annotations
 
