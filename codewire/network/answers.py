@@ -24,11 +24,10 @@ class Network(NamedTuple):
 
 
 class NetworkMember(NamedTuple):
-    """Somebody who belongs to a network; `username` is "" where the relay knows none."""
+    """Somebody who belongs to a network."""
 
     subject: str = ""
     role: str = ""
-    username: str = ""
     created_at: str = ""
 
 

@@ -38,8 +38,8 @@ def accept(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(_shown(record))
         return 0
-    output.line(f"Accepted access grant for {_target(record)}.")
-    output.line(f"Grant ID: {record['grant_id']}\nExpires: {record['expires_at']}")
+    showing.line(f"Accepted access grant for {_target(record)}.")
+    showing.line(f"Grant ID: {record['grant_id']}\nExpires: {record['expires_at']}")
     return 0
 
 
@@ -98,7 +98,7 @@ def inspect(args: dict[str, Any], context: Context) -> int:
         ("Accepted", str(record.get("accepted_at", "-"))),
         ("Expires", record["expires_at"]),
     ):
-        output.line(f"{label + ':':<10}{value}")
+        showing.line(f"{label + ':':<10}{value}")
     return 0
 
 
@@ -121,7 +121,7 @@ def drop(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json({"status": "dropped", "grant_id": identity})
     else:
-        output.line(f"Dropped accepted access grant {quoted(identity)}")
+        showing.line(f"Dropped accepted access grant {quoted(identity)}")
     return 0
 
 
@@ -144,11 +144,11 @@ def prune(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(found._asdict())
         return 0
-    output.line(
+    showing.line(
         f"Pruned accepted grants: expired={found.removed_expired} revoked={found.removed_revoked} "
         f"missing={found.removed_missing} remaining={found.remaining}"
     )
-    output.line(f"Relay validation: {'enabled' if found.relay_checked else 'skipped'}")
+    showing.line(f"Relay validation: {'enabled' if found.relay_checked else 'skipped'}")
     return 0
 
 
@@ -205,8 +205,8 @@ def _take(
 
 
 def _say(value: dict[str, Any], words: str, is_json: bool) -> None:
-    line = output.compact_json(value) if is_json else words
-    output.write(line + "\n", flush=True)
+    showing.line(output.compact_json(value) if is_json else words)
+    output.flush_stdout()
 
 
 def _prune(relay: Configuration) -> Pruned:

@@ -84,7 +84,7 @@ def grant(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(_as_issued(made))
         return 0
-    output.line(
+    showing.line(
         f"Granted {showing.verbs(made.verbs)} on {node}:{session} to {args['--to']} for {ttl}."
     )
     _lines(("Grant ID", made.id), ("Expires", made.expires_at), ("Token", made.token))
@@ -188,7 +188,7 @@ def revoke(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json({"status": "revoked", "grant_id": identity})
     else:
-        output.line(f"Revoked access grant {quoted(identity)}")
+        showing.line(f"Revoked access grant {quoted(identity)}")
     return 0
 
 
@@ -210,4 +210,4 @@ def _status(one: Grant, now: int) -> str:
 
 def _lines(*pairs: tuple[str, str]) -> None:
     for label, value in pairs:
-        output.line(f"{label}: {value}")
+        showing.line(f"{label}: {value}")

@@ -62,8 +62,8 @@ def create(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(showing.shown(made))
     else:
-        output.line(f"Created group {quoted(made.name)} in network {quoted(network)}.")
-        output.line(f"Policy: {_words(made.policy)}")
+        showing.line(f"Created group {quoted(made.name)} in network {quoted(network)}.")
+        showing.line(f"Policy: {_words(made.policy)}")
     return 0
 
 
@@ -161,7 +161,7 @@ def policy(args: dict[str, Any], context: Context) -> int:
         output.show_json(showing.shown(found))
     else:
         verb = "Updated group" if is_change else "Group"
-        output.line(f"{verb} {quoted(name)} policy: {_words(found)}")
+        showing.line(f"{verb} {quoted(name)} policy: {_words(found)}")
     return 0
 
 
@@ -188,7 +188,7 @@ def delete(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json({"status": "deleted", "network_id": network, "name": name})
     else:
-        output.line(f"Deleted group {quoted(name)}")
+        showing.line(f"Deleted group {quoted(name)}")
     return 0
 
 
@@ -216,7 +216,7 @@ def add(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json(showing.shown(made))
     else:
-        output.line(f"Added {node}:{session} to group {quoted(name)}")
+        showing.line(f"Added {node}:{session} to group {quoted(name)}")
     return 0
 
 
@@ -252,7 +252,7 @@ def remove(args: dict[str, Any], context: Context) -> int:
             }
         )
     else:
-        output.line(f"Removed {node}:{session} from group {quoted(name)}")
+        showing.line(f"Removed {node}:{session} from group {quoted(name)}")
     return 0
 
 

@@ -26,6 +26,7 @@ SLOWER_SECONDS = 5.0
 # A line longer than this is no token.
 MAX_TOKEN = 4096
 ENDS = {403: "login denied", 410: "the code has expired: log in again"}
+TOKENS = ("CODEWIRE_API_KEY", "CODEWIRE_RELAY_AUTH_TOKEN")
 LOOPBACK = ("localhost", "127.", "[::1]")
 
 
@@ -69,7 +70,7 @@ def login(args: dict[str, Any], context: Context) -> int:
         output.show_json({"server_url": url, "user": session.user._asdict()})
     else:
         output.note(f"Logged in to {url} as {session.user.label}")
-    _say_what_wins(url)
+    _use_as_relay(server)
     return 0
 
 
@@ -182,18 +183,39 @@ def _await(server: Server, device: Device) -> Session:
     raise CodewireError("the code has expired: log in again")
 
 
-def _say_what_wins(url: str) -> None:
-    """Say what keeps this login from being used."""
-    from codewire.network.configuration import load_configuration
+def _use_as_relay(server: Server) -> None:
+    """Have the server be the relay in use, where it is one and nothing depends on another.
+
+    Says what keeps the login from being used. Raises ConfigError.
+    """
+    from codewire.network import configuration
     from codewire.network.exchange import is_same_url
     from codewire.network.logins import Login
 
-    for name in ("CODEWIRE_API_KEY", "CODEWIRE_RELAY_AUTH_TOKEN"):
+    for name in TOKENS:
         if os.environ.get(name, "").strip():
             output.notice(f"{name} is set and counts before this login")
-    relay = load_configuration(data_dir().config).url
-    if not is_same_url(relay, Login(url).relay_url()):
-        output.notice(f"the configured relay is {relay}; this login is used there, too")
+    path = data_dir().config
+    relay = configuration.load_configuration(path)
+    if is_same_url(relay.url, Login(server.url).relay_url()):
+        return
+    is_bound = relay.node_token or relay.invite_token
+    is_bound = is_bound or os.environ.get("CODEWIRE_RELAY_URL", "").strip()
+    if not is_bound and _is_relay(server):
+        configuration.save(path, {configuration.URL: server.url})
+        output.notice(f"the relay in use is {server.url} from now on; it was {relay.url}")
+    else:
+        output.notice(f"the relay in use stays {relay.url}; this login is used there, too")
+
+
+def _is_relay(server: Server) -> bool:
+    from codewire.errors import RelayError
+    from codewire.network.relay import Relay
+
+    try:
+        return bool(Relay(server).auth_mode())
+    except RelayError:
+        return False
 
 
 def logout(args: dict[str, Any], context: Context) -> int:
@@ -223,7 +245,7 @@ def logout(args: dict[str, Any], context: Context) -> int:
         output.show_json({"server_url": stored.server or None, "was_logged_in": has_file})
     else:
         output.note(f"Logged out of {stored.server}" if stored != Login() else "Not logged in")
-    for name in ("CODEWIRE_API_KEY", "CODEWIRE_RELAY_AUTH_TOKEN"):
+    for name in TOKENS:
         if os.environ.get(name, "").strip():
             output.notice(f"{name} is still set")
     return 0

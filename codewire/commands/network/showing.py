@@ -31,6 +31,13 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) 
     output.table(lines, widths)
 
 
+def line(text: str) -> None:
+    """Print a line of results. Some of it comes from others: no control character gets through."""
+    from codewire.term.width import harmless
+
+    output.line(harmless(text))
+
+
 def shown(answer: Any) -> Any:
     """Return an answer of network/answers.py as an object of the API; what is empty is left out."""
     if isinstance(answer, tuple) and hasattr(answer, "_asdict"):

@@ -198,17 +198,17 @@ def test_watching(site: Site, ann: CommandLine, monkeypatch: pytest.MonkeyPatch)
     from codewire.commands.network import accepting
 
     seen: list[str] = []
-    say = accepting.output.write
+    say = accepting.showing.line
 
-    def write(text: str, *, flush: bool = False) -> None:
-        say(text, flush=flush)
+    def line(text: str) -> None:
+        say(text)
         seen.append(text)
         if len(seen) == 1:
             site.ok("DELETE", f"/api/v1/access-grants/{second}?network_id=proj")
         else:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(accepting.output, "write", write)
+    monkeypatch.setattr(accepting.showing, "line", line)
     done = ann.run("access", "watch")
     assert done.status == 130
     assert done.out.splitlines() == [

@@ -186,6 +186,28 @@ def test_a_login_by_token(server: ScriptedRelay, user: CommandLine) -> None:
     assert json.loads(user.login.read_text())["session_token"] == "key"
 
 
+def test_which_relay_is_used_after_a_login(server: ScriptedRelay, user: CommandLine) -> None:
+    """A relay one logs in to is the one to use, unless a node or an invite needs the other."""
+    login = ("login", "--server", server.url, "--token", "t")
+    paths = {"get_session": answer(200, {"user": USER})}
+    script(server, **paths, config=answer(200, {"auth_mode": "token"}))
+    user.write_config('# mine\nrelay_url = "https://other"\n')
+    said = user.cw(*login).err.splitlines()[1]
+    assert said == f"[cw] the relay in use is {server.url} from now on; it was https://other"
+    assert user.config.read_text() == f'# mine\nrelay_url = "{server.url}"\n'
+    assert len(user.cw(*login).err.splitlines()) == 1
+    for kept in ('relay_node_token = "t"\n', 'relay_invite_token = "i"\n'):
+        user.write_config(f'relay_url = "https://other"\n{kept}')
+        said = user.cw(*login).err.splitlines()[1]
+        assert said == "[cw] the relay in use stays https://other; this login is used there, too"
+        assert kept in user.config.read_text() and "https://other" in user.config.read_text()
+    # A platform is no relay.
+    script(server, **paths)
+    user.write_config('relay_url = "https://other"\n')
+    said = user.cw(*login, env={"CODEWIRE_API_KEY": "k"}).err
+    assert "stays https://other" in said and "CODEWIRE_API_KEY is set and counts before" in said
+
+
 def test_logging_out(server: ScriptedRelay, user: CommandLine) -> None:
     assert user.cw("logout").err == "Not logged in\n"
     assert not user.config.parent.exists()

@@ -9,6 +9,7 @@ import toml
 
 from tests.io.network.commandline import CommandLine
 from tests.io.network.people import session
+from tests.io.network.scriptedrelay import ScriptedRelay, answer
 from tests.io.relay.desk import ADMIN
 from tests.io.relay.site import Site
 
@@ -237,3 +238,59 @@ def test_every_failure_is_one_clear_line(site: Site, url: str, user: CommandLine
     user.write_config("relay_url = [\n")
     assert user.run("network", "use", "n").error.startswith("parsing ")
     assert user.config.read_text() == "relay_url = [\n"
+
+
+OLDER = (
+    "relay URL is older than what is asked of it, or none at all: it does not know GET "
+    "/api/v1/networks/n/members"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (answer(404, "404 page not found\n"), OLDER),
+        (answer(405, "Method Not Allowed"), OLDER),
+        (answer(302, b"", ("Location", "https://x")),
+         "relay URL redirects elsewhere (302); use the final URL"),
+        (answer(401, "unauthorized\n"),
+         "relay URL does not accept this token: log in (cw login), or pass another --token"),
+        (answer(403, "membership required\n"), "failed to list members: membership required: you "
+         'are not in network "n" (ask one of its owners for an invite)'),
+        (answer(429, "rate limit exceeded\n"),
+         "relay URL was asked too often; try again in a minute"),
+        (answer(500, "internal error\n"), "failed to list members: internal error"),
+        (answer(502, "<html>Bad Gateway</html>"), "failed to list members: HTTP 502 from URL"),
+        (answer(200, "{}\n"), "the relay's answer cannot be understood: no list"),
+        (answer(200, "<html>"), "relay URL answered what is no JSON: Expecting value: line 1 "
+         "column 1 (char 0)"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "relay URL does not speak HTTP as it should"),
+        (b"", "relay URL cannot be reached"),
+    ],
+)  # fmt: skip
+def test_what_a_relay_may_answer(user: CommandLine, said: bytes, words: str) -> None:
+    relay = ScriptedRelay()
+    relay.script = said
+    flags = ("--relay-url", relay.url, "--token", "t", "--network", "n")
+    try:
+        error = user.run("network", "members", *flags).error.replace(relay.url, "URL")
+        assert error.startswith(words)
+        # Programs get the same, with a code.
+        done = user.run("network", "members", *flags, "--json")
+        assert (done.status, done.out) == (1, "")
+    finally:
+        relay.close()
+
+
+def test_what_others_wrote_moves_no_cursor(user: CommandLine) -> None:
+    relay = ScriptedRelay()
+    evil = "x\x1b[2J\u009b1m"
+    relay.script = answer(200, [{"subject": evil, "role": evil}])
+    flags = ("--relay-url", relay.url, "--token", "t", "--network", "n")
+    text = (
+        user.cw("network", "members", *flags).out + user.cw("network", "members", *flags, "-j").out
+    )
+    relay.script = answer(200, {"delegation": evil, "grant_id": evil, "verbs": [evil]})
+    text += user.cw("access", "grant", "d:s", "--to", "x", *flags).out
+    relay.close()
+    assert "\x1b" not in text and "\u009b" not in text
