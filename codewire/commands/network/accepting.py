@@ -118,10 +118,11 @@ def drop(args: dict[str, Any], context: Context) -> int:
     identity = args["<grant>"].strip()
     if not _accepted().drop(identity):
         raise CodewireError(_unknown(identity))
-    if output.wants_json(args):
-        output.show_json({"status": "dropped", "grant_id": identity})
-    else:
-        showing.line(f"Dropped accepted access grant {quoted(identity)}")
+    showing.tell(
+        args,
+        {"status": "dropped", "grant_id": identity},
+        f"Dropped accepted access grant {quoted(identity)}",
+    )
     return 0
 
 
@@ -170,8 +171,7 @@ def watch(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw access watch
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     accepted = _accepted()
     output.note(f"Watching access invalidation events for {network}")
     events = user.follow_access_events(network, accepted.last_event(network), _say_lost, time.sleep)

@@ -66,8 +66,7 @@ def grant(args: dict[str, Any], context: Context) -> int:
     if not args["--to"]:
         raise UsageError("--to is required: whom to let in")
     node, session = _target(args["<session>"])
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     ttl = args["--for"] or DEFAULT_TTL
     verbs = [verb for verb, flag in ((READ, "--read"), (LISTEN, "--listen")) if args[flag]]
     is_id = session.isascii() and session.isdigit()
@@ -126,8 +125,7 @@ def list_grants(args: dict[str, Any], context: Context) -> int:
         from codewire.commands.network.accepting import list_accepted
 
         return list_accepted(args, context)
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     with Asking("list access grants", relay):
         found = user.grants(
             network,
@@ -181,14 +179,15 @@ def revoke(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw access revoke og_...
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network, identity = relay.as_user(), relay.required_network(), args["<grant>"].strip()
+    relay, user, network = asking.in_network(args, context)
+    identity = args["<grant>"].strip()
     with Asking("revoke access grant", relay):
         user.revoke_grant(network, identity)
-    if output.wants_json(args):
-        output.show_json({"status": "revoked", "grant_id": identity})
-    else:
-        showing.line(f"Revoked access grant {quoted(identity)}")
+    showing.tell(
+        args,
+        {"status": "revoked", "grant_id": identity},
+        f"Revoked access grant {quoted(identity)}",
+    )
     return 0
 
 

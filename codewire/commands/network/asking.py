@@ -46,9 +46,10 @@ def configuration(args: dict[str, Any], context: Context, *, url: str = "") -> C
     return load_configuration(data_dir().config, given)
 
 
-def as_user(relay: Configuration) -> Relay:
-    """Return the relay to the user. Raises ConfigError."""
-    return allowed(relay).as_user()
+def in_network(args: dict[str, Any], context: Context) -> tuple[Configuration, Relay, str]:
+    """Return what is configured, the relay to the user, and the network. Raises CodewireError."""
+    relay = allowed(configuration(args, context))
+    return relay, relay.as_user(), relay.required_network()
 
 
 def allowed(relay: Configuration) -> Configuration:

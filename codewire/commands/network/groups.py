@@ -55,15 +55,11 @@ def create(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group create mesh
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     with Asking("create group", relay):
         made = user.create_group(network, args["<group>"])
-    if output.wants_json(args):
-        output.show_json(showing.shown(made))
-    else:
-        showing.line(f"Created group {quoted(made.name)} in network {quoted(network)}.")
-        showing.line(f"Policy: {_words(made.policy)}")
+    words = f"Created group {quoted(made.name)} in network {quoted(network)}."
+    showing.tell(args, showing.shown(made), f"{words}\nPolicy: {_words(made.policy)}")
     return 0
 
 
@@ -83,8 +79,7 @@ def list_groups(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group list
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     with Asking("list groups", relay):
         found = user.groups(network)
     if output.wants_json(args):
@@ -114,8 +109,7 @@ def members(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group members mesh
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network = relay.as_user(), relay.required_network()
+    relay, user, network = asking.in_network(args, context)
     with Asking("list group members", relay):
         found = user.group(network, args["<group>"]).members
     if output.wants_json(args):
@@ -146,8 +140,8 @@ def policy(args: dict[str, Any], context: Context) -> int:
       cw group policy mesh
       cw group policy mesh --messages open
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network, name = relay.as_user(), relay.required_network(), args["<group>"]
+    relay, user, network = asking.in_network(args, context)
+    name = args["<group>"]
     messages, debug = args["--messages"], args["--debug"]
     is_change = messages is not None or debug is not None
     with Asking("change group policy" if is_change else "show group policy", relay):
@@ -181,14 +175,12 @@ def delete(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group delete mesh
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network, name = relay.as_user(), relay.required_network(), args["<group>"]
+    relay, user, network = asking.in_network(args, context)
+    name = args["<group>"]
     with Asking("delete group", relay):
         user.delete_group(network, name)
-    if output.wants_json(args):
-        output.show_json({"status": "deleted", "network_id": network, "name": name})
-    else:
-        showing.line(f"Deleted group {quoted(name)}")
+    deleted = {"status": "deleted", "network_id": network, "name": name}
+    showing.tell(args, deleted, f"Deleted group {quoted(name)}")
     return 0
 
 
@@ -208,15 +200,12 @@ def add(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group add mesh dev-1:planner
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network, name = relay.as_user(), relay.required_network(), args["<group>"]
+    relay, user, network = asking.in_network(args, context)
+    name = args["<group>"]
     node, session = _target(args["<session>"])
     with Asking("add group member", relay):
         made = user.add_member(network, name, node, session)
-    if output.wants_json(args):
-        output.show_json(showing.shown(made))
-    else:
-        showing.line(f"Added {node}:{session} to group {quoted(name)}")
+    showing.tell(args, showing.shown(made), f"Added {node}:{session} to group {quoted(name)}")
     return 0
 
 
@@ -236,8 +225,8 @@ def remove(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw group remove mesh dev-1:planner
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, network, name = relay.as_user(), relay.required_network(), args["<group>"]
+    relay, user, network = asking.in_network(args, context)
+    name = args["<group>"]
     node, session = _target(args["<session>"])
     with Asking("remove group member", relay):
         user.remove_member(network, name, node, session)

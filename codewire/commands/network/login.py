@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.commands.network import asking
+from codewire.commands.network import asking, showing
 from codewire.commands.network.spinner import Spinner
 from codewire.errors import CodewireError, RelayRefused, RelayUnreachable, UsageError
 from codewire.paths import data_dir
@@ -66,10 +66,11 @@ def login(args: dict[str, Any], context: Context) -> int:
     else:
         session = _by_device(server)
     save_login(os.environ, url, session.token)
-    if output.wants_json(args):
-        output.show_json({"server_url": url, "user": session.user._asdict()})
-    else:
-        output.note(f"Logged in to {url} as {session.user.label}")
+    showing.say(
+        args,
+        {"server_url": url, "user": session.user._asdict()},
+        f"Logged in to {url} as {session.user.label}",
+    )
     _use_as_relay(server)
     return 0
 
@@ -241,10 +242,11 @@ def logout(args: dict[str, Any], context: Context) -> int:
         configuration.save(data_dir().config, {configuration.SESSION: ""})
     if stored.token:
         _end(stored, context)
-    if output.wants_json(args):
-        output.show_json({"server_url": stored.server or None, "was_logged_in": has_file})
-    else:
-        output.note(f"Logged out of {stored.server}" if stored != Login() else "Not logged in")
+    showing.say(
+        args,
+        {"server_url": stored.server or None, "was_logged_in": has_file},
+        f"Logged out of {stored.server}" if stored != Login() else "Not logged in",
+    )
     for name in TOKENS:
         if os.environ.get(name, "").strip():
             output.notice(f"{name} is still set")

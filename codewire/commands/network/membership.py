@@ -76,10 +76,8 @@ def _join_as_user(relay: Configuration, invite: str, args: dict[str, Any]) -> in
         raise RelayRefused(words, error.status, error.text) from error
     changes: Changes = {configuration.NETWORK: name, configuration.INVITE_TOKEN: ""}
     remember(relay, changes)
-    if output.wants_json(args):
-        output.show_json({"status": "joined", "network_id": name})
-    else:
-        output.note(f"Joined network {showing.quoted(name)}\nStart node agent: cw node")
+    words = f"Joined network {showing.quoted(name)}\nStart node agent: cw node"
+    showing.say(args, {"status": "joined", "network_id": name}, words)
     say_what_wins(name)
     return 0
 
@@ -98,11 +96,9 @@ def _join_as_node(relay: Configuration, invite: str, args: dict[str, Any]) -> in
     with Asking("reach the relay", relay):
         relay.as_anybody().auth_mode()
     remember(relay, {configuration.INVITE_TOKEN: invite})
-    if output.wants_json(args):
-        output.show_json({"status": "stored", "relay_url": server.url})
-    else:
-        output.note("Not logged in: the invite is kept for this machine's node, which uses it when")
-        output.note("it starts.\nStart node agent: cw node")
+    words = "Not logged in: the invite is kept, and used by this machine's node when it starts"
+    stored = {"status": "stored", "relay_url": server.url}
+    showing.say(args, stored, f"{words}\nStart node agent: cw node")
     return 0
 
 
@@ -160,10 +156,8 @@ def leave(args: dict[str, Any], context: Context) -> int:
         changes |= {configuration.NODE_TOKEN: "", configuration.NODE_NETWORK: ""}
     if changes:
         configuration.save(data_dir().config, changes)
-    if output.wants_json(args):
-        output.show_json({"status": "left", "network_id": name})
-    else:
-        output.note(f"Left network {showing.quoted(name)}")
+    left = {"status": "left", "network_id": name}
+    showing.say(args, left, f"Left network {showing.quoted(name)}")
     if is_enrolled:
         output.notice(f"this machine's node is enrolled no more; if it runs: {RESTART}")
     return 0
@@ -210,8 +204,7 @@ def members(args: dict[str, Any], context: Context) -> int:
       cw network members
       cw network members remove github:4711
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name = relay.as_user(), relay.required_network()
+    relay, user, name = asking.in_network(args, context)
     with Asking("list members", relay):
         found = user.network_members(name)
     if output.wants_json(args):
@@ -238,14 +231,12 @@ def remove_member(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw network members remove github:4711
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name, subject = relay.as_user(), relay.required_network(), args["<subject>"].strip()
+    relay, user, name = asking.in_network(args, context)
+    subject = args["<subject>"].strip()
     if not subject:
         raise UsageError("a member's subject must not be empty (see cw network members)")
     with Asking("remove member", relay):
         user.remove_network_member(name, subject)
-    if output.wants_json(args):
-        output.show_json({"status": "removed", "network_id": name, "subject": subject})
-    else:
-        output.note(f"Removed {subject} from network {showing.quoted(name)}")
+    removed = {"status": "removed", "network_id": name, "subject": subject}
+    showing.say(args, removed, f"Removed {subject} from network {showing.quoted(name)}")
     return 0

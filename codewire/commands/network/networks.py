@@ -166,10 +166,7 @@ def use(args: dict[str, Any], context: Context) -> int:
     name = _checked(args["<network>"])
     relay = asking.configuration(args, context)
     select(relay, name)
-    if output.wants_json(args):
-        output.show_json({"network": name})
-    else:
-        output.note(f"Selected network {showing.quoted(name)}")
+    showing.say(args, {"network": name}, f"Selected network {showing.quoted(name)}")
     if relay.node_token and relay.node_network not in ("", name):
         enrolled = showing.quoted(relay.node_network)
         output.notice(f"this machine's node stays in network {enrolled}, where it is enrolled")
@@ -215,10 +212,7 @@ def clear(args: dict[str, Any], context: Context) -> int:
     asking.configuration(args, context)
     configuration.save(data_dir().config, {configuration.NETWORK: ""})
     say_what_wins("")
-    if output.wants_json(args):
-        output.show_json({"network": None})
-    else:
-        output.note("Cleared selected network")
+    showing.say(args, {"network": None}, "Cleared selected network")
     return 0
 
 
@@ -279,8 +273,5 @@ def revoke(args: dict[str, Any], context: Context) -> int:
         raise CodewireError("a node's name must not be empty")
     with Asking("revoke node", relay):
         user.revoke_node(relay.required_network(), name)
-    if output.wants_json(args):
-        output.show_json({"status": "revoked", "node": name})
-    else:
-        output.note(f"Node {showing.quoted(name)} revoked")
+    showing.say(args, {"status": "revoked", "node": name}, f"Node {showing.quoted(name)} revoked")
     return 0

@@ -38,6 +38,22 @@ def line(text: str) -> None:
     output.line(harmless(text))
 
 
+def tell(args: dict[str, Any], value: Any, words: str) -> None:
+    """Print a result: as JSON where that is asked for, else in words."""
+    if output.wants_json(args):
+        output.show_json(value)
+    else:
+        line(words)
+
+
+def say(args: dict[str, Any], value: Any, words: str) -> None:
+    """Say what was done on stderr, or as JSON on stdout where that is asked for."""
+    if output.wants_json(args):
+        output.show_json(value)
+    else:
+        output.note(words)
+
+
 def shown(answer: Any) -> Any:
     """Return an answer of network/answers.py as an object of the API; what is empty is left out."""
     if isinstance(answer, tuple) and hasattr(answer, "_asdict"):

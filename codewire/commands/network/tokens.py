@@ -39,8 +39,7 @@ def invite(args: dict[str, Any], context: Context) -> int:
       cw network invite --uses 5 --ttl 24h
       cw network invite --qr
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name = relay.as_user(), relay.required_network()
+    relay, user, name = asking.in_network(args, context)
     _check_uses(args["--uses"])
     with Asking("create invite", relay):
         made = user.create_invite(name, uses=_uses(args), ttl=args["--ttl"] or "1h")
@@ -116,8 +115,7 @@ def list_invites(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw network invites list
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name = relay.as_user(), relay.required_network()
+    relay, user, name = asking.in_network(args, context)
     with Asking("list invites", relay):
         found = user.invites(name)
     if output.wants_json(args):
@@ -147,14 +145,11 @@ def delete_invite(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw network invites delete CW-INV-...
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name, token = relay.as_user(), relay.required_network(), args["<invite>"].strip()
+    relay, user, name = asking.in_network(args, context)
+    token = args["<invite>"].strip()
     with Asking("delete invite", relay):
         user.delete_invite(name, token)
-    if output.wants_json(args):
-        output.show_json({"status": "deleted", "network_id": name, "token": token})
-    else:
-        output.note("Invite deleted")
+    showing.say(args, {"status": "deleted", "network_id": name, "token": token}, "Invite deleted")
     return 0
 
 
@@ -193,8 +188,7 @@ def create_enrollment(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw network enroll create --node-name dev-1
     """
-    relay = asking.allowed(asking.configuration(args, context))
-    user, name = relay.as_user(), relay.required_network()
+    relay, user, name = asking.in_network(args, context)
     _check_uses(args["--uses"])
     node_name = (args["--node-name"] or "").strip()
     with Asking("create enrollment", relay):
