@@ -82,7 +82,7 @@ class Bridge:
         self._rivals: list[Info] = []
         self._wake = asyncio.Event()
         # What the server does not permit: so that we hear nothing, or something else.
-        self._deaf = self._limited = ""
+        self._deaf = self._limited = self._last_error = ""
         self._known: list[dict[str, Any]] = []
         self._own: Any = None
         self._waiting = 0
@@ -119,6 +119,10 @@ class Bridge:
         """Say on stdout how things are, if that is new."""
         link = self._link
         shown: dict[str, Any] = {"state": state, "error": error, "name": self._name}
+        if error:
+            self._last_error = error
+        elif self._last_error:
+            shown["last_error"] = self._last_error
         if link is not None:
             shown.update(server=link.url, tls=link.has_tls)
         shown["user"] = self._nats.user or ("credentials" if self._nats.creds_file else "")
@@ -158,7 +162,7 @@ class Bridge:
         if stopping.is_set() and not link.closed.is_set():
             try:
                 await asyncio.wait_for(self._leave(link), GOODBYE_SECONDS)
-            except (NatsError, asyncio.TimeoutError):
+            except (TimeoutError, NatsError):
                 # Gone without a word is what upstream's nodes always do.
                 pass
 

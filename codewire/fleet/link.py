@@ -156,7 +156,11 @@ async def _connect_to(url: str, nats: Nats, on_error: Callable[[str], None], nam
     except Exception as error:
         await Link(connection, url, closed).close()
         words = words_of(error)
-        kind = Refused if re.search("authori[sz]ation|authentication", words, re.I) else NatsError
+        kind = (
+            Refused
+            if re.search("authori[sz]ation|authentication", words, re.IGNORECASE)
+            else NatsError
+        )
         raise kind(words) from error
     is_connected = True
     return Link(connection, url, closed)

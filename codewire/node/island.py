@@ -28,12 +28,22 @@ MAX_LINE = 64 << 10
 
 
 class Island:
-    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout."""
+    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout.
 
-    def __init__(self, what: str, argv: list[str], on_line: Callable[[bytes], None]) -> None:
+    `on_end` is called whenever it has ended.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        argv: list[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self._what = what
         self._argv = argv
         self._on_line = on_line
+        self._on_end = on_end
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._last_ending = ""
@@ -69,6 +79,7 @@ class Island:
                 self._read(process.stdout.fileno())
         finally:
             self._close(process)
+            self._on_end()
         ending = _ending(process)
         if not self._stopping.is_set() and ending != self._last_ending:
             self._last_ending = ending
