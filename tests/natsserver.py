@@ -100,6 +100,26 @@ class RawNats:
                 found.append(json.loads(body))
         return found
 
+    def subscribe(self, subject: str) -> None:
+        """Have what is sent to a subject come out of `receive`."""
+        self._count += 1
+        self._send(f"SUB {subject} {self._count}\r\nPING\r\n".encode())
+        while self._line() != b"PONG\r\n":
+            pass
+
+    def receive(self) -> tuple[str, str, Any]:
+        """Return the next message: subject, reply subject, JSON. Blocks; raises TimeoutError."""
+        while True:
+            words = self._line().decode().split()
+            if words[:1] == ["PING"]:
+                self._send(b"PONG\r\n")
+            elif words[:1] == ["MSG"]:
+                body = self._take(int(words[-1]) + 2)[:-2]
+                return words[1], words[3] if len(words) == 5 else "", json.loads(body)
+            elif words[:1] == ["HMSG"]:
+                body = self._take(int(words[-1]) + 2)[int(words[-2]) : -2]
+                return words[1], words[3] if len(words) == 6 else "", json.loads(body)
+
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         self._send(b"PUB %s %s %d\r\n%s\r\n" % (
             subject.encode(), reply.encode(), len(payload), payload,

@@ -52,7 +52,7 @@ PATIENCE_SECONDS = 0.7
 GOODBYE_SECONDS = 2.0
 # Others of our name that are remembered while we join.
 MAX_RIVALS = 64
-DENIED = re.compile(r'permissions violation for (\w+) (?:to )?"([^"]*)"', re.IGNORECASE)
+DENIED = re.compile(r'permissions violation for (\w+) (?:to )?"([^"]*)', re.IGNORECASE)
 
 
 class Bridge:
@@ -188,9 +188,9 @@ class Bridge:
         if self._is_duplicate:
             self._has_held = False
             words = f"another node of the fleet is called {self._name!r}; it keeps the name"
-            self.report("duplicate", words)
             if not was_duplicate:
                 self._warn(f"{words}: rename one of them ([node] name) and restart it")
+            self.report("duplicate", words)
             return
         self._has_held = True
         self._own = await link.subscribe(subjects.everything_for(self._name), self._on_request)
@@ -349,8 +349,9 @@ class Bridge:
         found = DENIED.search(words)
         if found is None:
             return
-        own = (subjects.DISCOVER, subjects.everything_for(self._name))
-        if found[1].lower() == "subscription" and found[2] in own:
+        # The library has made it lower case.
+        own = (subjects.DISCOVER, subjects.everything_for(self._name.lower()))
+        if found[1].lower() == "subscription" and found[2].lower() in own:
             self._deaf = self._deaf or f"subscribing to {found[2]}"
         else:
             self._limited = self._limited or f"{found[1].lower()} to {found[2]}"
