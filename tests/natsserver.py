@@ -85,11 +85,17 @@ class RawNats:
 
     def ask(self, subject: str, payload: bytes, answers: int = 1, seconds: float = 10) -> list[Any]:
         """Return the JSON of the first answers; fewer when time is up."""
+        return [json.loads(body) for body in self.ask_bytes(subject, payload, answers, seconds)]
+
+    def ask_bytes(
+        self, subject: str, payload: bytes, answers: int = 1, seconds: float = 10
+    ) -> list[bytes]:
+        """Return the first answers as they came."""
         self._count += 1
         inbox = f"_INBOX.raw.{os.getpid()}.{self._count}"
         self._send(f"SUB {inbox} {self._count}\r\n".encode())
         self.publish(subject, payload, inbox)
-        found: list[Any] = []
+        found: list[bytes] = []
         self._sock.settimeout(seconds)
         while len(found) < answers:
             try:
@@ -97,7 +103,7 @@ class RawNats:
             except TimeoutError:
                 break
             if body is not None:
-                found.append(json.loads(body))
+                found.append(body)
         return found
 
     def subscribe(self, subject: str) -> None:

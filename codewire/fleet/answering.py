@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.api import Client
 from codewire.client.reach.route import LocalRoute
 from codewire.errors import CodewireError, RequestError
-from codewire.fleet.messages import DETAILED, Request, reply, session_entry
+from codewire.fleet.messages import DETAILED, Request, old_session_entry, reply
 from codewire.io.deadline import Deadline
 from codewire.paths import home
 from codewire.wire.control import encode_bytes
@@ -61,7 +61,7 @@ class Answerer:
         """Return every session as the fleet shows it. Raises CodewireError."""
         found = self._ask({"type": "ListSessions"}, Deadline.after(NODE_SECONDS)).get("sessions")
         entries = found if isinstance(found, list) else []
-        return [session_entry(entry) for entry in entries if isinstance(entry, dict)]
+        return [old_session_entry(entry) for entry in entries if isinstance(entry, dict)]
 
     def _dispatch(self, request: Request, until: Deadline) -> dict[str, Any]:
         if request.type == "ListSessions":
@@ -103,7 +103,7 @@ class Answerer:
     def _status(self, session_id: int, until: Deadline) -> dict[str, Any]:
         answer = self._ask({"type": "GetStatus", "id": session_id}, until)
         info, size = answer.get("info"), answer.get("output_size")
-        entry = session_entry(info if isinstance(info, dict) else {}, DETAILED)
+        entry = old_session_entry(info if isinstance(info, dict) else {}, DETAILED)
         snippet = entry.get("last_output_snippet")
         if isinstance(snippet, str):
             lines = snippet.replace("\r", "").split("\n")

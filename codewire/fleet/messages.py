@@ -26,6 +26,7 @@ MAX_REQUEST = 4 << 20
 # Deeper than any message of ours; Python's reader recurses.
 MAX_DEPTH = 64
 TEXTS, BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), re.compile(rb"[\[\]{}]")
+WHOLE_SECONDS = re.compile(r"^(\d+-\d+-\d+T\d+:\d+:\d+)Z$")
 # type of a request -> the word that `[fleet] allow` has for it.
 VERBS = {
     "Discover": "list",
@@ -189,6 +190,12 @@ def session_entry(session: dict[str, Any], keys: tuple[str, ...] = LISTED) -> di
         **shown,
         "attached": session.get("attached") is True,
     }
+
+
+def old_session_entry(session: dict[str, Any], keys: tuple[str, ...] = LISTED) -> dict[str, Any]:
+    """Return a session of ours as that era showed it, its time with nine digits, too."""
+    entry = session_entry(session, keys)
+    return {**entry, "created_at": WHOLE_SECONDS.sub(r"\1.000000000+00:00", entry["created_at"])}
 
 
 def fit(message: dict[str, Any], limit: int, sessions: str = "sessions") -> bytes:
