@@ -6,6 +6,7 @@ Runs in an asyncio loop of its own process (the bridge) or of one command.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import ssl
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # TCP, TLS, INFO and the first PONG together.
 CONNECT_SECONDS = 5.0
+# One whose certificate was refused never says that it has closed.
+CLOSE_SECONDS = 1.0
 PING_SECONDS = 30
 NEEDS_NATS = "the fleet needs nats-py: pip install 'codewire[fleet]'"
 # So much of what is published may wait to be sent.
@@ -99,7 +102,7 @@ class Link:
     async def close(self) -> None:
         """End the connection. Idempotent."""
         try:
-            await asyncio.wait_for(self._connection.close(), CONNECT_SECONDS)
+            await asyncio.wait_for(self._connection.close(), CLOSE_SECONDS)
         except Exception:  # noqa: BLE001 - it is over either way
             pass
 
@@ -109,6 +112,8 @@ async def connect(nats: Nats, on_error: Callable[[str], None], name: str = "cw")
 
     It is a Refused if each of them refuses.
     """
+    # Of connections that are refused it warns on stderr; we say so ourselves.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     failures = []
     kind: type[NatsError] = Refused
     for url in nats.urls:

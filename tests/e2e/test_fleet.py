@@ -321,6 +321,13 @@ def test_what_dies_comes_back_as_the_same_node(members: list[Member], raw: RawNa
     assert {name: instance(name) for name in ("a", "b")} == before
     (status,) = raw.ask("cw.b.status", b'{"type":"GetStatus","id":%d}' % session)
     assert status["info"]["status"] == "running"
+    # A worker that hangs costs its node no place in a list, and a question an end.
+    worker = b.home.worker_pid
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert instance("b") == before["b"]
+    finally:
+        os.kill(worker, signal.SIGCONT)
     # And the one that is told to stop says so.
     raw.subscribe("cw.fleet.heartbeat")
     assert members[2].home.cw("stop").returncode == 0
