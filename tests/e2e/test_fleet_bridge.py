@@ -160,13 +160,17 @@ def test_bad_news_ends_and_restarts_nothing(tmp_path: Path, bridges: list[Bridge
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "nats.py").write_text("raise ImportError('not here')\n")
-    server = NatsServer(tmp_path).start()
+    server = NatsServer(tmp_path)
     try:
         bridges.append(Bridge(tmp_path, server.url, "a", "1", PYTHONPATH=str(blocked)))
         bridges.append(Bridge(tmp_path, server.url, "b", "2"))
         missing = bridges[0].next_state()
         assert missing["state"] == "refused"
         assert missing["error"] == "the fleet needs nats-py: pip install 'codewire[fleet]'"
+        # It is not there at the start: the bridge joins once it is.
+        down = bridges[1].next_state()
+        assert down["state"] == "disconnected" and "connection refused" in down["error"]
+        server.start()
         assert bridges[1].next_state()["state"] == "connected"
         server.stop()
         lost = bridges[1].next_state()
