@@ -26,7 +26,7 @@ def main() -> int:
 
         return relay_main(sys.argv[2:])
     if role == "fleet-bridge":
-        from codewire.fleet.bridge import main as bridge_main
+        from codewire.fleet.process import main as bridge_main
 
         return bridge_main(sys.argv[2:])
     import gc

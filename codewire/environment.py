@@ -21,7 +21,8 @@ PRIVATE_NAMES = frozenset((
     # Programs take them for the size of their terminal; the shell says what it runs in the last.
     "LINES", "COLUMNS", "_",
 ))  # fmt: skip
-PRIVATE_PREFIXES = ("CLAUDECODE", "TMUX")
+# How the node reaches NATS is the node's: a URL, a token, the path of a file with a key.
+PRIVATE_PREFIXES = ("CLAUDECODE", "CODEWIRE_NATS_", "TMUX")
 # Of our own: what a person sets. All others are those of another session.
 OWN_PREFIX = "CW_"
 SETTINGS = frozenset(("CW_CONFIG_DIR", "CW_DETACH_KEY", "CW_NO_TTY_QUERIES", "CW_RUNTIME"))

@@ -85,11 +85,17 @@ class RawNats:
 
     def ask(self, subject: str, payload: bytes, answers: int = 1, seconds: float = 10) -> list[Any]:
         """Return the JSON of the first answers; fewer when time is up."""
+        return [json.loads(body) for body in self.ask_bytes(subject, payload, answers, seconds)]
+
+    def ask_bytes(
+        self, subject: str, payload: bytes, answers: int = 1, seconds: float = 10
+    ) -> list[bytes]:
+        """Return the first answers as they came."""
         self._count += 1
         inbox = f"_INBOX.raw.{os.getpid()}.{self._count}"
         self._send(f"SUB {inbox} {self._count}\r\n".encode())
         self.publish(subject, payload, inbox)
-        found: list[Any] = []
+        found: list[bytes] = []
         self._sock.settimeout(seconds)
         while len(found) < answers:
             try:
@@ -97,8 +103,28 @@ class RawNats:
             except TimeoutError:
                 break
             if body is not None:
-                found.append(json.loads(body))
+                found.append(body)
         return found
+
+    def subscribe(self, subject: str) -> None:
+        """Have what is sent to a subject come out of `receive`."""
+        self._count += 1
+        self._send(f"SUB {subject} {self._count}\r\nPING\r\n".encode())
+        while self._line() != b"PONG\r\n":
+            pass
+
+    def receive(self) -> tuple[str, str, Any]:
+        """Return the next message: subject, reply subject, JSON. Blocks; raises TimeoutError."""
+        while True:
+            words = self._line().decode().split()
+            if words[:1] == ["PING"]:
+                self._send(b"PONG\r\n")
+            elif words[:1] == ["MSG"]:
+                body = self._take(int(words[-1]) + 2)[:-2]
+                return words[1], words[3] if len(words) == 5 else "", json.loads(body)
+            elif words[:1] == ["HMSG"]:
+                body = self._take(int(words[-1]) + 2)[int(words[-2]) : -2]
+                return words[1], words[3] if len(words) == 6 else "", json.loads(body)
 
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         self._send(b"PUB %s %s %d\r\n%s\r\n" % (

@@ -14,6 +14,7 @@ from codewire.errors import CodewireError, RequestError
 from codewire.fleet import subjects
 from codewire.fleet.link import Denied, Link, NatsError, connect
 from codewire.fleet.messages import Info, decode, encode, one_each, read_info
+from codewire.term.width import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ async def scatter(link: Link, seconds: float, wanted: str = "") -> list[Info]:
         info = read_info(message.data)
         if info is not None and len(infos) < MAX_INFOS:
             infos.append(info)
-            if wanted and info.name == wanted and not info.is_duplicate:
+            if wanted and info.name == wanted and not (info.is_duplicate or info.is_joining):
                 is_over.set()
 
     async def nobody(message: Any) -> None:
@@ -87,9 +88,20 @@ async def scatter(link: Link, seconds: float, wanted: str = "") -> list[Info]:
 def ask(nats: Nats, node: str, verb: str, request: dict[str, Any]) -> dict[str, Any]:
     """Return a node's answer. Blocks for ANSWER_SECONDS at most after the connection is made.
 
-    Raises NatsError; RequestError with the node's own words if it answers with an Error.
+    Raises NatsError, also for an answer to another question; RequestError with the node's own
+    words if it answers with an Error.
     """
     return asyncio.run(_ask_all(nats, node, verb, lambda most: [request]))[-1]
+
+
+# verb -> the type of its answer.
+ANSWERS = {
+    "launch": "Launched",
+    "kill": "Killed",
+    "send": "InputSent",
+    "list": "SessionList",
+    "status": "SessionStatus",
+}
 
 
 def send_input(nats: Nats, node: str, session_id: int, data: bytes) -> int:
@@ -154,7 +166,7 @@ async def _ask(
     lost.cancel()
     verb = subject.rpartition(".")[2]
     if answer.done():
-        return _read(answer.result(), node)
+        return _read(answer.result(), node, ANSWERS[verb])
     if denied.done():
         raise Denied(f"not permitted by the NATS server: {subject}")
     late = "; it may still happen" if verb in ("launch", "send", "kill") else ""
@@ -168,16 +180,24 @@ def _status(message: Any) -> str:
     return str(headers.get("Status", ""))
 
 
-def _read(message: Any, node: str) -> dict[str, Any]:
+def _read(message: Any, node: str, wanted: str) -> dict[str, Any]:
     if _status(message) == NO_RESPONDERS:
         raise NatsError(f"node '{node}' is not in the fleet")
     try:
         answer = decode(message.data)
     except CodewireError as error:
-        raise NatsError(f"parsing fleet response: {error}") from error
+        # Of a question it says "invalid request: …".
+        words = str(error).partition(": ")[2]
+        raise NatsError(f"parsing fleet response: {words or error}") from error
     if answer.get("type") == "Error":
         raise RequestError(str(answer.get("message") or "the node gave no reason"))
+    if answer.get("type") != wanted:
+        raise _unexpected(answer)
     return answer
+
+
+def _unexpected(answer: dict[str, Any]) -> NatsError:
+    return NatsError(f"Unexpected response: {printable(json.dumps(answer)[:200])}")
 
 
 def sender(answer: dict[str, Any], node: str) -> str:
@@ -190,7 +210,7 @@ def number(answer: dict[str, Any], key: str) -> int:
     """Return a whole number of an answer. Raises NatsError."""
     value = answer.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise NatsError(f"Unexpected response: {json.dumps(answer)[:200]}")
+        raise _unexpected(answer)
     return value
 
 

@@ -6,7 +6,9 @@ Runs in an asyncio loop of its own process (the bridge) or of one command.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # TCP, TLS, INFO and the first PONG together.
 CONNECT_SECONDS = 5.0
+# One whose certificate was refused never says that it has closed.
+CLOSE_SECONDS = 1.0
 PING_SECONDS = 30
 NEEDS_NATS = "the fleet needs nats-py: pip install 'codewire[fleet]'"
 # So much of what is published may wait to be sent.
@@ -31,6 +35,10 @@ class NatsError(CodewireError):
 
 class Denied(NatsError):
     """The server does not permit a subject."""
+
+
+class Refused(NatsError):
+    """What trying again soon does not change: a login, a credentials file, a missing package."""
 
 
 class Link:
@@ -63,34 +71,60 @@ class Link:
         """Hand every message of a subject to a coroutine, one after the other."""
         return await self._connection.subscribe(subject, cb=callback)
 
+    async def unsubscribe(self, subscription: Any) -> None:
+        """Hear a subject no more; None is none. Raises NatsError."""
+        if subscription is None:
+            return
+        try:
+            await subscription.unsubscribe()
+        except Exception as error:
+            raise NatsError(words_of(error)) from error
+
     def new_inbox(self) -> str:
         """Return a subject for replies to one question."""
         return str(self._connection.new_inbox())
 
     async def flush(self) -> None:
         """Return when the server has taken all that was sent. Raises NatsError."""
+        flushed = asyncio.ensure_future(self._connection.flush(CONNECT_SECONDS))
+        # The library's own wait does not notice that the connection is lost.
+        lost = asyncio.ensure_future(self.closed.wait())
+        await asyncio.wait({flushed, lost}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        if not flushed.done():
+            flushed.cancel()
+            raise NatsError("the connection to NATS was lost")
         try:
-            await self._connection.flush(CONNECT_SECONDS)
+            flushed.result()
         except Exception as error:
             raise NatsError(words_of(error)) from error
 
     async def close(self) -> None:
         """End the connection. Idempotent."""
         try:
-            await asyncio.wait_for(self._connection.close(), CONNECT_SECONDS)
+            await asyncio.wait_for(self._connection.close(), CLOSE_SECONDS)
         except Exception:  # noqa: BLE001 - it is over either way
             pass
 
 
 async def connect(nats: Nats, on_error: Callable[[str], None], name: str = "cw") -> Link:
-    """Return a connection to the first server that takes us. Raises NatsError."""
+    """Return a connection to the first server that takes us. Raises NatsError.
+
+    It is a Refused if each of them refuses.
+    """
+    # Of connections that are refused it warns on stderr; we say so ourselves.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     failures = []
+    kind: type[NatsError] = Refused
     for url in nats.urls:
         try:
             return await _connect_to(url, nats, on_error, name)
         except NatsError as error:
+            if str(error) == NEEDS_NATS:
+                raise
             failures.append(f"{url}: {error}")
-    raise NatsError("connecting to NATS: " + "; ".join(failures))
+            kind = kind if isinstance(error, Refused) else NatsError
+    raise kind("connecting to NATS: " + "; ".join(failures))
 
 
 async def _connect_to(url: str, nats: Nats, on_error: Callable[[str], None], name: str) -> Link:
@@ -126,7 +160,13 @@ async def _connect_to(url: str, nats: Nats, on_error: Callable[[str], None], nam
         await asyncio.wait_for(connection.connect(**options), CONNECT_SECONDS)
     except Exception as error:
         await Link(connection, url, closed).close()
-        raise NatsError(words_of(error)) from error
+        words = words_of(error)
+        kind = (
+            Refused
+            if re.search("authori[sz]ation|authentication", words, re.IGNORECASE)
+            else NatsError
+        )
+        raise kind(words) from error
     is_connected = True
     return Link(connection, url, closed)
 
@@ -136,7 +176,7 @@ def _client_class(needs_tls: bool) -> Any:
         from nats.aio.client import Client
         from nats.errors import Error
     except ImportError:
-        raise NatsError(NEEDS_NATS) from None
+        raise Refused(NEEDS_NATS) from None
     if not needs_tls:
         return Client
 
@@ -168,9 +208,9 @@ def _readable(path: str) -> str:
         with open(path, "rb") as file:
             text = file.read(1 << 16)
     except OSError as error:
-        raise NatsError(f"loading creds file {path!r}: {error.strerror}") from None
+        raise Refused(f"loading creds file {path!r}: {error.strerror}") from None
     if b"NATS USER JWT" not in text:
-        raise NatsError(f"cannot parse user JWT from the credentials file {path!r}")
+        raise Refused(f"cannot parse user JWT from the credentials file {path!r}")
     return path
 
 
@@ -188,7 +228,7 @@ def _tls(nats: Nats, url: str) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=nats.ca or None)
     except (OSError, ssl.SSLError) as error:
-        raise NatsError(f"loading nats.ca {nats.ca!r}: {error.strerror or error}") from None
+        raise Refused(f"loading nats.ca {nats.ca!r}: {error.strerror or error}") from None
 
 
 def words_of(error: BaseException) -> str:

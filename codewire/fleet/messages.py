@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,12 @@ INFO_TYPES = ("DaemonInfo", "NodeInfo")
 # What an old reader knows of a session; further keys are no harm and only size.
 LISTED = ("id", "prompt", "working_dir", "created_at", "status", "attached", "pid")
 DETAILED = (*LISTED, "output_size_bytes", "last_output_snippet")
+# More than a node takes in one message, whatever its server does.
+MAX_REQUEST = 4 << 20
 # Deeper than any message of ours; Python's reader recurses.
 MAX_DEPTH = 64
+TEXTS, BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), re.compile(rb"[\[\]{}]")
+WHOLE_SECONDS = re.compile(r"^(\d+-\d+-\d+T\d+:\d+:\d+)Z$")
 # type of a request -> the word that `[fleet] allow` has for it.
 VERBS = {
     "Discover": "list",
@@ -60,6 +65,8 @@ class Info:
     type: str = "NodeInfo"
     is_duplicate: bool = False
     is_joining: bool = False
+    has_held: bool = False
+    is_stopping: bool = False
     is_truncated: bool = False
 
 
@@ -85,26 +92,13 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def _depth(data: bytes) -> int:
-    """Return a bound of the nesting: brackets in texts count, too, which no message minds."""
-    depth = deepest = 0
+    """Return how deep brackets go; what stands in texts does not count."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return 0
-    is_text = is_escaped = False
-    for byte in data:
-        if is_escaped:
-            is_escaped = False
-        elif is_text:
-            is_escaped = byte == 0x5C
-            is_text = byte != 0x22
-        elif byte == 0x22:
-            is_text = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > MAX_DEPTH:
-                break
-        elif byte in b"]}":
-            depth -= 1
+    depth = deepest = 0
+    for bracket in BRACKETS.findall(TEXTS.sub(b"", data)):
+        depth += 1 if bracket in (b"[", b"{") else -1
+        deepest = max(deepest, depth)
     return deepest
 
 
@@ -117,6 +111,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_request(data: bytes) -> Request:
     """Return a request as any dialect sends it. Raises BadMessage with what to answer."""
+    if len(data) > MAX_REQUEST:
+        raise BadMessage(f"invalid request: more than {MAX_REQUEST} bytes")
     value = decode(data)
     kind = value.get("type")
     if not isinstance(kind, str):
@@ -183,16 +179,23 @@ def reply(kind: str, name: str, **fields: Any) -> dict[str, Any]:
 
 def session_entry(session: dict[str, Any], keys: tuple[str, ...] = LISTED) -> dict[str, Any]:
     """Return a session as that era showed it; what an old reader must have is always there."""
-    shown = {key: session[key] for key in keys if session.get(key) is not None}
+    kinds = {"id": int, "pid": int, "attached": bool, "output_size_bytes": int}
+    shown = {key: session[key] for key in keys if isinstance(session.get(key), kinds.get(key, str))}
     return {
-        "id": int(session.get("id") or 0),
-        "prompt": str(session.get("prompt") or ""),
-        "working_dir": str(session.get("working_dir") or ""),
-        "created_at": str(session.get("created_at") or ""),
-        "status": str(session.get("status") or ""),
+        "id": 0,
+        "prompt": "",
+        "working_dir": "",
+        "created_at": "",
+        "status": "",
         **shown,
-        "attached": bool(session.get("attached")),
+        "attached": session.get("attached") is True,
     }
+
+
+def old_session_entry(session: dict[str, Any], keys: tuple[str, ...] = LISTED) -> dict[str, Any]:
+    """Return a session of ours as that era showed it, its time with nine digits, too."""
+    entry = session_entry(session, keys)
+    return {**entry, "created_at": WHOLE_SECONDS.sub(r"\1.000000000+00:00", entry["created_at"])}
 
 
 def fit(message: dict[str, Any], limit: int, sessions: str = "sessions") -> bytes:
@@ -242,8 +245,17 @@ def read_info(data: bytes) -> Info | None:
         type=str(value["type"]),
         is_duplicate=value.get("duplicate") is True,
         is_joining=value.get("joining") is True,
+        has_held=value.get("held") is True,
+        is_stopping=value.get("stopping") is True,
         is_truncated=value.get("truncated") is True,
     )
+
+
+def read_heartbeat(data: bytes) -> Info | None:
+    """Return what a heartbeat says, None for what is none: it has no type."""
+    if not data.startswith(b"{") or len(data) < 3:
+        return None
+    return read_info(b'{"type":"NodeInfo",' + data[1:])
 
 
 def _is_session(value: Any) -> bool:

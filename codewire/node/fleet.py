@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.node.island import Island
 from codewire.paths import bridge_command
+from codewire.term.width import printable
 
 if TYPE_CHECKING:
     from codewire.node.context import Node
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What of a bridge's words is shown in `cw node status`.
-SHOWN = ("state", "server", "user", "tls", "error", "name")
+SHOWN = ("state", "server", "user", "tls", "error", "last_error", "name")
 MAX_WORDS = 300
 INSTANCE_DIGITS = 12
 
@@ -28,7 +29,8 @@ class Fleet:
         self._node = node
         settings = node.settings
         argv = [*bridge_command(), settings.node_name, instance_of(node), settings.external_url]
-        self._island = Island("the fleet bridge", argv, self._hear)
+        self._island = Island("the fleet bridge", argv, self._hear, self._lose)
+        self._last_words = ""
 
     def run(self) -> None:
         """Keep the bridge running. Blocks."""
@@ -48,14 +50,27 @@ class Fleet:
         if not isinstance(said, dict):
             return
         if isinstance(said.get("log"), str):
-            log.warning("fleet: %s", said["log"][:MAX_WORDS])
+            log.warning("fleet: %s", _plain(said["log"]))
             return
         self._node.fleet.clear()
         self._node.fleet.update(
             {key: said[key] for key in SHOWN if said.get(key) not in ("", None)}
         )
-        words = str(said.get("error") or said.get("server") or "")[:MAX_WORDS]
-        log.info("fleet %s: %s", said.get("state"), words)
+        words = f"{said.get('state')}: {_plain(str(said.get('error') or said.get('server') or ''))}"
+        if words != self._last_words:
+            self._last_words = words
+            log.info("fleet %s", words)
+
+    def _lose(self) -> None:
+        """Show that the bridge is not there, unless it has said why it cannot be."""
+        if self._node.fleet.get("state") != "refused":
+            self._node.fleet.clear()
+            self._node.fleet.update(state="starting")
+
+
+def _plain(words: str) -> str:
+    """Return what others had a hand in as one line of the log."""
+    return printable(words)[:MAX_WORDS]
 
 
 def instance_of(node: Node) -> str:

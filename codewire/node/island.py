@@ -28,14 +28,25 @@ MAX_LINE = 64 << 10
 
 
 class Island:
-    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout."""
+    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout.
 
-    def __init__(self, what: str, argv: list[str], on_line: Callable[[bytes], None]) -> None:
+    `on_end` is called whenever it has ended.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        argv: list[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self._what = what
         self._argv = argv
         self._on_line = on_line
+        self._on_end = on_end
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
+        self._last_ending = ""
 
     def run(self) -> None:
         """Start it and read what it says, again and again. Blocks; raises nothing."""
@@ -48,7 +59,8 @@ class Island:
                 log.warning("%s cannot run: %s", self._what, error.strerror)
             if self._stopping.is_set():
                 return
-            pause = FIRST_PAUSE if time.monotonic() - started > WELL_SECONDS else pause
+            if time.monotonic() - started > WELL_SECONDS:
+                pause, self._last_ending = FIRST_PAUSE, ""
             self._stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -62,11 +74,16 @@ class Island:
         )
         assert process.stdout is not None
         try:
-            self._read(process.stdout.fileno())
+            # What was told to stop while this one was being started has not told it.
+            if not self._stopping.is_set():
+                self._read(process.stdout.fileno())
         finally:
             self._close(process)
-        if not self._stopping.is_set():
-            log.warning("%s ended (%s); it is started again", self._what, _ending(process))
+            self._on_end()
+        ending = _ending(process)
+        if not self._stopping.is_set() and ending != self._last_ending:
+            self._last_ending = ending
+            log.warning("%s ended (%s); it is started again", self._what, ending)
 
     def _read(self, fd: int) -> None:
         """Hand over lines until it closes its stdout."""
@@ -102,7 +119,7 @@ class Island:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """Have it end in order. Blocks for STOP_SECONDS at most."""
+        """Have it end in order, or by force. Blocks for STOP_SECONDS at most."""
         self._stopping.set()
         process = self._process
         if process is None or process.stdin is None:
@@ -114,6 +131,8 @@ class Island:
         deadline = time.monotonic() + STOP_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
+        if process.poll() is None:
+            process.kill()
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:

@@ -1,4 +1,7 @@
-"""The fleet over a real nats-server: nodes join, are found, driven and left (spec/fleet.md)."""
+"""The fleet over a real nats-server: nodes join, are found, driven and left (spec/fleet.md).
+
+The nodes are shared by the cases of this file; each uses sessions of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,23 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 
+from codewire.errors import CodewireError
+from codewire.fleet import asking
+from codewire.fleet.link import NatsError
+from codewire.fleet.settings import Nats
 from tests.natsserver import NatsServer, RawNats, credentials, free_port
 from tests.support import Home, wait_until
+
+SECRET = "hush-s3cret"
 
 
 @pytest.fixture(scope="module")
@@ -25,43 +36,58 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 
 class Member:
-    """A node in the fleet, in a home of its own."""
+    """A node in the fleet, in a home of its own; "c" is told of it by its environment."""
 
-    def __init__(self, name: str, server: NatsServer, runtime: str = "threads") -> None:
+    def __init__(self, name: str, server: NatsServer, runtime: str) -> None:
         self.home = Home(runtime)
         self.name = name
         self.port = free_port()
         self.url = f"ws://127.0.0.1:{self.port}/ws"
-        self.configure(server.url)
-
-    def configure(self, url: str, *lines: str) -> None:
         os.makedirs(self.home.data_dir, exist_ok=True)
         text = f'[node]\nname = "{self.name}"\nlisten = "127.0.0.1:{self.port}"\n'
-        text += f'external_url = "{self.url}"\n[nats]\nurl = "{url}"\n' + "\n".join(lines) + "\n"
+        text += f'external_url = "{self.url}"\n'
+        if name == "c":
+            user = server.url.replace("//", f"//u:{SECRET}@")
+            self.home.env.update(CODEWIRE_NATS_URL=user, CODEWIRE_NATS_TOKEN=SECRET)
+        else:
+            text += f'[nats]\nurl = "{server.url}"\n'
         Path(self.home.data_dir, "config.toml").write_text(text)
 
-    def start(self, state: str = "connected") -> Member:
-        self.home.start_node()
-        self.wait_for(state)
-        return self
+    @property
+    def token(self) -> str:
+        return Path(self.home.data_dir, "token").read_text().strip()
 
     def fleet(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.home.cw("node", "status", "--json").stdout)
-        return found.get("fleet") or {}
+        try:
+            found: dict[str, Any] = self.home.node_status().get("fleet") or {}
+        except (OSError, AssertionError):
+            return {}
+        return found
 
     def wait_for(self, state: str) -> None:
         wait_until(lambda: self.fleet().get("state") == state, 60, f"the bridge is {state}")
 
+    def bridges(self) -> list[int]:
+        children = Path(f"/proc/{self.home.worker_pid}/task").glob("*/children")
+        return [int(pid) for path in children for pid in path.read_text().split()]
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def members(server: NatsServer) -> Iterator[list[Member]]:
-    found: list[Member] = []
-    yield found
-    for member in found:
-        member.home.close()
+    runtimes = {"a": "threads", "b": "gevent", "c": "threads"}
+    found = [Member(name, server, runtime) for name, runtime in runtimes.items()]
+    try:
+        for member in found:
+            member.home.start_node()
+        for member in found:
+            member.wait_for("connected")
+        yield found
+    finally:
+        for member in found:
+            member.home.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(server: NatsServer) -> Iterator[Home]:
     home = Home()
     home.env["CODEWIRE_NATS_URL"] = server.url
@@ -70,241 +96,299 @@ def client(server: NatsServer) -> Iterator[Home]:
     home.close()
 
 
-def names(client: Home, *args: str) -> list[str]:
-    listed = json.loads(client.cw("fleet", "list", "--json", "--timeout", "0.6", *args).stdout)
-    return [entry["name"] for entry in listed]
+@pytest.fixture
+def raw(server: NatsServer) -> Iterator[RawNats]:
+    raw = RawNats(server.port)
+    yield raw
+    raw.close()
 
 
 @pytest.mark.smoke
-def test_three_nodes_are_found_and_driven(
-    server: NatsServer, members: list[Member], client: Home, runtime: str
-) -> None:
-    for name in ("a", "b", "c") if runtime == "gevent" else ("a",):
-        members.append(Member(name, server, runtime).start())
-    assert names(client) == [member.name for member in members]
-    a = members[0]
-    assert (
-        client.cw(
-            "fleet", "launch", "--on", "a", "--", "sh", "-c", "echo hi; read x; echo got $x"
-        ).stdout
-        == "Launched session 1 on a\n"
-    )
-    assert client.cw("fleet", "send", "a:1", "hé").stdout == "Sent 4 bytes to a:1\n"
-    assert a.home.cw("wait", "1").returncode == 0
-    assert "got hé" in a.home.cw("logs", "1").stdout
-    refused = client.cw("fleet", "send", "a:1", "x")
+def test_nodes_are_found_and_driven(members: list[Member], client: Home) -> None:
+    found = json.loads(client.cw("fleet", "list", "--json", "--timeout", "0.8").stdout)
+    assert [entry["name"] for entry in found] == ["a", "b", "c"]
+    a, b = members[:2]
+    words = ("--on", "b", "--", "sh", "-c", "echo hi; read x; echo got $x")
+    assert client.cw("fleet", "launch", *words).stdout == "Launched session 1 on b\n"
+    assert client.cw("fleet", "send", "b:1", "hé").stdout == "Sent 4 bytes to b:1\n"
+    assert b.home.wait_finished(1)["status"] == "completed (0)"
+    assert "got hé".encode() in b.home.log(1)
+    refused = client.cw("fleet", "send", "b:1", "x")
     assert refused.returncode == 1
     assert refused.stderr.startswith("Error: session 1 is not running\n")
-    for args, words in (
-        (("launch", "--on", "a", "nosuch"), "Error from a: Command 'nosuch' not found in PATH"),
-        (("launch", "--on", "a", "-d", "/nowhere", "true"),
-         "Error from a: Working directory '/nowhere' does not exist"),
-        (("kill", "a:99"), "Error from a: session 99 not found"),
-        (("kill", "zz:1"), "node 'zz' is not in the fleet"),
-        (("send", "a.x:1", "t"), "node name must be non-empty and alphanumeric"),
-        (("launch", "--on", "a.x 0\r\n\r\nPUB evil 2\r\nhi", "true"), "node name must be"),
-        (("kill", "a"), "fleet target must be <node>:<session_id>"),
-        (("kill", "a:x"), "session ID must be a number"),
-    ):  # fmt: skip
-        failed = client.cw("fleet", *args)
-        assert failed.returncode == 1 and words in failed.stderr, failed.stderr
-    assert client.cw("fleet", "launch", "--on", "a", "sleep", "600").stdout.endswith("2 on a\n")
-    assert client.cw("fleet", "kill", "a:2").stdout == "Killed session 2 on a\n"
-    assert a.home.cw("wait", "2").returncode == 0
-    assert "killed" in a.home.cw("list").stdout
-    shown = client.cw("fleet", "list", "--timeout", "0.6").stdout
+    assert client.cw("fleet", "launch", "--on", "b", "sleep", "600").stdout.endswith("2 on b\n")
+    assert client.cw("fleet", "kill", "b:2").stdout == "Killed session 2 on b\n"
+    assert b.home.wait_finished(2)["status"] == "killed"
+    shown = client.cw("fleet", "list", "--timeout", "0.8").stdout
     pattern = (
-        rf"a \(up \d+s, url: {re.escape(a.url)}\)\n"
+        rf"b \(up \d+s, url: {re.escape(b.url)}\)\n"
         r"  \[  1\] sh -c echo hi; read x; echo got \$x \(completed \(0\)\) \S+\n"
         r"  \[  2\] sleep 600 \(killed\) \S+\n\n"
     )
-    assert re.match(pattern, shown), shown
-    # Every other command takes the node's name, with the token that is saved for its host.
-    refused = client.cw("logs", "a:1")
+    assert re.search(pattern, shown), shown
+    injected = client.cw("fleet", "launch", "--on", "a.x 0\r\n\r\nPUB evil 2\r\nhi", "true")
+    assert injected.returncode == 1 and "node name must be" in injected.stderr
+    assert a.home.request({"type": "ListSessions"})["sessions"] == []
+
+
+def test_other_commands_take_a_node_and_a_token_of_its_host(
+    members: list[Member], client: Home
+) -> None:
+    a = members[0]
+    session = a.home.launch("sh", "-c", "echo marker; sleep 600")
+    refused = client.cw("logs", f"a:{session}")
     assert "no auth token for 'a'" in refused.stderr
-    token = Path(a.home.data_dir, "token").read_text().strip()
-    client.cw("server", "add", "saved", a.url, "--token", token)
-    assert "got hé" in client.cw("logs", "a:1").stdout
-    assert client.cw("list", "--server", "a").stdout.count("\n") == 3
-    client.cw("server", "add", "a", "wss://elsewhere.example", "--token", "t")
+    client.cw("server", "add", "saved", a.url, "--token", a.token)
+    assert "marker" in client.cw("logs", f"a:{session}").stdout
+    # The name is saved for another host: it gets nothing that was saved for that one.
     client.cw("server", "remove", "saved")
-    assert client.cw("logs", "a:1").returncode == 1
+    client.cw("server", "add", "a", "wss://elsewhere.example", "--token", "t")
+    failed = client.cw("fleet", "attach", f"a:{session}")
+    assert failed.returncode == 1 and "elsewhere.example" in failed.stderr
+    client.cw("server", "remove", "a")
+    a.home.request({"type": "Kill", "id": session})
 
 
-def test_what_nodes_answer_on_the_wire(server: NatsServer, members: list[Member]) -> None:
-    members.append(Member("w", server).start())
-    raw = RawNats(server.port)
+def test_golden_exchanges(members: list[Member], raw: RawNats) -> None:
+    infos = raw.ask("cw.fleet.discover", b'{"type":"Discover"}', 6)
+    ours = [info for info in infos if info["name"] == "a"]
+    assert [info.pop("type") for info in ours] == ["DaemonInfo", "NodeInfo"]
+    assert ours[0] == ours[1]
+    keys = ["name", "external_url", "sessions", "uptime_secs", "instance"]
+    assert list(ours[0]) == keys and re.fullmatch("[0-9a-f]{12}", ours[0]["instance"])
+    launch = b'{"type":"Launch","command":["sh","-c","cat; exit 3"],"working_dir":"."}'
+    (answer,) = raw.ask_bytes("cw.a.launch", launch)
+    session = json.loads(answer)["id"]
+    both = b'"node":"a","daemon":"a"'
+    assert answer == b'{"type":"Launched",%s,"id":%d}' % (both, session)
+    exchanges = (
+        ("launch", b'{"type":"Launch","command":["nosuchcmd"],"working_dir":"."}',
+         b'{"type":"Error",%s,"message":"Command \'nosuchcmd\' not found in PATH"}'),
+        ("launch", b'{"type":"Launch","command":["true"],"working_dir":"/nowhere"}',
+         b'{"type":"Error",%s,"message":"Working directory \'/nowhere\' does not exist"}'),
+        ("launch", b'{"type":"Launch","command":[""]}',
+         b'{"type":"Error",%s,"message":"command must not be empty"}'),
+        ("kill", b'{"type":"Kill","id":99}',
+         b'{"type":"Error",%s,"message":"session 99 not found"}'),
+        ("any.token", b'{"type":"SendInput","id":ID,"data":[104,195,169,108,108,111,10]}',
+         b'{"type":"InputSent",%s,"id":ID,"bytes":7}'),
+        ("send", b'{"type":"SendInput","id":ID,"data":"aMOpbGxvCg=="}',
+         b'{"type":"InputSent",%s,"id":ID,"bytes":7}'),
+        ("send", b'{"type":"SendInput","id":ID,"data":[]}',
+         b'{"type":"InputSent",%s,"id":ID,"bytes":0}'),
+        ("send", b'{"type":"SendInput","id":ID}', b'{"type":"InputSent",%s,"id":ID,"bytes":0}'),
+    )  # fmt: skip
+    number = str(session).encode()
+    for verb, request, expected in exchanges:
+        wanted = expected.replace(b"ID", number) % both
+        assert raw.ask_bytes(f"cw.a.{verb}", request.replace(b"ID", number)) == [wanted]
+    (listed,) = raw.ask("cw.a.list", b'{"type":"ListSessions"}')
+    entry = listed["sessions"][-1]
+    assert list(entry) == [
+        "id", "prompt", "working_dir", "created_at", "status", "attached", "pid"
+    ]  # fmt: skip
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+00:00", entry["created_at"])
+    assert raw.ask("cw.a.send", b'{"type":"SendInput","id":%s,"data":[4]}' % number)
+    members[0].home.wait_finished(session)
+    (status,) = raw.ask("cw.a.status", b'{"type":"GetStatus","id":%s}' % number)
+    info = status["info"]
+    assert info["status"] == "completed (3)" and status["output_size"] == info["output_size_bytes"]
+    assert "héllo" in info["last_output_snippet"] and "\r" not in info["last_output_snippet"]
+    # A finished session keeps its status, and takes nothing.
+    (killed,) = raw.ask_bytes("cw.a.kill", b'{"type":"Kill","id":%s}' % number)
+    assert killed == b'{"type":"Killed",%s,"id":%s}' % (both, number)
+    (refused,) = raw.ask("cw.a.send", b'{"type":"SendInput","id":%s,"data":[1]}' % number)
+    assert refused["message"] == f"session {session} is not running"
+    assert members[0].home.session(session)["status"] == "completed (3)"
+    # Only Discover is answered where everybody listens.
+    assert raw.ask("cw.fleet.discover", b'{"type":"Kill","id":1}', seconds=0.3) == []
+
+
+def test_an_old_program_attaches(members: list[Member]) -> None:
+    b = members[1]
+    where = f"ws://127.0.0.1:{b.port}"
+    for path in ("/ws", "/ws/ws"):
+        socket = websocket.create_connection(f"{where}{path}?token={b.token}", timeout=20)
+
+        def order(message: dict[str, Any], wanted: str, socket: Any = socket) -> dict[str, Any]:
+            socket.send(json.dumps(message))
+            while True:
+                opcode, data = socket.recv_data()
+                if opcode == websocket.ABNF.OPCODE_TEXT:
+                    answer: dict[str, Any] = json.loads(data)
+                    assert answer["type"] == wanted, answer
+                    return answer
+
+        # As its WebSocket clients launch and type: no directory, an array, and the id back.
+        launched = order({"type": "Launch", "command": ["sh", "-c", "cat; exit 4"]}, "Launched")
+        session = launched["id"]
+        typed = {"type": "SendInput", "id": session, "data": [104, 105, 10]}
+        sent = order(typed, "InputSent")
+        assert (sent["id"], sent["bytes"]) == (session, 3)
+        attach = {"type": "Attach", "id": session, "include_history": True, "history_lines": None}
+        order(attach, "Attached")
+        socket.send(json.dumps({"type": "Resize", "cols": 80, "rows": 23}))
+        socket.send_binary(b"more\n")
+        seen = b""
+        while seen.count(b"more") < 2:
+            opcode, data = socket.recv_data()
+            seen += data if opcode == websocket.ABNF.OPCODE_BINARY else b""
+        assert b"hi" in seen
+        socket.send_binary(b"\x04")
+        while (message := socket.recv_data())[0] != websocket.ABNF.OPCODE_TEXT:
+            pass
+        assert json.loads(message[1])["message"] == "session completed (4)"
+        socket.close()
+    for url, header in ((f"{where}/ws?token=no", []), (f"{where}/ws?token={b.token}", ["no"])):
+        with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
+            websocket.create_connection(url, header=[f"Authorization: {h}" for h in header])
+    assert b.token not in b.home.node_output()
+
+
+def test_secrets_stay_with_the_node(members: list[Member], client: Home) -> None:
+    c = members[2]
+    session = c.home.launch("env")
+    c.home.wait_finished(session)
+    environment = c.home.log(session)
+    assert b"HOME=" in environment and SECRET.encode() not in environment
+    for pid in c.home.processes():
+        assert SECRET.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert SECRET not in c.home.node_output() + c.home.cw("node", "status").stdout
+    logs = [path.read_text("utf-8", "replace") for path in Path(c.home.data_dir).glob("*.log")]
+    assert SECRET not in "".join(logs)
+    shown = c.home.cw("doctor", "--json").stdout
+    (finding,) = [each for each in json.loads(shown) if each["name"] == "fleet"]
+    assert finding["status"] == "ok" and finding["detail"].startswith("connected: nats://")
+    assert SECRET not in shown
+
+
+def test_none_of_fifty_commands_is_done_twice(members: list[Member], server: NatsServer) -> None:
+    a = members[0]
+    marks = Path(a.home.path, "marks")
+    outcomes: dict[int, str] = {}
+
+    def order(number: int) -> None:
+        command = ["sh", "-c", f"echo {number} >> {marks}"]
+        try:
+            request = {"type": "Launch", "command": command, "working_dir": "."}
+            outcomes[number] = asking.ask(Nats((server.url,)), "a", "launch", request)["type"]
+        except CodewireError as error:
+            outcomes[number] = str(error)
+
+    threads = [threading.Thread(target=order, args=(number,)) for number in range(50)]
+    for thread in threads[:25]:
+        thread.start()
+    wait_until(lambda: bool(outcomes), 30, "one is answered")
+    server.stop()
+    for thread in threads[25:35]:
+        thread.start()
+    server.start()
+    for thread in threads[35:]:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(outcomes) == 50 and all(outcomes.values())
+    for member in members:
+        member.wait_for("connected")
+
+    def is_over() -> bool:
+        sessions = a.home.request({"type": "ListSessions"})["sessions"]
+        return not any(
+            each["status"] == "running" and "marks" in each["prompt"] for each in sessions
+        )
+
+    wait_until(is_over, 60, "all have ended")
+    ran = marks.read_text().split()
+    launched = [number for number, outcome in outcomes.items() if outcome == "Launched"]
+    assert len(ran) == len(set(ran)) and {str(number) for number in launched} <= set(ran)
+
+
+def test_what_dies_comes_back_as_the_same_node(members: list[Member], raw: RawNats) -> None:
+    a, b = members[:2]
+    session = b.home.launch("sleep", "600")
+
+    def instance(name: str) -> str:
+        infos = raw.ask("cw.fleet.discover", b'{"type":"Discover"}', 6, 2)
+        return next((str(info["instance"]) for info in infos if info["name"] == name), "")
+
+    before = {name: instance(name) for name in ("a", "b")}
+    (bridge,) = a.bridges()
+    os.kill(bridge, signal.SIGKILL)
+    b.home.kill_worker()
+    wait_until(lambda: a.bridges() not in ([], [bridge]), 30, "another bridge")
+    for member in (a, b):
+        member.wait_for("connected")
+    assert {name: instance(name) for name in ("a", "b")} == before
+    (status,) = raw.ask("cw.b.status", b'{"type":"GetStatus","id":%d}' % session)
+    assert status["info"]["status"] == "running"
+    # A worker that hangs costs its node no place in a list, and a question an end.
+    worker = b.home.worker_pid
+    os.kill(worker, signal.SIGSTOP)
     try:
-        infos = raw.ask("cw.fleet.discover", b'{"type":"Discover"}', 2)
-        assert [info.pop("type") for info in infos] == ["DaemonInfo", "NodeInfo"]
-        assert infos[0] == infos[1] and infos[0]["sessions"] == []
-        assert infos[0].keys() == {"name", "external_url", "sessions", "uptime_secs", "instance"}
-        launch = {"type": "Launch", "command": ["sh", "-c", "read x; sleep 600"]}
-        assert raw.ask("cw.w.launch", json.dumps(launch).encode()) == [
-            {"type": "Launched", "node": "w", "daemon": "w", "id": 1}
-        ]
-        # Both encodings of bytes; an empty one; the subject's last word decides nothing.
-        for data, count in ((b"[104,105]", 2), (b'"aGk="', 2), (b"[]", 0), (b"null", 0)):
-            request = b'{"type":"SendInput","id":1,"data":%s}' % data
-            assert raw.ask("cw.w.x.y", request) == [
-                {"type": "InputSent", "node": "w", "daemon": "w", "id": 1, "bytes": count}
-            ]
-        (status,) = raw.ask("cw.w.status", b'{"type":"GetStatus","id":1}')
-        assert status["info"]["status"] == "running" and status["output_size"] >= 0
-        for bad in (b"", b"{}", b"null", b"no", b'{"type":"Kill"}', b'{"type":"Kill","id":"1"}',
-                    b'{"type":"Kill","id":1.0}', b'{"type":"KillAll"}', b"[" * 100_000,
-                    b'{"type":"Kill","id":1,"id":2}'):  # fmt: skip
-            (answer,) = raw.ask("cw.w.kill", bad)
-            assert answer["type"] == "Error" and answer["node"] == "w", bad
-            assert "request" in answer["message"]
-        # Only Discover is answered where everybody listens.
-        assert raw.ask("cw.fleet.discover", b'{"type":"Kill","id":1}', seconds=0.5) == []
-        requests = [raw.ask("cw.w.list", b'{"type":"ListSessions"}')[0] for _ in range(3)]
-        assert all(each["sessions"][0]["status"] == "running" for each in requests)
+        assert instance("b") == before["b"]
     finally:
-        raw.close()
+        os.kill(worker, signal.SIGCONT)
+    # And the one that is told to stop says so.
+    raw.subscribe("cw.fleet.heartbeat")
+    assert members[2].home.cw("stop").returncode == 0
+    while not (beat := raw.receive()[2]).get("stopping"):
+        pass
+    assert beat["name"] == "c"
 
 
-def test_a_name_is_had_by_one(server: NatsServer, members: list[Member], client: Home) -> None:
-    first = Member("twin", server).start()
-    members.append(first)
-    second = Member("twin", server).start("duplicate")
-    members.append(second)
-    listed = client.cw("fleet", "list", "--timeout", "0.6")
-    assert listed.stdout.count("twin (up") == 2
-    assert listed.stderr == "warning: 2 nodes are called twin\n"
-    for _ in range(3):
-        client.cw("fleet", "launch", "--on", "twin", "true")
-    assert len(json.loads(first.home.cw("list", "--json").stdout)) == 3
-    assert second.home.cw("list").stdout == "No sessions\n"
-    assert "another node of the fleet is called 'twin'" in Path(second.home.node_stderr).read_text()
-
-
-def test_nats_goes_and_comes_back(
-    tmp_path: Path, server: NatsServer, members: list[Member], client: Home
-) -> None:
-    own = NatsServer(tmp_path)
-    client.env["CODEWIRE_NATS_URL"] = own.url
-    member = Member("m", server)
-    member.configure(own.url)
-    members.append(member)
-    # It is not there at the start: the node serves, and joins once it is.
-    member.start("disconnected")
-    assert "connection refused" in member.fleet()["error"]
-    own.start()
-    try:
-        member.wait_for("connected")
-        marks = Path(member.home.path, "marks")
-        started = [
-            client.popen("fleet", "launch", "--on", "m", "--", "sh", "-c", f"echo {n} >> {marks}")
-            for n in range(12)
-        ]
-        own.stop()
-        own.start()
-        outcomes = [process.communicate(timeout=60) for process in started]
-        member.wait_for("connected")
-        assert client.cw("fleet", "launch", "--on", "m", "--", "true").returncode == 0
-        wait_until(lambda: "running" not in member.home.cw("list").stdout, 60, "all have ended")
-        done = [out for out, _ in outcomes if b"Launched" in out]
-        failed = [err for out, err in outcomes if b"Launched" not in out]
-        assert all(err.startswith(b"Error: ") for err in failed), failed
-        ran = marks.read_text().split() if marks.exists() else []
-        assert len(ran) == len(set(ran)) and len(ran) >= len(done)
-        # The bridge's death touches no session, and it comes back.
-        before = member.home.cw("list").stdout
-        (bridge,) = bridges(member)
-        os.kill(bridge, signal.SIGKILL)
-        wait_until(lambda: bridges(member) not in ([], [bridge]), 30, "another bridge")
-        member.wait_for("connected")
-        assert member.home.cw("list").stdout.splitlines()[0] == before.splitlines()[0]
-    finally:
-        own.stop()
-
-
-def bridges(member: Member) -> list[int]:
-    worker = json.loads(member.home.cw("node", "status", "--json").stdout)["worker_pid"]
-    children = Path(f"/proc/{worker}/task").glob("*/children")
-    return [int(pid) for path in children for pid in path.read_text().split()]
-
-
-def test_what_may_be_done_can_be_narrowed(
-    server: NatsServer, members: list[Member], client: Home
-) -> None:
-    member = Member("narrow", server)
-    member.configure(server.url, "[fleet]", 'allow = ["list"]')
-    members.append(member.start())
-    assert "narrow" in names(client)
-    refused = client.cw("fleet", "launch", "--on", "narrow", "true")
-    assert "launch is not allowed on this node ([fleet] allow)" in refused.stderr
-    assert member.home.cw("list").stdout == "No sessions\n"
-
-
-def test_every_way_to_log_in(
-    tmp_path: Path, server: NatsServer, members: list[Member], client: Home
-) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def test_every_way_to_log_in(tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
+         "-nodes", "-keyout", str(key), "-out", certificate, "-days", "2",
          "-subj", "/CN=nats", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
     jwt, creds = credentials(tmp_path)
-    tls = f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
-    config = Path(client.data_dir, "config.toml")
-    config.parent.mkdir(parents=True, exist_ok=True)
-    client.env.pop("CODEWIRE_NATS_URL")
 
-    def listed(own: NatsServer, *lines: str) -> subprocess.CompletedProcess[str]:
-        config.write_text("\n".join(["[nats]", *lines]).replace("PORT", str(own.port)) + "\n")
-        return client.cw("fleet", "list", "--timeout", "0.3")
+    def failure(url: str, **login: Any) -> str:
+        """Return why nobody could be asked, "" where the answer is that nobody is there."""
+        try:
+            assert asking.discover(Nats(tuple(url.split(",")), **login), 5) == []
+        except NatsError as error:
+            return str(error)
+        return ""
 
-    plain = 'url = "127.0.0.1:PORT"'
     with NatsServer(tmp_path, 'authorization { token: "s3cret" }\n') as own:
-        assert listed(own, plain, 'token = "s3cret"').stdout == "No nodes discovered.\n"
-        wrong = listed(own, plain, 'token = "hunter2"')
-        assert wrong.returncode == 1 and "hunter2" not in wrong.stderr
-        assert re.search("authorization violation", wrong.stderr, re.IGNORECASE)
+        assert failure(own.url, token="s3cret") == ""
+        wrong = failure(own.url, token="hunter2")
+        assert "hunter2" not in wrong and "authorization violation" in wrong.lower()
     with NatsServer(tmp_path, 'authorization { user: "u", password: "p@ss" }\n') as own:
-        assert listed(own, 'url = "nats://u:p%40ss@127.0.0.1:PORT"').returncode == 0
-        assert listed(own, plain, 'user = "u"', 'password = "p@ss"').returncode == 0
-        assert "p@ss" not in listed(own, plain, 'user = "u"', 'password = "p@sx"').stderr
+        assert failure(own.url, user="u", password="p@ss") == ""
+        assert "p@sx" not in failure(own.url, user="u", password="p@sx") != ""
     with NatsServer(tmp_path, jwt) as own:
-        assert listed(own, plain, f'creds_file = "{creds}"').returncode == 0
-        assert "loading creds file" in listed(own, plain, 'creds_file = "/nowhere"').stderr
-        assert listed(own, plain).returncode == 1
-    with NatsServer(tmp_path, tls) as own:
-        assert listed(own, plain, f'ca = "{certificate}"').returncode == 0
-        assert "not trusted" in listed(own, plain).stderr
+        assert failure(own.url, creds_file=creds) == ""
+        assert "loading creds file" in failure(own.url, creds_file="/nowhere")
+        assert "cannot parse user JWT" in failure(own.url, creds_file=certificate)
+        assert failure(own.url) != ""
+    with NatsServer(tmp_path, f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n') as own:
+        assert failure(own.url, ca=certificate) == ""
+        assert failure(own.url.replace("nats:", "tls:"), ca=certificate) == ""
+        assert "not trusted" in failure(own.url)
     with NatsServer(tmp_path) as own:
         # Who asks for TLS says nothing to a server without.
-        refused = listed(own, 'url = "tls://127.0.0.1:PORT"', 'token = "x"')
-        assert "does not offer TLS" in refused.stderr
-        assert listed(own, 'url = "127.0.0.1:1,127.0.0.1:PORT"').returncode == 0
+        assert "does not offer TLS" in failure(own.url.replace("nats:", "tls:"), token="x")
+        assert failure(f"nats://127.0.0.1:1,{own.url}") == ""
 
 
-def test_least_permissions(
-    tmp_path: Path, server: NatsServer, members: list[Member], client: Home
-) -> None:
-    # As docs/fleet.md gives them.
+def test_least_permissions_of_a_client(tmp_path: Path) -> None:
     config = """authorization { users = [
-      { user: "c", password: "p", permissions: {
+      { user: "reader", password: "p", permissions: {
         publish: ["cw.fleet.discover", "cw.*.list"], subscribe: ["_INBOX.>"] } }
-      { user: "n", password: "p", permissions: {
-        publish: ["cw.fleet.discover", "cw.fleet.heartbeat", "_INBOX.>"],
-        subscribe: ["cw.fleet.discover", "cw.fleet.heartbeat", "cw.a.>", "_INBOX.>"] } }
     ] }
     """
     with NatsServer(tmp_path, config) as own:
-        member = Member("a", server)
-        member.configure(own.url.replace("//", "//n:p@"))
-        members.append(member.start())
-        client.env["CODEWIRE_NATS_URL"] = own.url.replace("//", "//c:p@")
+        nats = Nats((own.url,), user="reader", password="p")
         started = time.monotonic()
-        refused = client.cw("fleet", "kill", "x:1")
-        assert refused.stderr == "Error: not permitted by the NATS server: cw.x.kill\n"
+        with pytest.raises(NatsError, match=r"^not permitted by the NATS server: cw\.x\.kill$"):
+            asking.ask(nats, "x", "kill", {"type": "Kill", "id": 1})
         assert time.monotonic() - started < 8
-        assert names(client) == ["a"]
+        assert asking.discover(nats, 5) == []
 
 
 def test_without_a_fleet(home: Home) -> None:

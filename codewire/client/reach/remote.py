@@ -94,8 +94,8 @@ class WebRoute(Route):
     def _open(self, address: Address, deadline: float) -> WebSocketStream:
         try:
             return _dial(self, address, deadline)
-        except TokenRefused:
-            if not (self.token and self.token_in_query):
+        except TokenRefused as error:
+            if not (self.token and self.token_in_query and error.status == 401):
                 raise
         from urllib.parse import quote
 
@@ -109,7 +109,7 @@ class WebRoute(Route):
         """
         if status == 401 or (status == 429 and self.token):
             if self.token:
-                return TokenRefused("the node does not accept this token")
+                return TokenRefused(status)
             return NodeRefused("the node asks for a token: use --token, or save it with the server")
         if status == 403:
             return NodeRefused("the node, or a proxy in front of it, refuses this client (403)")
@@ -123,7 +123,11 @@ class WebRoute(Route):
 
 
 class TokenRefused(NodeRefused):
-    """The node wants another token, or wants it said elsewhere."""
+    """The node wants another token, or (after a 401) wants it said elsewhere."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("the node does not accept this token")
+        self.status = status
 
 
 def parse_url(url: str) -> Address:

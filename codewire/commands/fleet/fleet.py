@@ -226,7 +226,8 @@ def status(args: dict[str, Any], context: Context) -> int:
         output.show_json(shown)
         return code
     labels = {"url": "NATS", "client": "From here", "nodes": "Nodes", "state": "Node's bridge",
-              "server": "Server", "user": "User", "tls": "TLS", "error": "Error"}  # fmt: skip
+              "server": "Server", "user": "User", "tls": "TLS", "error": "Error",
+              "last_error": "Last error"}  # fmt: skip
     for key, label in labels.items():
         if key in shown:
             value = shown[key]

@@ -55,6 +55,7 @@ def find_route(nats: Nats, name: str, token: str | None) -> WebRoute | None:
     from codewire.fleet.asking import discover
 
     found = [info for info in discover(nats, LOOKUP_SECONDS, name) if info.name == name]
+    found.sort(key=lambda each: each.is_joining)
     info = next((each for each in found if not each.is_duplicate), None)
     if info is None:
         return None

@@ -347,4 +347,7 @@ def _fleet_words(fleet: Mapping[str, Any]) -> str | None:
         return None
     words = [str(fleet.get("state") or "unknown")]
     words += [str(fleet[key]) for key in ("server", "error") if fleet.get(key)]
-    return ": ".join(words)
+    notes = [f"as {fleet['user']}"] if fleet.get("user") else []
+    notes += ["TLS"] if fleet.get("tls") else []
+    notes += [f"last error: {fleet['last_error']}"] if fleet.get("last_error") else []
+    return ": ".join(words) + (f" ({', '.join(notes)})" if notes else "")

@@ -7,8 +7,14 @@ import pytest
 from codewire.errors import ConfigError, UsageError
 from codewire.fleet import messages, settings, subjects
 from codewire.fleet.asking import split_input
-from codewire.fleet.bridge import read_info_of_heartbeat
-from codewire.fleet.messages import BadMessage, Info, Request, read_info, read_request
+from codewire.fleet.messages import (
+    BadMessage,
+    Info,
+    Request,
+    read_heartbeat,
+    read_info,
+    read_request,
+)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +115,8 @@ def session_of_old():
 
 def test_heartbeats_have_no_type():
     beat = b'{"name":"b","external_url":null,"sessions":[],"uptime_secs":30}'
-    assert read_info_of_heartbeat(beat) == Info("b", "", (), 30)
-    assert read_info_of_heartbeat(b"{}") is None and read_info_of_heartbeat(b"x") is None
+    assert read_heartbeat(beat) == Info("b", "", (), 30)
+    assert read_heartbeat(b"{}") is None and read_heartbeat(b"x") is None
 
 
 @pytest.mark.parametrize("name", ["", "fleet", "a.b", "a b", "*", ">", "é", "a" * 65, "a\r\nPUB x"])

@@ -48,6 +48,7 @@ def node(context: Context) -> Iterator[Finding]:
         yield _version(str(found.facts.get("version")))
         yield from _crash_loop(paths, found.facts)
         yield from _listening(paths, found.facts)
+        yield from _fleet(paths, found.facts)
     if found.keeper:
         yield _oom(found.keeper)
 
@@ -199,6 +200,35 @@ def _listening(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
             f"the running node does not listen at {wanted}: node.log says why if it tried; "
             "'cw node restart' has it try again",
         )
+
+
+def _fleet(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
+    """Is the running node in the fleet, where one is configured?"""
+    from codewire.config import load_settings
+
+    fleet = facts.get("fleet")
+    try:
+        settings = load_settings(paths.config)
+    except CodewireError:
+        return
+    if not isinstance(fleet, dict) or not fleet:
+        if settings.has_nats:
+            yield (
+                "fleet",
+                WARN,
+                "configured, but the running node has not joined: 'cw node restart'",
+            )
+        return
+    state, error = str(fleet.get("state")), str(fleet.get("error") or "")
+    words = f"{state}{f': {error}' if error else ''}"
+    if state != "connected":
+        yield "fleet", FAIL if state == "refused" else WARN, words
+    elif error:
+        yield "fleet", WARN, words
+    elif not settings.external_url:
+        yield "fleet", WARN, f"{state}, but nobody can attach: node.external_url is not set"
+    else:
+        yield "fleet", OK, f"{state}: {fleet.get('server')}"
 
 
 def _oom(pid: int) -> Finding:
