@@ -201,13 +201,6 @@ def paint() -> Paint:
     return Paint(is_terminal() and not is_plain)
 
 
-def coloured(text: str, colour: int) -> str:
-    """Return text in an ANSI colour (1 to 6) on a terminal, unless NO_COLOR is set."""
-    if not is_terminal() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\x1b[3{colour}m{text}\x1b[0m"
-
-
 def go_cause(error: OSError) -> str:
     """Word a failed open as upstream does: `open x: no such file or directory`."""
     cause = error.strerror or str(error)

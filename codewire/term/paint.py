@@ -59,15 +59,18 @@ def hang(head: str, text: str, width: int, indent: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    found = []
-    while len(text) > 4 * width or display_width(text) > width:
-        # Four times: characters without a cell of their own.
-        head = clip(text[: 4 * width], width, "") or text[:1]
+    found, at = [], 0
+    while True:
+        # Twice as many: some characters have no cell of their own.
+        window = text[at : at + 2 * width + 1]
+        if at + len(window) == len(text) and display_width(window) <= width:
+            return [*found, window] if window or not found else found
+        head = clip(window, width, "") or window[:1]
         cut = len(head)
-        if not text[cut].isspace() and (blank := head.rstrip().rfind(" ")) > 0:
+        is_within_word = not head[-1:].isspace() and not window[cut : cut + 1].isspace()
+        if is_within_word and (blank := head.rfind(" ")) > 0:
             cut = blank
-        found.append(text[:cut].rstrip())
-        text = text[cut:].lstrip(" ")
-        if not text:
-            return found
-    return [*found, text]
+        found.append(window[:cut].rstrip())
+        at += cut
+        while text[at : at + 1] == " ":
+            at += 1

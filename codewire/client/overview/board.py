@@ -122,11 +122,9 @@ class Board:
     def _arrange(self) -> None:
         """Order the sessions anew; the selection stays on its session, or on its place."""
         place = self._place()
-        by_info = {id(entry.info): entry for entry in self._entries.values()}
-        found = [entry.info for entry in self._entries.values() if self._matches(entry)]
-        running, ended = in_order(found)
-        shown = running + ended[:SHOWN_FINISHED]
-        self._order = [by_info[id(info)].key for info in shown]
+        found = [entry for entry in self._entries.values() if self._matches(entry)]
+        running, ended = in_order(found, lambda entry: entry.info)
+        self._order = [entry.key for entry in running + ended[:SHOWN_FINISHED]]
         if self.selected not in self._order:
             self._select(min(place, len(self._order) - 1))
 

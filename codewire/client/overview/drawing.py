@@ -19,6 +19,8 @@ KEYS = "↑↓ select  Enter attach  n next blocked  p prompt  k kill  / filter 
 FRAME_ROWS = 3
 MIN_LIST, MIN_PREVIEW = 3, 4
 MAX_LABEL = 40
+# At least, so that columns stay where they are while times count on.
+STATE_WIDTH, AGE_WIDTH = 12, 7
 COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -69,10 +71,14 @@ def _list(
     first = max(0, min(place - room // 2, len(entries) - room))
     shown = entries[first : first + room]
     labels = [printable(entry.label) for entry in shown]
-    label_width = min(max(map(display_width, labels), default=0), MAX_LABEL, max(8, cols // 3))
+    label_width = min(max(map(display_width, labels), default=0), MAX_LABEL, max(8, cols // 2))
     states = [printable(state_words(entry.info, now_ns)) for entry in shown]
     ages = [_age(entry, now_ns) for entry in shown]
-    widths = (label_width, max(map(len, states), default=0), max(map(len, ages), default=0))
+    widths = (
+        label_width,
+        max(map(len, [*states, " " * STATE_WIDTH])),
+        max(map(len, [*ages, " " * AGE_WIDTH])),
+    )
     lines = [
         _entry_line(entry, (label, state, age), widths, cols, entry.key == board.selected, paint)
         for entry, label, state, age in zip(shown, labels, states, ages, strict=True)
@@ -166,7 +172,7 @@ def _footer(board: Board, cols: int, paint: Paint) -> str:
 
 def _typing(head: str, typed: str, cols: int) -> str:
     """Return a line that is typed, its end in sight, with a block where the next letter goes."""
-    head = clip(head, max(1, cols // 2), "…")
+    head = clip(head, max(1, cols - 16), "…")
     text = printable(typed)
     while text and display_width(head + text) > cols - 1:
         text = text[1:]

@@ -30,6 +30,14 @@ def since(timestamp: str, now_ns: int) -> str:
         return ""
 
 
+def until(timestamp: str, now_ns: int) -> str:
+    """Return how long it is until a timestamp, "" for none."""
+    try:
+        return span((parse_timestamp(timestamp) - now_ns) / SECOND)
+    except ValueError:
+        return ""
+
+
 def clock(timestamp: str, now_ns: int) -> str:
     """Return a timestamp in the local zone: 14:03 today, else 26 Nov 14:03, or 2025-11-26.
 

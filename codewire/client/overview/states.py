@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from codewire.client.overview.figures import since
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
     from codewire.wire.answers.sessions import SessionInfo
+
+    # Whatever has a SessionInfo.
+    Shown = TypeVar("Shown")
 
 
 class Mark(NamedTuple):
@@ -47,11 +53,21 @@ def rank(info: SessionInfo) -> tuple[int, int]:
     return RANKS.get(info.state, RANKS["working"]), info.id
 
 
-def in_order(sessions: list[SessionInfo]) -> tuple[list[SessionInfo], list[SessionInfo]]:
+def in_order(
+    sessions: Iterable[Shown], info_of: Callable[[Shown], SessionInfo]
+) -> tuple[list[Shown], list[Shown]]:
     """Return who runs, those who need somebody first, and who has ended, the latest first."""
-    running = sorted((info for info in sessions if info.is_running), key=rank)
-    ended = [info for info in sessions if not info.is_running]
-    return running, sorted(ended, key=lambda info: (info.completed_at, info.id), reverse=True)
+    running: list[Shown] = []
+    ended: list[Shown] = []
+    for session in sessions:
+        (running if info_of(session).is_running else ended).append(session)
+    running.sort(key=lambda session: rank(info_of(session)))
+    ended.sort(key=lambda session: _end_rank(info_of(session)), reverse=True)
+    return running, ended
+
+
+def _end_rank(info: SessionInfo) -> tuple[str, int]:
+    return info.completed_at, info.id
 
 
 def state_words(info: SessionInfo, now_ns: int) -> str:

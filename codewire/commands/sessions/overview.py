@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Of those that have ended, as many are shown; the rest is a number.
 SHOWN_FINISHED = 8
 MIN_COMMAND = 14
-LABEL_WIDTH = 11
+LABEL_WIDTH = 12
 
 
 class _Row:
@@ -46,7 +46,7 @@ def list_lines(
     sessions: list[SessionInfo], now_ns: int, width: int, paint: Paint, *, folds: bool = True
 ) -> list[str]:
     """Return the table, who needs somebody on top; with `folds` only the latest that ended."""
-    running, ended = in_order(sessions)
+    running, ended = in_order(sessions, lambda info: info)
     hidden = len(ended) - SHOWN_FINISHED if folds else 0
     # One line for one line saves nothing.
     hidden = hidden if hidden > 1 else 0
@@ -66,7 +66,8 @@ class _Columns:
         self.name = min(_widest([row.name for row in rows], "NAME"), max(8, room - MIN_COMMAND - 1))
         room -= self.name + 1
         self.tags = self._tags(rows, room)
-        self.command = max(1, room - (self.tags + 1 if self.tags else 0))
+        room -= self.tags + 1 if self.tags else 0
+        self.command = max(1, min(room, _widest([row.command for row in rows], "COMMAND")))
 
     def _tags(self, rows: list[_Row], room: int) -> int:
         """Return the width of the last column: 0 where tags stand on lines of their own."""
@@ -92,7 +93,7 @@ def _table(rows: list[_Row], width: int, paint: Paint) -> list[str]:
         pad("COMMAND", columns.command),
         "TAGS" if columns.tags else "",
     )
-    head = paint(("  " + " ".join(titles)).rstrip(), "", bold=True)
+    head = paint(clip(("  " + " ".join(titles)).rstrip(), width, "…"), "", bold=True)
     return [head, *(line for row in rows for line in _row_lines(row, columns, width, paint))]
 
 
