@@ -8,7 +8,8 @@ CodewireError              1
 │   ├── NoSuchName         1   no session has that name, or tag
 │   ├── WaitTimedOut     124   what was waited for has not come in time
 │   ├── RequestTimedOut  124   nobody replied to a request in time; a late reply is kept
-│   └── LogUnavailable     1   a session's output cannot be read
+│   ├── LogUnavailable     1   a session's output cannot be read
+│   └── CredentialError    1   a token is not what it must be, or a secret cannot be opened
 ├── NodeUnreachable        1   no node can be reached or started
 │   ├── NodeRefused        1   what answers will not serve us, however often it is asked
 │   │   └── NodeHungUp     1   it closed the connection in good order instead of answering
@@ -18,6 +19,12 @@ CodewireError              1
 ├── ConnectionLost         1   the node went away in the middle of an answer
 ├── NodeRunning            1   another node owns the data directory
 ├── LaunchError            1   a session cannot be started
+├── RelayError             1   a relay cannot be asked, or its answer not understood
+│   ├── RelayUnreachable   1   nobody answers there now
+│   └── RelayRefused       1   it answered no: `status` and `text`
+├── StoreError             1   a relay's database cannot be used
+│   └── Unavailable        1   it cannot for the moment: what was asked may be asked again
+├── BadValue               1   a value that no column of a database can hold
 ├── KeeperError            1   keeper and worker cannot work together
 └── OutOfThreads           1   the machine gives the node no more threads: one client too many
 
@@ -102,6 +109,15 @@ class LogUnavailable(RequestError):
         super().__init__(f"failed to read session log: {cause}")
 
 
+class CredentialError(RequestError):
+    """A token is forged, expired, used up or meant for another, or a secret cannot be opened."""
+
+    code = "unauthorised"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
 class NodeUnreachable(CodewireError):
     """No node can be reached or started."""
 
@@ -161,6 +177,50 @@ class NodeRunning(CodewireError):
 
 class LaunchError(RequestError):
     """A session cannot be started; nothing was."""
+
+
+class RelayError(CodewireError):
+    """A relay cannot be asked, or what it answers is not understood."""
+
+    code = "relay"
+
+
+class RelayUnreachable(RelayError):
+    """No relay answers there now; it may later."""
+
+    code = "unreachable"
+
+
+class RelayRefused(RelayError):
+    """A relay answered with an error. `text` is its own words, "" where it had none."""
+
+    code = "refused"
+
+    def __init__(self, message: str, status: int, text: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.text = text
+
+    @property
+    def is_transient(self) -> bool:
+        """Say whether the same may succeed later."""
+        return self.status in (408, 425, 429) or (self.status >= 500 and self.status != 501)
+
+
+class StoreError(CodewireError):
+    """A relay's database cannot be reached, is too old or damaged; the message says what to do."""
+
+    code = "unavailable"
+
+
+class Unavailable(StoreError):
+    """The database does not serve for the moment; nothing is known to be lost."""
+
+
+class BadValue(CodewireError):
+    """A value that no column can hold: a text with NUL or half a character, a huge number."""
+
+    code = "bad_request"
 
 
 class KeeperError(CodewireError):

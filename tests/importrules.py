@@ -18,16 +18,19 @@ FLOORS = {
     "term": 2,
     "agents": 2,
     "io": 3,
+    "credentials": 3,
     "disk": 4,
     "keeper": 5,
     "output": 5,
     "terminal": 5,
     "web": 5,
     "session": 6,
+    "network": 6,
     "mail": 7,
     "node": 8,
     "client": 8,
     "mcp": 9,
+    "relay": 9,
     "fleet": 9,
     "runtimes": 9,
     "commands": 10,
@@ -69,6 +72,7 @@ INNER = {
     "client.local": {"client.reach"},
     "commands": {"commands.fleet", "commands.runtime", "commands.system"},
     "commands.fleet": {"commands", "commands.sessions"},
+    "commands.relays": {"commands"},
     "commands.nodes": {"commands", "commands.sessions"},
     "commands.runtime": {"commands"},
     "commands.sessions": {"commands", "commands.runtime"},
@@ -77,10 +81,37 @@ INNER = {
     "commands.talk": {"commands"},
     "keeper": {"keeper.place", "keeper.processes"},
     "keeper.place": {"keeper", "keeper.processes"},
-    "keeper.processes": {"keeper"},
+    "keeper.processes": {"keeper", "keeper.place"},
     "keeper.workerside": {"keeper", "keeper.processes"},
     "node": {"node.handlers"},
     "node.handlers": {"node"},
+    "relay": {
+        "relay.http",
+        "relay.http.routes",
+        "relay.http.routes.login",
+        "relay.providers",
+        "relay.store",
+        "relay.uplinks",
+    },
+    # A table of routes names the handlers; a handler's call knows whom it belongs to.
+    "relay.http": {
+        "relay",
+        "relay.http.routes",
+        "relay.http.routes.login",
+        "relay.providers",
+        "relay.store",
+    },
+    "relay.http.routes": {"relay.http", "relay.pages", "relay.store"},
+    "relay.http.routes.login": {
+        "relay.http",
+        "relay.http.routes",
+        "relay.pages",
+        "relay.providers",
+        "relay.store",
+    },
+    "relay.store": {"relay.store.engines"},
+    "relay.store.engines": {"relay.store"},
+    "relay.uplinks": {"relay.http", "relay.http.routes", "relay.store"},
     "session": {"session.records"},
     "wire.answers": {"wire"},
 }
@@ -91,8 +122,13 @@ FORBIDDEN_MODULES = {
     "commands": {"socket", "select", "selectors"},
 }
 CORE_REQUIREMENTS = {"gevent", "docopt", "toml"}
-# Extras, imported on use by the one room each is for.
-EXTRAS = {"fleet": {"nats"}, "runtimes": {"yaml"}}
+# Extras, imported on use by the rooms each is for.
+EXTRAS = {
+    "credentials": {"cryptography"},
+    "relay": {"cryptography", "asyncssh", "psycopg", "psycopg_pool"},
+    "fleet": {"nats"},
+    "runtimes": {"yaml"},
+}
 
 
 class Import(NamedTuple):

@@ -214,7 +214,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
         """Return what a session's terminal shows.
 
         `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
-        colours. Without `peek` a result counts as seen: a state of done becomes idle.
+        colours. `offset` is the log offset the screen is made of, `state` what its program does by
+        that look: working, blocked or idle. Without `peek` a result counts
+        as seen: a state of done becomes idle.
         """
         from codewire.wire.answers.screens import Cursor, Screen
 

@@ -1,7 +1,6 @@
 """The part of Client that types for somebody: texts submitted, keys by name, prompts with answers.
 
-A prompt's answer is read off the screen here, by the rules that know no program, so any node that
-can submit can be asked for it.
+A prompt's answer is read off the screens here; the node says of each what its program does.
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ class Waiting(Asker):
             wait_until_gone(lambda: self._screen(session_id), pattern, ends)
 
     def _screen(self, session_id: int) -> dict[str, Any]:
-        return self.ask({"type": "GetScreen", "id": checked_id(session_id)})
+        # Whoever waits has not looked at a result yet.
+        return self.ask({"type": "GetScreen", "id": checked_id(session_id), "peek": True})
 
     def _known_screen(self, session_id: int) -> dict[str, Any] | None:
         """Return the screen; None from a node that knows none, or while it cannot be drawn."""

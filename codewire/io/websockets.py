@@ -12,10 +12,10 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost, ProtocolError
+from codewire.io.peers import has_hung_up
 from codewire.io.states import StateMachine
 from codewire.io.streams import RECEIVE_BYTES, FrameStream
 from codewire.wire import closing, websocket
@@ -39,8 +39,8 @@ MAX_URGENT = 32
 class WebSocketStream(FrameStream):
     """One connection after its handshake. Any one thread may read, any one may write.
 
-    `peer_limit` is the largest message the peer takes (bytes, 0: any). `received` is what came
-    with the handshake's last bytes.
+    `peer_limit` is the largest message the peer takes (bytes, 0: any), `max_message` the largest
+    we take. `received` is what came with the handshake's last bytes.
     """
 
     # A remote client may need a round trip to ask again, say attach after resolving a name.
@@ -53,21 +53,27 @@ class WebSocketStream(FrameStream):
         is_server: bool,
         peer_limit: int = 0,
         received: bytes = b"",
+        max_message: int = websocket.MAX_MESSAGE,
     ) -> None:
         super().__init__(sock)
         self._is_server = is_server
         self.peer_limit = peer_limit
-        self._receiver = websocket.Receiver(is_server=is_server)
+        self._receiver = websocket.Receiver(is_server=is_server, max_message=max_message)
         self._receiver.feed(received)
         # Held across a send: the bytes of two frames must not mix. Only a writer waits for it;
         # a reader leaves its pong in `_urgent`, and whoever holds the lock sends that too.
         self._lock = threading.Lock()
-        self._urgent: deque[bytes] = deque(maxlen=MAX_URGENT)
+        # A list, being mostly empty: there may be thousands.
+        self._urgent: list[bytes] = []
         self._end = StateMachine(closing.State.OPEN, closing.TRANSITIONS)
         self._was_dismissed = False
         self._is_reading = False
         self._heard = time.monotonic()
         self.closing_since: float | None = None
+        # Whether the peer is known to answer pings whatever it is busy with, and whether it has
+        # been silent since the last one. Those of another make need not read all the time.
+        self.answers_pings = False
+        self._is_asked = False
         self._probed = time.monotonic()
 
     # Receiving
@@ -120,6 +126,7 @@ class WebSocketStream(FrameStream):
         if not data:
             self._end.happens(Event.PEER_ENDED)
             return False
+        self._is_asked = False
         self._receiver.feed(data)
         return True
 
@@ -147,9 +154,7 @@ class WebSocketStream(FrameStream):
         if now - self._probed > PROBE_SECONDS:
             self._probed = now
             self.ping()
-        poller = select.poll()
-        poller.register(self._sock.fileno(), select.POLLRDHUP)
-        return bool(poller.poll(0))
+        return has_hung_up(self._sock.fileno())
 
     # Sending
 
@@ -186,6 +191,17 @@ class WebSocketStream(FrameStream):
         if not self._said_close() and self._is_writable():
             self._send_urgent(websocket.encode(websocket.PING, b"", self._mask()))
 
+    def probe(self) -> bool:
+        """Ask for a sign of life; False when nothing at all has come since it was last asked for.
+
+        Never blocks. True for a peer that is not known to give one.
+        """
+        if self._is_asked and self.answers_pings:
+            return False
+        self._is_asked = True
+        self.ping()
+        return True
+
     def quiet_seconds(self, now: float) -> float:
         """Return for how long a reader has waited in vain while nothing was being sent.
 
@@ -199,6 +215,7 @@ class WebSocketStream(FrameStream):
 
     def _send_urgent(self, frame: bytes) -> None:
         self._urgent.append(frame)
+        del self._urgent[:-MAX_URGENT]
         self._flush_urgent()
 
     def _flush_urgent(self) -> None:
@@ -206,7 +223,7 @@ class WebSocketStream(FrameStream):
         while self._urgent and self._lock.acquire(blocking=False):
             try:
                 while self._urgent and not self._said_close():
-                    self._send(self._urgent.popleft())
+                    self._send(self._urgent.pop(0))
             except (ConnectionLost, TimeoutError):
                 self._urgent.clear()
             finally:
@@ -248,13 +265,13 @@ class WebSocketStream(FrameStream):
             self._lock.release()
         return self._said_close()
 
-    def shutdown(self, code: int = websocket.NORMAL) -> None:
+    def shutdown(self, code: int = websocket.NORMAL, reason: str = "") -> None:
         """End the connection from any thread; a blocked `receive` returns None. Idempotent.
 
         With a goodbye where one gets through: the reader then waits for the peer's, and the
         node's watchdog for no longer than CLOSE_SECONDS.
         """
-        if self._is_over() or not self._say_close(code):
+        if self._is_over() or not self._say_close(code, reason):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()

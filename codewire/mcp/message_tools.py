@@ -105,7 +105,7 @@ def reply(client: CallClient, args: dict[str, Any]) -> str:
 
 
 TO = (
-    Param("to_session_id", "session", "Recipient session: its id, or its name"),
+    Param("to_session_id", "session", "Recipient session: its id or its name"),
     Param("to_name", "string", "Recipient session by name"),
     Param(
         "from_session_id",
@@ -177,8 +177,8 @@ TOOLS = (
         (
             Param("request_id", "string", "The request to answer", required=True, is_filled=True),
             Param("body", "string", "The answer", required=True),
-            Param("from_session_id", "session", "The answering session: id or name"),
-            Param("reply_token", "string", "The request's token, instead of from_session_id"),
+            Param("from_session_id", "session", "The answering session: its id or name"),
+            Param("reply_token", "string", "The request's token, instead of from_session"),
         ),
         reply,
     ),

@@ -20,9 +20,18 @@ MAX_CHARS = 500_000
 MAX_BYTES = 500_000
 MAX_SECONDS = 24 * 3600
 
-Run = Callable[[CallClient, dict[str, Any]], str | list[str]]
 
-SESSION = Param("session_id", "session", "Session: its id, or its name", required=True)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A result of several texts (content blocks), and the same as data where a tool says so."""
+
+    texts: list[str]
+    data: dict[str, Any] | None = None
+
+
+Run = Callable[[CallClient, dict[str, Any]], str | list[str] | Reply]
+
+SESSION = Param("session_id", "session", "Which session: its id or its name", required=True)
 TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
 DURATION = Param(
     "max_duration_seconds",
@@ -44,12 +53,16 @@ class ToolFailed(CodewireError):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. `run` returns the text of the result, or several texts (content blocks)."""
+    """One tool. `run` returns the text of the result, several texts, or a Reply.
+
+    `output` is the schema of the data in its replies (mcp/outputs.py).
+    """
 
     name: str
     text: str
     params: tuple[Param, ...]
     run: Run
+    output: dict[str, Any] | None = None
 
 
 def session_number(client: CallClient, value: int | str) -> int:
@@ -76,6 +89,12 @@ def listing(
     if len(kept) < len(items):
         facts["truncated"] = f"{len(items) - len(kept)} of {len(items)} are left out: {hint}"
     return [to_json(kept), to_json(facts)] if facts else [to_json(kept)]
+
+
+def listed(key: str, texts: list[str]) -> Reply:
+    """Return what `listing` returned as a reply whose data has the list by a name."""
+    facts = json.loads(texts[1]) if len(texts) > 1 else {}
+    return Reply(texts, {key: json.loads(texts[0]), **facts})
 
 
 def to_json(value: Any) -> str:

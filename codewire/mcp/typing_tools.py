@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewire.client.prompting import REFUSED, TYPED, refusal
+from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
@@ -68,6 +69,8 @@ def send_keys(client: CallClient, args: dict[str, Any]) -> str:
 
 def prompt(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_prompt: what the agent said, then its state."""
+    if args["timeout_seconds"]:
+        client = client.until(deadline_behind(args["timeout_seconds"]))
     session_id = session_number(client, args["session_id"])
     answer = client.prompt(session_id, args["text"], timeout_seconds=args["timeout_seconds"])
     text = printable_lines("\n".join(answer.lines))[-MAX_CHARS:]

@@ -226,22 +226,33 @@ class Ending:
         climbing = list(sessions) if takes_daemons else running
         if not climbing:
             return {}
-        ladder = Ladder(
-            climbing,
-            self._custody.signal,
-            self._settings.grace_seconds,
-            {session.id: _trace(session) for session in climbing},
-            self._custody.hello.keeper_pid,
-            takes_daemons,
-        )
-        return ladder.climb()
+        with contextlib.ExitStack() as held:
+            ladder = Ladder(
+                climbing,
+                self._custody.signal,
+                self._settings.grace_seconds,
+                {session.id: _trace(session, held) for session in climbing},
+                self._custody.hello.keeper_pid,
+                takes_daemons,
+            )
+            return ladder.climb()
 
 
-def _trace(session: Session) -> Trace:
+def _trace(session: Session, held: contextlib.ExitStack) -> Trace:
+    """Return how to know a session's processes until `held` is closed.
+
+    As long as its terminal is open, the kernel gives its number to nobody else: whatever is found
+    there later would be a stranger's.
+    """
     found: list[Device] = []
+
+    def look(fd: int) -> None:
+        held.callback(os.close, os.dup(fd))
+        found.append(slave_device(fd))
+
     if session.is_running() and session.input is not None:
         with contextlib.suppress(OSError):
-            session.input.use(lambda fd: found.append(slave_device(fd)))
+            session.input.use(look)
     return Trace(session.record.mark(), found[0] if found else None)
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from codewire.io.clock import CLOCK
 from codewire.io.processes import (
     INIT,
     Process,
@@ -230,4 +231,4 @@ def _is_still(process: Process, told: set[int]) -> bool:
 
 def _boot_ticks() -> int:
     """Return the time in the unit of `Process.started`."""
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+    return int(CLOCK.steady_ns() * os.sysconf("SC_CLK_TCK") // 1_000_000_000)

@@ -16,6 +16,7 @@ from typing import Any
 from codewire import environment
 from codewire.config import Settings
 from codewire.disk.journal import Journal
+from codewire.disk.scribe import Scribe
 from codewire.errors import KeeperError, LaunchError
 from codewire.io.backlog import Backlog
 from codewire.io.clock import CLOCK
@@ -38,7 +39,7 @@ from codewire.session.program import (
     resolve_program,
     script_command,
 )
-from codewire.session.records.files import making_files, remove_files
+from codewire.session.records.files import EVENTS, OUTPUT, making_files, remove_files
 from codewire.session.records.record import Record
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
@@ -68,7 +69,8 @@ class Lifecycle:
         self._paths = paths
         self._settings = settings
         self.registry = Registry(paths)
-        self.bus = EventBus()
+        self.scribe = Scribe()
+        self.bus = EventBus(self.scribe)
         self.observer = Observer(self.registry.all, self.bus)
         self.answerer = Answerer()
         self.backlog, self._slow = Backlog(), SlowCalls()
@@ -250,8 +252,8 @@ class Lifecycle:
         directory = self._paths.session(record.id)
         session = Session(
             record,
-            os.path.join(directory, "output.log"),
-            os.path.join(directory, "events.jsonl"),
+            os.path.join(directory, OUTPUT),
+            os.path.join(directory, EVENTS),
             self._pen,
         )
         session.on_drained_hook = lambda: self.backlog.add(self.ending.complete, session)
@@ -271,6 +273,7 @@ class Lifecycle:
         self.is_stopping = True
         write_left(self._paths.left, self.kill(self.registry.running()))
         self.store.close()
+        self.scribe.write()
 
     def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:
         """Count a client in or out and say so."""
@@ -298,7 +301,7 @@ class Lifecycle:
             self._custody.note(session.id, session.record.to_json())
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
-        self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
+        self.bus.publish(session.id, session.record.tags, kind, data, session.events)
         if kind in CHANGES_STATE:
             self.lookout.tell(session)
 

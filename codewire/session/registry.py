@@ -134,5 +134,8 @@ class Registry:
             with self._lock:
                 self._sessions.pop(session.id, None)
                 self._keys.pop(session.record.launch_key, None)
+            # Nothing that is still to be written makes the directory anew.
+            session.events.end()
+            session.messages.end()
             shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
         return [session.id for session in dropped]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from codewire.disk.lines import Lines
 from codewire.errors import LogUnavailable
 from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.io.processes import is_halted
@@ -20,6 +21,7 @@ from codewire.output.log import Cursor, OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.agentstate import AgentState
 from codewire.session.life import LIVELY, Life, State
+from codewire.session.records.files import INPUT_KEYS, MESSAGES
 from codewire.session.records.record import Record
 from codewire.terminal.display import DEFAULT_SIZE
 from codewire.terminal.questions import Questions
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from codewire.terminal.input import Input
 
 log = logging.getLogger(__name__)
+
+# What a session's events.jsonl and messages.jsonl may have, the older half of it in a file beside.
+EVENTS_BYTES = 4 << 20
+MESSAGES_BYTES = 8 << 20
 
 
 class Session:
@@ -50,7 +56,9 @@ class Session:
         self._pen = pen
         self.id = record.id
         self.log_path = log_path
-        self.events_path = events_path
+        self.events = Lines(events_path, EVENTS_BYTES // 2)
+        messages = os.path.join(os.path.dirname(events_path), MESSAGES)
+        self.messages = Lines(messages, MESSAGES_BYTES // 2)
         self._clock = clock
         self.master = -1
         self.input: Input | None = None
@@ -61,6 +69,8 @@ class Session:
         self.tells_stops = False
         self.attached_count = 0
         self.lock = threading.Lock()
+        # Who counts the lines of its output; it reads the log meanwhile.
+        self.counting = threading.Lock()
         self._log: OutputLog | None = None
         self._last_size = DEFAULT_SIZE
         # The display learns of a new size and the terminal gets it in one.
@@ -77,7 +87,7 @@ class Session:
     def terminal(self) -> Terminal:
         """What is known of its terminal: the screen, who looks, what was typed."""
         if self._terminal is None:
-            keys_path = os.path.join(os.path.dirname(self.log_path), "input-keys.jsonl")
+            keys_path = os.path.join(os.path.dirname(self.log_path), INPUT_KEYS)
             with self.lock:
                 if self._terminal is None:
                     self._terminal = Terminal(self.size, self.resize, keys_path, self._pen)
@@ -112,18 +122,17 @@ class Session:
         with self.lock:
             if self._log is not None and self._log.is_lost:
                 raise LogUnavailable(self._log.failure)
-            if self._log is None or not self._log.retain():
-                output = read_log(self.log_path, self.record.gaps)
-                # The reader is its only user: closing the cursor closes the file.
-                return Cursor(output, offset, waker)
-            return Cursor(self._log, offset, waker)
+            if self._log is not None and self._log.retain():
+                return Cursor(self._log, offset, waker)
+        # The reader is its only user: closing the cursor closes the file.
+        return Cursor(read_log(self.log_path, self.record.gaps), offset, waker)
 
     def close_log(self) -> None:
         """Drop the session's own use of the log: nothing will be written any more."""
         with self.lock:
-            if self._log is not None:
-                self._log.release()
-                self._log = None
+            output, self._log = self._log, None
+        if output is not None:
+            output.release()
 
     def grow_count(self) -> int:
         """Return bytes since the session began (what was lost or freed included)."""

@@ -211,11 +211,19 @@ def test_the_same_message_sent_twice_arrives_once(node: Home) -> None:
 
 def test_a_full_disk_is_an_error_not_a_loss(node: Home) -> None:
     a = sleeper(node, "a")
-    mail_file(node, a).unlink()
-    mail_file(node, a).mkdir()
+    directory = mail_file(node, a).parent
+    directory.rename(f"{directory}.away")
     for kind in ("MsgSend", "MsgRequest"):
         answer = node.request({"type": kind, "to_id": a, "body": "x"})
         assert "could not be stored" in answer["message"], answer
+    Path(f"{directory}.away").rename(directory)
+    # What is no file is moved out of the way, once.
+    mail_file(node, a).unlink()
+    mail_file(node, a).mkdir()
+    for _ in range(2):
+        assert node.request({"type": "MsgSend", "to_id": a, "body": "x"})["type"] == "MsgSent"
+    assert len(lines(node, a)) == 2
+    assert len(list(directory.glob("messages.jsonl.corrupt.*"))) == 1
 
 
 def test_listener_inbox_and_file_agree_on_1000_messages(node: Home) -> None:

@@ -13,7 +13,7 @@ import pytest
 from codewire.client import Client
 from codewire.errors import RequestError
 from codewire.wire.answers.events import Event, Subscribed
-from tests.support import Home, running_home
+from tests.support import Home, running_home, wait_until
 
 # A menu that arrow keys move and Enter takes; it says what was taken, and asks once more for "m".
 MENU = r"""
@@ -77,11 +77,16 @@ def test_a_decision_is_listed_and_taken_on_the_marked_choice(home: Home) -> None
     assert done.stdout == f"Chose 2. Yes, delete in session {session}\n"
     client.wait_for_text(session, "TOOK Yes, delete", timeout_seconds=30)
     events = os.path.join(home.data_dir, "sessions", str(session), "events.jsonl")
-    with open(events) as file:
-        found = [json.loads(line) for line in file]
-    [decision] = [event["data"] for event in found if event["type"] == "session.decision"]
+
+    def told(kind: str) -> list[dict[str, Any]]:
+        with open(events) as file:
+            found = [json.loads(line) for line in file]
+        return [event["data"] for event in found if event["type"] == kind]
+
+    wait_until(lambda: told("session.decision"), 10, "it is written down")
+    [decision] = told("session.decision")
     assert decision["label"] == "Yes, delete" and decision["by_pid"] > 0
-    states = [event["data"] for event in found if event["type"] == "session.state"]
+    states = told("session.state")
     assert (states[0]["from"], states[0]["to"]) == ("idle", "blocked")
     again = home.cw("approve", one.id)
     assert again.returncode == 1 and "has changed; nothing was chosen" in again.stderr

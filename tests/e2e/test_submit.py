@@ -21,6 +21,9 @@ BOX = str(REPOSITORY / "tests" / "boxprogram.py")
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
     with running_home() as made:
+        rules = Path(made.data_dir, "agents", "boxy.toml")
+        rules.parent.mkdir(parents=True, exist_ok=True)
+        rules.write_text('name = "boxy"\n[[rule]]\nstate = "blocked"\nmatch = "a program"\n')
         yield made
 
 
@@ -59,6 +62,8 @@ def test_a_text_is_submitted_once(home: Home, flags: tuple[str, ...]) -> None:
 def test_without_an_echo_enter_is_not_pressed(home: Home) -> None:
     box = Box(home, "echo=off")
     box.shows("a program")
+    # Past its start it is waited for no longer.
+    assert box.client.submit(box.id, "").verdict == "typed"
     done = home.cw("send", str(box.id), "not shown")
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == f"Sent 9 bytes to session {box.id}"
@@ -87,6 +92,34 @@ def test_at_a_menu_nothing_is_typed_and_letters_wait_for_its_end(home: Home) -> 
     wait_until(lambda: len(box.said()) >= 5, 30, "all letters are typed")
     bodies = [text.splitlines()[-1] for _, text in box.said()]
     assert bodies == [f"letter {number}" for number in range(5)]
+
+
+def test_what_lists_call_blocked_gets_no_text_either(home: Home) -> None:
+    """By a rule of the user's, by what the program reports and by what a hook does."""
+    client = home.client()
+    log = Path(home.path, "blocked-boxes")
+    report = r"printf '\033]7501;state=blocked:kind=auth\033\\'; exec "
+    run = f"{sys.executable} {BOX} burst=8"
+    ruled, said, hooked = (
+        client.launch(["sh", "-c", line], env=[f"BOX_LOG={log}", *env], working_dir=home.path)
+        for line, env in (
+            (f"exec {run}", ["CW_AGENT=boxy"]),
+            (report + run, []),
+            (f"exec {run}", []),
+        )
+    )
+    client.report_task(hooked, "which branch?", "blocked")
+    for session in (ruled, said, hooked):
+        client.wait(session, states=["blocked"], timeout_seconds=30)
+        answer = client.submit(session, "not typed")
+        assert (answer.verdict, answer.bytes) == ("refused", 0), answer
+        with pytest.raises(RequestError, match="waits for a decision"):
+            client.prompt(session, "not typed")
+        assert client.msg(session, "a letter", delivery="both").typed == "waiting"
+    assert not log.exists()
+    client.report_task(hooked, "idle", "idle")
+    wait_until(log.exists, 30, "the letter is typed")
+    assert json.loads(log.read_text())[1].endswith("a letter")
 
 
 def test_a_text_sent_again_with_its_key_is_not_submitted_again(home: Home) -> None:
@@ -122,6 +155,17 @@ def test_a_question_at_a_line_reader_is_answered_by_a_person_only(home: Home) ->
         client.prompt(session, "y")
     assert client.submit(session, "y").verdict == "typed"
     wait_until(lambda: "got y" in "".join(client.screen(session).lines), 30, "answered")
+
+
+def test_a_question_that_is_reported_is_answered_by_a_person_only(home: Home) -> None:
+    client = home.client()
+    session = client.launch(["cat"])
+    client.report_task(session, "which branch?", "blocked", kind="question")
+    assert client.msg(session, "a letter", delivery="both").typed == "waiting"
+    assert client.submit(session, "the main one").verdict == "typed"
+    client.wait_for_text(session, "the main one", timeout_seconds=30)
+    client.report_task(session, "on it", "working")
+    client.wait_for_text(session, "a letter", timeout_seconds=30)
 
 
 def test_a_message_is_not_run_by_a_shell_that_comes_after_a_line(home: Home) -> None:

@@ -29,6 +29,7 @@ from codewire.keeper.workerside.channel import Channel
 from codewire.keeper.workerside.custody import Custody, SpawnOrder
 from codewire.keeper.workerside.orders import Hello
 from codewire.wire.exits import Exited
+from tests.kernel import needs_endings
 from tests.processes import is_alive
 
 ORDER = SpawnOrder(1, "/bin/true", ["/bin/true"], {}, "/", 24, 80, {})
@@ -199,6 +200,7 @@ def test_descriptors_that_did_not_arrive_are_missed_in_the_right_message() -> No
     receiver.close()
 
 
+@needs_endings
 def test_an_orphan_that_cannot_be_watched_has_not_ended() -> None:
     poller = select.poll()
     orphans = Orphans(poller)

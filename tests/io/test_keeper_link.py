@@ -243,6 +243,28 @@ def test_a_failed_start_is_told_with_its_cause(worker: Worker) -> None:
     assert worker.exit_of(2) == Exited(5)
 
 
+def test_who_waits_for_a_keeper_that_died_is_told(worker: Worker) -> None:
+    """At once, not after all the time that a keeper may take."""
+    told: list[str] = []
+
+    def launch() -> None:
+        try:
+            worker.spawn(1, "/bin/true")
+        except KeeperError as error:
+            told.append(str(error))
+
+    os.kill(worker.keeper, signal.SIGSTOP)
+    try:
+        thread = threading.Thread(target=launch)
+        thread.start()
+        wait_until(lambda: worker.custody._pending, 10, "the launch waits")
+        worker.custody._tell_waiters()
+        thread.join(10)
+    finally:
+        os.kill(worker.keeper, signal.SIGCONT)
+    assert told == ["the keeper was replaced while it started the session; try again"]
+
+
 def test_the_keeper_holds_no_more_than_it_must(worker: Worker) -> None:
     def held() -> int:
         return len(os.listdir(f"/proc/{worker.keeper}/fd"))

@@ -27,6 +27,7 @@ from codewire.session.observer import Observer
 from codewire.session.records.record import Record
 from codewire.session.session import Session
 from codewire.wire.frames import CONTROL, FrameDecoder
+from tests.kernel import needs_holes
 
 LAST = b"the last words\r\n"
 
@@ -141,6 +142,7 @@ def test_an_attached_terminal_gets_the_last_byte(session: Session, client: Clien
 
 
 @pytest.mark.timeout(30)
+@needs_holes
 def test_freed_bytes_are_never_sent(tmp_path: Path, client: Client) -> None:
     """A stalled client's frame is under way when the budget frees its bytes: zeros in the file."""
     log = open_log(str(tmp_path / "output.log"), 4 * FRAME_BYTES)

@@ -10,8 +10,7 @@ import pytest
 from codewire import errors
 from codewire.commands import wants_json
 from codewire.errors import CodewireError
-from codewire.mcp.server import CODE_KEY, _failure
-from codewire.mcp.tool import ToolFailed
+from codewire.mcp.results import CODE_KEY, failed
 from codewire.wire.codes import CODES, NAME_TAKEN, code_of
 
 ROOT = Path(__file__).parents[2]
@@ -40,13 +39,12 @@ def test_a_node_says_only_what_the_table_has() -> None:
 
 def test_a_failed_tool_says_its_code() -> None:
     refused = errors.RequestError("session 3 not found", "no_such_session")
-    assert _failure(refused) == {
+    assert failed(str(refused), code=refused.code) == {
         "content": [{"type": "text", "text": "Error: session 3 not found"}],
         "isError": True,
         "_meta": {CODE_KEY: "no_such_session"},
     }
-    assert _failure(ToolFailed(refused, "more"))["_meta"] == {CODE_KEY: "no_such_session"}
-    assert "_meta" not in _failure(CodewireError("x"))
+    assert "_meta" not in failed("x")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import signal
 import time
 from typing import NamedTuple
 
-from codewire.client.attaching.link import Detached, Ended, Gap, Link, Output, Viewers
+from codewire.client.attaching.keys import Keys
+from codewire.client.attaching.link import Detached, Ended, Gap, Link, Output, StateChange, Viewers
+from codewire.client.attaching.outerstatus import OuterStatus
 from codewire.client.attaching.statusbar import StatusBar
 from codewire.client.attaching.terminal import (
     FATAL_SIGNALS,
@@ -27,14 +29,9 @@ from codewire.errors import (
     NodeRefused,
     ProtocolError,
 )
-from codewire.term.chord import DetachChord
 from codewire.term.modes import Modes
 from codewire.term.restore import CLEAR, RESTORE_TITLE, SAVE_TITLE
 
-# A lone ESC may begin the chord's kitty form; a person does not type this fast.
-CHORD_SECONDS = 0.05
-# A paste comes in one go. One that pauses for so long has lost its end, and keys are keys again.
-PASTE_SECONDS = 10.0
 # How long the node may take to confirm a detachment; it frees the session without that too.
 DETACH_SECONDS = 2.0
 # Typed ahead while the node is away or full. Past it stdin is not read: nothing is dropped, but a
@@ -83,14 +80,13 @@ class Attachment:
         self._bar = StatusBar(look.shows_bar)
         self._modes = Modes()
         self._title_saved = False
-        self._chord = DetachChord(look.detach_letter)
+        self._status = OuterStatus(os.environ.get("TERM", ""))
         self._out = b""
         self._written = 0
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
         self._was_up = True
-        self._last_key = self._started
-        self._chord_due: float | None = None
+        self._keys = Keys(look.detach_letter, self._status, self._started)
         self._size_due: float | None = None
         self._detach_due: float | None = None
 
@@ -100,6 +96,7 @@ class Attachment:
             self._take_size()
             if self._bar.is_shown:
                 self._out = CLEAR + self._out
+            self._out += self._status.query
             while True:
                 ending = self._take_items() or self._wait() or self._run_timers()
                 if ending is not None:
@@ -132,6 +129,8 @@ class Attachment:
             elif isinstance(item, Viewers):
                 self._viewers = item.number
                 self._bar.is_dirty = True
+            elif isinstance(item, StateChange):
+                self._status.take(item.state)
             elif isinstance(item, Ended):
                 return Ending(f"[cw] {item.text}", 0)
             elif isinstance(item, Detached):
@@ -146,9 +145,11 @@ class Attachment:
             self._title_saved = True
             self._out = SAVE_TITLE + self._out
         self._modes.note(self._out)
-        self._terminal.teardown = self._modes.leave() + (
-            RESTORE_TITLE if self._title_saved else b""
-        )
+        self._prepare_leaving()
+
+    def _prepare_leaving(self) -> None:
+        title = RESTORE_TITLE if self._title_saved else b""
+        self._terminal.teardown = self._modes.leave() + title + self._status.leave()
 
     def _take_gap(self, size: int) -> None:
         """Tell of lost bytes where they are missing, unless a full-screen program is on display."""
@@ -222,16 +223,13 @@ class Attachment:
         if not data:
             # In raw mode only a terminal that has gone away reads as ended.
             return Ending("", 128 + signal.SIGHUP)
-        now = time.monotonic()
-        if self._chord.is_pasting and now - self._last_key > PASTE_SECONDS:
-            self._chord.end_paste()
-        self._last_key = now
-        for event in self._chord.feed(data):
+        for event in self._keys.feed(data, time.monotonic()):
             if not isinstance(event, bytes):
                 return self._begin_detach()
             self._link.typed += event
+        if self._status.is_known:
+            self._link.ask_states()
         self._link.write_key()
-        self._chord_due = time.monotonic() + CHORD_SECONDS if self._chord.holding else None
         return None
 
     def _begin_detach(self) -> Ending | None:
@@ -251,6 +249,7 @@ class Attachment:
             suspend()
         if numbers & {signal.SIGTSTP, signal.SIGCONT}:
             self._terminal.enter_raw_mode()
+            self._status.again()
             self._out = self._modes.enter() + self._out[self._written :]
             self._written = 0
         if numbers & {signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT}:
@@ -270,7 +269,7 @@ class Attachment:
 
     def _timeout_ms(self) -> float | None:
         """Return how long poll may sleep; None when nothing is due."""
-        times = [self._chord_due, self._size_due, self._detach_due, self._link.next_dial]
+        times = [self._keys.due, self._size_due, self._detach_due, self._link.next_dial]
         due = [t for t in (*times, self._bar_due()) if t is not None]
         if not due:
             return None
@@ -279,9 +278,8 @@ class Attachment:
 
     def _run_timers(self) -> Ending | None:
         now = time.monotonic()
-        if self._chord_due is not None and now >= self._chord_due:
-            self._chord_due = None
-            self._link.typed += self._chord.flush()
+        if self._keys.due is not None and now >= self._keys.due:
+            self._link.typed += self._keys.flush()
         if self._size_due is not None and now >= self._size_due:
             self._size_due = None
             self._link.resize(*self._bar.session_size)
@@ -291,6 +289,10 @@ class Attachment:
             if self._detach_due is not None:
                 return self._detached()
             self._link.dial()
+        if not self._out and self._bar.is_between:
+            self._out = self._status.due()
+            if self._out:
+                self._prepare_leaving()
         bar_due = self._bar_due()
         if bar_due is not None and now >= bar_due and not self._out:
             self._out = self._draw_bar()

@@ -115,6 +115,7 @@ def stop(args: dict[str, Any], context: Context) -> int:
         if name_left(directory.left):
             return 1
     elif found.kind == NOBODY:
+        _end_left_over(directory, bool(args["--now"]))
         _remove_stale(directory.pid)
         output.notice("node already stopped (stale pid file removed)")
     # Who took the socket of a node that lived on without it.
@@ -123,6 +124,22 @@ def stop(args: dict[str, Any], context: Context) -> int:
     elif found.kind == STRANGER:
         raise CodewireError(_strangers_words(directory, found))
     return 0
+
+
+def _end_left_over(directory: paths.DataDir, now: bool) -> None:
+    """End, or name, what a node that was killed has left of its sessions. Raises CodewireError."""
+    from codewire.client.local import leftover
+
+    living = leftover.left_over(directory)
+    if not living:
+        return
+    if not now:
+        raise CodewireError(
+            "no node runs, but processes of its sessions live on: "
+            f"{leftover.named(living)}; 'cw stop --now' kills them"
+        )
+    leftover.end_all(living)
+    output.notice(f"killed what a node had left: {leftover.named(living)}")
 
 
 def status(args: dict[str, Any], context: Context) -> int:
@@ -272,7 +289,8 @@ def _who_is_there(directory: paths.DataDir) -> str:
     if found.kind == STRANGER:
         return _strangers_words(directory, found)
     if found.kind == OTHER_NODE:
-        return f"node already running (pid {found.peer}): it is another codewire program"
+        who = f"pid {found.peer}" if found.peer else "its pid is not shown here"
+        return f"node already running ({who}): it is another codewire program"
     return "" if found.kind == NOBODY else f"node already running (pid {found.keeper})"
 
 

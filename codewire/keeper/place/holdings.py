@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from codewire.io.pipes import open_memory, open_pipe
 from codewire.keeper import protocol
 from codewire.keeper.place.adoption import Adoption
 from codewire.keeper.place.premises import Premises
@@ -27,9 +28,8 @@ class Holdings:
 
     def open(self, premises: Premises) -> None:
         """Make what a new node needs. Raises OSError."""
-        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        note = os.memfd_create("codewire-drain", os.MFD_CLOEXEC)
-        os.ftruncate(note, 16)
+        read_end, write_end = open_pipe()
+        note = open_memory("codewire-drain", 16)
         self.shared = [premises.listener, premises.lock, read_end, write_end, note]
         if premises.claim >= 0:
             self.kept[CLAIM_NAME] = premises.claim

@@ -13,11 +13,13 @@ from collections.abc import Callable
 
 from codewire.errors import CodewireError, NodeRunning
 from codewire.io.fds import lock_file
+from codewire.io.peers import names_peers
 from codewire.io.procfs import read_process
 from codewire.io.unix import (
     SomebodyThere,
     answering_peer,
     claim_name,
+    claim_of,
     link_socket,
     listen_again,
     listen_unix,
@@ -29,9 +31,6 @@ from codewire.paths import DataDir
 
 # How often a keeper looks after its files; a cleaner's damage is mended within twice that.
 LOOK_SECONDS = 4.0
-
-
-CLAIM_PRIME = 2**127 - 1
 
 
 class Premises:
@@ -183,12 +182,27 @@ class Premises:
             self._report.line("WARN", f"link {self._paths.socket} was gone and is made anew")
 
     def _recognise_socket(self) -> bool:
-        """Say whether we are who answers at the path; then that socket is ours."""
+        """Say whether we are who answers at the path; then that socket is ours.
+
+        Where the kernel does not tell who answers, our listener's own name must do.
+        """
         found = answering_peer(self.socket_path)
-        if found is None or found[0] != os.getpid():
+        if found is None or found[0] not in (os.getpid(), 0):
+            return False
+        if found[0] == 0 and (found[1] >= 0 or not self._is_bound_here()):
             return False
         self._socket_inode = _inode(self.socket_path)
         return True
+
+    def _is_bound_here(self) -> bool:
+        """Say whether our listener was bound to the path; somebody else may be there since."""
+        if names_peers():
+            return False
+        sock = socket.socket(fileno=self.listener)
+        try:
+            return bool(sock.getsockname() == self.socket_path)
+        finally:
+            sock.detach()
 
     def _look_at_pid(self) -> None:
         if "socket" not in self._said and read_pid(self._paths.pid) != os.getpid():
@@ -231,16 +245,6 @@ class Premises:
         if short_dir != self._paths.root:
             with contextlib.suppress(OSError):
                 os.rmdir(short_dir)
-
-
-def claim_of(root: str) -> str:
-    """Return the abstract name that stands for a data directory of this user.
-
-    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
-    forging it; hashlib would add a third to this process's memory.
-    """
-    path = os.fsencode(os.path.realpath(root))
-    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
 
 
 def _inode(path: str) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """The keeper's records, how it starts a session's process, and waits for an end.
 
-See posix_spawn(3), pty(7), pidfd_open(2), PR_SET_CHILD_SUBREAPER in prctl(2).
+See posix_spawn(3), pty(7), PR_SET_CHILD_SUBREAPER in prctl(2).
 """
 
 from __future__ import annotations
@@ -8,21 +8,20 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from codewire.io.endings import has_ended, open_end
 from codewire.io.fds import FileLimit
 from codewire.io.processes import Process, ProcessTable, read_process
 from codewire.io.ptys import open_pty
+from codewire.io.spawning import spawn_on_terminal
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
 
-# Children start with default dispositions: an ignored SIGPIPE or SIGHUP would be inherited.
 PR_SET_CHILD_SUBREAPER = 36
-DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class Child:
@@ -73,9 +72,9 @@ class Child:
         """Send a signal to the process group, only while the pid is surely still this process."""
         if self.exit is None:
             try:
-                if self.pidfd >= 0:
-                    # No child of ours: its pid may be another's before we have seen its end.
-                    signal.pidfd_send_signal(self.pidfd, 0)
+                # No child of ours: its pid may be another's before we have seen its end.
+                if self.pidfd >= 0 and has_ended(self.pidfd):
+                    return
                 os.killpg(self.pid, number)
             except OSError:
                 # Gone, or not ours to signal.
@@ -110,22 +109,8 @@ def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
     try:
         # 1. posix_spawn has no working directory; this process has one thread, so borrow ours.
         os.chdir(order["cwd"])
-        # 2. As session leader, opening the slave makes it the controlling terminal.
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, slave_path, os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-            (os.POSIX_SPAWN_DUP2, 0, 2),
-        ]
-        with limit:
-            pid = os.posix_spawn(
-                order["path"],
-                order["argv"],
-                order["env"],
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=DEFAULT_SIGNALS,
-            )
+        # 2. While our own slave is open, so that nobody finds the terminal hung up.
+        pid = spawn_on_terminal(order["path"], order["argv"], order["env"], slave_path, limit)
     except BaseException:
         os.close(master)
         raise
@@ -179,10 +164,10 @@ def await_end(pid: int, seconds: float) -> None:
     Whoever sees the keeper gone may take it that everything is.
     """
     try:
-        pidfd = os.pidfd_open(pid)
+        end = open_end(pid)
     except ProcessLookupError:
         return
-    except (OSError, AttributeError):
+    except OSError:
         # No descriptor to spare; or a kernel or libc without it.
         deadline = time.monotonic() + seconds
         while read_process(pid) is not None and time.monotonic() < deadline:
@@ -190,7 +175,7 @@ def await_end(pid: int, seconds: float) -> None:
         return
     try:
         poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
+        poller.register(end, select.POLLIN)
         poller.poll(seconds * 1000)
     finally:
-        os.close(pidfd)
+        os.close(end)

@@ -1,6 +1,6 @@
 """Processes that are not our children: sessions taken over from a keeper that died.
 
-Their end is seen through a pidfd (pidfd_open(2)); the exit code is unknowable.
+Their end is seen through a descriptor (io/endings.py); the exit code is unknowable.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import os
 import select
 import time
 
+from codewire.io.endings import open_end
 from codewire.keeper.processes.children import Child
 
-# Between two attempts where the system has no descriptor to spare, or no pidfds at all.
+# Between two attempts where the system has no descriptor to spare, or no such thing at all.
 RETRY_SECONDS = 0.5
 
 
@@ -43,7 +44,7 @@ class Orphans:
                 self._watch(child)
             except ProcessLookupError:
                 ended.append(child)
-            except (OSError, AttributeError, MemoryError):
+            except (OSError, MemoryError):
                 # No room, or a kernel or libc without it: a running process is not an ended one.
                 if _is_gone(child.pid):
                     ended.append(child)
@@ -56,7 +57,7 @@ class Orphans:
         return ended
 
     def _watch(self, child: Child) -> None:
-        child.pidfd = os.pidfd_open(child.pid)
+        child.pidfd = open_end(child.pid)
         self._poller.register(child.pidfd, select.POLLIN)
         self._watched[child.pidfd] = child
 

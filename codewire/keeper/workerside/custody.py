@@ -324,18 +324,22 @@ class Custody:
         have been told is lost.
         """
         self._channel.shut_down()
-        with self._lock:
-            lost, self._pending = self._pending, {}
-            for item in [i for i in self._outbox if i[0].get("seq") in lost]:
-                self._outbox.remove(item)
-        for reply in lost.values():
-            reply.arrived.set()
+        self._tell_waiters()
         channel = self._succession.next_keeper(self._introduction)
         with self._sending:
             old, self._channel = self._channel, channel
             old.close()
         self.has_keeper = True
         self._has_work.set()
+
+    def _tell_waiters(self) -> None:
+        """Tell those who wait for a spawn that its answer does not come, and order none again."""
+        with self._lock:
+            lost, self._pending = self._pending, {}
+            for item in [i for i in self._outbox if i[0].get("seq") in lost]:
+                self._outbox.remove(item)
+        for reply in lost.values():
+            reply.arrived.set()
 
 
 def _pause() -> None:

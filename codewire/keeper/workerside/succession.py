@@ -13,8 +13,9 @@ import socket
 import time
 from collections.abc import Callable
 
+from codewire.io.procfs import read_process
+from codewire.io.spawning import spawn_leader
 from codewire.keeper import protocol
-from codewire.keeper.processes.children import DEFAULT_SIGNALS
 from codewire.keeper.workerside.channel import Channel
 from codewire.keeper.workerside.orders import Hello, Kept
 from codewire.paths import program
@@ -68,9 +69,7 @@ class Succession:
             with theirs:
                 os.set_inheritable(theirs.fileno(), True)
                 command = [*program(), "keeper", "--adopt", str(theirs.fileno())]
-                self._pid = os.posix_spawn(
-                    command[0], command, os.environ, setsid=True, setsigdef=DEFAULT_SIGNALS
-                )
+                self._pid = spawn_leader(command, os.environ)
             self._hand_over(channel, extra)
         except BaseException:
             # A keeper that has not heard everything ends by itself when it sees this.
@@ -132,10 +131,8 @@ class Succession:
 
 def describe(pid: int) -> str:
     """Return a process in words, with what proc(5) says of its state."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            letter = file.read().rpartition(b")")[2].split()[0].decode()
-    except (OSError, IndexError):
-        return f"pid {pid}, gone"
-    words = {"T": "stopped", "t": "being traced", "D": "waiting for a disk", "Z": "ended"}
-    return f"pid {pid}, {words.get(letter, 'alive')}"
+    process = read_process(pid)
+    if process is None:
+        return f"pid {pid}, ended"
+    words = {"T": "stopped", "t": "being traced", "D": "waiting for a disk"}
+    return f"pid {pid}, {words.get(process.state, 'alive')}"

@@ -20,7 +20,8 @@ class Cursor(NamedTuple):
 class Screen(NamedTuple):
     """A screen: its lines, and up to as many that have scrolled off as were asked for.
 
-    `offset` is the log offset it is made of, `screen_hash` changes when what is shown does.
+    `offset` is the log offset it is made of, `screen_hash` changes when what is shown does; `state`
+    is what its program does by that look: working, blocked or idle.
     """
 
     cursor: Cursor = Cursor()
@@ -34,6 +35,7 @@ class Screen(NamedTuple):
     screen_hash: str = ""
     offset: int | None = None
     status: str = ""
+    state: str = ""
     sent: Mapping[str, Any] = NOTHING_SENT
 
 

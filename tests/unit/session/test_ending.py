@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from codewire.io.processes import Process
+from codewire.io.ptys import open_pty, slave_device
 from codewire.mcp.session_tools import _survivors
+from codewire.session import ending as module
 from codewire.session.ending import Ending, survivors_json, write_left
 from codewire.session.life import State
 from codewire.session.records.record import Record, Status
 from codewire.session.session import Session
+from codewire.terminal.input import Input
 from codewire.wire.answers.kills import Killed, Survivor
 from codewire.wire.answers.reading import read_each
 from codewire.wire.exits import Exited, Lost
@@ -151,3 +155,40 @@ def test_agents_are_told_of_survivors() -> None:
     )
     assert "does not know tree" in _survivors(answer, True)
     assert _survivors(Killed(tree=True), True) == _survivors(Killed(), False) == ""
+
+
+def test_a_terminal_is_nobody_elses_while_its_session_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel gives the number of a closed one to the next: a stranger would be killed."""
+    terminals = [open_pty(24, 80)]
+    session = make_session()
+    session.input = Input(terminals[0][0], lambda wanted: None)
+    climbed: list[bool] = []
+
+    class Climb:
+        def __init__(self, _sessions: Any, _signal: Any, _grace: Any, traces: Any, *_: Any) -> None:
+            self.device = traces[1].device
+
+        def climb(self) -> dict[int, list[Process]]:
+            assert session.input is not None
+            session.input.close()
+            os.close(terminals.pop()[1])
+            terminals.extend(open_pty(24, 80) for _ in range(5))
+            taken = {slave_device(master) for master, *_ in terminals}
+            climbed.append(self.device is not None and self.device not in taken)
+            return {}
+
+    monkeypatch.setattr(module, "Ladder", Climb)
+    told = Told(session)
+    told.ending._settings = SimpleNamespace(grace_seconds=1)  # type: ignore[assignment]
+    custody = SimpleNamespace(note=print, signal=print, hello=SimpleNamespace(keeper_pid=1))
+    told.ending.use(custody, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    before = len(os.listdir("/proc/self/fd"))
+    told.ending.kill([session])
+    assert climbed == [True]
+    # Two ends of one terminal went, ten of five came.
+    assert len(os.listdir("/proc/self/fd")) == before + 8
+    for master, slave, _ in terminals:
+        os.close(master)
+        os.close(slave)

@@ -1,6 +1,7 @@
 """Which HTTP proxy stands between a client and a host, by the usual environment variables.
 
-HTTPS_PROXY for wss, HTTP_PROXY for ws, else ALL_PROXY; NO_PROXY lists exceptions. Lower case wins.
+HTTPS_PROXY for wss and https, HTTP_PROXY for ws and http, else ALL_PROXY; NO_PROXY lists
+exceptions. Lower case wins.
 """
 
 from __future__ import annotations
