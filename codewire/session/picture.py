@@ -31,8 +31,10 @@ def moves_cursor(data: bytes) -> bool:
     return MOVE.search(data) is not None
 
 
-def shown_lines(session: Session, tail: bytes, count: int) -> list[str]:
-    """Return up to `count` last lines that a terminal shows, those that scrolled off included.
+def shown_lines(
+    session: Session, tail: bytes, count: int, *, has_history: bool = False
+) -> list[str]:
+    """Return up to `count` last lines that a terminal shows; `has_history`: and has shown.
 
     `tail` is the end of the log. [] where the screen is empty, or not drawn in time. Where the last
     thing a program did was to leave the alternate screen, what that showed.
@@ -43,7 +45,7 @@ def shown_lines(session: Session, tail: bytes, count: int) -> list[str]:
         cursor = session.cursor(0, threading.Event())
     except LogUnavailable:
         return []
-    output, view = cursor.log, partial(_lines, count=count)
+    output, view = cursor.log, partial(_lines, count=count, above=count if has_history else 0)
     try:
         found = session.terminal.display.look(output, view, seconds=DRAW_SECONDS)
         return found or _left_behind(session, output, tail, view)
@@ -64,10 +66,10 @@ def _left_behind(
     return display.look(output, view, output.end - len(tail) + left[-1], seconds=DRAW_SECONDS)
 
 
-def _lines(screen: Screen, _: int, count: int) -> list[str]:
+def _lines(screen: Screen, _: int, count: int, above: int) -> list[str]:
     """Return the last lines; for Display.look."""
-    above = [] if screen.modes.is_alternate else list(screen.history)[-count:]
-    rows = [*above, *screen.grid.rows]
+    wanted = 0 if screen.modes.is_alternate else min(above, len(screen.history))
+    rows = [*list(screen.history)[len(screen.history) - wanted :], *screen.grid.rows]
     lines = [rows[number].text() for number in screen.slices(len(rows))]
     while lines and not lines[-1].strip():
         lines.pop()

@@ -38,7 +38,9 @@ def capture_result(session: Session) -> str:
     Of a program that moves the cursor, the last 200 lines that its terminal shows.
     """
     tail = read_tail(session, RESULT_BYTES)
-    shown = shown_lines(session, tail, RESULT_PIECES) if moves_cursor(tail) else []
+    shown: list[str] = []
+    if moves_cursor(tail):
+        shown = shown_lines(session, tail, RESULT_PIECES, has_history=True)
     if shown:
         return "\n".join(shown)[-RESULT_BYTES:]
     pieces = tail.split(b"\n")[-RESULT_PIECES:]

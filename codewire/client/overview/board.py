@@ -63,6 +63,8 @@ class Board:
         self.screen: Screen | None = None
         self._entries: dict[Key, Entry] = {}
         self._target: Key | None = None
+        # Until a key is pressed the first one is selected, whoever that is by then.
+        self._is_chosen = False
         self._order: list[Key] = []
 
     # News
@@ -125,7 +127,9 @@ class Board:
         found = [entry for entry in self._entries.values() if self._matches(entry)]
         running, ended = in_order(found, lambda entry: entry.info)
         self._order = [entry.key for entry in running + ended[:SHOWN_FINISHED]]
-        if self.selected not in self._order:
+        if not self._is_chosen:
+            self._select(0)
+        elif self.selected not in self._order:
             self._select(min(place, len(self._order) - 1))
 
     def _matches(self, entry: Entry) -> bool:
@@ -154,7 +158,7 @@ class Board:
             return self._answer(key)
         if self.asks:
             return self._type(key)
-        self.message = ""
+        self.message, self._is_chosen = "", True
         if key in ("q", "interrupt"):
             return Wish("quit")
         steps = {"up": -1, "down": 1, "page up": -10, "page down": 10}

@@ -57,6 +57,15 @@ def test_who_is_blocked_is_selected_first() -> None:
     assert [entry.info.id for entry in board.visible()][:4] == [3, 5, 4, 1]
 
 
+def test_the_first_is_selected_until_a_key_is_pressed() -> None:
+    board = crowd.board()
+    board.changed((0, 2), "blocked", "", "Which?", crowd.ago(0), "")
+    assert board.selected == (0, 2)
+    press(board, "down", "up")
+    board.changed((0, 1), "blocked", "", "Which?", crowd.ago(0), "")
+    assert board.selected == (0, 2)
+
+
 def test_enter_attaches_to_who_runs_only() -> None:
     board = crowd.board()
     assert press(board, "enter") == Wish("attach", BLOCKED)
@@ -68,16 +77,17 @@ def test_next_blocked_goes_round() -> None:
     board = crowd.board()
     press(board, "down", "down", "n")
     assert board.selected == BLOCKED
-    board.changed((0, 2), "blocked", "question", "Which?", crowd.ago(1), "")
+    board.changed((0, 4), "blocked", "question", "Which?", crowd.ago(1), "")
     assert board.selected == BLOCKED
     press(board, "n")
-    assert board.selected == (0, 2)
+    assert board.selected == (0, 4)
     press(board, "n")
     assert board.selected == BLOCKED
 
 
 def test_without_a_blocked_one_it_says_so() -> None:
     board = crowd.board()
+    press(board, "up")
     board.changed(BLOCKED, "working", "", "", crowd.ago(0), "")
     press(board, "n")
     assert footer(board) == "no session is blocked"
@@ -142,6 +152,7 @@ def test_nothing_matches() -> None:
 
 def test_a_session_that_ends_while_it_is_looked_at_stays_selected() -> None:
     board = crowd.board()
+    press(board, "up")
     gone = [i if i.id != 3 else crowd.ended(id=3, completed_at=crowd.ago(0)) for i in crowd.CROWD]
     board.listed(0, gone)
     assert board.selected == BLOCKED
