@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(not HAS_TMUX, reason="tmux is not installed")
 # Draws its dialog in the wrong order, as programs do that move the cursor.
 DIALOG = """
 import sys
-sys.stdout.write("\\x1b[2J\\x1b[4;1H  2. No\\x1b[2;1HDo you want to proceed?\\x1b[3;1H\\u276f 1. Yes")
+sys.stdout.write("\\x1b[2J\\x1b[4;1H  2. No\\x1b[2;1HDo you want to proceed?")
+sys.stdout.write("\\x1b[3;1H\\u276f 1. Yes")
 sys.stdout.flush()
 sys.stdin.readline()
 sys.stdout.write("\\x1b[2J\\x1b[2;1Hsecond\\x1b[1;1Hfirst")

@@ -25,7 +25,7 @@ Key = tuple[int, int]
 
 
 class Entry(NamedTuple):
-    """A session in the list. `line` is the last that its screen says, `node` "" where it is clear."""
+    """A session in the list. `line` is the last of its screen, `node` "" where it is clear."""
 
     key: Key
     node: str

@@ -1,4 +1,4 @@
-"""Times and sizes as people read them: local, short, with the unit that fits. Pure but for the zone.
+"""Times and sizes as people read them: local, short, with the unit that fits.
 
 What programs read keeps RFC 3339 and bytes.
 """

@@ -90,8 +90,8 @@ def run(
 ) -> int:
     """Show the sessions of some nodes, each with its label, until the user leaves.
 
-    It begins with `words` as the filter. Returns the exit status. The terminal is as before on every way out. Raises UsageError without
-    a terminal. Main thread only.
+    It begins with `words` as the filter. Returns the exit status. The terminal is as before on
+    every way out. Raises UsageError without a terminal, NodeUnreachable. Main thread only.
     """
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("top needs a terminal on stdin and stdout; 'cw list' prints a table")

@@ -1,4 +1,4 @@
-"""How a session's state is shown to people: its mark, its colour, its words, its place in a list."""
+"""How a session's state is shown to people: its mark, its words, its place in a list."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def _attached(info: SessionInfo) -> str:
 
 
 def output_lines(text: str, width: int, paint: Paint) -> list[str]:
-    """Return the last output below a line that says so, each line whole, as the terminal breaks it."""
+    """Return the last output, its lines whole, below one that says what it is."""
     shown = [part.expandtabs() for part in text.split("\n")]
     rule = "── last output " + "─" * max(0, min(width, 60) - 15)
     return [paint(rule, "grey"), *shown]

@@ -11,8 +11,8 @@ from codewire.commands import output
 from codewire.commands.sessions.logs import note_gap
 from codewire.errors import CodewireError, RequestError, UsageError
 from codewire.term.modes import Modes
-from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.paint import wrap
+from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
 from codewire.term.width import display_width, printable
 from codewire.wire import events
