@@ -59,7 +59,8 @@ def hang(head: str, text: str, width: int, indent: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    found, at = [], 0
+    found: list[str] = []
+    at = 0
     while True:
         # Twice as many: some characters have no cell of their own.
         window = text[at : at + 2 * width + 1]
