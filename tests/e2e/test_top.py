@@ -84,6 +84,8 @@ def test_the_overview_by_its_keys(home: Home, tmux: Tmux) -> None:
     window.type("n")
     window.expect("not killed")
     window.type("ky")
+    window.expect("kill sleeper and all it started? y/N")
+    window.type("y")
     window.expect("▸✗ sleeper")
     window.type("q")
     window.expect("rc=0")

@@ -119,6 +119,8 @@ class Overview:
         ]
         self._canvas = canvas.Canvas()
         self._keyboard = Keyboard()
+        # Keys that were typed ahead.
+        self._ahead: list[str] = []
         self._out = b""
         self._drawn = 0.0
         self._is_due = True
@@ -136,6 +138,8 @@ class Overview:
     def _attach(self, wish: Wish) -> None:
         """Be attached to a session for a while; how it ended is the message afterwards."""
         feed, entry = self._feeds[wish.key[0]], self.board.entry(wish.key)
+        # They were meant for what is no longer to be seen.
+        self._ahead.clear()
         for each in self._feeds:
             each.rest(True)
         try:
@@ -179,6 +183,8 @@ class Overview:
             wish = wish or self._read()
         elif self._keyboard.is_waiting:
             wish = wish or self._press(self._keyboard.flush())
+        elif self._ahead:
+            wish = wish or self._press([])
         self._tell_feeds()
         return wish
 
@@ -192,6 +198,8 @@ class Overview:
         wait = TICK_SECONDS
         if self._keyboard.is_waiting:
             wait = ESCAPE_SECONDS
+        elif self._ahead:
+            wait = 0.0
         elif self._is_due:
             wait = max(0.0, self._drawn + DRAW_SECONDS - now)
         return dict(poller.poll(wait * 1000))
@@ -207,7 +215,11 @@ class Overview:
         elif self._out.startswith(canvas.ENTER):
             self._drawn = 0.0
         if self._out:
-            self._out = self._out[terminal.output.write(self._out) :]
+            try:
+                self._out = self._out[terminal.output.write(self._out) :]
+            except OSError:
+                # A closed window: the end of stdin is next.
+                self._out = b""
 
     def _take_signals(self, numbers: set[int]) -> Wish | None:
         fatal = next((n for n in numbers if n in FATAL_SIGNALS), None)
@@ -232,10 +244,14 @@ class Overview:
         return self._press(self._keyboard.feed(data))
 
     def _press(self, keys: list[str]) -> Wish | None:
-        """Take keys up to one that asks for something that is done elsewhere."""
+        """Take keys up to one that asks for something; those behind it have their turn next."""
         self._is_due = True
-        for key in keys:
-            wish = self.board.press(key)
+        self._ahead += keys
+        while self._ahead:
+            wish = self.board.press(self._ahead.pop(0))
+            if self.board.asks == "kill":
+                # Only who has seen the question answers it: not the rest of a paste.
+                self._ahead.clear()
             if wish is not None:
                 return wish
         return None
