@@ -66,6 +66,7 @@ FORBIDDEN_ROOMS = {
 INNER = {
     "client": {"client.reach"},
     "client.attaching": {"client", "client.reach"},
+    "client.overview": {"client", "client.attaching"},
     # What this machine says of a node is asked on the way to it, and by `cw node --stdio`.
     "client.reach": {"client.local"},
     "client.local": {"client.reach"},

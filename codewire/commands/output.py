@@ -16,10 +16,13 @@ from codewire.errors import CodewireError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from codewire.term.paint import Paint
+
 CLOSED = "stdout is closed: there is nowhere to write the result to"
 NANOSECONDS = 1_000_000_000
 # Whoever shares our terminal or pipe may have made it non-blocking; this long until the next try.
 FULL_SECONDS = 0.01
+DEFAULT_WIDTH = 80
 
 
 def write(text: str, *, flush: bool = False) -> None:
@@ -182,11 +185,20 @@ def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def coloured(text: str, colour: int) -> str:
-    """Return text in an ANSI colour (1 to 6) on a terminal, unless NO_COLOR is set."""
-    if not is_terminal() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\x1b[3{colour}m{text}\x1b[0m"
+def terminal_width() -> int:
+    """Return how many columns the terminal has that results go to; 80 where that is not known."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError, AttributeError):
+        return DEFAULT_WIDTH
+
+
+def paint() -> Paint:
+    """Return what colours results: nothing without a terminal, with NO_COLOR or TERM=dumb."""
+    from codewire.term.paint import Paint
+
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Paint(is_terminal() and not is_plain)
 
 
 def go_cause(error: OSError) -> str:

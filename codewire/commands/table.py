@@ -61,6 +61,7 @@ TABLE = {
         "sessions.exec", "exec_command", SESSIONS, "Run a command in the foreground, no session"
     ),
     "list": Command("sessions.sessions", "list_sessions", SESSIONS, "List sessions"),
+    "top": Command("sessions.top", "top", SESSIONS, "Show all sessions live, who needs you first"),
     "attach": Command("sessions.attach", "attach", SESSIONS, "Take over the terminal of a session"),
     "logs": Command("sessions.logs", "logs", SESSIONS, "Print what a session has printed"),
     "screen": Command(

@@ -18,7 +18,8 @@ ELSEWHERE = frozenset((
 
 # What people type who come from other tools (tmux, screen, docker, systemctl, a shell).
 _MEANINGS = (
-    ("cw list", "ps ls jobs top sessions list-sessions"),
+    ("cw list", "ps ls jobs sessions list-sessions"),
+    ("cw top", "htop dashboard ui tui"),
     ("cw logs <session> --follow", "tail follow"),
     ("cw logs <session>", "cat log output history"),
     ("cw kill <session>", "rm del delete remove terminate kill-session"),

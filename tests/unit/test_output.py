@@ -170,15 +170,6 @@ def test_text_that_is_no_unicode_is_still_written(
     assert capsysbinary.readouterr().out == b"a?b?\r\n"
 
 
-def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert output.coloured("x", 2) == "x"
-    monkeypatch.setattr(output, "is_terminal", lambda: True)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert output.coloured("x", 2) == "\x1b[32mx\x1b[0m"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert output.coloured("x", 2) == "x"
-
-
 def test_plain_text_of_a_snippet() -> None:
     assert output.plain("\x1b]0;t\x07a\x1b[1mb\r\nc\r\n\r\n") == "ab\nc"
 

@@ -44,11 +44,12 @@ def test_a_terminal_shows_the_state_and_its_age(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output, "is_terminal", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
     show_table([INFO, read(SessionInfo, {**SENT, "state": None, "state_since": None})], NOW)
     head, row, unknown = lines(capsys)
-    assert head == ["ID", "NAME", "COMMAND", "STATE", "STATUS", "AGE"]
-    assert row == ["3", "coder", "claude", "blocked", "3m", "running", "20s", "ago"]
-    assert unknown[3] == "-"
+    assert head == ["ID", "NAME", "STATE", "AGE", "COMMAND"]
+    assert row == ["◐", "3", "coder", "blocked", "3m", "20s", "claude"]
+    assert unknown == ["●", "3", "coder", "running", "20s", "claude"]
 
 
 def test_one_session_says_why() -> None:

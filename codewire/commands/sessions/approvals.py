@@ -55,7 +55,7 @@ def _show(one: Approval, now_ns: int) -> None:
     kind = f" {one.kind}" if one.kind else ""
     age = output.age(one.since, now_ns)
     head = f"{one.id}  session {name}{kind}, {age}"
-    output.line(output.coloured(printable(head), 1))
+    output.line(output.paint()(printable(head), "orange", bold=True))
     for text in one.text.split("\n"):
         output.line(f"    {printable(text)}".rstrip())
     if not one.choices:

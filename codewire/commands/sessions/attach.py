@@ -39,7 +39,7 @@ def attach(args: dict[str, Any], context: Context) -> int:
     from codewire.client.attaching import attach as attach_client
 
     wants_history, lines, replays_all = _history(args)
-    letter = _detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
+    letter = detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
     label = ""
     word = args["<session>"]
     if word and not context.names_node(word):
@@ -77,7 +77,7 @@ def _history(args: dict[str, Any]) -> tuple[bool, int | None, bool]:
     return True, int(word), False
 
 
-def _detach_letter(key: str) -> str:
+def detach_letter(key: str) -> str:
     """Return the letter of a key like ctrl-a, C-a or ^a. Raises UsageError."""
     lower = key.lower()
     for prefix in ("ctrl-", "ctrl+", "c-", "^"):

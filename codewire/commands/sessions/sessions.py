@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.commands.sessions.states import signal_words, state_column, state_line
+from codewire.commands.sessions.states import signal_words, state_line
 from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 # Columns of `cw list`, in terminal cells: ID, NAME, COMMAND, STATUS, AGE.
 WIDTHS = (4, 14, 32, 14, 8)
-# On a terminal, where programs do not read it: what its agent does, and for how long.
-STATE_WIDTH, NARROW_COMMAND = 12, 22
 
 
 def list_sessions(args: dict[str, Any], context: Context) -> int:
     """List sessions with their name, command, status and age; finished ones are kept.
+
+    On a terminal, those that need somebody come first, and of the finished ones only the latest.
 
     Usage:
       cw list [options] [<node>]
 
     Options:
           --status <all|running|completed|killed>  Only sessions in this state [default: all]
+      -a, --all                 On a terminal, too: all finished ones, not only the latest
       -j, --json                Print everything known about them, as JSON
       -o, --output <text|json>  The same choice, in words
           --local               This machine's sessions, whatever the current target is
@@ -43,7 +44,7 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
     if args["--runs"] and has_runtimes():
         from codewire.commands.runtime.runs import list_runs
 
-        return list_runs(args, show_table)
+        return list_runs(args, lambda found, now: show_table(found, now, shows_all=args["--all"]))
     if args["--local"]:
         client = context.client_on("local")
     else:
@@ -57,7 +58,7 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
     if output.wants_json(args):
         output.show_json([session.sent for session in sessions])
     elif sessions:
-        show_table(sessions, time.time_ns())
+        show_table(sessions, time.time_ns(), shows_all=args["--all"] or wanted != "all")
     else:
         output.line("No sessions")
     return 0
@@ -90,33 +91,40 @@ def status(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def show_table(sessions: list[SessionInfo], now_ns: int) -> None:
-    """Print the table of `cw list`; `now_ns` is what ages count from."""
+def show_table(sessions: list[SessionInfo], now_ns: int, *, shows_all: bool = False) -> None:
+    """Print the table of `cw list`; `now_ns` is what ages count from.
+
+    People get another one than programs do, without most of the finished unless `shows_all`.
+    """
+    if output.is_terminal():
+        from codewire.commands.sessions.overview import list_lines
+
+        width, paint = output.terminal_width(), output.paint()
+        for line in list_lines(sessions, now_ns, width, paint, folds=not shows_all):
+            output.line(line)
+        return
     from codewire.term.width import clip, printable
 
-    has_states = output.is_terminal()
-    widths = list(WIDTHS)
     rows = [["ID", "NAME", "COMMAND", "STATUS", "AGE"]]
-    if has_states:
-        rows[0].insert(3, "STATE")
-        widths[2] = NARROW_COMMAND
-        widths.insert(3, STATE_WIDTH)
     for session in sessions:
         row = [
             str(session.id),
             clip(printable(session.name or "-"), WIDTHS[1]),
-            clip(printable(session.prompt), widths[2]),
+            clip(printable(session.prompt), WIDTHS[2]),
             state_words(session),
             output.age(session.created_at, now_ns),
         ]
-        if has_states:
-            row.insert(3, state_column(session, now_ns))
         rows.append(row)
-    output.table(rows, widths)
+    output.table(rows, WIDTHS)
 
 
 def show_status(info: SessionInfo, output_size: int) -> None:
     """Print the text of `cw status`; output_size is the node's counter of printed bytes."""
+    # Of a node that was not asked for all of it, or has none of it, the last lines.
+    snippet = output.plain(info.last_event or info.last_output_snippet)
+    if output.is_terminal():
+        _show_to_people(info, output_size, snippet)
+        return
     output.line(f"Session {info.id}")
     log_file_size = info.output_size_bytes
     pairs = [
@@ -136,10 +144,18 @@ def show_status(info: SessionInfo, output_size: int) -> None:
         ("Log Size", f"{output_size} bytes"),
     ]
     output.fields(pairs, width=13)
-    # Of a node that was not asked for all of it, or has none of it, the last lines.
-    snippet = output.plain(info.last_event or info.last_output_snippet)
     if snippet:
         output.line(f"  Last Output:\n{snippet}")
+
+
+def _show_to_people(info: SessionInfo, output_size: int, snippet: str) -> None:
+    from codewire.commands.sessions.overview import output_lines, status_lines
+
+    width, paint = output.terminal_width(), output.paint()
+    for line in status_lines(info, output_size, time.time_ns(), width, paint):
+        output.line(line)
+    for line in output_lines(snippet, width, paint) if snippet else ():
+        output.line(line)
 
 
 def state_words(info: SessionInfo) -> str:

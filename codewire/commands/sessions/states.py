@@ -9,22 +9,11 @@ from codewire.commands import output
 if TYPE_CHECKING:
     from codewire.wire.answers.sessions import SessionInfo
 
-# ANSI colours of states that a person should notice.
-COLOURS = {"blocked": 1, "error": 1, "done": 2, "working": 3}
-
 
 def state_of(info: SessionInfo) -> str:
     """Return a session's state, with its kind: `blocked (permission)`; "-" where none is known."""
     state = info.state or "-"
     return f"{state} ({info.state_kind})" if info.state_kind else state
-
-
-def state_column(info: SessionInfo, now_ns: int) -> str:
-    """Return the cell of `cw list`: state and how long it has lasted, `blocked 3m`."""
-    state = info.state or "-"
-    since = info.state_since
-    age = output.age(since, now_ns).removesuffix(" ago") if since else ""
-    return f"{state} {age}".rstrip("- ") or "-"
 
 
 def state_line(info: SessionInfo, now_ns: int) -> str | None:

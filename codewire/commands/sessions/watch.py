@@ -11,8 +11,10 @@ from codewire.commands import output
 from codewire.commands.sessions.logs import note_gap
 from codewire.errors import CodewireError, RequestError, UsageError
 from codewire.term.modes import Modes
+from codewire.term.paint import wrap
 from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
+from codewire.term.width import display_width, printable
 from codewire.wire import events
 from codewire.wire.codes import NO_SUCH_SESSION
 
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
     # What a follower hands to the printer: its number, then text, an error, or None for its end.
     Report = tuple[int, str | CodewireError | None]
 
-# In upstream's order.
-COLOURS = (2, 3, 4, 5, 6, 1)
 # A line without an end that stands this long is shown on a terminal: it may be a question.
 IDLE_SECONDS = 1.0
 MAX_PENDING = 16 * 1024
+# With less room behind a label its lines are left to the terminal.
+MIN_ROOM = 20
 # Followers wait when the printer lags: nothing piles up in memory.
 QUEUE_LENGTH = 64
 
@@ -268,12 +270,14 @@ class _Printer:
     def __init__(self, labels: list[str]) -> None:
         self._labels = labels
         # Aligned for people; programs match upstream's `[label] text`.
-        width = max(map(len, labels)) if output.is_terminal() else 0
+        paint = output.paint()
+        labels = [printable(label) for label in labels] if output.is_terminal() else labels
+        width = max(map(display_width, labels)) if output.is_terminal() else 0
         self._prefixes = [
-            output.coloured(f"[{label}]", COLOURS[i % len(COLOURS)])
-            + " " * max(1, width - len(label) + 1)
-            for i, label in enumerate(labels)
+            paint.label(f"[{label}]", number) + " " * max(1, width - display_width(label) + 1)
+            for number, label in enumerate(labels)
         ]
+        self._indent = width + 3
         # A terminal is shared: no session may clear it, switch it, ask it, or paint over a label.
         self._strippers = [AnsiStripper() for _ in labels] if output.is_terminal() else []
         self._pending = [""] * len(labels)
@@ -311,16 +315,22 @@ class _Printer:
             )
         *lines, rest = (self._pending[number] + text).split("\n")
         if self._strippers:
-            lines = [_last_state(line) for line in lines]
+            lines = [self._hanging(_last_state(line)) for line in lines]
         prefix = self._prefixes[number]
         output.write("".join(f"{prefix}{line}\n" for line in lines), flush=True)
         self._pending[number] = rest
         if len(rest) > MAX_PENDING:
             self._flush(number)
 
-    def _say(self, number: int, text: str) -> None:
-        from codewire.term.width import printable
+    def _hanging(self, line: str) -> str:
+        """Break a line where the terminal would, but with its further rows behind the label."""
+        room = output.terminal_width() - self._indent
+        if room < MIN_ROOM:
+            return line
+        first, *rest = wrap(line.expandtabs(), room)
+        return "\n".join([first, *(" " * self._indent + row for row in rest)])
 
+    def _say(self, number: int, text: str) -> None:
         self._flush(number)
         output.write(f"{self._prefixes[number]}[cw] {printable(text)}\n", flush=True)
 

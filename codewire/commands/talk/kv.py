@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
     from codewire.commands.network.keys import NetworkKeys
+    from codewire.term.paint import Paint
     from codewire.wire.answers.messages import Entry
 
 DEFAULT_NAMESPACE = "default"
@@ -113,6 +115,9 @@ def list_keys(args: dict[str, Any], context: Context) -> int:
         output.show_json([_json(entry) for entry in entries])
     elif not entries:
         output.line("No keys found")
+    elif output.is_terminal():
+        for line in list_lines(entries, output.terminal_width(), output.paint(), time.time_ns()):
+            output.line(line)
     else:
         from codewire.term.width import display_width, printable
 
@@ -153,6 +158,29 @@ def _store(args: dict[str, Any], context: Context) -> Client | NetworkKeys:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+def list_lines(entries: list[Entry], width: int, paint: Paint, now_ns: int) -> list[str]:
+    """Return keys, whole, with their values behind them, and how long those stay; for people."""
+    from codewire.client.overview.figures import until
+    from codewire.term.paint import hang, pad
+    from codewire.term.width import display_width, printable
+
+    keys = [printable(entry.key) for entry in entries]
+    column = min(max(map(display_width, keys)), max(8, width // 3)) + 2
+    lines = []
+    for key, entry in zip(keys, entries, strict=True):
+        is_long = display_width(key) > column - 2
+        lines += [paint(key, "blue")] * is_long
+        head = paint(pad("" if is_long else key, column), "blue")
+        value, left = printable(_text(entry.value)), until(entry.expires_at, now_ns)
+        found, note = hang(head, value, width, column), f"({left} left)"
+        if left and len(found) == 1 and column + display_width(value) + len(note) + 2 <= width:
+            found = [f"{found[0]}  {paint(note, 'grey')}"]
+        elif left:
+            found.append(" " * column + paint(note, "grey"))
+        lines += [line.rstrip() for line in found]
+    return lines
 
 
 def _json(entry: Entry) -> dict[str, Any]:

@@ -6,6 +6,7 @@ What others wrote is printed with its control characters spelt out. Reply tokens
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.term.paint import Paint
     from codewire.wire.answers.events import Event
     from codewire.wire.answers.messages import Inbox, MessageSent, Reply, ReplySent
 
@@ -171,6 +173,9 @@ def inbox(args: dict[str, Any], context: Context) -> int:
         output.notice("older messages are left out: they are too much for one answer")
     if output.wants_json(args):
         output.show_json(letters)
+    elif letters and output.is_terminal():
+        for line in inbox_lines(letters, output.terminal_width(), output.paint(), time.time_ns()):
+            output.line(line)
     elif letters:
         for letter in letters:
             output.line(f"[{letter.get('timestamp', '')}] {_inbox_line(letter)}")
@@ -253,6 +258,22 @@ def _with_reply(request: dict[str, Any], reply: dict[str, Any] | None) -> list[d
 
 def _without_token(letter: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in letter.items() if key != "reply_token"}
+
+
+def inbox_lines(letters: list[dict[str, Any]], width: int, paint: Paint, now_ns: int) -> list[str]:
+    """Return an inbox for people: local times, open requests in colour, bodies behind the times."""
+    from codewire.client.overview.figures import clock
+    from codewire.term.paint import pad, wrap
+
+    times = [clock(str(letter.get("timestamp", "")), now_ns) for letter in letters]
+    indent = max(map(len, times)) + 2
+    lines = []
+    for at, letter in zip(times, letters, strict=True):
+        colour = "orange" if letter.get("state") == "open" else ""
+        first, *rest = wrap(_inbox_line(letter), width - indent)
+        lines.append(paint(pad(at, indent), "grey") + paint(first, colour))
+        lines += [" " * indent + paint(row, colour) for row in rest]
+    return lines
 
 
 def _inbox_line(letter: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable
 from typing import Any
@@ -23,6 +24,7 @@ TEXT_BUDGET = MAX_PAYLOAD // 2
 SNIPPET = "last_output_snippet"
 EVENT = "last_event"
 PREVIEW = 200
+RULE = re.compile("[─━═]{4,}")
 CUT_KEYS = (SNIPPET, EVENT, "prompt", "tags")
 
 
@@ -112,6 +114,8 @@ def _add_end(session: Session, info: dict[str, Any]) -> None:
 def session_status(node: Node, session: Session, *, full: bool = False) -> dict[str, Any]:
     """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do.
 
+    Of a program that moves the cursor they are those of its screen.
+
     With `full` also the text that the preview is of, with its lines (spec/wire.md 17).
     """
     recent = recent_output(session)
@@ -126,9 +130,12 @@ def session_status(node: Node, session: Session, *, full: bool = False) -> dict[
 
 
 def preview(text: str) -> str:
-    """Return output in one line: no escapes, white space as single blanks, PREVIEW characters."""
+    """Return output in one line: no escapes, white space as single blanks, PREVIEW characters.
+
+    A long rule is a short one: it would take the room of what stands below it.
+    """
     plain = strip_ansi(text.encode("utf-8", "replace")).decode("utf-8", "replace")
-    line = "".join(c for c in " ".join(plain.split()) if c.isprintable())
+    line = "".join(c for c in " ".join(RULE.sub("──", plain).split()) if c.isprintable())
     return line if len(line) <= PREVIEW else f"{line[:PREVIEW]}..."
 
 

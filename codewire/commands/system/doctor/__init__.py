@@ -10,11 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.commands.system.doctor.finding import FAIL, RANKS, WARN
+from codewire.commands.system.doctor.finding import FAIL, MARKS, RANKS, WARN
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
     from codewire.commands.system.doctor.finding import Check, Finding
+    from codewire.term.paint import Paint
 
 # A node elsewhere may be far away; a check of this machine takes milliseconds.
 CHECK_SECONDS = 10.0
@@ -45,9 +46,27 @@ def doctor(args: dict[str, Any], context: Context) -> int:
     else:
         target = context.server or "local"
         output.write(f"Current target: {target}\n\n")
-        for name, status, detail in findings:
-            output.line(f"{name:<12} {status:<6} {detail}")
+        if output.is_terminal():
+            shown = lines(findings, output.terminal_width(), output.paint())
+        else:
+            shown = [f"{name:<12} {status:<6} {detail}" for name, status, detail in findings]
+        for line in shown:
+            output.line(line)
     return 1 if any(status == FAIL for _, status, _ in findings) else 0
+
+
+def lines(findings: list[Finding], width: int, paint: Paint) -> list[str]:
+    """Return the findings for people: marks and colours, details behind what they are about."""
+    from codewire.term.paint import hang, pad
+    from codewire.term.width import printable
+
+    column = max((len(name) for name, _, _ in findings), default=0) + 2
+    found = []
+    for name, status, detail in findings:
+        glyph, colour = MARKS[status]
+        head = paint(f"{glyph} {pad(status, 5)}", colour) + pad(name, column)
+        found += hang(head, printable(detail), width, column + 7)
+    return found
 
 
 def examine(checks: tuple[Check, ...], context: Context) -> list[Finding]:

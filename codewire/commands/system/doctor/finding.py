@@ -14,5 +14,12 @@ if TYPE_CHECKING:
     Check = Callable[[Context], Iterator[Finding]]
 
 OK, WARN, FAIL, SKIP = "ok", "warn", "fail", "skip"
+# What marks them on a terminal, and in which colour.
+MARKS = {
+    FAIL: ("✗", "red"),
+    WARN: ("!", "orange"),
+    OK: ("✓", "green"),
+    SKIP: ("-", "grey"),
+}
 # As they are shown: what is to be done comes first.
 RANKS = {FAIL: 0, WARN: 1, OK: 2, SKIP: 3}
