@@ -1,4 +1,4 @@
-"""What is in deploy/ can be read by what it is for, has the ports documented, and no secrets in it."""
+"""What is in deploy/ can be read by what it is for, on the documented ports, without a secret."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_the_image_is_built_from_all_that_setup_reads() -> None:
     assert not [name for name in files if f"!{name}" not in ignored]
 
 
-@pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda p: p.stem
+)
 def test_units_start_cw(unit: Path) -> None:
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
