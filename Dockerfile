@@ -5,16 +5,19 @@
 # Runs as any user (--user 1000), and with a read-only root (--read-only --tmpfs /tmp).
 # Where python:3-slim cannot be had: --build-arg BASE=IMAGE, any with Python >= 3.10; BUILDER is one
 # that can make virtual environments, too (Debian: python3-venv), if BASE cannot.
+# With the relay or the fleet inside: --build-arg EXTRAS=relay,postgres or EXTRAS=fleet (setup.cfg).
 ARG BASE=python:3-slim
 ARG BUILDER=${BASE}
 
 FROM ${BUILDER} AS build
+ARG EXTRAS=
 COPY . /usr/src/codewire
 # A virtual environment, because a distribution's own Python refuses plain pip installs (PEP 668);
 # pip, which is as large as all the rest, stays in another.
 RUN python3 -m venv --without-pip /opt/codewire \
     && python3 -m venv /opt/tools \
-    && /opt/tools/bin/pip --python /opt/codewire/bin/python install --no-cache-dir /usr/src/codewire
+    && /opt/tools/bin/pip --python /opt/codewire/bin/python install --no-cache-dir \
+        "/usr/src/codewire${EXTRAS:+[$EXTRAS]}"
 
 FROM ${BASE}
 COPY --from=build /opt/codewire /opt/codewire
