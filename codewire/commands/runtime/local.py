@@ -60,9 +60,10 @@ def list_instances(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local list
     """
-    from codewire.commands.runtime.showing import instance_json, ports_text, print_columns
+    from codewire.commands.runtime.showing import ports_text, print_columns
     from codewire.runtimes.instances import state_of
     from codewire.runtimes.records import load
+    from codewire.runtimes.shown import instance_json
 
     found = [(instance, state_of(instance)) for instance in load().values()]
     if output.wants_json(args):
@@ -93,8 +94,9 @@ def info(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local info my-app
     """
-    from codewire.commands.runtime.showing import instance_json, print_fields
+    from codewire.commands.runtime.showing import print_fields
     from codewire.runtimes.instances import state_of
+    from codewire.runtimes.shown import instance_json
 
     instance = _named(args)
     state = state_of(instance)
@@ -184,7 +186,8 @@ def ports(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local ports my-app
     """
-    from codewire.commands.runtime.showing import port_json, print_columns
+    from codewire.commands.runtime.showing import print_columns
+    from codewire.runtimes.shown import port_json
 
     instance = _named(args)
     if output.wants_json(args):
@@ -305,8 +308,8 @@ def _named(args: dict[str, Any]) -> Instance:
 
 
 def _done(args: dict[str, Any], instance: Instance, what: str) -> int:
-    from codewire.commands.runtime.showing import instance_json
     from codewire.runtimes.instances import state_of
+    from codewire.runtimes.shown import instance_json
 
     if output.wants_json(args):
         output.show_json(instance_json(instance, state_of(instance)))
