@@ -47,6 +47,8 @@ def create(args: dict[str, Any], context: Context) -> int:
           --with <login,...>       Give it logins of yours: claude, codex, gh, git, ssh
           --user <uid:gid>         Run as this user, not the image's
           --allow-mount <path>...  Let the file mount this directory outside the project
+          --network <name>         Join it to a network: not in this version
+          --no-network             Join none, as it is anyway
           --no-setup               Run neither install nor startup
           --no-node                Sessions run by exec from this machine's node, also where a
                                    node of their own could be put inside
@@ -62,6 +64,13 @@ def create(args: dict[str, Any], context: Context) -> int:
     """
     if not args["--backend"]:
         raise UsageError("--backend is required")
+    if args["--network"] and args["--no-network"]:
+        raise UsageError("use either --network or --no-network, not both")
+    if args["--network"]:
+        raise UsageError(
+            "--network: a local runtime cannot join a network in this version; without it the "
+            "runtime is reached from this machine ('cw launch --on NAME')"
+        )
     from codewire.commands.runtime.setup import run_setup
     from codewire.runtimes import instances
     from codewire.runtimes.making import project_directory

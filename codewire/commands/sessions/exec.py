@@ -61,6 +61,8 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
       cw exec --workdir /srv -o json -- git status
       cw exec --name builder -- make all
     """
+    if args["--dir"] is not None and args["--workdir"] is not None:
+        raise UsageError("use either --dir or --workdir, not both")
     target = _target(args)
     if any(args[flag] not in (None, [], False) for flag in OF_SESSIONS):
         return _launch({**args, "--on": target}, context)
