@@ -95,7 +95,8 @@ class Docker:
         except EngineError as error:
             if 'exec: "/bin/sh"' in str(error):
                 raise EngineError(
-                    f"the image {instance.image} has no /bin/sh: a runtime needs it and sleep\n{error}"
+                    f"the image {instance.image} has no /bin/sh: a runtime needs it and sleep\n"
+                    f"{error}"
                 ) from None
             raise
         deadline = time.monotonic() + SETTLE_SECONDS

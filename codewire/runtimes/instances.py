@@ -6,9 +6,7 @@ and `local rm` removes it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from codewire.errors import CodewireError
@@ -16,7 +14,6 @@ from codewire.paths import data_dir
 from codewire.runtimes import records
 from codewire.runtimes.docker import Docker
 from codewire.runtimes.engine import MISSING, RUNNING, UNKNOWN, EngineError, Options, Stray
-from codewire.runtimes.incus import Incus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +35,8 @@ class Stale(NamedTuple):
 def engine_of(backend: str, program: str = "") -> Engine:
     """Return the engine behind a backend's name. Raises CodewireError."""
     if backend == "incus":
+        from codewire.runtimes.incus import Incus
+
         return Incus()
     if backend == "docker":
         return Docker(program or "docker")
@@ -53,6 +52,8 @@ def engine_for(instance: Instance) -> Engine:
 
 def owner() -> str:
     """Return what labels say of the data directory a container belongs to."""
+    import hashlib
+
     root = os.path.realpath(data_dir().root)
     return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
@@ -107,6 +108,9 @@ def states_of(found: Sequence[Instance]) -> list[str]:
     """Return the state of each; they are asked for at the same time, an engine may be slow."""
     if len(found) < 2:
         return [state_of(each) for each in found]
+    # Of no use to a command in one runtime, which is to start quickly.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(MAX_ASKED) as pool:
         return list(pool.map(state_of, found))
 

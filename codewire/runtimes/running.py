@@ -71,10 +71,7 @@ def copy_output(source: int, write: Callable[[bytes], object]) -> bytes:
             write(data)
             continue
         held += data
-        if held.startswith(FAILED):
-            is_held = len(held) < READ_SIZE
-        else:
-            is_held = FAILED.startswith(held)
+        is_held = len(held) < READ_SIZE if held.startswith(FAILED) else FAILED.startswith(held)
         if not is_held:
             write(held)
             held = b""

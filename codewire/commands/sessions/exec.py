@@ -42,8 +42,8 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
                                      in a runtime)
           --timeout <seconds>        End it after this time and exit 124 (0: never)
       -i, --interactive              Accepted: it has stdin anyway
-      -t, --tty                      A terminal for it in a runtime, as it has where stdin and stdout
-                                 are terminals; here it has this one anyway
+      -t, --tty                      A terminal for it in a runtime (as it has one where stdin and
+                                 stdout are); here it has this one anyway
       -o, --output <text|json>       json: {"exit_code", "stdout", "stderr"} when it has ended, and
                                      exit 0
 
