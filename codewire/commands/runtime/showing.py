@@ -35,7 +35,7 @@ def print_fields(instance: Instance, state: str) -> None:
         ("Repo", instance.repo_path),
         ("Workdir", instance.workdir),
         ("Ports", ports_text(instance)),
-        ("Sessions", NODE_WORDS.get(instance.node, "")),
+        ("Sessions", sessions_words(instance)),
         ("Preset", instance.preset),
         ("Install", one_line(instance.install)),
         ("Startup", one_line(instance.startup)),
@@ -46,11 +46,13 @@ def print_fields(instance: Instance, state: str) -> None:
             output.line(f"{label + ':':<{LABEL_WIDTH}}{printable(value)}")
 
 
-# How sessions run in a runtime, as records say it, in words.
-NODE_WORDS = {
-    "inside": "on a node of its own inside",
-    "exec": "on this machine's node (docker exec): no node could be had inside",
-}
+def sessions_words(instance: Instance) -> str:
+    """Say how sessions run in a runtime, "" while that is not known."""
+    program = instance.engine or instance.backend
+    return {
+        "inside": "on a node of its own inside",
+        "exec": f"on this machine's node, by {program} exec (no node inside)",
+    }.get(instance.node, "")
 
 
 def ports_text(instance: Instance) -> str:
