@@ -136,8 +136,10 @@ def test_what_is_ended_here_ends_inside(home: Home) -> None:
     assert "71717" not in docker("top", "cw-over")
     terminal = Tmux(home)
     try:
-        window = terminal.cw("exec", "over", "--", "sh", "-c", "tty; stty size; sleep 71717")
+        # Docker tells the size once the program runs: it may see another one first.
+        sized = 'until [ "$(stty size)" = "24 80" ]; do sleep 0.1; done; echo si""zed; sleep 71717'
+        window = terminal.cw("exec", "over", "--", "sh", "-c", f"tty; {sized}")
         window.expect("/dev/pts/")
-        window.expect("24 80")
+        window.expect("sized")
     finally:
         terminal.close()
