@@ -76,6 +76,21 @@ def terminal_variables(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+# What programs ask of the terminal they are shown on, beside TERM and COLORTERM.
+FORWARDED = (
+    "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "LC_TERMINAL", "LC_TERMINAL_VERSION",
+    "KITTY_WINDOW_ID", "KITTY_PUBLIC_KEY", "KITTY_INSTALLATION_DIR", "WEZTERM_PANE",
+    "WT_SESSION", "WT_PROFILE_ID", "VTE_VERSION",
+)  # fmt: skip
+
+
+def forwarded_terminal(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a command elsewhere is told of the terminal it is shown on (runtimes.md 2)."""
+    kept = for_session(environ)
+    given = {name: kept[name] for name in FORWARDED if kept.get(name)}
+    return {**terminal_variables(environ), **given}
+
+
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the few variables of an environment that --clean-env leaves, those it has."""
     return {name: environ[name] for name in CLEAN_NAMES if name in environ}

@@ -134,11 +134,14 @@ def run_inside(words: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, env)
-    except OSError:
-        print(
-            f'OCI runtime exec failed: exec failed: exec: "{command[0]}": '
-            "executable file not found in $PATH: unknown"
-        )
+    except OSError as error:
+        why = "permission denied"
+        if isinstance(error, FileNotFoundError):
+            why = f"stat {command[0]}: no such file or directory"
+            if "/" not in command[0]:
+                why = "executable file not found in $PATH"
+        # As Docker 20.10 does: on stdout, and 126 whatever the reason.
+        print(f'OCI runtime exec failed: exec failed: exec: "{command[0]}": {why}: unknown')
         return 126
 
 

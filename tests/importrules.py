@@ -29,12 +29,12 @@ FLOORS = {
     "mail": 7,
     "node": 8,
     "client": 8,
-    "mcp": 9,
     "relay": 9,
     "fleet": 9,
     "runtimes": 9,
-    "commands": 10,
-    "entry": 11,
+    "mcp": 10,
+    "commands": 11,
+    "entry": 12,
 }
 BASE_MODULES = {
     "codewire",

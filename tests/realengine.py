@@ -102,3 +102,44 @@ def test_a_stop_is_quick(home: Home) -> None:
     # Its own trap ended it: 137 would be a kill after the grace time.
     assert inspected.strip() == "0"
     assert home.cw("local", "start", "quick").returncode == 0
+
+
+def test_commands_end_as_in_a_shell(home: Home) -> None:
+    create(home, "box", "ends")
+    for command, code in (
+        (["sh", "-c", "exit 7"], 7),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["no-such-program"], 127),
+        (["/no/such"], 127),
+        (["/bin"], 126),
+    ):
+        done = home.cw("exec", "ends", "--", *command)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        assert ("OCI runtime exec failed" in done.stderr) == (code in (126, 127))
+    done = home.cw("exec", "ends", "-w", "/no/dir", "--", "pwd")
+    assert (done.returncode, done.stdout) == (126, "")
+
+
+def test_what_is_ended_here_ends_inside(home: Home) -> None:
+    create(home, "python", "over")
+    late = home.cw("exec", "over", "--timeout", "1", "--", "sh", "-c", "sleep 71717; exit 0")
+    assert late.returncode == 124
+    tmux = Tmux(home)
+    try:
+        window = tmux.shell()
+        window.type("true | cw exec over -- sh -c 'echo beg''un; sleep 71717'; echo code $?\n")
+        window.expect("begun")
+        window.type("\x03")
+        window.expect("code 130")
+    finally:
+        tmux.close()
+    assert "71717" not in docker("top", "cw-over")
+    terminal = Tmux(home)
+    try:
+        # Docker tells the size once the program runs: it may see another one first.
+        sized = 'until [ "$(stty size)" = "24 80" ]; do sleep 0.1; done; echo si""zed; sleep 71717'
+        window = terminal.cw("exec", "over", "--", "sh", "-c", f"tty; {sized}")
+        window.expect("/dev/pts/")
+        window.expect("sized")
+    finally:
+        terminal.close()

@@ -21,6 +21,7 @@ from codewire.runtimes.engine import (
     MISSING,
     OWNER_LABEL,
     RUNNING,
+    STATE_SECONDS,
     UNKNOWN,
     WORKSPACE,
     EngineError,
@@ -51,7 +52,7 @@ class Docker:
 
     def require(self) -> None:
         """Raise EngineError if the program is not on PATH."""
-        engine.find_program(self.program, self.backend)
+        engine.find_program(self.program, self.program)
 
     def check(self, instance: Instance) -> None:
         """Nothing to refuse: a disk's size is not Docker's to limit, and is said by the caller."""
@@ -89,7 +90,15 @@ class Docker:
 
     def start(self, instance: Instance) -> None:
         """Start the container and see that it runs on."""
-        must([self.program, "start", instance.runtime_name])
+        try:
+            must([self.program, "start", instance.runtime_name])
+        except EngineError as error:
+            if 'exec: "/bin/sh"' in str(error):
+                raise EngineError(
+                    f"the image {instance.image} has no /bin/sh: a runtime needs it and sleep\n"
+                    f"{error}"
+                ) from None
+            raise
         deadline = time.monotonic() + SETTLE_SECONDS
         while (state := self.state(instance)) == RUNNING and time.monotonic() < deadline:
             time.sleep(SETTLE_SECONDS / 3)
@@ -113,7 +122,8 @@ class Docker:
     def state(self, instance: Instance) -> str:
         """Return the container's state in one lower-case word."""
         result = call(
-            [self.program, "inspect", "--format", "{{.State.Status}}", instance.runtime_name]
+            [self.program, "inspect", "--format", "{{.State.Status}}", instance.runtime_name],
+            STATE_SECONDS,
         )
         if not result.code:
             return result.output.lower().split("\n")[-1] or UNKNOWN

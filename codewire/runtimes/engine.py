@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # An engine that hangs (its daemon does) must not take us along. Pulling an image may be long.
 ASK_SECONDS = 30.0
 CREATE_SECONDS = 1800.0
+# For a word on one container: what lists them waits for each.
+STATE_SECONDS = 10.0
 MAX_OUTPUT = 1 << 20
 WORKSPACE = "/workspace"
 # Stops in 0.2 s: a shell heeds its trap only once the command in the foreground has ended.

@@ -18,6 +18,7 @@ from codewire.runtimes.engine import (
     LABEL,
     MISSING,
     OWNER_LABEL,
+    STATE_SECONDS,
     UNKNOWN,
     WORKSPACE,
     EngineError,
@@ -131,7 +132,9 @@ class Incus:
 
     def state(self, instance: Instance) -> str:
         """Return the container's state in one lower-case word."""
-        result = call([PROGRAM, "list", f"^{instance.runtime_name}$", "--format=json"])
+        result = call(
+            [PROGRAM, "list", f"^{instance.runtime_name}$", "--format=json"], STATE_SECONDS
+        )
         if result.code:
             return MISSING if result.says(*GONE) else UNKNOWN
         rows = _rows(result.output)

@@ -38,10 +38,11 @@ FIND_PYTHON = (
 )
 INSTALL = (
     FIND_PYTHON + '[ -n "$p" ] || { echo "the image has no Python 3.10 or later" >&2; exit 3; }; '
-    f"for d in {PLACES}; do "
+    f"full=; for d in {PLACES}; do "
     'if mkdir -p -m 700 "$d/bin" 2>/dev/null && [ -w "$d/bin" ] && [ -O "$d" ]; then '
     'cat > "$d/bin/cw.pyz.new" && mv "$d/bin/cw.pyz.new" "$d/bin/cw.pyz" && '
-    'exec "$p" "$d/bin/cw.pyz" --version; fi; done; '
+    'exec "$p" "$d/bin/cw.pyz" --version; full=1; rm -f "$d/bin/cw.pyz.new"; fi; done; '
+    '[ -z "$full" ] || exit 4; '
     'echo "no directory for cw can be written" >&2; exit 3'
 )
 # The program's own directory is the node's; what this machine's environment says is not for it.
@@ -61,7 +62,10 @@ def install_node(instance: Instance) -> tuple[Instance, str]:
     result = call(argv, INSTALL_SECONDS, program_archive())
     why = "" if result.code == 0 else result.output.splitlines()[-1] if result.output else "no sh"
     if why and result.code != 3:
-        raise CodewireError(f"cw cannot be put into {instance.name}: {why}")
+        raise CodewireError(
+            f"cw cannot be put into {instance.name}: {why}; sessions can run by the engine's exec, "
+            "too: 'cw local create --no-node'"
+        )
     node = EXEC if why else INSIDE
     records.update(instance.name, node=node)
     from dataclasses import replace

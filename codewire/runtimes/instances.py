@@ -6,7 +6,6 @@ and `local rm` removes it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,13 +13,15 @@ from codewire.errors import CodewireError
 from codewire.paths import data_dir
 from codewire.runtimes import records
 from codewire.runtimes.docker import Docker
-from codewire.runtimes.engine import MISSING, RUNNING, EngineError, Options, Stray
-from codewire.runtimes.incus import Incus
+from codewire.runtimes.engine import MISSING, RUNNING, UNKNOWN, EngineError, Options, Stray
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from codewire.runtimes.engine import Engine
     from codewire.runtimes.records import Instance
 
+MAX_ASKED = 8
 BACKENDS = ("docker", "incus", "podman")
 
 
@@ -34,6 +35,8 @@ class Stale(NamedTuple):
 def engine_of(backend: str, program: str = "") -> Engine:
     """Return the engine behind a backend's name. Raises CodewireError."""
     if backend == "incus":
+        from codewire.runtimes.incus import Incus
+
         return Incus()
     if backend == "docker":
         return Docker(program or "docker")
@@ -49,6 +52,8 @@ def engine_for(instance: Instance) -> Engine:
 
 def owner() -> str:
     """Return what labels say of the data directory a container belongs to."""
+    import hashlib
+
     root = os.path.realpath(data_dir().root)
     return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
@@ -91,12 +96,23 @@ def state_of(instance: Instance) -> str:
     engine = engine_for(instance)
     try:
         engine.require()
+        state = engine.state(instance)
     except EngineError:
-        return "unknown"
-    state = engine.state(instance)
-    if instance.phase == records.CREATING and state in (MISSING, "created", "unknown"):
+        return UNKNOWN
+    if instance.phase == records.CREATING and state in (MISSING, "created", UNKNOWN):
         return records.CREATING
     return state
+
+
+def states_of(found: Sequence[Instance]) -> list[str]:
+    """Return the state of each; they are asked for at the same time, an engine may be slow."""
+    if len(found) < 2:
+        return [state_of(each) for each in found]
+    # Of no use to a command in one runtime, which is to start quickly.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(MAX_ASKED) as pool:
+        return list(pool.map(state_of, found))
 
 
 def start(instance: Instance) -> None:
@@ -135,7 +151,9 @@ def find_strays(backends: tuple[str, ...] = BACKENDS) -> list[tuple[str, Stray]]
             strays = engine.strays(owner())
         except EngineError:
             continue
-        found += [(backend, stray) for stray in strays if stray.runtime_name not in known]
+        # podman may stand behind the name docker: one container is one stray.
+        seen = known | {stray.runtime_name for _, stray in found}
+        found += [(backend, stray) for stray in strays if stray.runtime_name not in seen]
     return found
 
 
@@ -148,7 +166,8 @@ def remove_stray(backend: str, stray: Stray) -> None:
 
 def find_stale() -> list[Stale]:
     """Return the records whose container is missing."""
-    found = [Stale(instance, state_of(instance)) for instance in records.load().values()]
+    known = list(records.load().values())
+    found = [Stale(*pair) for pair in zip(known, states_of(known), strict=True)]
     return [stale for stale in found if stale.state in (MISSING, records.CREATING)]
 
 
@@ -160,6 +179,12 @@ def require_running(instance: Instance) -> None:
     if state == MISSING:
         raise CodewireError(
             f"the container of {instance.name} is missing; 'cw local rm {instance.name}' forgets it"
+        )
+    if state == UNKNOWN:
+        program = instance.engine or instance.backend
+        engine_for(instance).require()
+        raise CodewireError(
+            f"{program} does not say how {instance.name} is: 'cw local doctor' shows what is wrong"
         )
     raise CodewireError(
         f"local instance {instance.name} is {state}; 'cw local start {instance.name}' starts it"

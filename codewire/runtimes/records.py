@@ -94,6 +94,18 @@ def update(name: str, **changes: Any) -> None:
             document["instances"][name] = _table(replace(known[name], **changes))
 
 
+def touch(instance: Instance) -> None:
+    """Note that a runtime is used now; a record that cannot be written is no reason not to."""
+    now = now_text()
+    # To the minute: most uses write nothing.
+    if instance.last_used_at[:16] == now[:16]:
+        return
+    try:
+        update(instance.name, last_used_at=now)
+    except (CodewireError, OSError):
+        return
+
+
 def remove(name: str) -> None:
     """Forget an instance; one that is not there is no error."""
     path = records_path()

@@ -62,6 +62,15 @@ def set_current(target: Target) -> None:
     set_keys(data_dir().config, "current_target", dict(zip(keys, target, strict=True)))
 
 
+def forget(name: str) -> bool:
+    """Go back to this machine if the current target is a runtime that has just gone; say so."""
+    target = current()
+    is_current = target.kind == LOCAL and target.ref == name and not target.is_this_machine
+    if is_current:
+        set_current(Target())
+    return is_current
+
+
 def instance_of(target: Target) -> records.Instance:
     """Return the runtime a target means. Raises CodewireError for one that has gone."""
     if target.kind == ENVIRONMENT:

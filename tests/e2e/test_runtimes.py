@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,61 +12,17 @@ from pathlib import Path
 import pytest
 
 from codewire.runtimes.engine import IDLE_SCRIPT
+from tests.playedengine import FAKE, Engine, create, played_engine
 from tests.processes import end_processes, pids_with_environment
 from tests.support import Home, wait_until
 
-FAKE = Path(__file__).resolve().parent.parent / "fakedocker.py"
 IMAGE = "docker.io/library/cwbase:latest"
-
-
-class Engine:
-    """The engine's directory, and what it was told."""
-
-    def __init__(self, home: Home) -> None:
-        self.directory = Path(home.path, "engine")
-        self.directory.mkdir()
-        binaries = Path(home.path, "bin")
-        binaries.mkdir()
-        program = binaries / "docker"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-        program.chmod(0o755)
-        home.env["FAKE_DOCKER"] = str(self.directory)
-        home.env["PATH"] = f"{binaries}:{os.path.dirname(sys.executable)}:{home.env['PATH']}"
-        bare = self.directory / "bin-without-python"
-        bare.mkdir()
-        for name in ("sh", "cat", "mkdir", "mv", "id", "pwd", "sleep"):
-            (bare / name).symlink_to(f"/bin/{name}" if name != "id" else "/usr/bin/id")
-        self.project = Path(home.path, "My.Proj_1")
-        self.project.mkdir()
-
-    def argvs(self, verb: str = "") -> list[list[str]]:
-        log = self.directory / "log"
-        found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        return [argv for argv in found if argv[0] == (verb or argv[0])]
-
-    def containers(self) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = json.loads((self.directory / "state.json").read_text())
-        return found
-
-    def fail(self, *lines: str) -> None:
-        (self.directory / "fail").write_text("".join(line + "\n" for line in lines))
 
 
 @pytest.fixture
 def engine(home: Home) -> Iterator[Engine]:
-    engine = Engine(home)
-    yield engine
-    # Nodes inside: processes of this machine, known by what only they were given.
-    for name in engine.containers() if (engine.directory / "state.json").exists() else ():
-        inside = str(engine.directory / f"home-{name}")
-        end_processes(pids_with_environment(f"HOME={inside}"))
-
-
-def create(home: Home, engine: Engine, *args: str) -> subprocess.CompletedProcess[str]:
-    return home.cw(
-        "local", "create", "--backend", "docker", *args, cwd=str(engine.project),
-        env={"PWD": str(engine.project)},
-    )  # fmt: skip
+    with played_engine(home) as engine:
+        yield engine
 
 
 def test_create_use_and_remove(home: Home, engine: Engine) -> None:
@@ -153,7 +107,7 @@ def test_what_fails_leaves_nothing(home: Home, engine: Engine) -> None:
 def test_a_killed_create_is_shown_and_removed(home: Home, engine: Engine) -> None:
     slow = Path(home.path, "bin", "docker")
     slow.write_text('#!/bin/sh\n[ "$1" = create ] && exec sleep 60\n'
-                    f'exec {sys.executable} {FAKE} "$@"\n')  # fmt: skip
+                    f'exec {sys.executable} -S {FAKE} "$@"\n')  # fmt: skip
     process = home.popen("local", "create", "--backend", "docker", "--image", "x", "--name", "k")
     record = Path(home.data_dir, "local_instances.toml")
     wait_until(lambda: record.exists() and "creating" in record.read_text(), 30, "a record")

@@ -47,6 +47,8 @@ def create(args: dict[str, Any], context: Context) -> int:
           --with <login,...>       Give it logins of yours: claude, codex, gh, git, ssh
           --user <uid:gid>         Run as this user, not the image's
           --allow-mount <path>...  Let the file mount this directory outside the project
+          --network <name>         Join it to a network: not in this version
+          --no-network             Join none, as it is anyway
           --no-setup               Run neither install nor startup
           --no-node                Sessions run by exec from this machine's node, also where a
                                    node of their own could be put inside
@@ -62,11 +64,19 @@ def create(args: dict[str, Any], context: Context) -> int:
     """
     if not args["--backend"]:
         raise UsageError("--backend is required")
+    if args["--network"] and args["--no-network"]:
+        raise UsageError("use either --network or --no-network, not both")
+    if args["--network"]:
+        raise UsageError(
+            "--network: a local runtime cannot join a network in this version; without it the "
+            "runtime is reached from this machine ('cw launch --on NAME')"
+        )
     from codewire.commands.runtime.setup import run_setup
-    from codewire.commands.runtime.showing import instance_json
     from codewire.runtimes import instances
+    from codewire.runtimes.making import project_directory
+    from codewire.runtimes.shown import instance_json
 
-    project = _project(args["--path"])
+    project = project_directory(args["--path"])
     spec, path = _spec(args, project)
     instance = _instance(args, project, spec)
     options = _options(args, project, spec)
@@ -85,35 +95,19 @@ def create(args: dict[str, Any], context: Context) -> int:
     return code
 
 
-def _project(path: str) -> str:
-    from codewire.runtimes.records import current_directory
-
-    project = os.path.normpath(os.path.join(current_directory(), os.path.expanduser(path)))
-    if not os.path.isdir(project):
-        raise CodewireError(f"project path must be a directory: {project}")
-    return project
-
-
 def _spec(args: dict[str, Any], project: str) -> tuple[Spec, str]:
     """Return what file and flags ask for, and what the file is called."""
-    from codewire.runtimes.spec import Port, Spec, canonical_agent, parse_port
-    from codewire.runtimes.yamlfile import read_json_spec, read_spec
+    from codewire.runtimes.making import PRESET_FILE, project_spec
+    from codewire.runtimes.spec import canonical_agent, parse_port
+    from codewire.runtimes.yamlfile import read_json_spec
 
     path = os.path.join(project, args["--file"])
-    spec = Spec()
     if args["--spec"]:
         path = "the spec"
         spec = read_json_spec(_spec_text(args["--spec"]), _warn)
     else:
-        try:
-            spec = read_spec(path, _warn)
-        except FileNotFoundError:
-            if args["--file"] != "codewire.yaml":
-                raise CodewireError(f"{path}: no such file") from None
-        except CodewireError:
-            if os.path.lexists(path):
-                raise
-    added: list[Port] = [parse_port(text) for text in args["--port"]]
+        spec = project_spec(path, _warn, is_named=args["--file"] != PRESET_FILE)
+    added = [parse_port(text) for text in args["--port"]]
     chosen = {key: args[f"--{key}"] or 0 for key in ("cpu", "memory", "disk")}
     tools = (canonical_agent(args["--agent"]),) if args["--agent"] else ()
     return (
@@ -162,41 +156,13 @@ def _env(entries: list[str]) -> dict[str, str]:
 
 
 def _instance(args: dict[str, Any], project: str, spec: Spec) -> Instance:
-    from codewire.runtimes import names
-    from codewire.runtimes.instances import engine_of
-    from codewire.runtimes.records import Instance, load, now_text
+    from codewire.runtimes.making import new_instance
 
-    backend = args["--backend"]
-    engine_of(backend)
-    name = (args["--name"] or "").strip() or names.derive_name(project)
-    names.check_name(name)
-    if name in load():
-        raise CodewireError(f'local instance "{name}" already exists')
-    image = spec.image or spec.preset
-    if not image:
-        raise CodewireError(
-            "local create requires an image; set image in codewire.yaml or pass --image"
-        )
-    is_podman = backend == "podman"
-    return Instance(
-        name=name,
-        backend="docker" if is_podman else backend,
-        engine="podman" if is_podman else "",
-        runtime_name=names.runtime_name(name),
-        repo_path=project,
-        preset=spec.preset,
-        image=names.expand_image(image),
-        install=spec.install,
-        startup=spec.startup,
-        secrets=spec.secrets,
-        agent=spec.agent,
-        env=spec.env,
-        ports=spec.ports,
-        mounts=spec.mounts,
-        cpu=spec.cpu,
-        memory=spec.memory,
-        disk=spec.disk,
-        created_at=now_text(),
+    return new_instance(
+        spec,
+        project,
+        args["--backend"],
+        name=args["--name"] or "",
         node="exec" if args["--no-node"] else "",
         others=_record_flags(args, spec),
     )

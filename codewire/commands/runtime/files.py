@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table
 from codewire.errors import CodewireError, UsageError
+from codewire.runtimes.files import (
+    DOWNLOAD_SCRIPT,
+    LIST_SCRIPT,
+    UPLOAD_SCRIPT,
+    parse_listing,
+    script_argv,
+)
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
-
-# One line an entry, in any image: GNU's and BusyBox's ls differ, stat's forms do not. A name may
-# hold anything but NUL and /, so it stands last and a NUL ends it.
-LIST_SCRIPT = """
-cd -- "$1" 2>/dev/null && set -- . || set -- "$1"
-list() { stat -c "%F|%a|%s|%Y|" -- "$1" 2>/dev/null | tr -d "\\n"; printf "%s\\0" "${1##*/}"; }
-if [ -d "$1" ]; then
-  for entry in ./* ./.[!.]* ./..?*; do [ -e "$entry" ] || [ -L "$entry" ] && list "$entry"; done
-elif [ -e "$1" ]; then list "$1"
-else echo "$1: no such file or directory" >&2; exit 1; fi
-exit 0
-"""
 
 
 def files(args: dict[str, Any], context: Context) -> int:
@@ -63,8 +58,7 @@ def upload(args: dict[str, Any], context: Context) -> int:
       cw local files upload my-app /workspace/a.txt < a.txt
     """
     path = args["<path>"]
-    script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1"'
-    code = _run(args["<name>"], script, path, stdout=subprocess.DEVNULL)
+    code = _run(args["<name>"], UPLOAD_SCRIPT, path, stdout=subprocess.DEVNULL)
     if code:
         raise CodewireError(f"upload: exit status {code}")
     if output.wants_json(args):
@@ -83,7 +77,7 @@ def download(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local files download my-app /etc/os-release > os-release
     """
-    code = _run(args["<name>"], 'cat -- "$1"', args["<path>"], stdin=subprocess.DEVNULL)
+    code = _run(args["<name>"], DOWNLOAD_SCRIPT, args["<path>"], stdin=subprocess.DEVNULL)
     if code:
         raise CodewireError(f"download: exit status {code}")
     return 0
@@ -122,41 +116,14 @@ def list_files(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def parse_listing(data: bytes) -> list[dict[str, Any]]:
-    """Return the entries that LIST_SCRIPT printed; what is no entry is left out."""
-    import stat
-    import time
-
-    entries = []
-    for record in data.decode("utf-8", "replace").split("\0"):
-        kind, _, rest = record.partition("|")
-        mode, size, mtime, name = (rest.split("|", 3) + ["", "", "", ""])[:4]
-        if not (name and size.isdigit() and mtime.isdigit() and mode.isdigit()):
-            continue
-        is_dir = kind == "directory"
-        bits = stat.S_IFDIR if is_dir else stat.S_IFLNK if kind == "symbolic link" else stat.S_IFREG
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(int(mtime), 1 << 33)))
-        entries.append(
-            {
-                "name": name,
-                "size": int(size),
-                "is_dir": is_dir,
-                "mode": stat.filemode(bits | int(mode, 8) & 0o7777),
-                "mtime": stamp,
-            }
-        )
-    return entries
-
-
 def _argv(name: str, script: str, path: str) -> list[str]:
-    from codewire.runtimes.engine import Exec
-    from codewire.runtimes.instances import engine_for, require_running
-    from codewire.runtimes.records import resolve
+    from codewire.runtimes.instances import require_running
+    from codewire.runtimes.records import resolve, touch
 
     instance = resolve(name)
     require_running(instance)
-    command = ["/bin/sh", "-c", script, "sh", path]
-    return engine_for(instance).exec_argv(instance, Exec(command, directory=""))
+    touch(instance)
+    return script_argv(instance, script, path)
 
 
 def _run(name: str, script: str, path: str, **streams: Any) -> int:

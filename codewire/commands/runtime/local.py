@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table
-from codewire.errors import CodewireError, UsageError
+from codewire.errors import UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
@@ -60,11 +60,13 @@ def list_instances(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local list
     """
-    from codewire.commands.runtime.showing import instance_json, ports_text, print_columns
-    from codewire.runtimes.instances import state_of
+    from codewire.commands.runtime.showing import ports_text, print_columns
+    from codewire.runtimes.instances import states_of
     from codewire.runtimes.records import load
+    from codewire.runtimes.shown import instance_json
 
-    found = [(instance, state_of(instance)) for instance in load().values()]
+    known = list(load().values())
+    found = list(zip(known, states_of(known), strict=True))
     if output.wants_json(args):
         output.show_json([instance_json(*each) for each in found])
         return 0
@@ -73,7 +75,14 @@ def list_instances(args: dict[str, Any], context: Context) -> int:
         return 0
     rows = [["NAME", "BACKEND", "STATE", "PORTS", "IMAGE", "REPO"]]
     rows += [
-        [each.name, each.backend, state, ports_text(each) or "--", each.image, each.repo_path]
+        [
+            each.name,
+            each.engine or each.backend,
+            state,
+            ports_text(each) or "--",
+            each.image,
+            each.repo_path,
+        ]
         for each, state in found
     ]
     print_columns(rows)
@@ -93,8 +102,9 @@ def info(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local info my-app
     """
-    from codewire.commands.runtime.showing import instance_json, print_fields
+    from codewire.commands.runtime.showing import print_fields
     from codewire.runtimes.instances import state_of
+    from codewire.runtimes.shown import instance_json
 
     instance = _named(args)
     state = state_of(instance)
@@ -184,7 +194,8 @@ def ports(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local ports my-app
     """
-    from codewire.commands.runtime.showing import port_json, print_columns
+    from codewire.commands.runtime.showing import print_columns
+    from codewire.runtimes.shown import port_json
 
     instance = _named(args)
     if output.wants_json(args):
@@ -220,84 +231,6 @@ def logs(args: dict[str, Any], context: Context) -> int:
     return print_logs(_named(args), bool(args["--follow"]))
 
 
-def prune(args: dict[str, Any], context: Context) -> int:
-    """Remove containers of ours that have no record, and records whose container has gone.
-
-    Both can be left by a crash. Shows them first and asks.
-
-    Usage:
-      cw local prune [options]
-
-    Options:
-          --dry-run   Only show them
-      -y, --yes       Do not ask
-
-    Examples:
-      cw local prune --dry-run
-    """
-    from codewire.commands.runtime.asking import confirm
-    from codewire.commands.runtime.targets import forget_target
-    from codewire.runtimes import instances, records
-
-    strays, stale = instances.find_strays(), instances.find_stale()
-    if not strays and not stale:
-        output.line("Nothing to prune.")
-        return 0
-    for backend, stray in strays:
-        output.line(f"container  {stray.runtime_name} ({backend}, {stray.state}): no record")
-    for each in stale:
-        output.line(f"record     {each.instance.name}: its container is {each.state}")
-    count = len(strays) + len(stale)
-    if args["--dry-run"]:
-        output.line(f"Would remove {count} (dry run).")
-        return 0
-    if not args["--yes"] and not confirm(f"Remove {count}? [y/N] "):
-        raise CodewireError("nothing was removed")
-    for backend, stray in strays:
-        instances.remove_stray(backend, stray)
-    for each in stale:
-        records.remove(each.instance.name)
-        forget_target(each.instance.name)
-    output.note(f"  ✓ Removed {count}.")
-    return 0
-
-
-def doctor(args: dict[str, Any], context: Context) -> int:
-    """Check engines, records and containers; exit 1 if something is wrong.
-
-    Usage:
-      cw local doctor [options]
-
-    Examples:
-      cw local doctor
-    """
-    from codewire.runtimes import instances, records
-    from codewire.runtimes.engine import EngineError
-
-    failures = 0
-    used = {each.backend for each in records.load().values()}
-    for backend in instances.BACKENDS:
-        engine = instances.engine_of(backend)
-        try:
-            engine.require()
-            engine.strays(instances.owner())
-        except EngineError as error:
-            failures += backend in used
-            mark = "✗" if backend in used else "-"
-            output.line(f"  {mark} {backend}: {str(error).splitlines()[-1]}")
-        else:
-            output.line(f"  ✓ {backend} answers")
-    for backend, stray in instances.find_strays():
-        failures += 1
-        output.line(f"  ✗ {stray.runtime_name} ({backend}, {stray.state}) has no record: "
-                    "'cw local prune' removes it")  # fmt: skip
-    for each in instances.find_stale():
-        failures += 1
-        output.line(f"  ✗ {each.instance.name}: its container is {each.state}: "
-                    f"'cw local rm {each.instance.name}' forgets it")  # fmt: skip
-    return 1 if failures else 0
-
-
 def _named(args: dict[str, Any]) -> Instance:
     from codewire.runtimes.records import resolve
 
@@ -305,8 +238,8 @@ def _named(args: dict[str, Any]) -> Instance:
 
 
 def _done(args: dict[str, Any], instance: Instance, what: str) -> int:
-    from codewire.commands.runtime.showing import instance_json
     from codewire.runtimes.instances import state_of
+    from codewire.runtimes.shown import instance_json
 
     if output.wants_json(args):
         output.show_json(instance_json(instance, state_of(instance)))

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.commands.runtime.showing import instance_json
 from codewire.errors import CodewireError
+from codewire.runtimes.shown import instance_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -34,11 +34,6 @@ def target_route() -> Route | None:
     return None if target.is_this_machine else route_to(instance_of(target))
 
 
-def runtime_tag(instance: Instance) -> str:
-    """Return the tag of sessions on this machine's node that run in a runtime."""
-    return f"runtime:{instance.name}"
-
-
 def inside_argv(
     instance: Instance, command: list[str], directory: str | None, env: list[str]
 ) -> list[str]:

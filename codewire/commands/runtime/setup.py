@@ -7,15 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from codewire.commands import output
-from codewire.commands.runtime.sessions import runtime_tag
 from codewire.errors import RequestError
+from codewire.runtimes.setup import INSTALL, STARTUP, launch_step, setup_sessions
 
 if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.runtimes.records import Instance
-    from codewire.wire.answers.sessions import SessionInfo
 
-INSTALL, STARTUP = "install", "startup"
 # How often progress is shown.
 STEP_SECONDS = 0.2
 TIMED_OUT = "timed_out"
@@ -25,7 +23,7 @@ def run_setup(instance: Instance) -> int:
     """Run install to its end, then start startup. Return 1 if install fails, else 0."""
     client = _client()
     if instance.install:
-        session = _launch(client, instance, INSTALL, instance.install)
+        session = launch_step(client, instance, INSTALL, instance.install)
         code = _wait(client, session)
         if code:
             output.note(
@@ -34,7 +32,7 @@ def run_setup(instance: Instance) -> int:
             return 1
         output.note("  ✓ Installed.")
     if instance.startup:
-        session = _launch(client, instance, STARTUP, instance.startup)
+        session = launch_step(client, instance, STARTUP, instance.startup)
         output.note(f"  ✓ Startup runs as session {session} ('cw logs {session}').")
     return 0
 
@@ -45,16 +43,6 @@ def _client() -> Client:
     from codewire.client.reach.route import local_route
 
     return Client(route=local_route())
-
-
-def _launch(client: Client, instance: Instance, what: str, script: str) -> int:
-    from codewire.runtimes.engine import Exec
-    from codewire.runtimes.instances import engine_for
-
-    argv = engine_for(instance).exec_argv(
-        instance, Exec(["/bin/sh", "-lc", script], has_terminal=True)
-    )
-    return client.launch(argv, tags=[runtime_tag(instance), f"setup:{what}"], working_dir="/")
 
 
 def _wait(client: Client, session: int) -> str:
@@ -88,15 +76,11 @@ def _show(client: Client, session: int, seconds: float) -> None:
 def print_logs(instance: Instance, follows: bool) -> int:
     """Print what a runtime's set-up sessions have printed, oldest first."""
     client = _client()
-    found = [each for each in client.find_sessions(tag=runtime_tag(instance)) if _is_setup(each)]
+    found = setup_sessions(client, instance)
     if not found:
         output.line(f"No set-up of {instance.name} has run.")
         return 0
-    for each in sorted(found, key=lambda session: session.id):
+    for _, each in found:
         for chunk in client.logs(each.id, follow=follows):
             output.write(chunk.text, flush=follows)
     return 0
-
-
-def _is_setup(session: SessionInfo) -> bool:
-    return any(tag.startswith("setup:") for tag in session.tags)

@@ -81,7 +81,5 @@ def forget_target(name: str) -> None:
     """Go back to this machine if the current target is a runtime that has just gone."""
     from codewire.runtimes import targets
 
-    target = targets.current()
-    if target.kind == targets.LOCAL and target.ref == name and not target.is_this_machine:
-        targets.set_current(targets.Target())
+    if targets.forget(name):
         output.note("  ✓ Current target set to local.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from codewire.commands.context import Context
+    from codewire.runtimes.records import Instance
 
 # As a shell says it (sh(1)); TIMED_OUT as timeout(1).
 TIMED_OUT, CANNOT_EXECUTE, NOT_FOUND, BY_SIGNAL = 124, 126, 127, 128
@@ -41,7 +42,8 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
                                      in a runtime)
           --timeout <seconds>        End it after this time and exit 124 (0: never)
       -i, --interactive              Accepted: it has stdin anyway
-      -t, --tty                      A terminal for it in a runtime; here it has this one anyway
+      -t, --tty                      A terminal for it in a runtime (as it has one where stdin and
+                                 stdout are); here it has this one anyway
       -o, --output <text|json>       json: {"exit_code", "stdout", "stderr"} when it has ended, and
                                      exit 0
 
@@ -59,11 +61,25 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
       cw exec --workdir /srv -o json -- git status
       cw exec --name builder -- make all
     """
+    if args["--dir"] is not None and args["--workdir"] is not None:
+        raise UsageError("use either --dir or --workdir, not both")
     target = _target(args)
     if any(args[flag] not in (None, [], False) for flag in OF_SESSIONS):
         return _launch({**args, "--on": target}, context)
     context.refuse_server("cw exec")
-    command, directory = _placed(args, target)
+    instance = _runtime(target)
+    if instance is not None:
+        from codewire.commands.runtime.inside import exec_inside
+
+        return exec_inside(
+            instance,
+            args["<command>"],
+            directory=args["--workdir"],
+            seconds=args["--timeout"],
+            has_terminal=args["--tty"],
+            is_json=args["--output"] == "json",
+        )
+    command, directory = args["<command>"], args["--workdir"]
     if args["--output"] == "json":
         return _run_for_json(command, directory, args["--timeout"])
     if not args["--timeout"]:
@@ -105,26 +121,17 @@ def _target(args: dict[str, Any]) -> str | None:
     return str(before) if before is not None else on
 
 
-def _placed(args: dict[str, Any], target: str | None) -> tuple[list[str], str | None]:
-    """Return the argv to run on this machine, and where: in a runtime it is its engine's.
+def _runtime(target: str | None) -> Instance | None:
+    """Return the runtime to run in, None for this machine.
 
     Raises CodewireError for a target that there is not.
     """
     if not target and not has_runtimes():
-        return args["<command>"], args["--workdir"]
+        return None
     from codewire.runtimes import targets
 
     chosen = targets.choose(target) if target else targets.current()
-    if chosen.is_this_machine:
-        return args["<command>"], args["--workdir"]
-    from codewire.runtimes.engine import Exec
-    from codewire.runtimes.instances import engine_for
-
-    instance = targets.instance_of(chosen)
-    run = Exec(args["<command>"], has_terminal=args["--tty"])
-    if args["--workdir"]:
-        run = run._replace(directory=args["--workdir"])
-    return engine_for(instance).exec_argv(instance, run), None
+    return None if chosen.is_this_machine else targets.instance_of(chosen)
 
 
 def _launch(args: dict[str, Any], context: Context) -> int:

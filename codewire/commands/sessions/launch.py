@@ -66,7 +66,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
     directory, tags = args["--dir"], _tags(args, name)
     instance = context.exec_runtime(args["--on"], client)
     if instance is not None:
-        from codewire.commands.runtime.sessions import inside_argv, runtime_tag
+        from codewire.commands.runtime.sessions import inside_argv
+        from codewire.runtimes.setup import runtime_tag
 
         command = inside_argv(instance, command, directory, _env(args["--env"]))
         tags, directory = [*tags, runtime_tag(instance)], "/"

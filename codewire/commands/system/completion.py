@@ -234,7 +234,11 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
         return [], FILES
     plain = _plain_words(before)
     command = next(
-        (name for n in (2, 1) if (name := " ".join(plain[:n])) in table.TABLE and len(plain) >= n),
+        (
+            name
+            for n in (3, 2, 1)
+            if (name := " ".join(plain[:n])) in table.TABLE and len(plain) >= n
+        ),
         "",
     )
     options: tuple[usage.Option, ...] = usage.ROOT_OPTIONS
@@ -260,7 +264,23 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
     meant = _first_argument(doc, command)
     if meant.startswith("<session"):
         return _sessions(before, meant == "<session-or-tag>"), NO_FILES
+    if command == "use" or command.startswith("local "):
+        # Their first word is a runtime's name, what comes next a path inside.
+        is_name = len(plain) == len(command.split()) and meant.startswith(("<name>", "<target>"))
+        return _runtimes(command) if is_name else [], NO_FILES
     return [], FILES
+
+
+def _runtimes(command: str) -> list[str]:
+    """Return the names of local runtimes, and of this machine where that is a target."""
+    from codewire.commands.places import LOCAL, Runtimes
+    from codewire.errors import CodewireError
+
+    try:
+        names = Runtimes().names()
+    except CodewireError:
+        names = []
+    return [*([LOCAL] if command == "use" else []), *names]
 
 
 def _help_words(typed: list[str]) -> list[str]:
@@ -318,7 +338,13 @@ def _values(option: usage.Option, before: list[str]) -> tuple[list[str], str]:
         return list(EVENT_TYPES), NO_FILES
     if option.long in ("--session", "--from"):
         return _sessions(before, False), NO_FILES
-    if option.long in ("--server", "--on"):
+    if option.long == "--on":
+        return _runtimes("use"), NO_FILES
+    if option.long == "--backend":
+        from codewire.runtimes.instances import BACKENDS
+
+        return list(BACKENDS), NO_FILES
+    if option.long == "--server":
         from codewire.commands.places import node_names
 
         return node_names(), NO_FILES
