@@ -74,6 +74,12 @@ TABLE = {
     "status": Command("sessions.sessions", "status", SESSIONS, "Show one session in detail"),
     "wait": Command("sessions.wait", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("sessions.events", "subscribe", SESSIONS, "Stream events of sessions"),
+    "relaunch": Command(
+        "sessions.relaunch", "relaunch", SESSIONS, "Start a session that has ended again"
+    ),
+    "restore": Command(
+        "sessions.relaunch", "restore", SESSIONS, "Start what ended with its node again"
+    ),
     "kill": Command("sessions.kill", "kill", SESSIONS, "End sessions"),
     "msg": Command("talk.messages", "msg", MESSAGING, "Send a message to a session"),
     "inbox": Command("talk.messages", "inbox", MESSAGING, "Show the messages of a session"),

@@ -56,6 +56,8 @@ class Ending:
         self._backlog = backlog
         self._publish = publish
         self._lock = threading.Lock()
+        # Told of a session that has ended, last.
+        self.on_ended: Callable[[Session], object] = lambda session: None
         # Launched but not yet told to everyone, and what became of those among them meanwhile.
         self._unannounced: set[int] = set()
         self._early_exits: dict[int, dict[str, Any]] = {}
@@ -106,7 +108,8 @@ class Ending:
     def _note_halted(self, session: Session, halted: bool) -> None:
         was, session.halted = session.halted, halted
         # The ladder stops what it kills: nobody's news.
-        if bool(was) == halted or not session.is_running() or session.record.kill_requested:
+        is_ending = session.record.kill_requested or session.record.is_restorable
+        if bool(was) == halted or not session.is_running() or is_ending:
             return
         log.info("session %d %s", session.id, "stopped" if halted else "continued")
         self._publish(session, events.STOPPED if halted else events.CONTINUED, {})
@@ -162,6 +165,7 @@ class Ending:
         session.wake()
         self._custody.note(session.id, record.to_json())
         log.info("session %d %s", session.id, record.status_text())
+        self.on_ended(session)
         self._drop_oldest()
         if session.master < 0:
             session.close_log()
@@ -176,7 +180,10 @@ class Ending:
         record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
         self._registry.count_end(session)
-        if "code" in how:
+        if record.is_restorable and not record.kill_requested:
+            # It was ended, by a node that goes: its own way to do so tells nothing.
+            record.end_reason = "lost"
+        elif "code" in how:
             record.exit_code, record.end_reason = how["code"], "exited"
         elif "signal" in how:
             record.exit_code, record.end_reason = -1, "signal"
@@ -210,17 +217,25 @@ class Ending:
     # Killing
 
     def kill(
-        self, sessions: Sequence[Session], takes_daemons: bool = False
+        self,
+        sessions: Sequence[Session],
+        takes_daemons: bool = False,
+        *,
+        with_node: bool = False,
     ) -> dict[int, list[Process]]:
         """End running sessions; block until they are gone. Return survivors by session id.
 
         A finished session is left alone: its pid may belong to somebody else. Daemons that a
         session started are named among the survivors; with `takes_daemons` they are ended, too,
-        also those that a finished session has left.
+        also those that a finished session has left. `with_node`: the node ends, and they with it.
         """
         running = [session for session in sessions if session.is_running()]
         for session in running:
-            session.record.kill_requested = True
+            if with_node and not session.record.is_final:
+                session.record.is_restorable = True
+            else:
+                session.record.kill_requested = True
+            self._store.put(session.record)
             self._custody.note(session.id, session.record.to_json())
         climbing = list(sessions) if takes_daemons else running
         if not climbing:

@@ -137,7 +137,7 @@ class Session:
 
     def is_halted(self) -> bool:
         """Say whether it runs but its process has been stopped by a signal (SIGSTOP, SIGTSTP)."""
-        if not self.is_running() or self.record.kill_requested:
+        if not self.is_running() or self.record.kill_requested or self.record.is_restorable:
             # Whatever is being killed is stopped first.
             return False
         return is_halted(self.record.pid) if self.halted is None else self.halted

@@ -68,6 +68,8 @@ def _kill_tags(client: Client, args: dict[str, Any], tags: list[str]) -> int:
 def _words(session_id: int, answer: dict[str, Any]) -> str:
     if not answer.get("finished"):
         return "" if answer.get("survivors") else f"Session {session_id} killed"
+    if answer.get("restart_ended"):
+        return f"Session {session_id} has already finished; it is not restarted any more"
     ended = "; daemons it had left are ended" if answer.get("tree") else ""
     return f"Session {session_id} has already finished{ended if not _alive(answer) else ''}"
 

@@ -57,6 +57,10 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
         output.show_json(sessions)
     elif sessions:
         show_table(sessions, time.time_ns())
+        if any(session.get("restorable") for session in sessions):
+            from codewire.commands.sessions.relaunch import offer
+
+            offer(sessions)
     else:
         output.line("No sessions")
     return 0
@@ -127,6 +131,8 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         ("State", state_line(info, time.time_ns()) if info.get("pid") else None),
         ("Exit Code", None if info.get("signal") else info.get("exit_code")),
         ("Ended By", _ending(info)),
+        ("Restart", _restart(info)),
+        ("Relaunched", _relaunched(info)),
         ("Created", info.get("created_at")),
         ("Completed", info.get("completed_at")),
         ("Attached", "true" if info.get("attached") else "false"),
@@ -148,6 +154,26 @@ def state_words(info: dict[str, Any]) -> str:
     if info.get("state") == "stopped":
         return "stopped"
     return str(info["status"])
+
+
+def _restart(info: dict[str, Any]) -> str | None:
+    if not info.get("restart"):
+        return None
+    from codewire.commands.sessions.relaunch import restart_words
+
+    return restart_words(info)
+
+
+def _relaunched(info: dict[str, Any]) -> str | None:
+    """Return which run a session goes on from, and which goes on from it."""
+    words = [
+        f"{word} session {info[key]}"
+        for word, key in (("from", "relaunched_from"), ("as", "relaunched_as"))
+        if info.get(key)
+    ]
+    if info.get("restorable"):
+        words.append(f"not yet: cw restore {info['id']}")
+    return ", ".join(words) or None
 
 
 def _ending(info: dict[str, Any]) -> str | None:

@@ -1,0 +1,72 @@
+"""The part of Client about sessions that are started again: relaunched, or restored."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from codewire.client.numbers import checked_id
+from codewire.client.reach.asking import Asker
+from codewire.client.reach.connection import field
+from codewire.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WAYS = ("as-was", "resume", "printed")
+
+
+class Returning(Asker):
+    """What Client adds to its own requests."""
+
+    def relaunch(
+        self, session_id: int, *, way: str = "as-was", environ: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Start what a finished session was again; return `id`, `relaunched_from`, `command`.
+
+        The new session has its command, directory, environment, tags, size and name. `way`
+        "resume" takes up its agent's conversation instead. Where its environment was not saved,
+        `environ` (default: this process's) takes its place. Raises RequestError.
+        """
+        return self.ask({**self._order(session_id, way), **self._environment(environ)})
+
+    def restorable(self) -> list[dict[str, Any]]:
+        """Return the sessions that ended with their node, and how each would come back.
+
+        `command` as it was; `resume` with its conversation, named by `resume_by` (hook, argv, or
+        printed: its program said so); `printed`, a command line that its program printed.
+        """
+        empty: list[Any] = []
+        found = field(self.ask({"type": "Restorable"}), "sessions", empty)
+        return [one for one in found if isinstance(one, dict)]
+
+    def restore(
+        self, session_id: int, *, way: str = "as-was", environ: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Start a session that ended with its node again, once: later calls name the same one.
+
+        `way` as for `relaunch`; with "printed" it runs the command line that its program printed:
+        have a person see it first. Raises RequestError.
+        """
+        order = {**self._order(session_id, way), "restore": True}
+        return self.ask({**order, **self._environment(environ)})
+
+    def forget_restorable(self, session_id: int) -> bool:
+        """Offer a session to be restored no more; return whether it was offered."""
+        answer = self.ask({"type": "ForgetRestorable", "id": checked_id(session_id)})
+        return bool(answer.get("forgotten"))
+
+    def _order(self, session_id: int, way: str) -> dict[str, Any]:
+        if way not in WAYS:
+            raise UsageError(f"way must be one of {', '.join(WAYS)}, got {way!r}")
+        return {
+            "type": "Relaunch",
+            "id": checked_id(session_id),
+            "way": way,
+            "launch_key": os.urandom(12).hex(),
+        }
+
+    def _environment(self, environ: Mapping[str, str] | None) -> dict[str, Any]:
+        from codewire.client.environment import launch_fields
+
+        return launch_fields(self.route, (), environ, False, lambda line: None)
