@@ -65,9 +65,11 @@ const report = (...words) => {{
 export const Codewire = async () => ({{
   event: async ({{ event }}) => {{
     const about = event.properties ?? {{}}
+    const named = /^\w[\w.-]{{0,63}}$/.test(about.sessionID ?? "") ? about.sessionID : ""
+    const id = named ? ["--conversation", named] : []
     if (event.type === "session.status") {{
-      if (about.status?.type === "busy" || about.status?.type === "retry") report("working")
-    }} else if (event.type === "session.idle") report("done")
+      if (about.status?.type === "busy" || about.status?.type === "retry") report("working", ...id)
+    }} else if (event.type === "session.idle") report("done", ...id)
     else if (event.type === "permission.asked") report("blocked", "--kind", "permission")
     else if (event.type === "question.asked") report("blocked", "--kind", "question")
     else if (event.type === "permission.replied") report("working")
@@ -162,9 +164,9 @@ def _read(path: str) -> str | None:
         raise CodewireError(f"reading {path}: {cause}") from error
 
 
-def command(words: str) -> str:
+def command(words: str, source: str = "") -> str:
     """Return the shell command of a hook: does nothing outside a session, and never fails."""
-    return f'[ -z "$CW_SESSION_ID" ] || cw report {words} --hook || : {MARK}'
+    return f'[ -z "$CW_SESSION_ID" ] || {source}cw report {words} --hook || : {MARK}'
 
 
 def _hooks(events: dict[str, tuple[str, str]]) -> Callable[[str | None, bool], str | None]:
@@ -243,7 +245,8 @@ def _codex(before: str | None, uninstall: bool) -> str | None:
             raise ValueError(str(error)) from error
         if "notify" in settings:
             raise ValueError("it has a notify of its own, and there can be only one")
-        words = json.dumps(["sh", "-c", command("done"), "cw"])
+        # Its JSON is the last argument.
+        words = json.dumps(["sh", "-c", command("done", 'printf %s "$1" | '), "cw"])
         kept = f"{BEGIN}\nnotify = {words}\n{END}\n{kept}"
     return kept if kept or (before is not None and not text) else None
 
