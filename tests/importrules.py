@@ -29,6 +29,7 @@ FLOORS = {
     "client": 8,
     "mcp": 9,
     "fleet": 9,
+    "notify": 9,
     "runtimes": 9,
     "commands": 10,
     "entry": 11,

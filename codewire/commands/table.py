@@ -185,6 +185,13 @@ TABLE = {
     "doctor": Command(
         "system.doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"
     ),
+    "notify": Command(
+        "system.notify", "notify", SYSTEM, "Show who is told when a session needs somebody",
+        is_local=True,
+    ),
+    "notify test": Command(
+        "system.notify", "test", SYSTEM, "Send a notification now", is_local=True
+    ),
     "reset": Command(
         "sessions.screen",
         "reset",

@@ -96,6 +96,8 @@ class Worker:
             _try_step("listening for other machines", self._open_web)
         if not problem and self._settings.has_nats:
             _try_step("joining the fleet", self._open_fleet)
+        if not problem and self._settings.has_notify:
+            _try_step("telling people of sessions", self._open_notifier)
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
         self._listen(hello.listener)
@@ -158,6 +160,11 @@ class Worker:
         self._sessions.relauncher.resume(is_new_node=is_new_node)
         if is_new_node and self._settings.restore == AUTO:
             spawn(self._sessions.relauncher.restore_all)
+
+    def _open_notifier(self) -> None:
+        from codewire.node.notifying import Notifier
+
+        self._run_loop(Notifier(self._node).run)
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""

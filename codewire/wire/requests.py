@@ -134,7 +134,7 @@ ROWS = (
     Row("Detach", READ, "Detached", "id", repeat=NEVER),
     # Prompt, as all streams that answer before anything happens.
     Row("Attach", TYPE, "Attached",
-        "id include_history history_lines history from_offset from_session codes",
+        "id include_history history_lines history from_offset from_session codes notices",
         repeat=NEVER, streams=True, session=True),
     Row("Logs", READ, "LogData",
         f"id follow tail strip_ansi from_offset max_bytes mark_typed from_session codes {_TIMES}",

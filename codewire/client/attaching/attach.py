@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client import addressing
 from codewire.client.api import print_notice
-from codewire.client.attaching.link import Detached, Ended, Gap, Link, Output, Viewers
+from codewire.client.attaching.link import (
+    Detached,
+    Ended,
+    Gap,
+    Link,
+    Notice,
+    Output,
+    Viewers,
+)
+from codewire.client.attaching.notification import notification
 from codewire.client.attaching.statusbar import StatusBar
 from codewire.client.attaching.terminal import (
     FATAL_SIGNALS,
@@ -138,6 +147,7 @@ class _Attachment:
         self._title_saved = False
         self._chord = DetachChord(look.detach_letter)
         self._out = b""
+        self._notices = b""
         self._written = 0
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
@@ -175,6 +185,8 @@ class _Attachment:
         while self._has_room():
             item = self._link.next_item()
             if item is None:
+                if self._bar.is_between:
+                    self._out, self._notices = self._out + self._notices, b""
                 return None
             if isinstance(item, Output):
                 self._out = self._bar.feed(item.data)
@@ -185,6 +197,8 @@ class _Attachment:
             elif isinstance(item, Viewers):
                 self._viewers = item.number
                 self._bar.is_dirty = True
+            elif isinstance(item, Notice):
+                self._notices = notification(item)
             elif isinstance(item, Ended):
                 return Ending(f"[cw] {item.text}", 0)
             elif isinstance(item, Detached):

@@ -52,6 +52,14 @@ class Viewers(NamedTuple):
     number: int
 
 
+class Notice(NamedTuple):
+    """The node has something to tell whoever sits at a terminal: a session needs them, say."""
+
+    title: str
+    body: str
+    form: str
+
+
 class Detached(NamedTuple):
     """The node has confirmed the detachment."""
 
@@ -83,6 +91,8 @@ class Link:
             # A node of ours then sends what a terminal needs instead of the whole log.
             "history": "all" if replays_all else "terminal",
             "from_session": from_session,
+            # A node that tells nobody, or an older one, ignores it.
+            "notices": True,
         }
         self._prologue = b""
         self._redial = Redial(client.route)
@@ -190,7 +200,7 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | None:
+    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | Notice | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -234,7 +244,7 @@ class Link:
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
-            for name in ("history", "from_session"):
+            for name in ("history", "from_session", "notices"):
                 if self._request[name]:
                     request[name] = self._request[name]
             stream.send_control(request)
@@ -256,7 +266,9 @@ class Link:
             raise ConnectionLost("connection lost")
         self.next_dial = time.monotonic() + (0 if was_attached else self._redial.pause())
 
-    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | Viewers | None:
+    def _take_control(
+        self, message: dict[str, Any]
+    ) -> Gap | Ended | Detached | Viewers | Notice | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
@@ -265,6 +277,8 @@ class Link:
             return Gap(field(message, "gap", 0))
         elif kind == "Viewers":
             return Viewers(field(message, "count", 1))
+        elif kind == "Notice":
+            return Notice(*(field(message, key, "") for key in Notice._fields))
         elif kind == "Detached":
             return Detached()
         elif kind == "Error":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 from codewire.errors import OutOfThreads, ProtocolError, RequestError
@@ -38,6 +39,8 @@ FILE_BYTES = 1 << 15
 INPUT_EVENT_SECONDS = 1.0
 # What a terminal gets of a session that scrolls, unless it asks for more or less.
 HISTORY_LINES = 2000
+# A terminal that takes none meanwhile gets the last ones.
+MAX_NOTICES = 20
 # Between the two size changes that make a full-screen program draw everything again: long enough
 # for it to see the first one.
 NUDGE_SECONDS = 0.1
@@ -84,6 +87,7 @@ class Attachment:
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
+        self._notices: deque[Message] = deque(maxlen=MAX_NOTICES)
         self._ahead = Ahead()
         self._has_left = False
         # The last bytes sent: a query may be cut anywhere.
@@ -101,6 +105,8 @@ class Attachment:
         session.terminal.viewers.add(self._viewer)
         session.wake()
         self._is_terminal = request.get("history") is not None
+        if request.get("notices"):
+            self._node.notices.add(self._post)
         questions = session.questions
         resumed = request.get("from_offset")
         cursor.offset = cursor.log.end
@@ -120,6 +126,7 @@ class Attachment:
             )
             self._peer.run(lambda: self._pump(cursor), self._on_frame)
         finally:
+            self._node.notices.remove(self._post)
             session.terminal.viewers.remove(self._viewer)
             if questions is not None:
                 questions.detached(cursor.offset)
@@ -202,6 +209,8 @@ class Attachment:
             if self._is_terminal and self._told_viewers != session.attached_count:
                 self._told_viewers = session.attached_count
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
+            while self._notices:
+                self._stream.send_control({"type": "Notice", **self._notices.popleft()})
             # Looked at first: once it is set, everything printed is in the log.
             has_ended = session.ended.is_set()
             if self._forward(cursor):
@@ -211,6 +220,10 @@ class Attachment:
                 self._stream.send_control({"type": "Error", "message": text})
                 return
             peer.wait()
+
+    def _post(self, notice: Message) -> None:
+        self._notices.append(notice)
+        self._peer.waker.set()
 
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
