@@ -169,6 +169,9 @@ TABLE = {
     "node restart": Command(
         "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
     ),
+    "node install": Command(
+        "nodes.install", "install", SYSTEM, "Have systemd start the node", is_local=True
+    ),
     "node stop": Command("nodes.node", "stop", "", "The same as stop", is_local=True),
     "start": Command(
         "nodes.node", "start", SYSTEM, "Start the node in the background", is_local=True

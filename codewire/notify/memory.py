@@ -42,7 +42,7 @@ class Memory:
             since, done, sent = value["since"], value["done"], value["sent"]
             if not isinstance(since, int) or not isinstance(done, dict):
                 return False
-            self._since = max(since, now_ns - OLD_NS)
+            self._since = max(since, self._since - OLD_NS)
             self._done.update({str(key): int(at) for key, at in done.items()})
             self.sent = [float(moment) for moment in sent]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

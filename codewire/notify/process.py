@@ -234,7 +234,7 @@ def main(argv: list[str]) -> int:
         settings = Notify()
         say({"log": f"nobody is notified: {error}"})
     if settings.tells_anybody():
-        _start(Notifier(settings, argv[0], int(argv[1])).run)
+        _start(lambda: Notifier(settings, argv[0], int(argv[1])).run())
     # Until the worker says stop, or is gone.
     os.read(0, 1)
     os._exit(0)
