@@ -189,7 +189,10 @@ TABLE = {
         "system.doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"
     ),
     "notify": Command(
-        "system.notify", "notify", SYSTEM, "Show who is told when a session needs somebody",
+        "system.notify",
+        "notify",
+        SYSTEM,
+        "Show who is told when a session needs somebody",
         is_local=True,
     ),
     "notify test": Command(

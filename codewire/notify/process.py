@@ -52,7 +52,8 @@ class Notifier:
         self._channels = self._make_channels()
 
     def _make_channels(self) -> list[queue.Queue[Letter]]:
-        settings, sends = self._settings, []
+        settings = self._settings
+        sends: list[Callable[[Letter], object]] = []
         if settings.command:
             sends.append(lambda one: channels.run_command(settings.command, one))
         if settings.webhook:
@@ -79,16 +80,16 @@ class Notifier:
             try:
                 for item in self._client.subscribe(event_types=TYPES):
                     pause = FIRST_PAUSE
-                    kind = "began" if item.get("type") in ("SubscribeAck", "EventsLost") else "event"
+                    kind = (
+                        "began" if item.get("type") in ("SubscribeAck", "EventsLost") else "event"
+                    )
                     self._inbox.put((kind, item))
             except CodewireError:
                 pass
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _deliver_all(
-        self, waiting: queue.Queue[Letter], send: Callable[[Letter], object]
-    ) -> None:
+    def _deliver_all(self, waiting: queue.Queue[Letter], send: Callable[[Letter], object]) -> None:
         while True:
             one = waiting.get()
             for seconds in (*RETRIES, None):

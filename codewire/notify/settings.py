@@ -46,7 +46,9 @@ def load_notify(path: str) -> Notify:
 def _from_table(table: dict[str, Any]) -> Notify:
     command = table.get("command", [])
     if isinstance(command, str):
-        raise ValueError('command must be a list of words, ["program", "argument"]: no shell is used')
+        raise ValueError(
+            'command must be a list of words, ["program", "argument"]: no shell is used'
+        )
     if not _are_texts(command) or (command and not command[0]):
         raise ValueError("command must be a list of strings")
     on = table.get("on", list(EVENTS))
@@ -55,9 +57,7 @@ def _from_table(table: dict[str, Any]) -> Notify:
     rate = table.get("per_minute", DEFAULT_PER_MINUTE)
     if type(rate) is not int or not 1 <= rate <= MAX_PER_MINUTE:
         raise ValueError(f"per_minute must be a whole number from 1 to {MAX_PER_MINUTE}")
-    return Notify(
-        frozenset(on), tuple(command), _webhook(table), _terminals(table), rate
-    )
+    return Notify(frozenset(on), tuple(command), _webhook(table), _terminals(table), rate)
 
 
 def _webhook(table: dict[str, Any]) -> str:

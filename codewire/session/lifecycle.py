@@ -169,9 +169,7 @@ class Lifecycle:
             self.backlog.add(spawn, self.keyboard.type_first, session, request.stdin_data)
         return session
 
-    def _save_launch(
-        self, session: Session, request: LaunchRequest, env: dict[str, str]
-    ) -> None:
+    def _save_launch(self, session: Session, request: LaunchRequest, env: dict[str, str]) -> None:
         """Write down what starts it again; on a full disk it starts all the same, and only once."""
         saved = SavedLaunch(
             tuple(session.record.argv),

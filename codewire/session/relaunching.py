@@ -197,9 +197,7 @@ class Relauncher:
         record = session.record
         if not record.restart:
             return
-        record.restart = restarts.after_end(
-            record, session.duration_ms() / 1000, CLOCK.wall_ns()
-        )
+        record.restart = restarts.after_end(record, session.duration_ms() / 1000, CLOCK.wall_ns())
         self._store.put(record)
         if restarts.due_ns(record.restart):
             self._await(session)

@@ -23,7 +23,7 @@ class Resumption(NamedTuple):
     command: str = ""
 
 
-def parse_resumption(body: bytes, before: Resumption = Resumption()) -> Resumption:
+def parse_resumption(body: bytes, before: Resumption) -> Resumption:
     """Return what an OSC's body (what follows `26;` or `88;`) says; what it leaves out stays."""
     if len(body) > MAX_BODY:
         return before

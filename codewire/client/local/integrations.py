@@ -65,8 +65,8 @@ const report = (...words) => {{
 export const Codewire = async () => ({{
   event: async ({{ event }}) => {{
     const about = event.properties ?? {{}}
-    const named = /^\w[\w.-]{{0,63}}$/.test(about.sessionID ?? "") ? about.sessionID : ""
-    const id = named ? ["--conversation", named] : []
+    const name = about.sessionID ?? ""
+    const id = /^[A-Za-z0-9._][A-Za-z0-9._-]{{0,63}}$/.test(name) ? ["--conversation", name] : []
     if (event.type === "session.status") {{
       if (about.status?.type === "busy" || about.status?.type === "retry") report("working", ...id)
     }} else if (event.type === "session.idle") report("done", ...id)

@@ -160,5 +160,3 @@ def _read(path: str) -> str | None:
             return file.read()
     except (OSError, UnicodeDecodeError):
         return None
-
-

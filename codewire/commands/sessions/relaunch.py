@@ -132,7 +132,7 @@ def _show(args: dict[str, Any], wanted: list[dict[str, Any]]) -> int:
     for entry in wanted:
         way = RESUME if entry.get("resume") and not args["--as-was"] else "command"
         output.line(_shown(f"{_named(entry)}: {_joined(entry.get(way))}"))
-        if entry.get("printed") and not args["--as-was"]:
+        if _asks(args, entry):
             output.line(_shown(f"  its program printed: {_joined(entry['printed'])}"))
     return 0
 
@@ -140,10 +140,15 @@ def _show(args: dict[str, Any], wanted: list[dict[str, Any]]) -> int:
 def _way(args: dict[str, Any], entry: dict[str, Any]) -> str:
     if args["--as-was"]:
         return AS_WAS
-    if entry.get("printed") and not (entry.get("resume") and entry.get("resume_by") != COMMAND):
-        if _confirms(entry):
-            return COMMAND
+    if _asks(args, entry) and _confirms(entry):
+        return COMMAND
     return RESUME if entry.get("resume") else AS_WAS
+
+
+def _asks(args: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Say whether there is a command line to ask about: nobody else named the conversation."""
+    is_named = entry.get("resume") and entry.get("resume_by") != COMMAND
+    return bool(entry.get("printed") and not is_named and not args["--as-was"])
 
 
 def _confirms(entry: dict[str, Any]) -> bool:

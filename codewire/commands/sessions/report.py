@@ -132,7 +132,9 @@ def _send(
     else:
         client, ref = context.locate(where)
         session_id = resolve_session(client, ref)
-    client.report_task(session_id, _summary(message) or state, word, kind=kind, conversation=conversation)
+    client.report_task(
+        session_id, _summary(message) or state, word, kind=kind, conversation=conversation
+    )
 
 
 def _summary(message: str) -> str:

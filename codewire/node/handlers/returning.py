@@ -1,4 +1,4 @@
-"""Sessions that come back: relaunched, restored after their node, or no more; and the node's end."""
+"""Sessions that come back, or do not: relaunched, restored, forgotten; and the node's end."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def relaunch(node: Node, request: Message, caller: Caller) -> Message:
     session = node.session(request)
     way = request.get("way") or AS_WAS
     if way not in WAYS:
-        raise RequestError(
-            f"unknown way {go_quote(way)}: there are {', '.join(WAYS)}", BAD_REQUEST
-        )
+        raise RequestError(f"unknown way {go_quote(way)}: there are {', '.join(WAYS)}", BAD_REQUEST)
     order = replace(launch_order(request), tags=(), name="")
     relauncher = node.sessions.relauncher
     start = relauncher.restore if request.get("restore") else relauncher.relaunch

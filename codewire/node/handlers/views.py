@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
-from codewire.io.clock import CLOCK
 from codewire.config import NEVER
+from codewire.io.clock import CLOCK
 from codewire.node.context import Node
 from codewire.session.lookout import shown_state
 from codewire.session.records.record import Status
