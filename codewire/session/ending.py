@@ -56,7 +56,8 @@ class Ending:
         self._backlog = backlog
         self._publish = publish
         self._lock = threading.Lock()
-        # Told of a session that has ended, last.
+        # Told of how a session has ended before that is written down, and of its end last.
+        self.on_settled: Callable[[Session], object] = lambda session: None
         self.on_ended: Callable[[Session], object] = lambda session: None
         # Launched but not yet told to everyone, and what became of those among them meanwhile.
         self._unannounced: set[int] = set()
@@ -151,6 +152,7 @@ class Ending:
         record = session.record
         record.result = capture_result(session)
         self._settle(session, session.exit)
+        self.on_settled(session)
         if session.input is not None:
             session.input.end()
         self._registry.release_name(session)

@@ -87,7 +87,8 @@ class Lifecycle:
         self.relauncher = Relauncher(
             paths, self.registry, self.store, Rules(agents_directory(paths.root)), self.launch
         )
-        self.ending.on_ended = self._on_ended
+        self.ending.on_settled = self._on_settled
+        self.ending.on_ended = self.relauncher.ended
         self.is_stopping = False
         # Said by the worker once there is a log; sessions get it as CW_NODE_ID.
         self.node_id = ""
@@ -325,9 +326,9 @@ class Lifecycle:
                 session.record.is_final = False
                 self.store.put(session.record)
 
-    def _on_ended(self, session: Session) -> None:
+    def _on_settled(self, session: Session) -> None:
         if not self.is_stopping:
-            self.relauncher.ended(session)
+            self.relauncher.settle(session)
 
     def stop(self) -> None:
         """End every session and write everything down: the node is stopping."""

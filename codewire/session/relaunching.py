@@ -192,14 +192,16 @@ class Relauncher:
 
     # Policies
 
-    def ended(self, session: Session) -> None:
-        """A session has ended: its policy may want it back."""
+    def settle(self, session: Session) -> None:
+        """A session ends: note in its record whether its policy wants it back."""
         record = session.record
-        if not record.restart:
-            return
-        record.restart = restarts.after_end(record, session.duration_ms() / 1000, CLOCK.wall_ns())
-        self._store.put(record)
-        if restarts.due_ns(record.restart):
+        lived = session.duration_ms() / 1000
+        record.restart = restarts.after_end(record, lived, CLOCK.wall_ns())
+
+    def ended(self, session: Session) -> None:
+        """A session has ended: restart it when that is due."""
+        record = session.record
+        if self.is_pending(session):
             self._await(session)
         elif record.restart.get("ended"):
             log.info("session %d is not restarted: %s", session.id, record.restart["ended"])
