@@ -73,14 +73,20 @@ def test_each_transition_is_told_also_over_a_killed_worker(home: Home, hook: Hoo
     client = home.client()
     agent = client.launch(["sleep", "600"], name="agent", tags=["t"])
     wait_until(lambda: Path(home.data_dir, "notify.json").exists(), 30, "the notifier runs")
-    with Terminal(home, "attach", str(agent)) as terminal:
+    terminal = Terminal()
+    try:
+        attach = home.popen("attach", str(agent), start_new_session=True, **terminal.streams)
+        terminal.process = attach
         terminal.expect(b"attached to session")
+        wait_until(lambda: home.session(agent)["attached"], 20, "it is attached")
         client.report_task(agent, "rm -rf / ?\x1b]0;x\x07", "blocked", kind="permission")
         began = time.time()
         wait_until(lambda: hook.told(event="blocked"), 30, "the webhook is told")
         took = hook.letters[0][0] - began
         assert took < PROMPT_SECONDS, f"{took:.2f} s"
         terminal.expect(b"\x1b]9;cw: agent needs you: rm -rf / ?")
+    finally:
+        terminal.close()
     (letter,) = hook.told(event="blocked")
     assert (letter["name"], letter["session_id"], letter["tags"]) == ("agent", agent, ["t"])
     assert "\x1b" not in json.dumps(letter) and letter["kind"] == "permission"
