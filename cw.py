@@ -20,6 +20,11 @@ def main() -> int:
         return keeper_main(sys.argv[2:])
     if role == "worker":
         return be_worker(sys.argv[2:])
+    if role == "relay-process":
+        patch_relay()
+        from codewire.relay.process import main as relay_main
+
+        return relay_main(sys.argv[2:])
     if role == "fleet-bridge":
         from codewire.fleet.bridge import main as bridge_main
 
@@ -100,6 +105,19 @@ def patch_worker() -> None:
     select stays as it is (the drain needs epoll), subprocess, signal and os too: a worker starts
     no child, and waits for descriptors through codewire.io only; TLS has its own loop there.
     """
+    _patch(select=False, subprocess=False, signal=False, os=False, ssl=False, queue=False)
+
+
+def patch_relay() -> None:
+    """The same for a relay, which has libraries wait for sockets: select and ssl with them.
+
+    With ssl as it is, urllib fails over https; with select as it is, psycopg stops everybody.
+    """
+    _patch(subprocess=False, signal=False, os=False)
+
+
+def _patch(**kept: bool) -> None:
+    """Patch all but what is named. Raises ImportError when gevent is wanted and missing."""
     import os
 
     if os.environ.get("CW_RUNTIME") == "threads":
@@ -115,9 +133,7 @@ def patch_worker() -> None:
         return
     # Each patch would look for plug-ins in every installed package: a fifth of a worker's start.
     events.notify_and_call_entry_points = lambda event: None
-    monkey.patch_all(
-        select=False, subprocess=False, signal=False, os=False, ssl=False, queue=False, sys=False
-    )
+    monkey.patch_all(sys=False, **kept)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.client.numbers import checked_id
 from codewire.client.reach.asking import Asker
-from codewire.client.reach.connection import field
 from codewire.errors import UsageError
+from codewire.wire.answers.reading import read, read_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from codewire.wire.answers.returning import Relaunched, Restorable
 
 WAYS = ("as-was", "resume", "printed")
 
@@ -21,35 +23,30 @@ class Returning(Asker):
 
     def relaunch(
         self, session_id: int, *, way: str = "as-was", environ: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Start what a finished session was again; return `id`, `relaunched_from`, `command`.
+    ) -> Relaunched:
+        """Start what a finished session was again.
 
         The new session has its command, directory, environment, tags, size and name. `way`
         "resume" takes up its agent's conversation instead. Where its environment was not saved,
         `environ` (default: this process's) takes its place. Raises RequestError.
         """
-        return self.ask({**self._order(session_id, way), **self._environment(environ)})
+        return self._start(self._order(session_id, way), environ)
 
-    def restorable(self) -> list[dict[str, Any]]:
-        """Return the sessions that ended with their node, and how each would come back.
+    def restorable(self) -> list[Restorable]:
+        """Return the sessions that ended with their node, and how each would come back."""
+        from codewire.wire.answers.returning import Restorable
 
-        `command` as it was; `resume` with its conversation, named by `resume_by` (hook, argv, or
-        printed: its program said so); `printed`, a command line that its program printed.
-        """
-        empty: list[Any] = []
-        found = field(self.ask({"type": "Restorable"}), "sessions", empty)
-        return [one for one in found if isinstance(one, dict)]
+        return read_each(Restorable, self.ask({"type": "Restorable"}).get("sessions"))
 
     def restore(
         self, session_id: int, *, way: str = "as-was", environ: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    ) -> Relaunched:
         """Start a session that ended with its node again, once: later calls name the same one.
 
         `way` as for `relaunch`; with "printed" it runs the command line that its program printed:
         have a person see it first. Raises RequestError.
         """
-        order = {**self._order(session_id, way), "restore": True}
-        return self.ask({**order, **self._environment(environ)})
+        return self._start({**self._order(session_id, way), "restore": True}, environ)
 
     def forget_restorable(self, session_id: int) -> bool:
         """Offer a session to be restored no more; return whether it was offered."""
@@ -66,7 +63,9 @@ class Returning(Asker):
             "launch_key": os.urandom(12).hex(),
         }
 
-    def _environment(self, environ: Mapping[str, str] | None) -> dict[str, Any]:
+    def _start(self, order: dict[str, Any], environ: Mapping[str, str] | None) -> Relaunched:
         from codewire.client.environment import launch_fields
+        from codewire.wire.answers.returning import Relaunched
 
-        return launch_fields(self.route, (), environ, False, lambda line: None)
+        fields = launch_fields(self.route, (), environ, False, lambda line: None)
+        return read(Relaunched, self.ask({**order, **fields}))

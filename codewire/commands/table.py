@@ -130,6 +130,18 @@ TABLE = {
     "server list": Command(
         "nodes.servers", "list_servers", "Networking", "List saved servers", is_local=True
     ),
+    "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT", is_local=True),
+    "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay", is_local=True),
+    "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),
+    "relay keys rotate": Command("relays.relay", "rotate_keys", "", "Make new signing keys"),
+    "relay backup": Command("relays.relay", "backup", "", "Copy a relay's database", is_local=True),
+    "relay import": Command(
+        "relays.relay",
+        "import_database",
+        "",
+        "Take over an older relay's database",
+        is_local=True,
+    ),
     "fleet": Command("fleet.fleet", "fleet", "Networking", "Find and drive nodes over NATS"),
     "fleet list": Command("fleet.fleet", "list_nodes", "", "List nodes and their sessions"),
     "fleet launch": Command("fleet.fleet", "launch", "", "Start a session on a node"),

@@ -19,7 +19,11 @@ DEAD_SECONDS = 75.0
 class Watchdog:
     """Looks after every WebSocket of a server; asleep while there is none."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, ping_seconds: float = PING_SECONDS, dead_seconds: float = DEAD_SECONDS
+    ) -> None:
+        """A peer quiet for `ping_seconds` is pinged, one for `dead_seconds` is ended."""
+        self._ping_seconds, self._dead_seconds = ping_seconds, dead_seconds
         self._pinged: dict[WebSocketStream, float] = {}
         self._has_any = threading.Event()
 
@@ -55,8 +59,12 @@ class Watchdog:
     def _check(self, stream: WebSocketStream, pinged: float, now: float) -> None:
         quiet = stream.quiet_seconds(now)
         closing = stream.closing_since
-        if quiet > DEAD_SECONDS or (closing is not None and now - closing > CLOSE_SECONDS):
+        if quiet > self._dead_seconds or (closing is not None and now - closing > CLOSE_SECONDS):
             stream.abort()
-        elif quiet > PING_SECONDS and now - pinged > PING_SECONDS and stream in self._pinged:
+        elif quiet > self._ping_seconds and now - pinged > self._ping_seconds:
+            self._ping(stream, now)
+
+    def _ping(self, stream: WebSocketStream, now: float) -> None:
+        if stream in self._pinged:
             self._pinged[stream] = now
             stream.ping()

@@ -15,10 +15,11 @@ from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
+from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
 from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
-from codewire.keeper.custody import Custody, Kept
 from codewire.keeper.protocol import tell_failing
+from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
-# On threads every client has one or two. Enough for the deepest calls there are (json's scanner,
-# 400 levels: wire/nesting.py), little enough for hundreds of clients: with the usual 8 MiB, a
-# limit of 1 GB on address space is reached by nine.
-STACK_BYTES = 512 << 10
-# glibc gives each thread an arena of 64 MiB of address space, up to eight a processor.
-ARENAS = 2
-M_ARENA_MAX = -8
 
 KEEP_ALL = 1 << 31
 
@@ -66,10 +59,10 @@ class Worker:
         self._sessions = Lifecycle(self._paths, self._settings)
         self._custody = Custody(
             self._link,
-            on_exit=self._sessions.on_exit,
+            on_exit=self._sessions.ending.on_exit,
             on_stop=self._stop.set,
             on_lost=self._kept,
-            on_halted=self._sessions.on_halted,
+            on_halted=self._sessions.ending.on_halted,
             on_listener=self._listen,
             grace_seconds=self._settings.grace_seconds,
         )
@@ -135,6 +128,7 @@ class Worker:
             self._sessions.answerer.run,
             self._sessions.lookout.run,
             self._sessions.store.run,
+            self._sessions.scribe.run,
             self._sessions.relauncher.run,
         ):
             self._run_loop(loop)
@@ -202,20 +196,6 @@ def _try_step(what: str, step: Callable[..., object], *args: Any) -> None:
         log.exception("%s failed", what)
 
 
-def _spare_address_space() -> None:
-    """Let threads take less of it. Must come before the first one starts."""
-    threading.stack_size(STACK_BYTES)
-    if RUNTIME != "threads":
-        return
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-    except (ImportError, OSError, AttributeError):
-        # No glibc: no arenas.
-        pass
-
-
 def main(argv: list[str]) -> int:
     """Run the worker; `argv` is the descriptor of its end of the keeper's link."""
     if len(argv) != 1 or not argv[0].isdigit():
@@ -225,7 +205,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.set_inheritable(int(argv[0]), False)
     raise_file_limit()
-    _spare_address_space()
+    spare_address_space()
     outlast_loop_errors()
     status = 1
     link = socket.socket(fileno=int(argv[0]))

@@ -23,6 +23,7 @@ from codewire.notify.limit import Limit
 from codewire.notify.memory import Memory
 from codewire.notify.settings import Notify, load_notify
 from codewire.paths import data_dir
+from codewire.wire.answers.events import Event
 
 # A channel that fails is tried again after these.
 RETRIES = (1.0, 4.0, 15.0)
@@ -80,9 +81,7 @@ class Notifier:
             try:
                 for item in self._client.subscribe(event_types=TYPES):
                     pause = FIRST_PAUSE
-                    kind = (
-                        "began" if item.get("type") in ("SubscribeAck", "EventsLost") else "event"
-                    )
+                    kind = "event" if isinstance(item, Event) else "began"
                     self._inbox.put((kind, item))
             except CodewireError:
                 pass
@@ -138,8 +137,8 @@ class Notifier:
         elif kind == "began":
             self._take_missed()
             return time.monotonic() + LOOK_SECONDS
-        elif isinstance(value.get("event"), dict) and isinstance(value.get("session_id"), int):
-            self._take(value["session_id"], value["event"])
+        elif kind == "event":
+            self._take(value.session_id, dict(value.sent))
         return None
 
     def _take_missed(self) -> None:
@@ -162,10 +161,9 @@ class Notifier:
 
     def _info(self, session_id: int) -> dict[str, Any]:
         try:
-            info = self._client.within(2.0).status(session_id).get("info")
+            return dict(self._client.within(2.0).status(session_id).info.sent)
         except CodewireError:
             return {}
-        return info if isinstance(info, dict) else {}
 
     def _tell_summary(self) -> None:
         found = self._limit.summary(time.time())

@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from codewire.errors import CodewireError, ConnectionLost, OutOfThreads
@@ -32,7 +33,6 @@ from codewire.wire.http import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
     from codewire.web.request import Transport
 
@@ -63,8 +63,10 @@ class Limits(NamedTuple):
     # open (slow loris) loses them first.
     heads: int = 128
     connections: int = 4096
-    # Those behind one proxy share its address.
+    # Of one address, those that no handler vouched for (Request.vouch).
     per_address: int = 256
+    # Addresses without that bound: those behind one proxy share its address.
+    is_exempt: Callable[[str], bool] = lambda address: False
 
 
 class Site(NamedTuple):
@@ -103,17 +105,21 @@ class Connection:
         self._lock = threading.Lock()
         self._phase = Phase.WAITING
         self._takeover: Takeover | None = None
+        # The request of what takes over.
+        self._requests: list[Request] = []
         self._is_ended = False
 
-    def serve(self, after_head: Callable[[], None]) -> None:
+    def serve(self, after_head: Callable[[], None], vouch: Callable[[], None]) -> None:
         """Serve the connection until it ends, and close it; what goes wrong harms only itself.
 
-        `after_head` is called when a request's head is there.
+        `after_head` is called when a request's head is there, `vouch` when a handler says so.
         """
+        self._vouch = vouch
         try:
             self._open()
             while self._serve_one(after_head):
                 pass
+            self._serve_takeover()
         except (CodewireError, OSError) as error:
             log.debug("client %s dropped: %s", self.address, error)
         finally:
@@ -233,7 +239,7 @@ class Connection:
         limit = found.route.body_limit
         body = self._read_body(head, length, limit) if length and limit else b""
         is_encrypted = self._transport is not self._sock
-        request = Request(head, body, found.values, self.address, is_encrypted)
+        request = Request(head, body, found.values, self.address, is_encrypted, self._vouch)
         return _call(found.route.handler, request)
 
     def _answer(self, answer: Answer, head: Head | None, may_follow: bool) -> bool:
@@ -250,10 +256,18 @@ class Connection:
         self._transport.sendall(data)
 
     def _hand_over(self, takeover: Takeover, head: Head) -> None:
+        self._requests.append(Request(head, address=self.address))
         if not self._enter(Phase.TAKEN_OVER, takeover):
             takeover.end()
-        request = Request(head, address=self.address)
-        takeover.run(self._transport, request, self._reader.rest())
+
+    def _serve_takeover(self) -> None:
+        """Have what took over serve the connection, with nothing left of the way there.
+
+        There may be thousands, and they stay.
+        """
+        if self._takeover is not None:
+            received = self._reader.rest()
+            self._takeover.run(self._transport, self._requests.pop(), received)
 
 
 def _call(handler: Handler, request: Request) -> Answer | Takeover:

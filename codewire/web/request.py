@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     Transport = socket.socket | TlsSocket
 
 
+def _nobody_counts() -> None:
+    pass
+
+
 class Request(NamedTuple):
     """One request, read whole.
 
     `values` are the segments its route names, decoded once; `address` is the peer's, as text.
+    `vouch` is for a handler that knows who asks: the connection counts no longer among those of
+    its address that nobody knows.
     """
 
     head: Head
@@ -30,6 +36,7 @@ class Request(NamedTuple):
     values: dict[str, str] = {}
     address: str = ""
     is_encrypted: bool = False
+    vouch: Callable[[], None] = _nobody_counts
 
     def field(self, name: str) -> str:
         """Return a field's value, "" when it is not there; `name` in any case."""

@@ -53,8 +53,10 @@ NAMED = "/"
 class Router:
     """Routes by path and method. Filled before it is used; then read from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, redirects: bool = False) -> None:
+        """With `redirects`, a path with empty, `.` or `..` segments leads to the clean one."""
         self._root = _Step()
+        self._redirects = redirects
 
     def add(
         self, method: str, pattern: str, handler: Handler, *, body_limit: int = MAX_BODY
@@ -80,6 +82,9 @@ class Router:
 
         Raises BadRequest (400) for a named segment that cannot be decoded.
         """
+        if self._redirects and (clean := clean_path(head.path)) != head.path:
+            query = f"?{head.query}" if head.query else ""
+            return plain(307, "Temporary Redirect", (("Location", clean + query),))
         found = _walk(self._root, head.path[1:].split("/"), [])
         if found is None:
             return NOT_FOUND
@@ -88,7 +93,7 @@ class Router:
             if method in step.routes:
                 values = dict(zip(step.names[method], map(decode_segment, raw), strict=True))
                 return Match(step.routes[method], values)
-        return plain(405, "method not allowed", (("Allow", _allowed(step)),))
+        return plain(405, "Method Not Allowed", (("Allow", _allowed(step)),))
 
 
 def _walk(step: _Step, segments: list[str], raw: list[str]) -> tuple[_Step, list[str]] | None:
@@ -101,6 +106,23 @@ def _walk(step: _Step, segments: list[str], raw: list[str]) -> tuple[_Step, list
     if found is None and segment and NAMED in step.following:
         found = _walk(step.following[NAMED], rest, [*raw, segment])
     return found
+
+
+def clean_path(path: str) -> str:
+    """Return an absolute path without empty, `.` and `..` segments; a last slash stays.
+
+    >>> clean_path("//evil/../a//./b/")
+    '/a/b/'
+    """
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    is_directory = segments[-1] in ("", ".", "..")
+    return "/" + "/".join(kept) + ("/" if kept and is_directory else "")
 
 
 def _allowed(step: _Step) -> str:

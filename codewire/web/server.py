@@ -52,8 +52,15 @@ class Server:
         self._connections: dict[Connection, None] = {}
         # Those whose first head is not there yet, oldest first.
         self._crowd: dict[Connection, None] = {}
+        # Connections nobody vouched for, and how many each address has of them.
+        self._unknown: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
         self._is_stopping = False
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
 
     def run(self) -> None:
         """Serve until `stop`. Raises OSError when the listener is broken for good."""
@@ -115,9 +122,9 @@ class Server:
         limits = self._site.limits
         if limits.connections and len(self._connections) >= limits.connections:
             return TOO_MANY
-        if limits.per_address and self._addresses[host] >= limits.per_address:
-            return TOO_MANY_FROM_ONE
-        return None
+        if not limits.per_address or limits.is_exempt(host):
+            return None
+        return TOO_MANY_FROM_ONE if self._addresses[host] >= limits.per_address else None
 
     def _enter(self, connection: Connection) -> Connection | None:
         """Note a connection that has yet to say what it wants; return who must make room for it."""
@@ -126,12 +133,13 @@ class Server:
             oldest = next(iter(self._crowd))
             del self._crowd[oldest]
         self._crowd[connection] = self._connections[connection] = None
+        self._unknown.add(connection)
         self._addresses[connection.address] += 1
         return oldest
 
     def _serve(self, connection: Connection) -> None:
         try:
-            connection.serve(lambda: self._leave_crowd(connection))
+            connection.serve(lambda: self._leave_crowd(connection), lambda: self._vouch(connection))
         finally:
             self._forget(connection)
 
@@ -139,12 +147,20 @@ class Server:
         with self._changed:
             self._crowd.pop(connection, None)
 
+    def _vouch(self, connection: Connection) -> None:
+        with self._changed:
+            self._count_no_longer(connection)
+
+    def _count_no_longer(self, connection: Connection) -> None:
+        if connection in self._unknown:
+            self._unknown.remove(connection)
+            self._addresses[connection.address] -= 1
+            if not self._addresses[connection.address]:
+                del self._addresses[connection.address]
+
     def _forget(self, connection: Connection) -> None:
         with self._changed:
             self._crowd.pop(connection, None)
-            if connection in self._connections:
-                del self._connections[connection]
-                self._addresses[connection.address] -= 1
-                if not self._addresses[connection.address]:
-                    del self._addresses[connection.address]
+            self._connections.pop(connection, None)
+            self._count_no_longer(connection)
             self._changed.notify_all()

@@ -6,12 +6,11 @@ is cut off. It comes back by itself and says what it has (Last-Event-ID).
 
 from __future__ import annotations
 
-import select
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from codewire.io.peers import has_hung_up
 from codewire.wire.http import encode_head
 
 if TYPE_CHECKING:
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
 # Below what proxies wait for; it is also when a reader that has left is noticed.
 HEARTBEAT_SECONDS = 15.0
-HEARTBEAT = b":\n\n"
+HEARTBEAT = b": keepalive\n\n"
+# At once, so that nobody waits for the first event to see the head (proxies hold back a lone one).
+GREETING = b": connected\n\n"
 # What one reader may lag behind.
 MAX_EVENTS = 1024
 MAX_BYTES = 1 << 20
@@ -28,22 +29,23 @@ SEND_SECONDS = 30.0
 
 FIELDS = (
     ("Content-Type", "text/event-stream"),
-    ("Cache-Control", "no-store"),
+    ("Cache-Control", "no-cache, no-store"),
     ("X-Accel-Buffering", "no"),
     ("X-Content-Type-Options", "nosniff"),
     # Its end is the connection's.
     ("Connection", "close"),
 )
+HEAD = encode_head("HTTP/1.1 200 OK", FIELDS)
 
 
 def encode_event(data: str, event: str = "", identity: str = "") -> bytes:
     """Return one event. Raises ValueError for a line break in its kind or identity.
 
     >>> encode_event("a\\nb", "note", "7")
-    b'event: note\\nid: 7\\ndata: a\\ndata: b\\n\\n'
+    b'id: 7\\nevent: note\\ndata: a\\ndata: b\\n\\n'
     """
     lines = []
-    for name, value in (("event", event), ("id", identity)):
+    for name, value in (("id", identity), ("event", event)):
         if any(character in value for character in "\r\n\0"):
             raise ValueError(f"line break in an event's {name}")
         if value:
@@ -65,9 +67,13 @@ class EventStream:
         """`on_end` is called once when nobody reads any more; it must not block."""
         self._on_end = on_end
         self._heartbeat_seconds = heartbeat_seconds
-        self._waiting: deque[bytes] = deque()
+        # Lists and bare locks: there may be thousands of readers, and most have nothing to read.
+        self._waiting: list[bytes] = []
         self._bytes = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Held but when there is something for the reader to look at.
+        self._news = threading.Lock()
+        self._news.acquire()
         self.is_over = False
 
     def send(self, data: str, event: str = "", identity: str = "") -> bool:
@@ -75,8 +81,11 @@ class EventStream:
 
         Raises ValueError for a line break in `event` or `identity`.
         """
-        encoded = encode_event(data, event, identity)
-        with self._changed:
+        return self.send_encoded(encode_event(data, event, identity))
+
+    def send_encoded(self, encoded: bytes) -> bool:
+        """Queue what `encode_event` returned, which many readers may share. As `send`."""
+        with self._lock:
             if self.is_over:
                 return False
             if len(self._waiting) >= MAX_EVENTS or self._bytes + len(encoded) > MAX_BYTES:
@@ -86,22 +95,35 @@ class EventStream:
             else:
                 self._waiting.append(encoded)
                 self._bytes += len(encoded)
-            self._changed.notify_all()
+            self._tell()
             return not self.is_over
+
+    def _tell(self) -> None:
+        """Wake the reader; under the lock. Only it takes the news."""
+        if self._news.locked():
+            self._news.release()
+
+    @property
+    def has_room(self) -> bool:
+        """Say whether a reader keeps up: half of what may wait for it is free."""
+        return len(self._waiting) < MAX_EVENTS // 2 and self._bytes < MAX_BYTES // 2
 
     def end(self) -> None:
         """End the stream once what is queued has been sent. Idempotent."""
-        with self._changed:
+        with self._lock:
             self.is_over = True
-            self._changed.notify_all()
+            self._tell()
 
     def run(self, transport: Transport, request: Request, received: bytes) -> None:
         """Send events until the stream ends or the reader has gone."""
         try:
             transport.settimeout(SEND_SECONDS)
-            transport.sendall(encode_head("HTTP/1.1 200 OK", FIELDS))
-            while request.head.method != "HEAD" and (data := self._next()):
-                if data == HEARTBEAT and _has_left(transport):
+            is_head = request.head.method == "HEAD"
+            # Nobody needs it any more.
+            del request
+            transport.sendall(HEAD if is_head else HEAD + GREETING)
+            while not is_head and (data := self._next()):
+                if data == HEARTBEAT and has_hung_up(transport.fileno()):
                     return
                 transport.sendall(data)
         finally:
@@ -110,16 +132,12 @@ class EventStream:
 
     def _next(self) -> bytes:
         """Return all that is queued, a heartbeat when that is long nothing, b"" at the end."""
-        with self._changed:
-            if not self._waiting and not self.is_over:
-                self._changed.wait(self._heartbeat_seconds)
+        if not self.is_over:
+            self._news.acquire(timeout=self._heartbeat_seconds)
+        with self._lock:
+            # The news may have come as the time was up.
+            self._news.acquire(blocking=False)
             data = b"".join(self._waiting)
             self._waiting.clear()
             self._bytes = 0
             return data or (b"" if self.is_over else HEARTBEAT)
-
-
-def _has_left(transport: Transport) -> bool:
-    poller = select.poll()
-    poller.register(transport.fileno(), select.POLLRDHUP)
-    return bool(poller.poll(0))

@@ -63,6 +63,23 @@ def decode_control(payload: bytes) -> dict[str, Any]:
     return message
 
 
+def decode_first(payload: bytes) -> Any:
+    """Return the first JSON value in `payload`, as Go's decoder reads a body: the rest is ignored.
+
+    Bytes that are no UTF-8 and lone surrogates become U+FFFD. Raises ProtocolError.
+    """
+    if is_deep(payload):
+        raise ProtocolError("invalid JSON: nested too deeply")
+    text = payload.decode("utf-8", "replace").lstrip(" \t\r\n")
+    try:
+        value, _ = _DECODER.raw_decode(text)
+        return _scrub(value) if "\\u" in text else value
+    except ValueError as error:
+        raise ProtocolError(f"invalid JSON: {error}") from error
+    except RecursionError as error:
+        raise ProtocolError("invalid JSON: nested too deeply") from error
+
+
 def encode_bytes(data: bytes) -> str:
     """Return standard base64 with padding."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")

@@ -55,6 +55,7 @@ REASONS = {
     408: "Request Timeout",
     409: "Conflict",
     410: "Gone",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     426: "Upgrade Required",

@@ -199,7 +199,7 @@ def test_a_policy_restarts_backs_off_and_stops(home: Home) -> None:
     first = client.launch(command, name="r", restart="on-failure", restart_max=1)
     gone = client.launch(["false"], name="k", restart="always", save_env=False)
     client.wait(gone)
-    assert client.status(gone)["info"]["restart"]["next_at"]
+    assert client.status(gone).info.restart["next_at"]
     assert "not restarted any more" in home.cw("kill", "k").stderr
     wait_until(lambda: len(listed(home)) == 3, 20, "one more run")
     (second,) = [n for n, s in listed(home).items() if s.get("relaunched_from") == first]

@@ -13,8 +13,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from codewire.client import Client
 from codewire.client.reach.connection import Redial
-from codewire.client.reach.proxies import Proxy, proxy_for
-from codewire.client.reach.remote import Address, WebRoute, parse_url
+from codewire.client.reach.remote import WebRoute, parse_url
 from codewire.client.reach.route import LONGEST_PAUSE, PAUSE
 from codewire.client.reach.servers import (
     Options,
@@ -33,6 +32,8 @@ from codewire.errors import (
     NodeRefused,
     UsageError,
 )
+from codewire.io.outbound import Address
+from codewire.io.proxies import Proxy, proxy_for
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,17 @@ ROOT = HERE.parent.parent
 # What a worker runs. The clients' files stay out: a client is never patched. A process for each
 # group: starting one costs a second of processor time, and the groups take about as long.
 TWICE = [
-    "test_ladder test_input test_log test_lookout test_opening",
+    "test_ladder test_process_table test_input test_log test_lookout test_opening",
     "test_websockets test_wait test_unix test_restoring",
     "test_web test_drain test_streams test_watchdog",
-    "test_web_streams test_display test_program",
+    "test_web_streams test_display test_program test_portable test_hanging_disk",
     "test_drain_shortage test_keeper_faults test_reading test_turning_away test_ptys",
 ]
 
 RUN = """
 import sys
 import cw
-cw.patch_worker()
+getattr(cw, sys.argv.pop(1))()
 from codewire.io.wait import GEVENT
 assert GEVENT, "not patched"
 import pytest
@@ -39,12 +39,23 @@ sys.exit(pytest.main(sys.argv[1:]))
 @pytest.mark.parametrize("names", TWICE)
 @pytest.mark.long
 def test_under_gevent(names: str) -> None:
+    run_under_gevent("patch_worker", names)
+
+
+# A relay is patched otherwise.
+@pytest.mark.timeout(400)
+@pytest.mark.long
+def test_a_relay_under_gevent() -> None:
+    run_under_gevent("patch_relay", "relay/test_uplinks relay/test_coordinator")
+
+
+def run_under_gevent(patch: str, names: str) -> None:
     if importlib.util.find_spec("gevent") is None:
         pytest.skip("gevent is not installed")
     environment = {key: value for key, value in os.environ.items() if key != "CW_RUNTIME"}
     files = [str(HERE / f"{name}.py") for name in names.split()]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, "-q", "-p", "no:cacheprovider", *files],
+        [sys.executable, "-c", RUN, patch, "-q", "-p", "no:cacheprovider", *files],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

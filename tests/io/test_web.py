@@ -123,6 +123,28 @@ def test_too_many_of_one_address_are_told(make_site: Callable[..., Site]) -> Non
     assert Client(site).ask("GET", "/hello/x")[0] == 200
 
 
+def test_who_is_known_counts_no_longer(make_site: Callable[..., Site]) -> None:
+    site = make_site(per_address=2)
+    held = []
+    for _ in range(4):
+        held.append(Client(site))
+        # Twice is once.
+        assert [held[-1].ask("GET", "/known")[0] for _ in range(2)] == [200, 200]
+    strangers = [Client(site) for _ in range(2)]
+    assert [client.ask("GET", "/hello/x")[0] for client in strangers] == [200, 200]
+    assert status(ask(site, b"GET /known HTTP/1.1\r\nHost: h\r\n\r\n")) == 429
+    for client in (*held, *strangers):
+        client.sock.close()
+    wait_until(lambda: not site.server.connections)
+    assert not site.server._addresses and not site.server._unknown
+
+
+def test_a_proxys_clients_are_not_one(make_site: Callable[..., Site]) -> None:
+    site = make_site(per_address=1, is_exempt=lambda address: address == "127.0.0.1")
+    held = [Client(site) for _ in range(3)]
+    assert [client.ask("GET", "/hello/x")[0] for client in held] == [200] * 3
+
+
 def test_too_many_are_told(make_site: Callable[..., Site]) -> None:
     site = make_site(connections=1)
     held = Client(site)

@@ -33,16 +33,30 @@ def test_a_reader_of_events(make_site: Callable[..., Site]) -> None:
         assert stream.send("a\nb", "note", "42")
         while file.readline() != b"\r\n":
             pass
-        assert [file.readline() for _ in range(5)] == [
-            b"event: note\n",
+        assert [file.readline() for _ in range(7)] == [
+            b": connected\n",
+            b"\n",
             b"id: 42\n",
+            b"event: note\n",
             b"data: a\n",
             b"data: b\n",
             b"\n",
         ]
-        assert file.readline() == b":\n"
+        assert file.readline() == b": keepalive\n"
     assert site.ended.acquire(timeout=10), "one that has left is noticed"
     assert not stream.send("more")
+
+
+def test_a_stream_ends_behind_its_last_event(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    site.heartbeat_seconds = 60
+    with site.connect() as sock:
+        sock.sendall(EVENTS)
+        wait_until(lambda: site.streams)
+        site.streams[0].send("last")
+        site.streams[0].end()
+        sock.settimeout(10)
+        assert read_all(sock).endswith(b"data: last\n\n")
 
 
 def test_a_reader_that_lags_is_cut_off(make_site: Callable[..., Site]) -> None:

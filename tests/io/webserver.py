@@ -52,6 +52,7 @@ class Site:
         router.add("GET", "/hello/{name}", lambda request: plain(200, request.values["name"]))
         router.add("POST", "/echo", lambda request: Answer(200, request.body))
         router.add("POST", "/small", lambda request: Answer(200, request.body), body_limit=4)
+        router.add("GET", "/known", _vouch)
         router.add("GET", "/slow", self._slow)
         router.add("GET", "/broken", self._broken)
         router.add("GET", "/tls", lambda request: plain(200, str(request.is_encrypted)))
@@ -82,6 +83,11 @@ class Site:
         self.server.stop()
         for sock in (*self.clients, self._listener):
             sock.close()
+
+
+def _vouch(request: Request) -> Answer:
+    request.vouch()
+    return plain(200, "known")
 
 
 def echo(stream: WebSocketStream) -> None:

@@ -36,6 +36,17 @@ def a_router() -> Router:
     return router
 
 
+@pytest.mark.parametrize("target", ["//nodes", "/./nodes?a=//b", "/x/../nodes", "/nodes/.."])
+def test_unclean_paths_lead_to_the_clean_one(target: str) -> None:
+    router = Router(redirects=True)
+    router.add("GET", "/nodes", handler("nodes"))
+    found = router.find(Head(("GET", target, "HTTP/1.1"), {}))
+    assert isinstance(found, Answer) and found.status == 307
+    location = dict(found.fields)["Location"]
+    assert location.startswith("/") and not location.startswith("//")
+    assert location.partition("?")[2] == target.partition("?")[2]
+
+
 def find(method: str, target: str) -> tuple[str, dict[str, str]] | Answer:
     """Return the route's name and its values, or the refusal."""
     found = a_router().find(Head((method, target, "HTTP/1.1"), {}))

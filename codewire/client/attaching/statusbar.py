@@ -70,7 +70,7 @@ class StatusBar:
 
     @property
     def may_draw(self) -> bool:
-        """Say whether drawing now would fall between two sequences and two characters."""
+        """Say whether the bar is shown and may be drawn now."""
         return self.is_shown and self.is_between
 
     @property

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from codewire import __version__
-from codewire.client.reach.proxies import Proxy, proxy_for
 from codewire.client.reach.route import Route
 from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
 from codewire.io.deadline import NEVER, Deadline
-from codewire.io.tcp import dial_tcp, join_address, read_head
+from codewire.io.outbound import TRANSIENT, Address, connect, parse_address, secure
+from codewire.io.proxies import proxy_for
+from codewire.io.tcp import read_head
 from codewire.io.websockets import WebSocketStream
 from codewire.wire import handshake, http
 
@@ -34,18 +35,6 @@ SEND_BUFFER_BYTES = 212992
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 MAX_REASON = 400
-# A proxy or load balancer whose node is just not there: worth trying again.
-TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
-
-
-class Address(NamedTuple):
-    """A URL taken apart. `authority` is what the Host field says."""
-
-    is_secure: bool
-    host: str
-    port: int
-    authority: str
-    path: str
 
 
 class WebRoute(Route):
@@ -139,79 +128,35 @@ class TokenRefused(NodeRefused):
 
 def parse_url(url: str) -> Address:
     """Take a ws:// or wss:// URL apart. Raises NodeRefused for one that cannot be dialled."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    # A second scheme: one we do not know, behind the ws:// of what has none of ours.
-    is_odd = "@" in authority or "?" in authority or "://" in rest
-    if scheme not in DEFAULT_PORTS or not authority or is_odd:
-        raise NodeRefused("not a URL of a node, such as wss://host:9100")
-    host, port = authority, ""
-    if not authority.endswith("]"):
-        before, colon, after = authority.rpartition(":")
-        if colon:
-            host, port = before, after
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or (port and not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF)):
-        raise NodeRefused(f"bad host or port in {authority!r}")
-    number = int(port) if port else DEFAULT_PORTS[scheme]
-    return Address(scheme == "wss", host, number, authority, slash + path)
+    return parse_address(url, DEFAULT_PORTS, "not a URL of a node, such as wss://host:9100")
 
 
 def _dial(route: WebRoute, address: Address, deadline: float) -> WebSocketStream:
     proxy = proxy_for(address.host, address.port, address.is_secure, os.environ)
-    sock = _connect(address, proxy, deadline)
+    sock = connect(address, proxy, deadline)
     transport: socket.socket | TlsSocket = sock
     try:
-        if address.is_secure:
-            from codewire.io.tls import TlsSocket, client_context
-
-            context = client_context(route.ca, route.insecure)
-            transport = tls = TlsSocket(sock, context, hostname=address.host)
-            tls.handshake(deadline)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        transport = secure(sock, address, deadline, route.ca, route.insecure)
         limit, rest = _shake_hands(transport, route, address, deadline)
     except BaseException:
         sock.close()
         raise
     transport.settimeout(None)
-    return WebSocketStream(transport, is_server=False, peer_limit=limit, received=rest)
-
-
-def _connect(address: Address, proxy: Proxy | None, deadline: float) -> socket.socket:
-    """Return a socket to the node, or through a proxy's tunnel to it."""
-    timeout = max(0.1, deadline - time.monotonic())
-    if proxy is None:
-        sock = dial_tcp(address.host, address.port, timeout)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        return sock
-    try:
-        sock = dial_tcp(proxy.host, proxy.port, timeout)
-    except NodeUnreachable as error:
-        raise NodeUnreachable(f"proxy {proxy.host}:{proxy.port}: {error}") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        _open_tunnel(sock, proxy, join_address((address.host, address.port)), deadline)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _open_tunnel(sock: socket.socket, proxy: Proxy, authority: str, deadline: float) -> None:
-    fields = (("Proxy-Authorization", proxy.authorization),) if proxy.authorization else ()
-    sock.sendall(handshake.connect_request(authority, fields))
-    data, rest = read_head(sock, deadline)
-    status = handshake.status_of(http.parse_head(data))
-    if status != 200:
-        kind = NodeUnreachable if status in TRANSIENT else NodeRefused
-        raise kind(f"proxy {proxy.host}:{proxy.port} answered {status}")
-    if rest:
-        raise ProtocolError("the proxy spoke before the server")
+    peer_limit = limit or OTHER_NODES_LIMIT
+    stream = WebSocketStream(transport, is_server=False, peer_limit=peer_limit, received=rest)
+    # One of ours does, and has said that it is one.
+    stream.answers_pings = bool(limit)
+    return stream
 
 
 def _shake_hands(
     transport: socket.socket | TlsSocket, route: WebRoute, address: Address, deadline: float
 ) -> tuple[int, bytes]:
-    """Turn the connection into a WebSocket; return the node's message limit and early bytes."""
+    """Turn the connection into a WebSocket; return the node's message limit and early bytes.
+
+    The limit is 0 where it names none.
+    """
     key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
     fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
     if route.token and "?token=" not in address.path:
@@ -228,7 +173,7 @@ def _shake_hands(
     status = handshake.status_of(head)
     if status != 101:
         raise route.refusal(status, rest)
-    return handshake.check_response(head, key) or OTHER_NODES_LIMIT, rest
+    return handshake.check_response(head, key), rest
 
 
 def _reason(body: bytes) -> str:

@@ -9,8 +9,12 @@ from codewire.commands import output
 from codewire.errors import CodewireError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.wire.answers.returning import Relaunched, Restorable
+    from codewire.wire.answers.sessions import SessionInfo
 
 AS_WAS, RESUME, COMMAND = "as-was", "resume", "printed"
 
@@ -43,9 +47,9 @@ def relaunch(args: dict[str, Any], context: Context) -> int:
     if args["--json"]:
         output.line(output.compact_json(_facts(answer)))
     elif args["--quiet"]:
-        output.line(str(answer["id"]))
+        output.line(str(answer.id))
     else:
-        output.note(f"Session {answer.get('relaunched_from')} {_words(answer, 'relaunched')}")
+        output.note(f"Session {answer.relaunched_from} {_words(answer, 'relaunched')}")
     return 0
 
 
@@ -80,20 +84,20 @@ def restore(args: dict[str, Any], context: Context) -> int:
     failures = 0
     for entry in wanted:
         try:
-            answer = client.restore(int(entry["id"]), way=_way(args, entry))
+            answer = client.restore(entry.id, way=_way(args, entry))
         except CodewireError as error:
             failures += 1
-            output.note(f"Session {_named(entry)} not restored: {str(error).partition(chr(10))[0]}")
+            output.note(f"Session {entry.label} not restored: {str(error).partition(chr(10))[0]}")
             continue
         done.append(_facts(answer))
         if not args["--json"]:
-            output.note(f"Session {_named(entry)} {_words(answer, 'restored')}")
+            output.note(f"Session {entry.label} {_words(answer, 'restored')}")
     if args["--json"]:
         output.show_json(done)
     return 1 if failures else 0
 
 
-def _wanted(args: dict[str, Any], context: Context) -> tuple[Client, list[dict[str, Any]]]:
+def _wanted(args: dict[str, Any], context: Context) -> tuple[Client, list[Restorable]]:
     """Return what is to be restored. Raises CodewireError for a session that cannot be."""
     words = args["<session>"]
     if not words:
@@ -105,7 +109,7 @@ def _wanted(args: dict[str, Any], context: Context) -> tuple[Client, list[dict[s
     from codewire.client.addressing import resolve_session
 
     client, ref = context.locate(words[0])
-    offered = {int(entry["id"]): entry for entry in client.restorable()}
+    offered = {entry.id: entry for entry in client.restorable()}
     wanted = []
     for word in [ref, *words[1:]]:
         number = resolve_session(client, word)
@@ -118,69 +122,69 @@ def _wanted(args: dict[str, Any], context: Context) -> tuple[Client, list[dict[s
     return client, wanted
 
 
-def _forget(client: Client, wanted: list[dict[str, Any]]) -> int:
+def _forget(client: Client, wanted: list[Restorable]) -> int:
     for entry in wanted:
-        client.forget_restorable(int(entry["id"]))
-        output.note(f"Session {_named(entry)} is not offered any more")
+        client.forget_restorable(entry.id)
+        output.note(f"Session {entry.label} is not offered any more")
     return 0
 
 
-def _show(args: dict[str, Any], wanted: list[dict[str, Any]]) -> int:
+def _show(args: dict[str, Any], wanted: list[Restorable]) -> int:
     if args["--json"]:
-        output.show_json(wanted)
+        output.show_json([dict(entry.sent) for entry in wanted])
         return 0
     for entry in wanted:
-        way = RESUME if entry.get("resume") and not args["--as-was"] else "command"
-        output.line(_shown(f"{_named(entry)}: {_joined(entry.get(way))}"))
+        command = (not args["--as-was"] and entry.resume) or entry.command
+        output.line(_shown(f"{entry.label}: {_joined(command)}"))
         if _asks(args, entry):
-            output.line(_shown(f"  its program printed: {_joined(entry['printed'])}"))
+            output.line(_shown(f"  its program printed: {_joined(entry.printed)}"))
     return 0
 
 
-def _way(args: dict[str, Any], entry: dict[str, Any]) -> str:
+def _way(args: dict[str, Any], entry: Restorable) -> str:
     if args["--as-was"]:
         return AS_WAS
     if _asks(args, entry) and _confirms(entry):
         return COMMAND
-    return RESUME if entry.get("resume") else AS_WAS
+    return RESUME if entry.resume else AS_WAS
 
 
-def _asks(args: dict[str, Any], entry: dict[str, Any]) -> bool:
+def _asks(args: dict[str, Any], entry: Restorable) -> bool:
     """Say whether there is a command line to ask about: nobody else named the conversation."""
-    is_named = entry.get("resume") and entry.get("resume_by") != COMMAND
-    return bool(entry.get("printed") and not is_named and not args["--as-was"])
+    is_named = entry.resume and entry.resume_by != COMMAND
+    return bool(entry.printed and not is_named and not args["--as-was"])
 
 
-def _confirms(entry: dict[str, Any]) -> bool:
+def _confirms(entry: Restorable) -> bool:
     """Show a command line that a program printed, and ask whether to run it."""
-    shown = _shown(_joined(entry["printed"]))
+    shown = _shown(_joined(entry.printed))
     if sys.stdin is None or not sys.stdin.isatty():
-        output.note(f"Session {_named(entry)}: its program says it is resumed with: {shown}")
+        output.note(f"Session {entry.label}: its program says it is resumed with: {shown}")
         output.note("  not run: nobody is there to confirm it")
         return False
-    output.note(f"Session {_named(entry)}: its program printed this command line to resume it:")
+    output.note(f"Session {entry.label}: its program printed this command line to resume it:")
     output.note(f"  {shown}")
     sys.stderr.write("Run it? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _named(entry: dict[str, Any]) -> str:
-    return f"{entry['id']} ({entry['name']})" if entry.get("name") else str(entry["id"])
+def _facts(answer: Relaunched) -> dict[str, Any]:
+    return {
+        "id": answer.id,
+        "relaunched_from": answer.relaunched_from,
+        "command": list(answer.command),
+    }
 
 
-def _facts(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: answer.get(key) for key in ("id", "relaunched_from", "command")}
+def _words(answer: Relaunched, what: str) -> str:
+    return _shown(f"{what} as {answer.id}: {_joined(answer.command)}")
 
 
-def _words(answer: dict[str, Any], what: str) -> str:
-    return _shown(f"{what} as {answer.get('id')}: {_joined(answer.get('command'))}")
-
-
-def _joined(command: Any) -> str:
+def _joined(command: Sequence[str]) -> str:
     from shlex import join
 
-    return join(map(str, command)) if isinstance(command, list) else "?"
+    return join(command)
 
 
 def _shown(text: str) -> str:
@@ -189,27 +193,19 @@ def _shown(text: str) -> str:
     return printable(text)
 
 
-def count_restorable(sessions: list[dict[str, Any]]) -> int:
-    """Return how many of a list of sessions can be restored."""
-    return sum(1 for session in sessions if session.get("restorable"))
-
-
-def offer(sessions: list[dict[str, Any]]) -> None:
+def offer(sessions: list[SessionInfo]) -> None:
     """Say on a terminal that sessions can be restored."""
-    count = count_restorable(sessions)
+    count = sum(1 for session in sessions if session.restorable)
     if count and output.is_terminal():
-        verb = "sessions" if count > 1 else "session"
-        output.line(f"{count} {verb} can be restored: cw restore")
+        noun = "sessions" if count > 1 else "session"
+        output.line(f"{count} {noun} can be restored: cw restore")
 
 
-def restart_words(info: dict[str, Any]) -> str | None:
-    """Return a session's restart policy and where it stands, None without one."""
-    restart = info.get("restart")
-    if not isinstance(restart, dict):
-        return None
+def restart_words(restart: Mapping[str, Any]) -> str:
+    """Return a restart policy and where it stands."""
     count, most = restart.get("count", 0), restart.get("max")
-    words = [str(restart.get("policy")), f"{count} of {most}" if most is not None else f"{count}"]
-    text = f"{words[0]} ({words[1]} restarts)"
+    done = f"{count} of {most}" if most is not None else f"{count}"
+    text = f"{restart.get('policy')} ({done} restarts)"
     if restart.get("next_at"):
         text += f", next at {restart['next_at']}"
     if restart.get("ended"):

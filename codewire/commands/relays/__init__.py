@@ -1,0 +1,1 @@
+"""`cw relay …`: the relay as a process, and its data."""

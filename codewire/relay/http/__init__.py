@@ -1,0 +1,1 @@
+"""The HTTP API: a table of endpoints, who asks, what was sent, what is answered. No sockets."""

@@ -1,0 +1,1 @@
+"""One module a family of endpoints; each ends in its ENDPOINTS. Handlers are (call, store)."""

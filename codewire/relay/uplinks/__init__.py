@@ -1,0 +1,1 @@
+"""Live connections: nodes' uplinks, the coordinator's peers, readers of events."""
