@@ -105,7 +105,7 @@ def test_a_reboot_brings_back_ten_sessions_of_five_kinds_once(home: Home) -> Non
     done = with_home.launch(["true"], working_dir=str(place))
     with_home.wait(done)
     # What a hook said is on the disk before the lights go out.
-    wait_until(lambda: known(home).count('"hook"') >= 4, 20, "four conversations are known")
+    wait_until(lambda: known(home).count('"by": "hook"') >= 4, 20, "four conversations are known")
     before = listed(home)
     saved = Path(home.data_dir, "sessions", "5", "launch.json")
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600 and "s3cret-value" in saved.read_text()
