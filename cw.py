@@ -29,6 +29,10 @@ def main() -> int:
         from codewire.fleet.process import main as bridge_main
 
         return bridge_main(sys.argv[2:])
+    if role == "notifier":
+        from codewire.notify.process import main as notifier_main
+
+        return notifier_main(sys.argv[2:])
     import gc
 
     # A command is over before collecting would pay; unmaking its objects at the end is a fifth

@@ -31,7 +31,7 @@ MAX_CONFIG_BYTES = 1 << 20
 # stands for a table whose keys are its owner's business.
 NODE_KEYS = (
     "name", "listen", "external_url", "tls_cert", "tls_key",
-    "log_max_bytes", "keep_finished", "grace_seconds", "env",
+    "log_max_bytes", "keep_finished", "grace_seconds", "env", "restore",
 )  # fmt: skip
 KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "node": (*NODE_KEYS, "relay_url"),
@@ -39,6 +39,7 @@ KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "current_target": ("kind", "ref", "name"),
     "nats": None,
     "fleet": ("allow",),
+    "notify": ("on", "command", "webhook", "terminals", "per_minute"),
 }
 KNOWN_TOP_KEYS = frozenset((
     "relay_url", "relay_invite_token", "relay_auto_join_private", "relay_network",
@@ -52,6 +53,7 @@ SIMILAR = 0.75
 
 
 CALLER, NODE = "caller", "node"
+ASK, AUTO, NEVER = RESTORE = ("ask", "auto", "never")
 
 
 class Settings(NamedTuple):
@@ -67,8 +69,12 @@ class Settings(NamedTuple):
     grace_seconds: float
     # Whether a fleet is configured (fleet/settings.py reads how).
     has_nats: bool = False
+    # Whether anybody is to be told of sessions (notify/settings.py reads whom).
+    has_notify: bool = False
     # Whose environment sessions start with: that of who launches them here, or the node's own.
     env: str = CALLER
+    # What becomes of sessions that ended with their node: offered, started again, or nothing.
+    restore: str = ASK
     # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
     unknown_keys: tuple[str, ...] = ()
 
@@ -116,7 +122,9 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),
         has_nats="nats" in tables or bool(env.get("CODEWIRE_NATS_URL", "").strip()),
+        has_notify="notify" in tables,
         env=_choice(node, "env", (CALLER, NODE), path),
+        restore=_choice(node, "restore", RESTORE, path),
         unknown_keys=tuple(unknown_keys(tables)),
     )
 

@@ -38,6 +38,7 @@ class DataDir:
         self.sessions = os.path.join(root, "sessions")
         self.requests = os.path.join(root, "requests.jsonl")
         self.untyped = os.path.join(root, "untyped.jsonl")
+        self.notify = os.path.join(root, "notify.json")
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
 
@@ -156,6 +157,11 @@ def keeper_command(foreground: bool = True) -> list[str]:
 def bridge_command() -> list[str]:
     """Return the argv of the fleet's bridge; name, instance and URL are appended by the worker."""
     return [*program(), "fleet-bridge"]
+
+
+def notifier_command() -> list[str]:
+    """Return the argv of the notifier; name and moment are appended by the worker."""
+    return [*program(), "notifier"]
 
 
 def worker_command() -> list[str]:

@@ -31,6 +31,7 @@ FLOORS = {
     "client": 8,
     "relay": 9,
     "fleet": 9,
+    "notify": 9,
     "runtimes": 9,
     "mcp": 10,
     "commands": 11,

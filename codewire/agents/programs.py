@@ -10,6 +10,8 @@
     absent = "..."                  # … and one that must not
     kind = ""                       # with blocked: permission, question, auth
 
+    [resume]                        # how it takes up a conversation again: see resuming.py
+
 A program's rules for blocked come before the generic ones, its others after those for blocked and
 before those for working.
 """
@@ -22,6 +24,7 @@ from typing import Any, NamedTuple
 
 from codewire.agents.evidence import BLOCKED, ERROR, IDLE, WORKING, Evidence, Verdict
 from codewire.agents.generic import BLOCKED_RULES, BOTTOM, FOOT, LAST, WORKING_RULES
+from codewire.agents.resuming import Resuming, read_resuming
 
 # The tables that come with this package, one file each.
 BUILT_IN = ("aider", "claude", "codex", "copilot", "gemini", "opencode", "qwen")
@@ -59,6 +62,7 @@ class Program(NamedTuple):
     name: str
     commands: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    resume: Resuming | None = None
 
 
 NO_PROGRAM = Program("")
@@ -80,7 +84,11 @@ def read_program(table: dict[str, Any]) -> Program:
     if not isinstance(entries, list) or len(entries) > MAX_RULES:
         raise BadRules(f"rule must be a list of at most {MAX_RULES} tables")
     rules = tuple(_rule(name, number, entry) for number, entry in enumerate(entries, 1))
-    return Program(name, tuple(commands), rules)
+    try:
+        resume = read_resuming(table.get("resume"))
+    except ValueError as error:
+        raise BadRules(str(error)) from error
+    return Program(name, tuple(commands), rules, resume)
 
 
 def _rule(program: str, number: int, entry: Any) -> Rule:

@@ -21,12 +21,19 @@ class Agents(Asker):
     """What Client adds to its own requests."""
 
     def report_task(
-        self, session_id: int, summary: str, state: str, *, kind: str | None = None
+        self,
+        session_id: int,
+        summary: str,
+        state: str,
+        *,
+        kind: str | None = None,
+        conversation: str | None = None,
     ) -> None:
         """Report what a session's agent is doing: `summary` has 1 to 280 bytes.
 
         `state` is working, complete, blocked or failed; or idle, of a node that knows states.
-        With blocked, `kind` may say permission, question or auth. Raises RequestError.
+        With blocked, `kind` may say permission, question or auth. `conversation` is the agent's own
+        id of what it is about, by which it can be resumed. Raises RequestError.
         """
         # Only nodes that know states take the field, and with it idle.
         is_ours = kind is not None or state == "idle"
@@ -37,6 +44,8 @@ class Agents(Asker):
                 "summary": summary,
                 "state": state,
                 "state_kind": (kind or "") if is_ours else None,
+                # A node that does not know it can restore nothing either.
+                "conversation": conversation or None,
             }
         )
 

@@ -22,6 +22,7 @@ from codewire.client.numbers import (
 from codewire.client.prompting import Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.route import local_route
+from codewire.client.returning import Returning
 from codewire.client.waiting import Waiting, session_list
 from codewire.errors import RequestError, UsageError
 from codewire.paths import data_dir
@@ -51,7 +52,7 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-class Client(Messaging, Waiting, Agents, Prompting):
+class Client(Messaging, Waiting, Agents, Prompting, Returning):
     """Talks to one node; any number of threads may share it.
 
     `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
@@ -126,6 +127,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
         cols: int | None = None,
         environ: Mapping[str, str] | None = None,
         clean_env: bool = False,
+        save_env: bool = True,
+        restart: str | None = None,
+        restart_max: int | None = None,
     ) -> int:
         """Start `command` (an argv, no shell) in a new session and return its id.
 
@@ -135,6 +139,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
         A local session has this process's environment, on another node that node's; `environ` is
         one to have instead. `env` are KEY=VALUE strings on top. With `clean_env` it is no more
         than HOME, USER, LOGNAME, SHELL, PATH, LANG and TERM of that, and `env`.
+
+        It is kept (mode 0600) for `relaunch`, unless `save_env` is false. `restart` "on-failure"
+        or "always" has the node start it again when it ends, `restart_max` times at most.
         """
         from codewire.client.environment import launch_fields, warn_of_older
 
@@ -150,6 +157,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
             **launch_fields(self.route, env, environ, clean_env, self._notify),
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
             **dict(zip(("rows", "cols"), size, strict=True)),
+            "no_save_env": None if save_env else True,
+            "restart": restart,
+            "restart_max": whole_number("restart_max", restart_max, MAX_U32),
             # A worker killed before it could answer may have started the session: asked again
             # with the same key, its successor names that one instead of starting another.
             "launch_key": os.urandom(12).hex(),

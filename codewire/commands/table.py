@@ -75,6 +75,12 @@ TABLE = {
     "status": Command("sessions.sessions", "status", SESSIONS, "Show one session in detail"),
     "wait": Command("sessions.wait", "wait", SESSIONS, "Block until sessions have finished"),
     "subscribe": Command("sessions.events", "subscribe", SESSIONS, "Stream events of sessions"),
+    "relaunch": Command(
+        "sessions.relaunch", "relaunch", SESSIONS, "Start a session that has ended again"
+    ),
+    "restore": Command(
+        "sessions.relaunch", "restore", SESSIONS, "Start what ended with its node again"
+    ),
     "kill": Command("sessions.kill", "kill", SESSIONS, "End sessions"),
     "msg": Command("talk.messages", "msg", MESSAGING, "Send a message to a session"),
     "inbox": Command("talk.messages", "inbox", MESSAGING, "Show the messages of a session"),
@@ -221,6 +227,9 @@ TABLE = {
     "node restart": Command(
         "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
     ),
+    "node install": Command(
+        "nodes.install", "install", SYSTEM, "Have systemd start the node", is_local=True
+    ),
     "node stop": Command("nodes.node", "stop", "", "The same as stop", is_local=True),
     "start": Command(
         "nodes.node", "start", SYSTEM, "Start the node in the background", is_local=True
@@ -236,6 +245,16 @@ TABLE = {
     ),
     "doctor": Command(
         "system.doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"
+    ),
+    "notify": Command(
+        "system.notify",
+        "notify",
+        SYSTEM,
+        "Show who is told when a session needs somebody",
+        is_local=True,
+    ),
+    "notify test": Command(
+        "system.notify", "test", SYSTEM, "Send a notification now", is_local=True
     ),
     "reset": Command(
         "sessions.screen",

@@ -7,6 +7,7 @@ from codewire.mcp import (
     environment_tools,
     message_tools,
     reading_tools,
+    returning_tools,
     session_tools,
     shared_tools,
     typing_tools,
@@ -26,6 +27,7 @@ TOOLS: dict[str, Tool] = {
         *shared_tools.TOOLS,
         *environment_tools.TOOLS,
         *agent_tools.TOOLS,
+        *returning_tools.TOOLS,
     )
 }
 

@@ -18,6 +18,7 @@ from codewire.keeper import protocol
 from codewire.keeper.workerside.custody import Custody
 from codewire.mail.mailbox import Mailbox
 from codewire.node.caller import Caller
+from codewire.node.notifying import Notices
 from codewire.node.showing import Showing
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
@@ -46,6 +47,7 @@ class Node:
     # How the fleet's bridge is, as it says; empty without one.
     fleet: dict[str, Any] = field(default_factory=dict)
     showing: Showing = field(default_factory=Showing)
+    notices: Notices = field(default_factory=Notices)
 
     @staticmethod
     def timeout(request: Message) -> float:

@@ -18,6 +18,7 @@ from codewire.node.handlers import (
     kv,
     messages,
     output,
+    returning,
     screens,
     typing,
     waiting,
@@ -39,6 +40,7 @@ ANSWERS: dict[str, Handler] = {
     **control.ANSWERS,
     **kv.ANSWERS,
     **messages.ANSWERS,
+    **returning.ANSWERS,
     **screens.ANSWERS,
     **typing.ANSWERS,
 }

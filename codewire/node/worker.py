@@ -10,14 +10,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from codewire.config import Settings, load_settings
+from codewire.config import AUTO, Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn_essential
+from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
@@ -89,9 +89,12 @@ class Worker:
             _try_step("listening for other machines", self._open_web)
         if not problem and self._settings.has_nats:
             _try_step("joining the fleet", self._open_fleet)
+        if not problem and self._settings.has_notify:
+            _try_step("telling people of sessions", self._open_notifier)
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
         self._listen(hello.listener)
+        self._bring_back()
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
 
     def _kept(self) -> list[Kept]:
@@ -126,6 +129,7 @@ class Worker:
             self._sessions.lookout.run,
             self._sessions.store.run,
             self._sessions.scribe.run,
+            self._sessions.relauncher.run,
         ):
             self._run_loop(loop)
 
@@ -143,6 +147,18 @@ class Worker:
 
         self._fleet = Fleet(self._node)
         self._run_loop(self._fleet.run)
+
+    def _bring_back(self) -> None:
+        """Go on with restart policies; on a new node, restore what ended with the last one."""
+        is_new_node = not self._custody.hello.restarts and not self._custody.kept
+        self._sessions.relauncher.resume(is_new_node=is_new_node)
+        if is_new_node and self._settings.restore == AUTO:
+            spawn(self._sessions.relauncher.restore_all)
+
+    def _open_notifier(self) -> None:
+        from codewire.node.notifying import Notifier
+
+        self._run_loop(Notifier(self._node).run)
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""

@@ -42,6 +42,14 @@ def program_names(argv: list[str]) -> list[str]:
     return [name for name in names if name]
 
 
+def program_place(argv: list[str], names: tuple[str, ...]) -> int:
+    """Return which word of a command line is the program's own name, 0 where none is."""
+    for place in range(len(argv)):
+        if any(name in names for name in program_names(argv[place : place + 1])):
+            return place
+    return 0
+
+
 def _base(path: str) -> str:
     name = path.rstrip("/").rpartition("/")[2].removeprefix("-").lower()
     for suffix in SUFFIXES:

@@ -58,6 +58,9 @@ class Ending:
         self._backlog = backlog
         self._publish = publish
         self._lock = threading.Lock()
+        # Told of how a session has ended before that is written down, and of its end last.
+        self.on_settled: Callable[[Session], object] = lambda session: None
+        self.on_ended: Callable[[Session], object] = lambda session: None
         # What became of those that are launched but not yet told to everyone.
         self._early_exits: dict[int, Exit] = {}
         self._early_halts: dict[int, bool] = {}
@@ -148,6 +151,7 @@ class Ending:
         record = session.record
         record.result = capture_result(session)
         self._settle(session)
+        self.on_settled(session)
         if session.input is not None:
             session.input.end()
         self._registry.release_name(session)
@@ -162,6 +166,7 @@ class Ending:
         session.wake()
         self._custody.note(session.id, record.to_json())
         log.info("session %d %s", session.id, record.status_text())
+        self.on_ended(session)
         if session.master < 0 and session.life.happens(Event.HUNG_UP):
             session.close_log()
         self._drop_oldest()
@@ -176,7 +181,10 @@ class Ending:
         record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
         self._registry.count_end(session)
-        if isinstance(how, Exited):
+        if record.is_restorable and not record.kill_requested:
+            # It was ended, by a node that goes: its own way to do so tells nothing.
+            record.end_reason = "lost"
+        elif isinstance(how, Exited):
             record.exit_code, record.end_reason = how.code, "exited"
         elif isinstance(how, Signalled):
             record.exit_code, record.end_reason = -1, "signal"
@@ -210,17 +218,26 @@ class Ending:
     # Killing
 
     def kill(
-        self, sessions: Sequence[Session], takes_daemons: bool = False
+        self,
+        sessions: Sequence[Session],
+        takes_daemons: bool = False,
+        *,
+        with_node: bool = False,
     ) -> dict[int, list[Process]]:
         """End running sessions; block until they are gone. Return survivors by session id.
 
         A finished session is left alone: its pid may belong to somebody else. Daemons that a
         session started are named among the survivors; with `takes_daemons` they are ended, too,
-        also those that a finished session has left.
+        also those that a finished session has left. `with_node`: the node ends, and they with it.
         """
         running = [session for session in sessions if session.is_running()]
         for session in running:
-            session.record.kill_requested = True
+            if with_node and not session.record.is_final:
+                session.record.is_restorable = True
+                # Before its first signal: whatever comes in between, it comes back.
+                self._store.put(session.record)
+            else:
+                session.record.kill_requested = True
             session.life.happens(Event.KILL_ASKED)
             self._custody.note(session.id, session.record.to_json())
         climbing = list(sessions) if takes_daemons else running

@@ -59,6 +59,10 @@ def build_environment(
     `base` is the node's own; it is used unless the request brings its caller's, and then too
     unless this node `takes_callers`.
     """
+    if request.saved_env is not None:
+        env = {**request.saved_env, "PWD": cwd}
+        _tell_who(env, request, session_id)
+        return Environment(env, "the saved", True)
     callers, named = _entries(request)
     is_callers = request.has_environment and takes_callers
     layers = _Layers()

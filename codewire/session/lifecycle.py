@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,9 +41,11 @@ from codewire.session.program import (
     script_command,
 )
 from codewire.session.records.files import EVENTS, OUTPUT, making_files, remove_files
+from codewire.session.records.launchfile import SavedLaunch, write_launch
 from codewire.session.records.record import Record
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
+from codewire.session.relaunching import Relauncher
 from codewire.session.restoring import Restorer
 from codewire.session.session import Session
 from codewire.session.turns import Turns
@@ -58,6 +61,8 @@ log = logging.getLogger(__name__)
 
 # Longer than a keeper, a directory and a disk together may take.
 LAUNCH_SECONDS = 60.0
+# From the word that a node is to be stopped to the signal.
+ANNOUNCED_SECONDS = 30.0
 # Events that another state comes with.
 CHANGES_STATE = (events.STATUS, events.STOPPED, events.CONTINUED)
 
@@ -81,6 +86,11 @@ class Lifecycle:
         )
         rules = Rules(agents_directory(paths.root))
         self.lookout = Lookout(rules, self._publish, self._keep)
+        self.relauncher = Relauncher(
+            paths, self.registry, self.store, Rules(agents_directory(paths.root)), self.launch
+        )
+        self.ending.on_settled = self._on_settled
+        self.ending.on_ended = self.relauncher.ended
         self.is_stopping = False
         # Said by the worker once there is a log; sessions get it as CW_NODE_ID.
         self.node_id = ""
@@ -155,11 +165,28 @@ class Lifecycle:
             env["CW_NODE_ID"] = self.node_id
             env[MARK_VARIABLE] = session.record.mark()
             session.record.working_dir = cwd
+            self._save_launch(session, request, env)
             self._spawn(session, request, program, env, cwd)
         self._announce(session)
         if request.stdin_data:
             self.backlog.add(spawn, self.keyboard.type_first, session, request.stdin_data)
         return session
+
+    def _save_launch(self, session: Session, request: LaunchRequest, env: dict[str, str]) -> None:
+        """Write down what starts it again; on a full disk it starts all the same, and only once."""
+        saved = SavedLaunch(
+            tuple(session.record.argv),
+            session.record.working_dir,
+            env if request.saves_env else None,
+            request.name,
+            request.tags,
+            request.rows,
+            request.cols,
+        )
+        try:
+            write_launch(self._paths.session(session.id), saved)
+        except OSError as error:
+            log.warning("session %d cannot be relaunched: %s", session.id, error.strerror)
 
     @contextlib.contextmanager
     def _reserved(self, request: LaunchRequest) -> Iterator[Session]:
@@ -176,6 +203,8 @@ class Lifecycle:
             name=request.name,
             tags=list(request.tags),
             launch_key=request.key,
+            relaunched_from=request.relaunched_from,
+            restart=dict(request.restart),
         )
         session = self._make(record)
         directory = self._paths.session(session_id)
@@ -228,11 +257,13 @@ class Lifecycle:
         # Before anybody is told: from now on it is listed, whoever is killed.
         self.store.put(session.record)
         record = session.record
-        data = {
+        data: dict[str, Any] = {
             "command": record.argv,
             "working_dir": record.working_dir,
             "tags": record.tags,
         }
+        if record.relaunched_from:
+            data["relaunched_from"] = record.relaunched_from
         self._publish(session, events.CREATED, data)
         self._drain.add(session)
         log.info("session %d launched pid=%d", session.id, record.pid)
@@ -265,13 +296,40 @@ class Lifecycle:
     def kill(
         self, sessions: Sequence[Session], takes_daemons: bool = False
     ) -> dict[int, list[Process]]:
-        """End running sessions; see Ending.kill."""
+        """End running sessions, and the policies of all; see Ending.kill."""
+        for session in sessions:
+            self.relauncher.cancel(session, "killed")
         return self.ending.kill(sessions, takes_daemons)
+
+    def announce_stop(self) -> None:
+        """Whoever stops the node says so beforehand: what ends now has ended for good."""
+        for session in (*self.registry.running(), *self.relauncher.pending()):
+            session.record.is_final = True
+            self.store.put(session.record)
+            self._custody.note(session.id, session.record.to_json())
+
+    def doubt_stop(self) -> None:
+        """Where the stop that was announced does not come, forget it. Blocks ANNOUNCED_SECONDS."""
+        time.sleep(ANNOUNCED_SECONDS)
+        if self.is_stopping:
+            return
+        log.warning("a stop was announced, but has not come")
+        for session in self.registry.all():
+            if session.record.is_final and session.is_running():
+                session.record.is_final = False
+                self.store.put(session.record)
+
+    def _on_settled(self, session: Session) -> None:
+        if not self.is_stopping:
+            self.relauncher.settle(session)
 
     def stop(self) -> None:
         """End every session and write everything down: the node is stopping."""
         self.is_stopping = True
-        write_left(self._paths.left, self.kill(self.registry.running()))
+        for session in self.relauncher.pending():
+            self.relauncher.give_up_pending(session)
+        survivors = self.ending.kill(self.registry.running(), with_node=True)
+        write_left(self._paths.left, survivors)
         self.store.close()
         self.scribe.write()
 

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from codewire.agents.evidence import IDLE, WORKING, Verdict
+from codewire.agents.generic import BOTTOM
 from codewire.agents.programs import NO_PROGRAM
+from codewire.agents.resuming import HOOK, PRINTED, is_id, printed_command, printed_id
 from codewire.errors import RequestError
 from codewire.output.log import OutputLog
 from codewire.session.agentprocess import foreground, foreground_names, hint, is_gone
@@ -175,6 +177,7 @@ class Lookout:
         printed, watch.looked_at = end - watch.looked_end, now
         is_known = watch.looked_end >= 0
         self._take_in(watch, output, now, PROGRAM_SECONDS)
+        self._learn_conversation(watch.session)
         is_flood = is_flowing and is_known and printed > FLOW_BYTES
         if is_flood:
             lines, cursor = agent.evidence.lines if is_known else (), agent.evidence.cursor
@@ -252,6 +255,33 @@ class Lookout:
         if session.agent is not None:
             session.agent.seen()
             self.tell(session)
+
+    def _learn_conversation(self, session: Session) -> None:
+        """Note how the agent says it is resumed. Printed, so it counts for less than a hook's."""
+        agent = session.agent
+        if agent is None:
+            return
+        said, rules = agent.signals.resumption, agent.program.resume
+        shown = rules is not None and rules.match is not None
+        text = "\n".join(agent.evidence.bottom(BOTTOM)) if shown else ""
+        named = said.session or (printed_id(text, rules) if rules is not None and text else "")
+        found = dict(session.record.resume)
+        if found.get("by") != HOOK and is_id(named):
+            found.update(id=named, by=PRINTED)
+        if printed_command(said.command):
+            found["command"] = said.command
+        self._keep_conversation(session, found)
+
+    def conversation(self, session: Session, named: str) -> None:
+        """A hook of the session's agent says which conversation it has."""
+        if is_id(named):
+            found = {**session.record.resume, "id": named, "by": HOOK}
+            self._keep_conversation(session, found)
+
+    def _keep_conversation(self, session: Session, found: dict[str, Any]) -> None:
+        if found != session.record.resume:
+            session.record.resume = found
+            self._save(session)
 
     def reported(self, session: Session, state: str, kind: str, message: str) -> None:
         """A hook of the session's agent reports its state."""

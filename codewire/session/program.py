@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from codewire import paths
 from codewire.errors import LaunchError
@@ -35,7 +36,8 @@ class LaunchRequest:
     """What a client asks for. `env` is K=V entries; `rows` and `cols` 0 mean 24 and 80.
 
     With `has_environment` the first `env_caller` entries of `env` (None: all) are the caller's own
-    environment; `is_clean` wants only a few of those it would start with otherwise.
+    environment; `is_clean` wants only a few of those it would start with otherwise. `saved_env` is
+    that of an earlier run instead of all this. `restart` is a policy (restarts.py), {} for none.
     """
 
     command: tuple[str, ...]
@@ -50,6 +52,10 @@ class LaunchRequest:
     has_environment: bool = False
     env_caller: int | None = None
     is_clean: bool = False
+    saved_env: Mapping[str, str] | None = None
+    saves_env: bool = True
+    restart: Mapping[str, Any] = field(default_factory=dict)
+    relaunched_from: int = 0
 
 
 def check_name(name: str) -> None:

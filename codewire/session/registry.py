@@ -123,6 +123,8 @@ class Registry:
     def drop_oldest_finished(self, keep: int) -> list[int]:
         """Forget all but the last `keep` finished sessions, files included; return their ids."""
         finished = [s for s in self.all() if s.life.state is State.CLOSED]
+        # What is to be restarted needs its files.
+        finished = [s for s in finished if "due_ns" not in s.record.restart]
         # In the order of their ends, whatever the time of day was set to meanwhile.
         finished.sort(key=lambda s: (s.record.end_number, s.id))
         dropped = finished[: max(0, len(finished) - keep)]

@@ -79,6 +79,7 @@ class Restorer:
             # It died with the node: how is unknown, unless the exit had been noted.
             has_code = record.exit_code is not None and record.exit_code >= 0
             record.end_reason = record.end_reason or ("exited" if has_code else "lost")
+            record.is_restorable = not (has_code or record.kill_requested or record.is_final)
             record.completed_ns = record.completed_ns or time.time_ns()
             record.status = Status.COMPLETED
             self._registry.count_end(session)

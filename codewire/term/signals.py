@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from codewire.term.parser import ESCAPE, OSC, Parser, split_osc
 from codewire.term.programstatus import ProgramStatus
+from codewire.term.resumption import Resumption, parse_resumption
 
 STATUS_QUERY = b"?"
 MAX_TITLE = 256
@@ -27,6 +28,7 @@ class Signals:
         self.notification = ""
         self.notified_at = 0.0
         self.has_prompt = False
+        self.resumption = Resumption()
 
     def feed(self, data: bytes, now: float) -> None:
         """Take the next bytes of output."""
@@ -42,8 +44,9 @@ class Signals:
         if number == 7501 and body != STATUS_QUERY:
             if self.status.apply(body):
                 self.status_at = now
-        elif number == 26:
-            if self.status.apply_agent(body):
+        elif number in (26, 88):
+            self.resumption = parse_resumption(body, self.resumption)
+            if number == 26 and self.status.apply_agent(body):
                 self.status_at = now
         elif number in (0, 2):
             self.title, self.title_at = _clean(body), now

@@ -19,7 +19,7 @@ REPLY = "message.reply"
 
 # Event type -> the keys its data has; one with "?" may be missing.
 EVENTS = {
-    CREATED: "command working_dir tags",
+    CREATED: "command working_dir tags relaunched_from?",
     STATUS: "from to exit_code? duration_ms",
     STOPPED: "",
     CONTINUED: "",

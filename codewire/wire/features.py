@@ -34,6 +34,8 @@ TREE = "tree"
 # SendInput with submit: Enter once the screen shows the text, and a verdict. With keys: by name.
 SUBMIT = "submit"
 KEYS = "keys"
+# Sessions can be started again (Relaunch, Restorable), and have restart policies.
+RELAUNCH = "relaunch"
 # ListSessions with name, tags or brief answers with those sessions, that much of them.
 LIST_FILTER = "list_filter"
 # Sessions have states (Wait with them, ReportTask with idle and kinds, ExplainAgent), decisions
@@ -66,6 +68,7 @@ FEATURES = (
     PEEK,
     SUBMIT,
     KEYS,
+    RELAUNCH,
 )
 
 # By request type: which field a node must know, and the option that people call it by. A node that
@@ -83,7 +86,10 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
         "rows": (SIZE, "--size"),
         "cols": (SIZE, "--size"),
         "clean_env": (ENV_BASE, "--clean-env"),
+        "no_save_env": (RELAUNCH, "--no-save-env"),
+        "restart": (RELAUNCH, "--restart"),
     },
+    "Relaunch": {"way": (RELAUNCH, "relaunch")},
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), {"tree": (TREE, "--tree")}),
     "Wait": {"idle_ms": (IDLE, "--idle"), "states": (STATES, "--state")},
     "ReportTask": {"state_kind": (STATES, "this report")},
@@ -99,6 +105,7 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
 NOTHING_DONE = {
     "SendInput": "nothing was typed",
     "Launch": "nothing was started",
+    "Relaunch": "nothing was started",
     "Approve": "nothing was chosen",
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), "nothing was ended"),
 }
@@ -111,6 +118,10 @@ WORDS = {
     "Approvals": "decisions to list",
     "Approve": "decisions to answer",
     "NodeStatus": "questions about itself",
+    "Relaunch": "starting sessions again",
+    "Restorable": "sessions to restore",
+    "ForgetRestorable": "sessions to restore",
+    "NodeStop": "being told of its end",
     "NodeRestart": "restart of its worker",
     "Subscribe": "events",
     "Wait": "waiting for sessions",

@@ -18,11 +18,12 @@ MAX_TYPE_LENGTH = 100
 # line is upstream's, of requests this node does not know: checked all the same, as upstream does.
 FIELD_KINDS = (
     ("u16", "cols rows choice"),
-    ("u32", "id to_id tail history_lines from_session env_caller"),
+    ("u32", "id to_id tail history_lines from_session env_caller restart_max"),
     ("u64", "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     ("u64", "idle_ms if_idle_ms"),
     ("flag", "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
     ("flag", "brief dir_optional tree auto codes peek refuse submit prompt clean_env"),
+    ("flag", "no_save_env restore notices"),
     ("texts", "command env tags event_types states"),
     ("bytes", "stdin_data data value"),
     (
@@ -31,6 +32,7 @@ FIELD_KINDS = (
     ),
     ("text", "input_key expect_screen request_key history reply_token delivery from_node"),
     ("text", "verb audience_node sender_cap summary state approval state_kind keys"),
+    ("text", "restart way conversation"),
 )
 FIELDS = {name: kind for kind, names in FIELD_KINDS for name in names.split()}
 
@@ -108,8 +110,14 @@ ROWS = (
     Row("ListSessions", READ, "SessionList", "id name tags brief", repeat=ALWAYS),
     Row("Launch", RUN, "Launched",
         "command working_dir dir_optional name env env_base env_caller clean_env stdin_data tags "
-        "rows cols launch_key",
-        repeat=LAUNCH_KEY, needs="rows cols clean_env"),
+        "rows cols launch_key no_save_env restart restart_max",
+        repeat=LAUNCH_KEY, needs="rows cols clean_env no_save_env restart"),
+    # Its environment is for a session that saved none.
+    Row("Relaunch", RUN, "Relaunched",
+        "id way restore env env_base env_caller clean_env launch_key",
+        repeat=LAUNCH_KEY, session=True, needs="way"),
+    Row("Restorable", READ, "RestorableList", repeat=ALWAYS),
+    Row("ForgetRestorable", MANAGE, "RestorableForgotten", "id", repeat=NEVER, session=True),
     Row("Kill", MANAGE, "Killed", "id tree",
         repeat=NEVER, patience=SLOW, session=True, needs="tree"),
     Row("KillAll", MANAGE, "KilledAll", "tree", repeat=NEVER, patience=SLOW, needs="tree"),
@@ -126,7 +134,7 @@ ROWS = (
     Row("Detach", READ, "Detached", "id", repeat=NEVER),
     # Prompt, as all streams that answer before anything happens.
     Row("Attach", TYPE, "Attached",
-        "id include_history history_lines history from_offset from_session codes",
+        "id include_history history_lines history from_offset from_session codes notices",
         repeat=NEVER, streams=True, session=True),
     Row("Logs", READ, "LogData",
         f"id follow tail strip_ansi from_offset max_bytes mark_typed from_session codes {_TIMES}",
@@ -139,7 +147,7 @@ ROWS = (
         repeat=ALWAYS, patience=WAITS, streams=True, session=True),
     Row("Wait", READ, "WaitResult", f"id tags condition idle_ms states codes {_TIMES}",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True, needs="idle_ms states"),
-    Row("ReportTask", TYPE, "TaskReported", "id name summary state state_kind",
+    Row("ReportTask", TYPE, "TaskReported", "id name summary state state_kind conversation",
         repeat=NEVER, session=True, needs="state_kind"),
     Row("ExplainAgent", READ, "AgentExplained", "id peek",
         repeat=ALWAYS, session=True, needs="peek"),
@@ -163,6 +171,8 @@ ROWS = (
     Row("KVList", KV_READ, "KVListResult", "namespace key", repeat=ALWAYS),
     Row("NodeStatus", READ, "NodeStatus", repeat=ALWAYS),
     Row("NodeRestart", MANAGE, "NodeRestarting", repeat=NEVER),
+    # The signal that ends it comes after.
+    Row("NodeStop", MANAGE, "NodeStopping", repeat=NEVER),
 )
 # fmt: on
 REQUESTS = {row.type: row for row in ROWS}

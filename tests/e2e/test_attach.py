@@ -189,7 +189,7 @@ def test_stopping_the_node_ends_the_client(node: Home, attach: Attach) -> None:
     assert terminal.wait() in (0, 1)
     terminal.check_restored()
     last = terminal.seen.rstrip().rpartition(b"\r\n")[2]
-    assert last in (b"[cw] session killed", b"[cw] connection lost")
+    assert last in (b"[cw] session completed (-1)", b"[cw] connection lost")
 
 
 def test_without_a_name_the_oldest_free_session_is_taken(node: Home, attach: Attach) -> None:

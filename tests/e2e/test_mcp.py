@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 from tests.support import CW, Home
 
 LOCAL_TOOLS = 22
-ALL_TOOLS = 35
+ALL_TOOLS = 37
 
 Script = Callable[["Agent"], Awaitable[None]]
 

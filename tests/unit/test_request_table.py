@@ -28,6 +28,7 @@ from codewire.node.handlers import (
     kv,
     messages,
     output,
+    returning,
     screens,
     typing,
     waiting,
@@ -38,7 +39,7 @@ from tests import protocol
 
 PACKAGE = Path(server.__file__).parent.parent
 HANDLERS = PACKAGE / "node" / "handlers"
-MODULES = (agents, attach, control, kv, messages, output, screens, typing, waiting)
+MODULES = (agents, attach, control, kv, messages, output, returning, screens, typing, waiting)
 
 
 def test_every_request_has_one_handler_and_every_handler_a_request() -> None:

@@ -12,7 +12,17 @@ import time
 from typing import NamedTuple
 
 from codewire.client.attaching.keys import Keys
-from codewire.client.attaching.link import Detached, Ended, Gap, Link, Output, StateChange, Viewers
+from codewire.client.attaching.link import (
+    Detached,
+    Ended,
+    Gap,
+    Link,
+    Notice,
+    Output,
+    StateChange,
+    Viewers,
+)
+from codewire.client.attaching.notification import notification
 from codewire.client.attaching.outerstatus import OuterStatus
 from codewire.client.attaching.statusbar import StatusBar
 from codewire.client.attaching.terminal import (
@@ -82,6 +92,7 @@ class Attachment:
         self._title_saved = False
         self._status = OuterStatus(os.environ.get("TERM", ""))
         self._out = b""
+        self._notices = b""
         self._written = 0
         self._lost_bytes = 0
         self._started = self._last_output = self._last_draw = time.monotonic()
@@ -119,6 +130,8 @@ class Attachment:
         while self._has_room():
             item = self._link.next_item()
             if item is None:
+                if self._bar.is_between:
+                    self._out, self._notices = self._out + self._notices, b""
                 return None
             if isinstance(item, Output):
                 self._out = self._bar.feed(item.data)
@@ -129,6 +142,8 @@ class Attachment:
             elif isinstance(item, Viewers):
                 self._viewers = item.number
                 self._bar.is_dirty = True
+            elif isinstance(item, Notice):
+                self._notices = notification(item)
             elif isinstance(item, StateChange):
                 self._status.take(item.state)
             elif isinstance(item, Ended):

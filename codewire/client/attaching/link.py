@@ -53,6 +53,14 @@ class Viewers(NamedTuple):
     number: int
 
 
+class Notice(NamedTuple):
+    """The node has something to tell whoever sits at a terminal: a session needs them, say."""
+
+    title: str
+    body: str
+    form: str
+
+
 class StateChange(NamedTuple):
     """The session's state: `state`, `kind`, `reason`, `source` and `agent`, as far as known."""
 
@@ -90,6 +98,8 @@ class Link:
             # A node of ours then sends what a terminal needs instead of the whole log.
             "history": "all" if replays_all else "terminal",
             "from_session": from_session,
+            # A node that tells nobody, or an older one, ignores it.
+            "notices": True,
         }
         self._prologue = b""
         self._redial = Redial(client.route)
@@ -207,7 +217,9 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | StateChange | None:
+    def next_item(
+        self,
+    ) -> Output | Gap | Ended | Detached | Viewers | StateChange | Notice | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -256,7 +268,7 @@ class Link:
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
-            for name in ("history", "from_session"):
+            for name in ("history", "from_session", "notices"):
                 if self._request[name]:
                     request[name] = self._request[name]
             stream.send_control(request)
@@ -286,7 +298,7 @@ class Link:
 
     def _take_control(
         self, message: dict[str, Any]
-    ) -> Gap | Ended | Detached | Viewers | StateChange | None:
+    ) -> Gap | Ended | Detached | Viewers | StateChange | Notice | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
@@ -295,6 +307,8 @@ class Link:
             return Gap(field(message, "gap", 0))
         elif kind == "Viewers":
             return Viewers(field(message, "count", 1))
+        elif kind == "Notice":
+            return Notice(*(field(message, key, "") for key in Notice._fields))
         elif kind == "State":
             return StateChange(message)
         elif kind == "Detached":

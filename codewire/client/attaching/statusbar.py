@@ -75,7 +75,7 @@ class StatusBar:
 
     @property
     def is_between(self) -> bool:
-        """Say whether what is written now would fall between two sequences and two characters."""
+        """Say whether what was fed so far ends between two sequences and two characters."""
         return self._string_end is None and not PARTIAL_CHARACTER.search(self._end)
 
     def resize(self, rows: int, cols: int) -> bytes:

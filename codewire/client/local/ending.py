@@ -45,6 +45,8 @@ MARGIN_SECONDS = 30.0
 # What an end without any grace takes, on a busy machine.
 NOW_SECONDS = 15.0
 PROGRESS_SECONDS = 5.0
+# For the node to take in that it is to be stopped.
+ANNOUNCE_SECONDS = 3.0
 # From a keeper's end to that of what it sent SIGKILL; and a worker's time to start a new keeper.
 SETTLE_SECONDS = 5.0
 # An older keeper ends at once at the second SIGTERM; two that come together are one.
@@ -140,6 +142,8 @@ class Ending:
         keeper = self._process
         if keeper is None:
             return
+        # Said first: what ends by this has ended for good, and is not restored.
+        ask(self._paths, {"type": "NodeStop"}, ANNOUNCE_SECONDS)
         is_first = self._take_note(keeper)
         if keeper.state == "T":
             self._kill(signal.SIGCONT)

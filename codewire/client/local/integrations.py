@@ -71,9 +71,11 @@ const report = (...words) => {{
 export const Codewire = async () => ({{
   event: async ({{ event }}) => {{
     const about = event.properties ?? {{}}
+    const name = about.sessionID ?? ""
+    const id = /^[A-Za-z0-9._][A-Za-z0-9._-]{{0,63}}$/.test(name) ? ["--conversation", name] : []
     if (event.type === "session.status") {{
-      if (about.status?.type === "busy" || about.status?.type === "retry") report("working")
-    }} else if (event.type === "session.idle") report("done")
+      if (about.status?.type === "busy" || about.status?.type === "retry") report("working", ...id)
+    }} else if (event.type === "session.idle") report("done", ...id)
     else if (event.type === "permission.asked") report("blocked", "--kind", "permission")
     else if (event.type === "question.asked") report("blocked", "--kind", "question")
     else if (event.type === "permission.replied") report("working")
@@ -168,9 +170,9 @@ def _read(path: str) -> str | None:
         raise CodewireError(f"reading {path}: {cause}") from error
 
 
-def command(words: str) -> str:
+def command(words: str, source: str = "") -> str:
     """Return the shell command of a hook: does nothing outside a session, and never fails."""
-    return f'[ -z "$CW_SESSION_ID" ] || cw report {words} --hook || : {MARK}'
+    return f'[ -z "$CW_SESSION_ID" ] || {source}cw report {words} --hook || : {MARK}'
 
 
 def _hooks(events: dict[str, tuple[str, str]]) -> Callable[[str | None, bool], str | None]:
@@ -249,7 +251,8 @@ def _codex(before: str | None, uninstall: bool) -> str | None:
             raise ValueError(str(error)) from error
         if "notify" in settings:
             raise ValueError("it has a notify of its own, and there can be only one")
-        words = json.dumps(["sh", "-c", command("done"), "cw"])
+        # Its JSON is the last argument.
+        words = json.dumps(["sh", "-c", command("done", 'printf %s "$1" | '), "cw"])
         kept = f"{BEGIN}\nnotify = {words}\n{END}\n{kept}"
     return kept if kept or (before is not None and not text) else None
 

@@ -65,6 +65,8 @@ def _kill_tags(client: Client, args: dict[str, Any], tags: list[str]) -> int:
 def _words(session_id: int, answer: Killed) -> str:
     if not answer.finished:
         return "" if answer.survivors else f"Session {session_id} killed"
+    if answer.restart_ended:
+        return f"Session {session_id} has already finished; it is not restarted any more"
     ended = "; daemons it had left are ended" if answer.tree and not answer.survivors else ""
     return f"Session {session_id} has already finished{ended}"
 

@@ -37,6 +37,9 @@ def launch(args: dict[str, Any], context: Context) -> int:
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
           --clean-env            Of the environment only HOME, USER, LOGNAME, SHELL, PATH, LANG,
                                  TERM, and what --env names
+          --no-save-env          Do not keep its environment for 'cw relaunch' (a file, mode 0600)
+          --restart <on-failure|always>  Start it again when it ends, after growing pauses
+          --max <count>          With --restart: so many times at most
           --size <COLSxROWS>     Size of its terminal until someone attaches (default: 80x24)
           --prompt <text>        Submit a text once the program is ready for input
           --prompt-file <file>   The same with the content of a file
@@ -79,12 +82,22 @@ def launch(args: dict[str, Any], context: Context) -> int:
         tags=tags,
         env=[*_terminal_env(client, args["--clean-env"]), *_env(args["--env"])],
         clean_env=args["--clean-env"],
+        save_env=not args["--no-save-env"],
+        **_restart(args),
         stdin_data=b"" if text is None or is_submitted else text,
         cols=cols,
         rows=rows,
     )
     _announce(args, session_id, name, command)
     return _submit(client, session_id, text) if text is not None and is_submitted else 0
+
+
+def _restart(args: dict[str, Any]) -> dict[str, Any]:
+    if not args["--restart"] and args["--max"] is None:
+        return {}
+    from codewire.commands.sessions.relaunch import restart_fields
+
+    return restart_fields(args)
 
 
 def _check_filled(args: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ def report(args: dict[str, Any], context: Context) -> int:
     Options:
       -m, --message <text>       What it is about, at most 280 bytes
           --kind <permission|question|auth>  With blocked: what it waits for
+          --conversation <id>    The agent's own id of its conversation, for 'cw restore'
           --session <session>    The session meant, if not the one this runs in
           --hook                 Read a hook's JSON from stdin for the message; never fail
 
@@ -47,47 +48,61 @@ def report(args: dict[str, Any], context: Context) -> int:
         raise UsageError(f"state must be one of {', '.join(STATES)}, got {state!r}")
     message, kind = args["--message"] or "", args["--kind"]
     if args["--hook"]:
-        return _report_hook(state, message, kind, args["--session"], context)
+        return _report_hook(state, message, kind, args, context)
     where = _session(args["--session"], context)
     if where is None:
         _tell_terminal(state, message, kind)
     else:
-        _send(context, where, state, message, kind)
+        _send(context, where, state, message, kind, _conversation(args["--conversation"]))
     return 0
 
 
+def _conversation(given: str | None) -> str:
+    from codewire.agents.resuming import is_id
+
+    if given is not None and not is_id(given):
+        raise UsageError("a conversation's id has 1 to 64 letters, digits, and . _ -")
+    return given or ""
+
+
 def _report_hook(
-    state: str, message: str, kind: str | None, session: str | None, context: Context
+    state: str, message: str, kind: str | None, args: dict[str, Any], context: Context
 ) -> int:
     """Report for a hook: silent, since what it prints may become part of the conversation."""
-    where = _session(session, context)
+    where = _session(args["--session"], context)
     if where is None:
         return 0
     context.give_up_after(HOOK_SECONDS)
-    said, about = _read_hook()
+    given = _read_hook()
+    said, about = _about(given)
+    conversation = args["--conversation"] or given.get("session_id") or given.get("thread-id")
     if state == "blocked" and kind is None:
         kind = about
     try:
-        _send(context, where, state, message or (said if state != "done" else ""), kind)
+        words = message or (said if state != "done" else "")
+        _send(context, where, state, words, kind, str(conversation or ""))
     except CodewireError:
         if os.environ.get("CW_DEBUG") == "1":
             raise
     return 0
 
 
-def _read_hook() -> tuple[str, str]:
-    """Return what a hook's JSON on stdin is about, and which kind of decision that would be."""
+def _read_hook() -> dict[str, Any]:
+    """Return a hook's JSON on stdin, {} where there is none."""
     import json
     import sys
 
     try:
         if sys.stdin is None or sys.stdin.isatty():
-            return "", "permission"
+            return {}
         value = json.loads(sys.stdin.buffer.read(MAX_HOOK_BYTES))
     except (OSError, ValueError, RecursionError):
-        return "", "permission"
-    if not isinstance(value, dict):
-        return "", "permission"
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _about(value: dict[str, Any]) -> tuple[str, str]:
+    """Return what a hook's JSON is about, and which kind of decision that would be."""
     tool, details = value.get("tool_name"), value.get("tool_input")
     kind = "question" if tool in ("AskUserQuestion", "ask_user", "question") else "permission"
     if isinstance(tool, str) and tool:
@@ -105,7 +120,9 @@ def _session(named: str | None, context: Context) -> str | None:
     return named or (inside if is_id and context.server is None else None)
 
 
-def _send(context: Context, where: str, state: str, message: str, kind: str | None) -> None:
+def _send(
+    context: Context, where: str, state: str, message: str, kind: str | None, conversation: str
+) -> None:
     from codewire.client.addressing import resolve_session
 
     word = ON_THE_WIRE.get(state, state)
@@ -115,7 +132,9 @@ def _send(context: Context, where: str, state: str, message: str, kind: str | No
     else:
         client, ref = context.locate(where)
         session_id = resolve_session(client, ref)
-    client.report_task(session_id, _summary(message) or state, word, kind=kind)
+    client.report_task(
+        session_id, _summary(message) or state, word, kind=kind, conversation=conversation
+    )
 
 
 def _summary(message: str) -> str:

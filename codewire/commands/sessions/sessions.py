@@ -59,6 +59,10 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
         output.show_json([session.sent for session in sessions])
     elif sessions:
         show_table(sessions, time.time_ns(), shows_all=args["--all"] or wanted != "all")
+        if any(session.restorable for session in sessions):
+            from codewire.commands.sessions.relaunch import offer
+
+            offer(sessions)
     else:
         output.line("No sessions")
     return 0
@@ -136,6 +140,8 @@ def show_status(info: SessionInfo, output_size: int) -> None:
         ("State", state_line(info, time.time_ns()) if info.pid else None),
         ("Exit Code", None if info.signal else info.exit_code),
         ("Ended By", _ending(info)),
+        ("Restart", _restart(info)),
+        ("Relaunched", _relaunched(info)),
         ("Created", info.created_at or None),
         ("Completed", info.completed_at or None),
         ("Attached", "true" if info.attached else "false"),
@@ -163,6 +169,23 @@ def state_words(info: SessionInfo) -> str:
     if info.end_reason == "lost":
         return "lost"
     return "stopped" if info.state == "stopped" else info.status
+
+
+def _restart(info: SessionInfo) -> str | None:
+    if not info.restart:
+        return None
+    from codewire.commands.sessions.relaunch import restart_words
+
+    return restart_words(info.restart)
+
+
+def _relaunched(info: SessionInfo) -> str | None:
+    """Return which run a session goes on from, and which goes on from it."""
+    runs = (("from", info.relaunched_from), ("as", info.relaunched_as))
+    words = [f"{word} session {number}" for word, number in runs if number]
+    if info.restorable:
+        words.append(f"not yet: cw restore {info.id}")
+    return ", ".join(words) or None
 
 
 def _ending(info: SessionInfo) -> str | None:

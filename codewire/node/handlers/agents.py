@@ -45,6 +45,7 @@ def report_task(node: Node, request: Message, caller: Caller) -> Message:
         raise RequestError(f"invalid task state {go_quote(word)}")
     if kind not in KINDS:
         raise RequestError(f"invalid kind {go_quote(kind)}: use permission, question or auth")
+    node.sessions.lookout.conversation(session, request.get("conversation") or "")
     node.sessions.publish_report(session, word, summary)
     message = "" if summary.lower() in (word, REPORTED[word]) else summary
     node.sessions.lookout.reported(

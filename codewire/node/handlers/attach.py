@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 from codewire.errors import OutOfThreads, ProtocolError, RequestError
@@ -39,6 +40,8 @@ FILE_BYTES = 1 << 15
 INPUT_EVENT_SECONDS = 1.0
 # What a terminal gets of a session that scrolls, unless it asks for more or less.
 HISTORY_LINES = 2000
+# A terminal that takes none meanwhile gets the last ones.
+MAX_NOTICES = 20
 # Between the two size changes that make a full-screen program draw everything again: long enough
 # for it to see the first one.
 NUDGE_SECONDS = 0.1
@@ -85,6 +88,7 @@ class Attachment:
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
+        self._notices: deque[Message] = deque(maxlen=MAX_NOTICES)
         # Told to who has subscribed: a client whose terminal shows states.
         self._wants_states = False
         self._told_state: Shown | None = None
@@ -105,6 +109,8 @@ class Attachment:
         session.terminal.viewers.add(self._viewer)
         session.wake()
         self._is_terminal = request.get("history") is not None
+        if request.get("notices"):
+            self._node.notices.add(self._post)
         questions = session.questions
         resumed = request.get("from_offset")
         cursor.offset = cursor.log.end
@@ -124,6 +130,7 @@ class Attachment:
             )
             self._peer.run(lambda: self._pump(cursor), self._on_frame)
         finally:
+            self._node.notices.remove(self._post)
             session.terminal.viewers.remove(self._viewer)
             if questions is not None:
                 questions.detached(cursor.offset)
@@ -206,6 +213,8 @@ class Attachment:
             if self._is_terminal and self._told_viewers != session.attached_count:
                 self._told_viewers = session.attached_count
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
+            while self._notices:
+                self._stream.send_control({"type": "Notice", **self._notices.popleft()})
             if self._wants_states:
                 self._tell_state()
             # Looked at first: once it is set, everything printed is in the log.
@@ -217,6 +226,10 @@ class Attachment:
                 self._stream.send_control({"type": "Error", "message": text})
                 return
             peer.wait()
+
+    def _post(self, notice: Message) -> None:
+        self._notices.append(notice)
+        self._peer.waker.set()
 
     def _tell_state(self) -> None:
         """Tell the client what the session does, for the terminal around it."""

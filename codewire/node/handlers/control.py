@@ -12,6 +12,7 @@ from codewire.node.handlers.screens import current_hash
 from codewire.node.handlers.views import brief_infos, session_infos, session_status
 from codewire.session.ending import survivors_json
 from codewire.session.program import LaunchRequest
+from codewire.session.restarts import new_restart
 from codewire.session.session import Session
 from codewire.terminal.turns import ScreenUnknown
 from codewire.wire.codes import BAD_REQUEST, NO_DIRECTORY, TOO_LARGE
@@ -54,34 +55,9 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
     whose it is. With `clean_env` few variables of either are left. Raises RequestError for a size
     that is too large.
     """
-    rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
-    if not is_allowed(rows, cols):
-        raise RequestError(
-            f"a terminal of {cols} columns and {rows} rows is too large: "
-            f"at most {MAX_CELLS} cells; nothing was started",
-            TOO_LARGE,
-        )
-    base = request.get("env_base") or NODE
-    if base not in ENV_BASES:
-        raise RequestError(
-            f"unknown env_base {go_quote(base)}: there are {', '.join(ENV_BASES)}", BAD_REQUEST
-        )
-    order = LaunchRequest(
-        command=tuple(request.get("command") or ()),
-        working_dir=request.get("working_dir") or "",
-        name=request.get("name") or "",
-        tags=tuple(request.get("tags") or ()),
-        env=tuple(request.get("env") or ()),
-        stdin_data=request.get("stdin_data") or b"",
-        rows=rows,
-        cols=cols,
-        key=request.get("launch_key") or "",
-        has_environment=base == NONE,
-        env_caller=request.get("env_caller"),
-        is_clean=bool(request.get("clean_env")),
-    )
+    order = launch_order(request)
     # Said so that a client knows that its environment was not taken for additions to the node's.
-    taken = node.settings.env if base == NONE else None
+    taken = node.settings.env if order.has_environment else None
     try:
         return {"type": "Launched", "id": node.sessions.launch(order).id, "env_base": taken}
     except LaunchError as error:
@@ -99,6 +75,38 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
     }
 
 
+def launch_order(request: Message) -> LaunchRequest:
+    """Return what a request wants started. Raises RequestError."""
+    rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
+    if not is_allowed(rows, cols):
+        raise RequestError(
+            f"a terminal of {cols} columns and {rows} rows is too large: "
+            f"at most {MAX_CELLS} cells; nothing was started",
+            TOO_LARGE,
+        )
+    base = request.get("env_base") or NODE
+    if base not in ENV_BASES:
+        raise RequestError(
+            f"unknown env_base {go_quote(base)}: there are {', '.join(ENV_BASES)}", BAD_REQUEST
+        )
+    return LaunchRequest(
+        command=tuple(request.get("command") or ()),
+        working_dir=request.get("working_dir") or "",
+        name=request.get("name") or "",
+        tags=tuple(request.get("tags") or ()),
+        env=tuple(request.get("env") or ()),
+        stdin_data=request.get("stdin_data") or b"",
+        rows=rows,
+        cols=cols,
+        key=request.get("launch_key") or "",
+        has_environment=base == NONE,
+        env_caller=request.get("env_caller"),
+        is_clean=bool(request.get("clean_env")),
+        saves_env=not request.get("no_save_env"),
+        restart=new_restart(request.get("restart") or "", request.get("restart_max")),
+    )
+
+
 def kill(node: Node, request: Message, caller: Caller) -> Message:
     """End one session; answered when it is gone. A finished one is only reported as such.
 
@@ -106,11 +114,13 @@ def kill(node: Node, request: Message, caller: Caller) -> Message:
     """
     session = node.session(request)
     is_finished, takes_daemons = not session.is_running(), bool(request.get("tree"))
+    is_pending = node.sessions.relauncher.is_pending(session)
     survivors = node.sessions.kill([session], takes_daemons)
     return {
         "type": "Killed",
         "id": session.id,
         "finished": is_finished or None,
+        "restart_ended": is_pending or None,
         "tree": takes_daemons or None,
         "survivors": survivors_json(survivors) or None,
     }
@@ -118,13 +128,15 @@ def kill(node: Node, request: Message, caller: Caller) -> Message:
 
 def kill_all(node: Node, request: Message, caller: Caller) -> Message:
     """End every running session."""
-    return _kill_many(node, request, node.sessions.registry.running())
+    pending = node.sessions.relauncher.pending()
+    return _kill_many(node, request, [*node.sessions.registry.running(), *pending])
 
 
 def kill_by_tags(node: Node, request: Message, caller: Caller) -> Message:
     """End the running sessions that carry any of the tags."""
     tagged = node.sessions.registry.tagged(request.get("tags") or ())
-    return _kill_many(node, request, [session for session in tagged if session.is_running()])
+    is_pending = node.sessions.relauncher.is_pending
+    return _kill_many(node, request, [s for s in tagged if s.is_running() or is_pending(s)])
 
 
 def _kill_many(node: Node, request: Message, sessions: list[Session]) -> Message:

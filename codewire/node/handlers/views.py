@@ -9,10 +9,12 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
+from codewire.config import NEVER
 from codewire.io.clock import CLOCK
 from codewire.node.context import Node
 from codewire.session.lookout import shown_state
 from codewire.session.records.record import Status
+from codewire.session.restarts import due_ns
 from codewire.session.result import recent_output
 from codewire.session.session import Session
 from codewire.term.strip import strip_ansi
@@ -55,6 +57,7 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
     # By what was said above, not by what has become true since.
     if info["status"] != Status.RUNNING.value:
         _add_end(session, info)
+    info |= _return(node, session)
     info |= {
         "output_lines": record.lines,
         "output_bytes": max(record.counted, info.get("output_size_bytes", 0)),
@@ -109,6 +112,22 @@ def _add_end(session: Session, info: dict[str, Any]) -> None:
     if record.completed_ns:
         info["completed_at"] = format_seconds(record.completed_ns)
         info["duration_ms"] = session.duration_ms()
+
+
+def _return(node: Node, session: Session) -> dict[str, Any]:
+    """Return what it came from and what comes of it, for who knows of that."""
+    record = session.record
+    facts: dict[str, Any] = {
+        "relaunched_from": record.relaunched_from,
+        "relaunched_as": record.relaunched_as,
+        "restorable": node.settings.restore != NEVER
+        and node.sessions.relauncher.is_restorable(session),
+    }
+    if record.restart:
+        restart = {k: v for k, v in record.restart.items() if k != "due_ns"}
+        due = due_ns(record.restart)
+        facts["restart"] = {**restart, **({"next_at": format_seconds(due)} if due else {})}
+    return {key: value for key, value in facts.items() if value}
 
 
 def session_status(node: Node, session: Session, *, full: bool = False) -> dict[str, Any]:

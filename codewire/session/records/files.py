@@ -10,12 +10,13 @@ from codewire.errors import LaunchError
 from codewire.files import open_regular
 
 # events.jsonl comes with its first event, which every launch publishes.
-OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD = (
+OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, LAUNCH = (
     "output.log",
     "events.jsonl",
     "messages.jsonl",
     "input-keys.jsonl",
     "session.json",
+    "launch.json",
 )
 # What there may be besides: the older half of a file with a budget, one that was being written.
 OTHERS = (f"{EVENTS}.1", f"{MESSAGES}.1", f"{INPUT_KEYS}.new")
@@ -42,7 +43,7 @@ def making_files(directory: str) -> Iterator[None]:
 
 def remove_files(directory: str) -> None:
     """Undo `making_files`, as far as it came."""
-    for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, *OTHERS):
+    for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, LAUNCH, *OTHERS):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(directory, name))
     with contextlib.suppress(OSError):

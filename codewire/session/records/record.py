@@ -55,6 +55,17 @@ class Record:
     end_number: int = 0
     # What is known of its agent (agentstate.py), {} for nothing.
     agent: dict[str, Any] = field(default_factory=dict)
+    # The run it goes on from, and the one that goes on from it; 0 for none.
+    relaunched_from: int = 0
+    relaunched_as: int = 0
+    # It ended with its node, and nobody has asked for that.
+    is_restorable: bool = False
+    # Its node is being stopped for good.
+    is_final: bool = False
+    # Its restart policy (restarts.py) and the conversation of its agent (agents/resuming.py), {}
+    # for none.
+    restart: dict[str, Any] = field(default_factory=dict)
+    resume: dict[str, Any] = field(default_factory=dict)
     # Keys of a newer or foreign program: kept as they are.
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -92,6 +103,12 @@ class Record:
             "duration_ms": self.duration_ms,
             "end_number": self.end_number,
             "agent": self.agent,
+            "relaunched_from": self.relaunched_from,
+            "relaunched_as": self.relaunched_as,
+            "restorable": self.is_restorable,
+            "final": self.is_final,
+            "restart": self.restart,
+            "resume": self.resume,
         }
         value: dict[str, Any] = {
             **self.extra,
@@ -154,6 +171,12 @@ KNOWN_KEYS = frozenset(
         "duration_ms",
         "end_number",
         "agent",
+        "relaunched_from",
+        "relaunched_as",
+        "restorable",
+        "final",
+        "restart",
+        "resume",
     ]
 )
 
@@ -192,6 +215,12 @@ def record_from_json(value: Any) -> Record:
         duration_ms=_number(value, "duration_ms", 0, 1 << 63) or 0,
         end_number=_number(value, "end_number", 0, 1 << 63) or 0,
         agent=_table(value, "agent"),
+        relaunched_from=_number(value, "relaunched_from", 0, MAX_ID + 1) or 0,
+        relaunched_as=_number(value, "relaunched_as", 0, MAX_ID + 1) or 0,
+        is_restorable=value.get("restorable") is True,
+        is_final=value.get("final") is True,
+        restart=_table(value, "restart"),
+        resume=_table(value, "resume"),
         extra={key: item for key, item in value.items() if key not in KNOWN_KEYS},
     )
 

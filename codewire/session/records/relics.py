@@ -14,7 +14,7 @@ from typing import Any
 
 from codewire.disk.filing import read_file, read_json
 from codewire.disk.journal import read_line
-from codewire.session.records.files import EVENTS, MESSAGES, OUTPUT, RECORD, remove_files
+from codewire.session.records.files import EVENTS, LAUNCH, MESSAGES, OUTPUT, RECORD, remove_files
 from codewire.session.records.record import MAX_ID, Record, Status, is_end_of, record_from_json
 from codewire.wire.events import CREATED, STATUS
 from codewire.wire.timestamps import parse_timestamp
@@ -67,9 +67,10 @@ def _is_empty(directory: str) -> bool:
     try:
         with os.scandir(directory) as entries:
             return all(
-                entry.name in (OUTPUT, EVENTS, MESSAGES)
+                entry.name in (OUTPUT, EVENTS, MESSAGES, LAUNCH)
                 and entry.is_file(follow_symlinks=False)
-                and entry.stat(follow_symlinks=False).st_size == 0
+                # How it was to be started is written before it is.
+                and (entry.name == LAUNCH or entry.stat(follow_symlinks=False).st_size == 0)
                 for entry in entries
             )
     except OSError:

@@ -22,6 +22,7 @@ class Killed(NamedTuple):
     """What a kill came to: of one session (`id`), or of `count`.
 
     `finished`: it had ended before. `tree`: daemons were ended, too.
+    `restart_ended`: it had, but was to be restarted.
     """
 
     survivors: tuple[Survivor, ...] = ()
@@ -29,4 +30,5 @@ class Killed(NamedTuple):
     count: int = 0  # type: ignore[assignment]
     finished: bool = False
     tree: bool = False
+    restart_ended: bool = False
     sent: Mapping[str, Any] = NOTHING_SENT

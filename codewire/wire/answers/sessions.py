@@ -20,6 +20,7 @@ class SessionInfo(NamedTuple):
 
     `prompt` is its command line, `status` running, killed or completed (N), `state` what its agent
     does. `output_size_bytes` is the size of its log, `output_bytes` all it has printed.
+    `relaunched_from` and `relaunched_as` are other runs of it.
     """
 
     id: int = 0
@@ -52,6 +53,9 @@ class SessionInfo(NamedTuple):
     last_event: str = ""
     idle_seconds: int = 0
     screen_hash: str = ""
+    relaunched_from: int = 0
+    relaunched_as: int = 0
+    restorable: bool = False
     sent: Mapping[str, Any] = NOTHING_SENT
 
     @property
@@ -70,6 +74,12 @@ class SessionInfo(NamedTuple):
             return Signalled(self.signal)
         has_code = self.exit_code is not None and self.end_reason != "lost"
         return Exited(self.exit_code or 0) if has_code else Lost()
+
+    @property
+    def restart(self) -> Mapping[str, Any]:
+        """Return its restart policy: policy, max, count, next_at, ended; nothing without one."""
+        found = self.sent.get("restart")
+        return found if isinstance(found, dict) else NOTHING_SENT
 
     @property
     def label(self) -> str:

@@ -1,0 +1,74 @@
+"""The node's notifier: a process beside the worker, and the attached terminals it may tell."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from codewire.node.island import Island
+from codewire.paths import notifier_command
+
+if TYPE_CHECKING:
+    from codewire.node.context import Node
+
+log = logging.getLogger(__name__)
+
+MAX_WORDS = 300
+
+Post = Callable[[dict[str, Any]], object]
+
+
+class Notices:
+    """The attached terminals that take notices. Their `post` must not block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._posts: list[Post] = []
+
+    def add(self, post: Post) -> None:
+        """Tell this terminal, too."""
+        with self._lock:
+            self._posts.append(post)
+
+    def remove(self, post: Post) -> None:
+        """Tell it no more."""
+        with self._lock:
+            self._posts = [one for one in self._posts if one != post]
+
+    def tell(self, notice: dict[str, Any]) -> None:
+        """Tell all of them."""
+        with self._lock:
+            posts = list(self._posts)
+        for post in posts:
+            post(notice)
+
+
+class Notifier:
+    """Keeps the process running, and does what it says."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        # What happens before it is there is told as well.
+        argv = [*notifier_command(), node.settings.node_name, str(node.started_ns)]
+        self._island = Island("the notifier", argv, self._hear)
+
+    def run(self) -> None:
+        """Keep it running. Blocks."""
+        self._island.run()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            said: Any = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(said, dict):
+            return
+        if isinstance(said.get("log"), str):
+            log.warning("notify: %s", said["log"][:MAX_WORDS])
+        notice = said.get("notice")
+        if isinstance(notice, dict):
+            texts = {key: str(notice.get(key) or "")[:MAX_WORDS] for key in ("title", "body")}
+            self._node.notices.tell({**texts, "form": str(notice.get("form") or "")})
