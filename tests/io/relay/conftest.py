@@ -9,7 +9,7 @@ import pytest
 
 from tests.io.relay.desk import Desk
 from tests.io.relay.site import Site
-from tests.io.store.conftest import ENGINES, cluster
+from tests.io.store.conftest import cluster, new_url
 
 __all__ = ["cluster"]
 
@@ -21,12 +21,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.close()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    """The API on each kind of database."""
-    is_postgresql = request.param == "postgresql"
-    url = request.getfixturevalue("cluster").create_database() if is_postgresql else ""
-    desk = Desk(tmp_path, url)
+    """The API on the database that is tested; store/test_elsewhere.py has the other one."""
+    desk = Desk(tmp_path, new_url(request))
     yield desk
     desk.close()
 

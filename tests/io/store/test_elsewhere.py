@@ -27,7 +27,11 @@ sys.exit(pytest.main(sys.argv[2:]))
 TABLES = ("test_tables", "test_trust", "test_people")
 # Under gevent, what waits and what is shared; the other tables are no different.
 ELSEWHERE = [
-    ("threads", "postgresql", (*TABLES, "test_importing", "postgresql_cases")),
+    (
+        "threads",
+        "postgresql",
+        (*TABLES, "test_importing", "postgresql_cases", "../relay/test_golden"),
+    ),
     ("gevent", "postgresql", ("test_trust", "postgresql_cases")),
     ("gevent", "sqlite", ("test_trust", "test_tables")),
 ]
