@@ -31,7 +31,7 @@ MAX_CONFIG_BYTES = 1 << 20
 # stands for a table whose keys are its owner's business.
 NODE_KEYS = (
     "name", "listen", "external_url", "tls_cert", "tls_key",
-    "log_max_bytes", "keep_finished", "grace_seconds",
+    "log_max_bytes", "keep_finished", "grace_seconds", "allow_network_owners",
 )  # fmt: skip
 KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "node": (*NODE_KEYS, "relay_url"),
@@ -64,6 +64,8 @@ class Settings(NamedTuple):
     grace_seconds: float
     # Whether a fleet is configured (fleet/settings.py reads how).
     has_nats: bool = False
+    # Whether owners of the relay's network may use the node as its own owner does.
+    allow_network_owners: bool = False
     # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
     unknown_keys: tuple[str, ...] = ()
 
@@ -111,6 +113,7 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),
         has_nats="nats" in tables or bool(env.get("CODEWIRE_NATS_URL", "").strip()),
+        allow_network_owners=_truth(node, "allow_network_owners", path),
         unknown_keys=tuple(unknown_keys(tables)),
     )
 
@@ -152,6 +155,13 @@ def _text(table: dict[str, Any], key: str, path: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str):
         raise ConfigError(f"parsing {path}: node.{key} must be a string, got {value!r}")
+    return value
+
+
+def _truth(table: dict[str, Any], key: str, path: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"parsing {path}: node.{key} must be true or false, got {value!r}")
     return value
 
 

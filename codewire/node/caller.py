@@ -27,6 +27,7 @@ class Kind(Enum):
 
     LOCAL = "local"
     TOKEN = "token"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def local_caller(stream: FrameStream) -> Caller:
 def token_caller(stream: FrameStream, address: str) -> Caller:
     """Return somebody on another machine who has shown the token."""
     return Caller(Kind.TOKEN, address, has_left=stream.has_left)
+
+
+def relay_caller(stream: FrameStream, subject: str) -> Caller:
+    """Return somebody whom the relay knows, and lets in because the node is theirs."""
+    return Caller(Kind.RELAY, subject, has_left=stream.has_left)
 
 
 def authorise(caller: Caller, verb: str, session_id: int | None) -> None:

@@ -17,7 +17,7 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn_essential
+from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
 from codewire.keeper.custody import Custody, Kept
 from codewire.keeper.protocol import tell_failing
 from codewire.mail.mailbox import Mailbox
@@ -92,6 +92,8 @@ class Worker:
         # Said before anybody is served: what a client then orders reaches the keeper after it.
         self._custody.ready()
         self._listen(hello.listener)
+        if not problem:
+            _try_step("keeping the uplink", spawn, self._keep_uplink)
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
 
     def _kept(self) -> list[Kept]:
@@ -142,6 +144,12 @@ class Worker:
 
         self._fleet = Fleet(self._node)
         self._run_loop(self._fleet.run)
+
+    def _keep_uplink(self) -> None:
+        """Stay connected to a relay where one is configured. What it imports is not waited for."""
+        from codewire.node.uplink import Uplink
+
+        Uplink(self._node).run()
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""

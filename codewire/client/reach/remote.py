@@ -63,9 +63,13 @@ class WebRoute(Route):
     def warning(self) -> str:
         return f"the certificate of {self.url} is not checked" if self.insecure else ""
 
+    def where(self) -> str:
+        """Return what errors say was dialled."""
+        return f"remote server: {self.url}"
+
     def open(self, deadline: Deadline = NEVER) -> WebSocketStream:
         """See Route. Blocks for DIAL_SECONDS at most."""
-        where = f"connecting to remote server: {self.url}"
+        where = f"connecting to {self.where()}"
         timeout = deadline.within(DIAL_SECONDS).left() or 0.0
         try:
             return self._open(parse_url(self.url), time.monotonic() + timeout)

@@ -154,6 +154,7 @@ def status(args: dict[str, Any], context: Context) -> int:
         ("Worker Restarts", found.get("worker_restarts")),
         ("Sessions", f"{found['sessions_running']} running, {found['sessions_total']} in all"),
         ("Fleet", _fleet_words(found.get("fleet"))),
+        ("Relay", _relay_words(found.get("relay"))),
         ("Data Dir", found.get("data_dir")),
         ("Socket", found.get("socket")),
         ("Listening", found.get("listen")),
@@ -320,6 +321,15 @@ def _read_pid_file(path: str) -> int:
     from codewire.wire.texts import go_quote
 
     raise CodewireError(f"invalid pid file: strconv.Atoi: parsing {go_quote(text)}: invalid syntax")
+
+
+def _relay_words(relay: Any) -> str | None:
+    """Return how the uplink is, in a line; None without a relay."""
+    if not isinstance(relay, dict):
+        return None
+    where = " ".join(str(relay[key]) for key in ("url", "network") if relay.get(key))
+    words = [str(relay.get("state") or "unknown"), where, str(relay.get("error") or "")]
+    return ": ".join(word for word in words if word)
 
 
 def _fleet_words(fleet: Any) -> str | None:

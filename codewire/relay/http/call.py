@@ -51,9 +51,7 @@ class Coordination(Protocol):
 class Streams(Protocol):
     """Clients' streams to nodes."""
 
-    def open(
-        self, call: Call, network: str, name: str, ask: dict[str, Any]
-    ) -> Answer | Takeover:
+    def open(self, call: Call, network: str, name: str, ask: dict[str, Any]) -> Answer | Takeover:
         """Turn a client's request into a stream to a node, which is asked with `ask`."""
 
     def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:

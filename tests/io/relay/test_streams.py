@@ -25,9 +25,7 @@ def login(site: Site, subject: str, network: str = "", role: str = "member", sec
     def write(tx: Any) -> None:
         people.upsert_oidc(tx, subject, subject, "", now)
         expires = now + seconds * SECOND
-        people.session_create(
-            tx, token, subject=f"oidc:{subject}", expires_at=expires, now=now
-        )
+        people.session_create(tx, token, subject=f"oidc:{subject}", expires_at=expires, now=now)
         if network:
             networks.ensure(tx, network, now)
             networks.add_member(tx, network, f"oidc:{subject}", role, "", now)

@@ -47,6 +47,7 @@ def node(context: Context) -> Iterator[Finding]:
         yield _version(found.facts)
         yield from _crash_loop(paths, found.facts)
         yield from _listening(paths, found.facts)
+        yield from _uplink(found.facts)
     if found.keeper:
         yield _oom(found.keeper)
 
@@ -169,6 +170,18 @@ def _listening(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
             f"the running node does not listen at {wanted}: node.log says why if it tried; "
             "'cw node restart' has it try again",
         )
+
+
+def _uplink(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Is the node connected to its relay?"""
+    relay = facts.get("relay")
+    if not isinstance(relay, dict):
+        return
+    state, url, error = (str(relay.get(key) or "") for key in ("state", "url", "error"))
+    if state == "connected":
+        yield "relay", OK, f"connected to {url}"
+    else:
+        yield "relay", FAIL if state == "stopped" else WARN, f"{url} {state}: {error}".rstrip(": ")
 
 
 def _oom(pid: int) -> Finding:

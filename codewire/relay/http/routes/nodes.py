@@ -10,7 +10,7 @@ from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import OWNER, need_member, need_owner, role
 from codewire.relay.http.inputs import Body, check_name, check_url
 from codewire.relay.http.limits import REDEEM
-from codewire.relay.http.shapes import TEXT, TIME, TRUTH, WHOLE, listed, shape
+from codewire.relay.http.shapes import TEXT, TIME, TRUTH, WHOLE, WORDS, listed, shape
 from codewire.relay.store import networks, nodes, trust
 from codewire.wire.timestamps import SECOND, format_nanos
 
@@ -135,7 +135,7 @@ def show_nodes(call: Call, store: Database) -> Any:
     else:
         network = call.network
         found = store.read(lambda tx: _nodes_of(tx, call, network))
-    return [{"network_id": node.network_id, **_shown(call, node)} for node in found]
+    return [{**_shown(call, node), **_told_users(call, node)} for node in found]
 
 
 def _nodes_of(tx: Tx, call: Call, network: str) -> list[Node]:
@@ -159,6 +159,17 @@ def _shown(call: Call, node: Node) -> dict[str, Any]:
     return shown
 
 
+def _told_users(call: Call, node: Node) -> dict[str, Any]:
+    """Return what upstream's relay does not say, and of which network it is."""
+    return {
+        "network_id": node.network_id,
+        "owned": node.owner_subject == call.user.subject,
+        "owner_subject": node.owner_subject,
+        "last_seen_at": format_nanos(node.last_seen_at),
+        "features": list(node.features),
+    }
+
+
 def revoke_node(call: Call, store: Database) -> Any:
     """Take a node's token away, and its connection."""
     network, name, user = call.network, call.value("name"), call.user
@@ -177,6 +188,15 @@ def revoke_node(call: Call, store: Database) -> Any:
 REGISTERED = shape(
     status=TEXT, node_token=TEXT, node_name=TEXT, network_id=TEXT, enrollment_id=TEXT
 )
+# Of a node in a list: to users, and where it has one.
+SOMETIMES = {
+    "network_id": TEXT,
+    "peer_url": TEXT,
+    "owned": TRUTH,
+    "owner_subject": TEXT,
+    "last_seen_at": TIME,
+    "features": WORDS,
+}
 ENDPOINTS = [
     Endpoint(
         "POST",
@@ -220,7 +240,7 @@ ENDPOINTS = [
         Who.EITHER,
         "List nodes",
         query=("network_id", "all"),
-        answers=listed(shape({"network_id": TEXT, "peer_url": TEXT}, name=TEXT, connected=TRUTH)),
+        answers=listed(shape(SOMETIMES, name=TEXT, connected=TRUTH)),
         errors=(403,),
     ),
     Endpoint(
