@@ -105,6 +105,7 @@ class Directory:
         from codewire.disk.filing import write_atomically
 
         try:
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             write_atomically(
                 self._path, json.dumps({"key": self._key, **known._asdict()}), is_synced=False
             )
