@@ -31,7 +31,7 @@ MAX_CONFIG_BYTES = 1 << 20
 # stands for a table whose keys are its owner's business.
 NODE_KEYS = (
     "name", "listen", "external_url", "tls_cert", "tls_key",
-    "log_max_bytes", "keep_finished", "grace_seconds", "allow_network_owners",
+    "log_max_bytes", "keep_finished", "grace_seconds", "env", "allow_network_owners",
 )  # fmt: skip
 KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "node": (*NODE_KEYS, "relay_url"),
@@ -51,6 +51,9 @@ MANY_KEYS = 20
 SIMILAR = 0.75
 
 
+CALLER, NODE = "caller", "node"
+
+
 class Settings(NamedTuple):
     """What a node is told. Sizes are bytes, times seconds."""
 
@@ -64,6 +67,8 @@ class Settings(NamedTuple):
     grace_seconds: float
     # Whether a fleet is configured (fleet/settings.py reads how).
     has_nats: bool = False
+    # Whose environment sessions start with: that of who launches them here, or the node's own.
+    env: str = CALLER
     # Whether owners of the relay's network may use the node as its own owner does.
     allow_network_owners: bool = False
     # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
@@ -113,6 +118,7 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         keep_finished=_whole(node, "keep_finished", DEFAULT_KEEP_FINISHED, path),
         grace_seconds=_seconds(node, "grace_seconds", DEFAULT_GRACE_SECONDS, path),
         has_nats="nats" in tables or bool(env.get("CODEWIRE_NATS_URL", "").strip()),
+        env=_choice(node, "env", (CALLER, NODE), path),
         allow_network_owners=_truth(node, "allow_network_owners", path),
         unknown_keys=tuple(unknown_keys(tables)),
     )
@@ -163,6 +169,15 @@ def _truth(table: dict[str, Any], key: str, path: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"parsing {path}: node.{key} must be true or false, got {value!r}")
     return value
+
+
+def _choice(table: dict[str, Any], key: str, words: tuple[str, ...], path: str) -> str:
+    """Return one of `words`, the first where there is none."""
+    value = table.get(key, words[0])
+    if value not in words:
+        allowed = " or ".join(f'"{word}"' for word in words)
+        raise ConfigError(f"parsing {path}: node.{key} must be {allowed}, got {value!r}")
+    return str(value)
 
 
 def _whole(table: dict[str, Any], key: str, default: int, path: str) -> int:

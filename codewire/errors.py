@@ -1,29 +1,31 @@
 """The error tree. Every class owns its exit code; `str(error)` is the one line a user sees.
 
-CodewireError            1
-├── UsageError           1   the command line is wrong
-├── ConfigError          1   a configuration file or variable cannot be used
-├── ProtocolError        1   the peer sent what the wire format does not allow
-├── RequestError         1   the node refused a request
-│   ├── RequestTimedOut  1   nobody replied to a request in time; a late reply is kept
-│   ├── LogUnavailable   1   a session's output cannot be read
-│   └── CredentialError  1   a token is not what it must be, or a secret cannot be opened
-├── NodeUnreachable      1   no node can be reached or started
-│   └── NodeRefused      1   what answers will not serve us, however often it is asked
-│   ├── NoWorker         1   the node's keeper answers that its worker cannot start
-│   └── NodeSilent       1   a node lets clients in but does not answer
-│       └── OutOfTime    1   it did not answer before the caller's own deadline
-├── ConnectionLost       1   the node went away in the middle of an answer
-├── NodeRunning          1   another node owns the data directory
-├── LaunchError          1   a session cannot be started
-├── RelayError           1   a relay cannot be asked, or its answer not understood
-│   ├── RelayUnreachable 1   nobody answers there now
-│   └── RelayRefused     1   it answered no: `status` and `text`
-├── StoreError           1   a relay's database cannot be used
-│   └── Unavailable      1   it cannot for the moment: what was asked may be asked again
-├── BadValue             1   a value that no column of a database can hold
-├── KeeperError          1   keeper and worker cannot work together
-└── OutOfThreads         1   the machine gives the node no more threads: one client too many
+CodewireError              1
+├── UsageError             1   the command line is wrong
+├── ConfigError            1   a configuration file or variable cannot be used
+├── ProtocolError          1   the peer sent what the wire format does not allow
+├── RequestError           1   the node refused a request
+│   ├── WaitTimedOut     124   what was waited for has not come in time
+│   ├── RequestTimedOut  124   nobody replied to a request in time; a late reply is kept
+│   ├── LogUnavailable     1   a session's output cannot be read
+│   └── CredentialError    1   a token is not what it must be, or a secret cannot be opened
+├── NodeUnreachable        1   no node can be reached or started
+│   ├── NodeRefused        1   what answers will not serve us, however often it is asked
+│   │   └── NodeHungUp     1   it closed the connection in good order instead of answering
+│   ├── NoWorker           1   the node's keeper answers that its worker cannot start
+│   └── NodeSilent         1   a node lets clients in but does not answer
+│       └── OutOfTime    124   it did not answer before the caller's own deadline
+├── ConnectionLost         1   the node went away in the middle of an answer
+├── NodeRunning            1   another node owns the data directory
+├── LaunchError            1   a session cannot be started
+├── RelayError             1   a relay cannot be asked, or its answer not understood
+│   ├── RelayUnreachable   1   nobody answers there now
+│   └── RelayRefused       1   it answered no: `status` and `text`
+├── StoreError             1   a relay's database cannot be used
+│   └── Unavailable        1   it cannot for the moment: what was asked may be asked again
+├── BadValue               1   a value that no column of a database can hold
+├── KeeperError            1   keeper and worker cannot work together
+└── OutOfThreads           1   the machine gives the node no more threads: one client too many
 
 Messages say what happened and, where there is something to do, what to do next.
 """
@@ -65,10 +67,21 @@ class RequestError(CodewireError):
 class RequestTimedOut(RequestError):
     """Nobody replied to a request in time; `note` says if it was delivered otherwise than asked."""
 
+    exit_code = 124
+
     def __init__(self, message: str, request_id: str = "", note: str = "") -> None:
         super().__init__(message, "timed_out")
         self.request_id = request_id
         self.note = note
+
+
+class WaitTimedOut(RequestError):
+    """What was waited for has not come in time."""
+
+    exit_code = 124
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "timed_out")
 
 
 class LogUnavailable(RequestError):
@@ -104,9 +117,15 @@ class NodeSilent(NodeUnreachable):
 class OutOfTime(NodeSilent):
     """The node did not answer before the deadline that the caller had set."""
 
+    exit_code = 124
+
 
 class NodeRefused(NodeUnreachable):
     """What answers there will not serve us: a wrong token, no node, no valid certificate."""
+
+
+class NodeHungUp(NodeRefused):
+    """What answers read the request and closed the connection in good order, without an answer."""
 
 
 class ConnectionLost(CodewireError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from codewire.errors import CodewireError
+
 # sun_path is 108 bytes with the final NUL (unix(7)).
 MAX_SOCKET_PATH = 107
 # More than a configuration ever has (config.py refuses it).
@@ -113,6 +115,41 @@ def home() -> str:
         return pwd.getpwuid(os.getuid()).pw_dir or "/"
     except KeyError:
         return "/"
+
+
+def check_owner(path: str) -> None:
+    """Refuse to make a file as root where the directory is another user's (`sudo` keeps HOME).
+
+    It would be root's, and its owner would be locked out from then on. Raises CodewireError.
+    """
+    if os.geteuid() != 0:
+        return
+    directory = path
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    owner = os.stat(directory).st_uid
+    if owner == 0:
+        return
+    raise CodewireError(
+        f"{directory} belongs to {_user_name(owner)}, and what root makes there would be closed to "
+        "them: use 'sudo -H cw' for a node of root's own, cw without sudo for theirs, or name "
+        "another directory in CODEWIRE_DIR"
+    )
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def check_data_dir() -> None:
+    """The same for the data directory; one that CODEWIRE_DIR names is meant."""
+    if not os.environ.get("CODEWIRE_DIR"):
+        check_owner(data_dir().root)
 
 
 def program() -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.config import read_toml
 from codewire.errors import CodewireError, ConfigError
+from codewire.paths import check_data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ def write_private(path: str, text: str) -> None:
 def _lock_directory(directory: str) -> int:
     import fcntl
 
+    check_data_dir()
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)

@@ -38,7 +38,5 @@ if [ ! -e "$stamp" ] || [ -n "$(find cw.py setup.cfg setup.py codewire -newer "$
     echo "$(basename "$0"): installing codewire and its test extra into $venv" >&2
     "$python" -m pip install --quiet --disable-pip-version-check --use-pep517 '.[test]' ||
         fail "pip could not install the test extra"
-    # setuptools leaves its work in the source tree, where the next install would pick it up.
-    rm -rf build codewire.egg-info
     touch "$stamp"
 fi

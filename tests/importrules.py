@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# A room imports its own modules and rooms on lower floors. base is errors, config, files and paths.
+# A room imports its own modules and rooms on lower floors. base is the modules outside of rooms.
 FLOORS = {
     "base": 0,
     "wire": 1,
@@ -38,8 +38,10 @@ FLOORS = {
 }
 BASE_MODULES = {
     "codewire",
+    "codewire.archive",
     "codewire.errors",
     "codewire.config",
+    "codewire.environment",
     "codewire.files",
     "codewire.paths",
     "codewire.tomlfile",

@@ -53,6 +53,9 @@ def resolve_session_or_tag(
     raise RequestError(f"no session or tag named {go_quote(ref)}")
 
 
+NONE_FREE = "No unattached running sessions available"
+
+
 def oldest_unattached(sessions: list[dict[str, Any]]) -> int:
     """Return the running session nobody is attached to that was created first.
 
@@ -60,7 +63,7 @@ def oldest_unattached(sessions: list[dict[str, Any]]) -> int:
     """
     free = [s for s in sessions if s.get("status") == "running" and not s.get("attached")]
     if not free:
-        raise RequestError("no running unattached sessions available")
+        raise RequestError(NONE_FREE)
     # Ids are handed out in the order of creation; timestamps are whole seconds only.
     return min(int(session["id"]) for session in free)
 

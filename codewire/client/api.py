@@ -20,7 +20,7 @@ from codewire.client.numbers import (
     milliseconds,
     whole_number,
 )
-from codewire.client.prompting import Prompting
+from codewire.client.prompting import ALREADY_SENT, Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.route import local_route
 from codewire.client.waiting import Waiting, session_list
@@ -29,7 +29,7 @@ from codewire.paths import data_dir
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from codewire.client.reach.route import Route
     from codewire.client.readers import LogChunk, WatchChunk
@@ -122,13 +122,20 @@ class Client(Messaging, Waiting, Agents, Prompting):
         stdin_data: bytes = b"",
         rows: int | None = None,
         cols: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        clean_env: bool = False,
     ) -> int:
         """Start `command` (an argv, no shell) in a new session and return its id.
 
         `working_dir` defaults to the current directory; where another node has no such one, to
-        what that chooses, which `notify` is told. `env` are KEY=VALUE strings. `stdin_data` is
-        typed once the session runs.
+        what that chooses, which `notify` is told. `stdin_data` is typed once the session runs.
+
+        A local session has this process's environment, on another node that node's; `environ` is
+        one to have instead. `env` are KEY=VALUE strings on top. With `clean_env` it is no more
+        than HOME, USER, LOGNAME, SHELL, PATH, LANG and TERM of that, and `env`.
         """
+        from codewire.client.environment import launch_fields, warn_of_older
+
         size = checked_size(rows, cols)
         directory, is_optional = _start_directory(self.route, working_dir)
         request = {
@@ -138,7 +145,7 @@ class Client(Messaging, Waiting, Agents, Prompting):
             "dir_optional": is_optional or None,
             "name": name or None,
             "tags": list(tags) or None,
-            "env": _environment(env) or None,
+            **launch_fields(self.route, env, environ, clean_env, self._notify),
             "stdin_data": encode_bytes(stdin_data) if stdin_data else None,
             **dict(zip(("rows", "cols"), size, strict=True)),
             # A worker killed before it could answer may have started the session: asked again
@@ -153,17 +160,21 @@ class Client(Messaging, Waiting, Agents, Prompting):
                 raise
             again = {**request, "working_dir": "/", "launch_key": os.urandom(12).hex()}
             answer = {"note": "it runs in /", **self.ask(again)}
+        warn_of_older(request, answer, self._notify)
         if answer.get("note"):
             self._notify(f"[cw] {self.route} has no {directory}: {answer['note']}")
         return field(answer, "id", 0)
 
-    def status(self, session_id: int, *, screen_hash: bool = False) -> dict[str, Any]:
+    def status(
+        self, session_id: int, *, screen_hash: bool = False, full: bool = False
+    ) -> dict[str, Any]:
         """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes.
 
-        With `screen_hash`, `info` has one: it changes when what the terminal shows does.
+        With `screen_hash`, `info` has one: it changes when what the terminal shows does; with
+        `full` its last output as text (`last_event`).
         """
         request = {"type": "GetStatus", "id": checked_id(session_id)}
-        return self.ask({**request, "screen_hash": True} if screen_hash else request)
+        return self.ask({**request, "screen_hash": screen_hash or None, "full": full or None})
 
     def kill(self, session_id: int, *, tree: bool = False) -> dict[str, Any]:
         """End a session and return the Killed answer once its processes are gone.
@@ -221,6 +232,8 @@ class Client(Messaging, Waiting, Agents, Prompting):
                 cause = str(error).removesuffix("; nothing was typed")
                 raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
             sent += field(answer, "bytes", 0)
+            if answer.get("repeated"):
+                self._notify(ALREADY_SENT)
             if answer.get("continued"):
                 self._notify(f"[cw] session {session_id} was stopped; continued")
             if answer.get("uncertain"):
@@ -378,12 +391,3 @@ def _is_missing(error: RequestError) -> bool:
     return text.startswith("working directory ") and text.endswith(
         ("does not exist", "is not a directory")
     )
-
-
-def _environment(entries: Iterable[str]) -> list[str]:
-    """Return KEY=VALUE entries. Raises UsageError for one that is none."""
-    checked = list(entries)
-    for entry in checked:
-        if "=" not in entry[1:]:
-            raise UsageError(f"env entries must be KEY=VALUE, got {entry!r}")
-    return checked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client.reach.connection import field, node_deadline, timeout_fields
 from codewire.client.readers import resumed
-from codewire.errors import RequestError
+from codewire.errors import RequestError, WaitTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -210,7 +210,7 @@ def wait_for_text(
         if has_ended:
             raise RequestError(f"session {request['id']} ended without printing it")
         if look is None or ends.left() == 0:
-            raise RequestError("wait timed out")
+            raise WaitTimedOut("wait timed out")
         request = {**request, "from_offset": message.get("offset")}
 
 

@@ -151,9 +151,11 @@ class Messaging(Asker):
             entry["value"] = decode_bytes(entry.get("value") or "")
         return entries
 
-    def kv_delete(self, key: str, *, namespace: str = "") -> None:
-        """Remove a key; one that is not there is no error."""
-        self._send_once({"type": "KVDelete", **_place(key, namespace)})
+    def kv_delete(self, key: str, *, namespace: str = "") -> bool | None:
+        """Remove a key and say whether it was there: None where an older node does not."""
+        answer = self._send_once({"type": "KVDelete", **_place(key, namespace)})
+        existed = answer.get("existed")
+        return existed if isinstance(existed, bool) else None
 
     # Sending
 

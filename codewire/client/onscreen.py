@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.client.expect import LOOK_SECONDS, Match, find_shown
-from codewire.errors import RequestError
+from codewire.errors import RequestError, WaitTimedOut
 
 if TYPE_CHECKING:
     import re
@@ -64,5 +64,5 @@ def pause(ends: Deadline) -> None:
     """Wait until the next look. Raises RequestError when there is no time for one."""
     left = ends.left()
     if left is not None and left <= 0:
-        raise RequestError("wait timed out")
+        raise WaitTimedOut("wait timed out")
     time.sleep(LOOK_SECONDS if left is None else min(LOOK_SECONDS, left))

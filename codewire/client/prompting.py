@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.numbers import checked_id, milliseconds, seconds
 from codewire.client.reach.asking import Asker
 from codewire.client.reach.connection import field
-from codewire.errors import RequestError, UsageError
+from codewire.errors import RequestError, UsageError, WaitTimedOut
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 1 << 20
 POLL_SECONDS = 0.25
 HISTORY_LINES = 1000
+# Told to whoever repeats an input with a key of his own.
+ALREADY_SENT = "[cw] already sent: this key was used before; nothing was typed again"
 SUBMIT, REFUSED, TYPED = "submit", "refused", "typed"
 
 
@@ -70,7 +72,7 @@ class Prompting(Asker):
             return {**answer, "verdict": TYPED}
         request |= {"submit": True, "input_key": key or f"submit-{os.urandom(12).hex()}"}
         answer = self.ask(request)
-        self._tell(session_id, answer)
+        self._tell(session_id, answer, is_keyed=key is not None)
         return {"verdict": TYPED, **answer}
 
     def send_keys(
@@ -101,10 +103,12 @@ class Prompting(Asker):
         }
         self.require(request)
         answer = self.ask({**request, "input_key": key or f"keys-{os.urandom(12).hex()}"})
-        self._tell(session_id, answer)
+        self._tell(session_id, answer, is_keyed=key is not None)
         return field(answer, "bytes", 0)
 
-    def _tell(self, session_id: int, answer: dict[str, Any]) -> None:
+    def _tell(self, session_id: int, answer: dict[str, Any], is_keyed: bool) -> None:
+        if answer.get("repeated") and is_keyed:
+            self._notify(ALREADY_SENT)
         if answer.get("continued"):
             self._notify(f"[cw] session {session_id} was stopped; continued")
         if answer.get("uncertain"):
@@ -134,7 +138,7 @@ class Prompting(Asker):
             if answer is not None:
                 return answer
             if deadline is not None and time.monotonic() >= deadline:
-                raise RequestError(f"prompt timed out after {limit:g}s")
+                raise WaitTimedOut(f"prompt timed out after {limit:g}s")
             time.sleep(POLL_SECONDS)
 
     def _shown(self, session_id: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.numbers import MAX_U64, checked_id, milliseconds, seconds, whole_number
 from codewire.client.reach.asking import Asker, deadline_behind
 from codewire.client.reach.connection import field, timeout_fields
-from codewire.errors import OutOfTime, RequestError, UsageError
+from codewire.errors import OutOfTime, RequestError, UsageError, WaitTimedOut
 from codewire.io.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -162,6 +162,6 @@ def session_list(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [session for session in field(answer, "sessions", empty) if isinstance(session, dict)]
 
 
-def _timed_out(error: OutOfTime) -> RequestError:
+def _timed_out(error: OutOfTime) -> WaitTimedOut:
     """Return the error for a wait whose time is up, with what is known of a node that is stuck."""
-    return RequestError(f"wait timed out: {error}" if error.is_stopped else "wait timed out")
+    return WaitTimedOut(f"wait timed out: {error}" if error.is_stopped else "wait timed out")

@@ -66,7 +66,10 @@ def _run(command: str, line: Line) -> int:
         return 0
     args = usage.match(doc, scanned, trailer)
     flags = {long: args[long] or line.values.get(long) for long in usage.GLOBAL_NAMES}
-    return function(args, Context(flags))
+    context = Context(flags)
+    if table.TABLE[command].is_local:
+        context.refuse_server(f"cw {command}")
+    return function(args, context)
 
 
 def _command_name(words: list[str]) -> str:
@@ -74,21 +77,21 @@ def _command_name(words: list[str]) -> str:
     if not words:
         return ""
     for count in range(min(len(words), table.MOST_WORDS), 0, -1):
-        if " ".join(words[:count]) in table.TABLE:
-            return " ".join(words[:count])
-    raise UsageError(_unknown_command(words[0]))
+        name = " ".join(words[:count])
+        if name in table.TABLE and not (count == 1 and _is_elsewhere(words)):
+            return name
+    from codewire.commands.unknown import words_for
+
+    raise UsageError(words_for(words))
 
 
-def _unknown_command(word: str) -> str:
-    from codewire.wire.texts import go_quote
+def _is_elsewhere(words: list[str]) -> bool:
+    """Say whether a command's name goes on to one that is not here, as `node list` does."""
+    if len(words) == 1 or words[0] not in table.GROUP_WORDS:
+        return False
+    from codewire.commands.unknown import is_elsewhere
 
-    text = f'unknown command {go_quote(word)} for "cw"'
-    names = [name for name, c in table.TABLE.items() if c.group and " " not in name]
-    suggestions = table.similar(word, names)
-    if suggestions:
-        listed = "".join(f"\t{name}\n" for name in suggestions)
-        text += f"\n\nDid you mean this?\n{listed}"
-    return f"{text}\nRun 'cw --help' for usage."
+    return is_elsewhere(" ".join(words[:2]))
 
 
 def _report(error: BaseException, command: str) -> int:
@@ -127,7 +130,7 @@ def _hint(error: CodewireError, command: str) -> str:
     # The client's own errors, and those of nodes that give no codes.
     if "\n\nUse '" in text:
         return ""
-    if text.startswith(("no session or tag named", "no running unattached sessions")):
+    if text.startswith(("no session or tag named", "No unattached running sessions")):
         return LIST_HINT
     about_session = text.startswith(("session ", "recipient session ", "sender session "))
     if not about_session or command in UNHINTED:

@@ -11,23 +11,34 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from codewire.errors import CodewireError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+CLOSED = "stdout is closed: there is nowhere to write the result to"
 NANOSECONDS = 1_000_000_000
 # Whoever shares our terminal or pipe may have made it non-blocking; this long until the next try.
 FULL_SECONDS = 0.01
 
 
 def write(text: str, *, flush: bool = False) -> None:
-    """Write text to stdout as it is. Raises OSError; a closed stdout swallows it."""
+    """Write text to stdout as it is. Raises OSError, and CodewireError where stdout is closed."""
     if sys.stdout is None:
-        return
+        if not text:
+            return
+        raise CodewireError(CLOSED)
     data = text.encode("utf-8", "replace")
     while data:
         data = data[_write_some(data) :]
     if flush:
         flush_stdout()
+
+
+def require_stdout() -> None:
+    """Raise CodewireError where stdout is closed: for what must not be done and then not told."""
+    if sys.stdout is None:
+        raise CodewireError(CLOSED)
 
 
 def _write_some(data: bytes) -> int:

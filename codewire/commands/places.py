@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from codewire.client.reach.route import Route
     from codewire.client.reach.servers import Options
 
-NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)"
+NO_RELAY = "relay not configured (not in this version; 'cw server add' saves a node by its URL)"
 
 
 # What this machine is called as a target (spec/runtimes.md 5.1).

@@ -36,13 +36,20 @@ GROUPS = (
 
 
 class Command:
-    """Where a command lives: module and function here, help group ("" hides it), help line."""
+    """Where a command lives: module and function here, help group ("" hides it), help line.
 
-    def __init__(self, module: str, function: str, group: str, summary: str) -> None:
+    One that `is_local` is about this machine alone: it has no use for --server and what goes with
+    it.
+    """
+
+    def __init__(
+        self, module: str, function: str, group: str, summary: str, *, is_local: bool = False
+    ) -> None:
         self.module = module
         self.function = function
         self.group = group
         self.summary = summary
+        self.is_local = is_local
 
 
 TABLE = {
@@ -50,6 +57,9 @@ TABLE = {
         "sessions.launch", "launch", SESSIONS, "Start a session: a command in its own terminal"
     ),
     "run": Command("sessions.launch", "launch", SESSIONS, "The same as launch"),
+    "exec": Command(
+        "sessions.exec", "exec_command", SESSIONS, "Run a command in the foreground, no session"
+    ),
     "list": Command("sessions.sessions", "list_sessions", SESSIONS, "List sessions"),
     "attach": Command("sessions.attach", "attach", SESSIONS, "Take over the terminal of a session"),
     "logs": Command("sessions.logs", "logs", SESSIONS, "Print what a session has printed"),
@@ -89,22 +99,42 @@ TABLE = {
         "sessions.agent", "explain", AGENTS, "Show why a session's state is what it is"
     ),
     "integrate": Command(
-        "system.integrate", "integrate", AGENTS, "Have an agent's hooks report its state"
+        "system.integrate",
+        "integrate",
+        AGENTS,
+        "Have an agent's hooks report its state",
+        is_local=True,
+    ),
+    "hook": Command("talk.hook", "hook", AGENTS, "Ask the gateway whether an agent may use a tool"),
+    "gateway": Command(
+        "talk.gateway", "gateway", AGENTS, "Answer what agents ask through hooks and requests"
     ),
     "mcp-server": Command(
         "system.mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"
     ),
-    "server": Command("nodes.servers", "server", "", "Names for nodes on other machines"),
-    "server add": Command("nodes.servers", "add", "Networking", "Save a node on another machine"),
-    "server remove": Command("nodes.servers", "remove", "Networking", "Forget a saved server"),
-    "server list": Command("nodes.servers", "list_servers", "Networking", "List saved servers"),
-    "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT"),
-    "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay"),
+    "server": Command(
+        "nodes.servers", "server", "", "Names for nodes on other machines", is_local=True
+    ),
+    "server add": Command(
+        "nodes.servers", "add", "Networking", "Save a node on another machine", is_local=True
+    ),
+    "server remove": Command(
+        "nodes.servers", "remove", "Networking", "Forget a saved server", is_local=True
+    ),
+    "server list": Command(
+        "nodes.servers", "list_servers", "Networking", "List saved servers", is_local=True
+    ),
+    "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT", is_local=True),
+    "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay", is_local=True),
     "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),
     "relay keys rotate": Command("relays.relay", "rotate_keys", "", "Make new signing keys"),
-    "relay backup": Command("relays.relay", "backup", "", "Copy a relay's database"),
+    "relay backup": Command("relays.relay", "backup", "", "Copy a relay's database", is_local=True),
     "relay import": Command(
-        "relays.relay", "import_database", "", "Take over an older relay's database"
+        "relays.relay",
+        "import_database",
+        "",
+        "Take over an older relay's database",
+        is_local=True,
     ),
     "fleet": Command("fleet.fleet", "fleet", "Networking", "Find and drive nodes over NATS"),
     "fleet list": Command("fleet.fleet", "list_nodes", "", "List nodes and their sessions"),
@@ -138,28 +168,45 @@ TABLE = {
     "current": Command("runtime.targets", "current", RUNTIMES, "Show where commands run"),
     "init": Command("runtime.preset", "init", RUNTIMES, "Write a project's codewire.yaml"),
     "preset init": Command("runtime.preset", "init", "", "The same as init"),
-    "node": Command("nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)"),
+    "node": Command(
+        "nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)", is_local=True
+    ),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node list": Command("nodes.listing", "list_nodes", SYSTEM, "List the nodes of a network"),
     "nodes": Command("nodes.listing", "list_nodes", "", "The same as node list"),
     "node restart": Command(
         "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
     ),
-    "node stop": Command("nodes.node", "stop", "", "The same as stop"),
-    "start": Command("nodes.node", "start", SYSTEM, "Start the node in the background"),
-    "stop": Command("nodes.node", "stop", SYSTEM, "Stop the node; its sessions end"),
-    "daemon": Command("nodes.node", "node", "", "The same as node"),
+    "node stop": Command("nodes.node", "stop", "", "The same as stop", is_local=True),
+    "start": Command(
+        "nodes.node", "start", SYSTEM, "Start the node in the background", is_local=True
+    ),
+    "stop": Command("nodes.node", "stop", SYSTEM, "Stop the node; its sessions end", is_local=True),
+    "daemon": Command("nodes.node", "node", "", "The same as node", is_local=True),
     "completion": Command(
-        "system.completion", "completion", SYSTEM, "Complete cw's words in your shell"
+        "system.completion",
+        "completion",
+        SYSTEM,
+        "Complete cw's words in your shell",
+        is_local=True,
     ),
     "doctor": Command(
         "system.doctor", "doctor", SYSTEM, "Check that everything cw needs is in order"
     ),
     "reset": Command(
-        "sessions.screen", "reset", SYSTEM, "Repair this terminal after a killed attach"
+        "sessions.screen",
+        "reset",
+        SYSTEM,
+        "Repair this terminal after a killed attach",
+        is_local=True,
     ),
-    "help": Command("table", "show_help", SYSTEM, "Show help for cw or one command"),
+    "version": Command("table", "show_version", SYSTEM, "Print the version", is_local=True),
+    "help": Command(
+        "table", "show_help", SYSTEM, "Show help for cw, one command, or a topic", is_local=True
+    ),
 }
+# What a second word may follow.
+GROUP_WORDS = frozenset(name.partition(" ")[0] for name in TABLE if " " in name)
 
 # Words of the longest name.
 MOST_WORDS = 3
@@ -179,13 +226,20 @@ Global options:
       --insecure         Accept any certificate of a wss server: it could be anyone's
   -h, --help             Show this help
 """
+LOCAL_FLAGS = """\
+Global options:
+  -h, --help  Show this help
+"""
 
-VERSION_FLAG = "  -v, --version          Print the version\n"
-OUTRO = '\nUse "cw [command] --help" for more information about a command.'
+VERSION_FLAG = "  -v, -V, --version      Print the version\n"
+OUTRO = """
+Use "cw [command] --help" for more information about a command.
+Topics that "cw help <topic>" explains:
+"""
 
 
 def show_help(args: dict[str, Any], context: Context) -> int:
-    """Show help for cw, or for one command.
+    """Show help for cw, for one command, or for a topic: exit-codes, environment, names.
 
     Usage:
       cw help [options] [<command>...]
@@ -194,14 +248,34 @@ def show_help(args: dict[str, Any], context: Context) -> int:
       cw help
       cw help launch
       cw help node restart
+      cw help exit-codes
     """
+    from codewire.commands.topics import TOPICS
+
     words = " ".join(args["<command>"])
     if not words:
         output.write(root_help())
+    elif words in TOPICS:
+        output.write(TOPICS[words][1])
     elif words in TABLE:
         output.write(command_help(words))
     else:
         output.note(f"Unknown help topic {words!r}\n\n{root_help()}".rstrip("\n"))
+    return 0
+
+
+def show_version(args: dict[str, Any], context: Context) -> int:
+    """Print the version of this cw.
+
+    Usage:
+      cw version [options]
+
+    Examples:
+      cw version
+    """
+    from codewire import __version__
+
+    output.line(f"cw version {__version__}")
     return 0
 
 
@@ -226,22 +300,19 @@ def root_help() -> str:
         if lines:
             parts.append(f"{group}:\n{''.join(lines)}")
     parts.append(GLOBAL_FLAGS + VERSION_FLAG)
-    return "\n".join(parts) + OUTRO + "\n"
+    from codewire.commands.topics import TOPICS
+
+    topics = "".join(f"  {name:<{width}}{about}\n" for name, (about, _) in TOPICS.items())
+    return "\n".join(parts) + OUTRO + topics
 
 
 def command_help(name: str) -> str:
     """Return a command's own help text and the flags every command has."""
     _, doc, _ = load(TABLE[name])
-    return f"{doc.rstrip()}\n\n{GLOBAL_FLAGS}"
+    return f"{doc.rstrip()}\n\n{LOCAL_FLAGS if TABLE[name].is_local else GLOBAL_FLAGS}"
 
 
-def similar(word: str, names: list[str]) -> list[str]:
-    """Return the names a mistyped word may mean: at most two edits away, or begun by it."""
-    word = word.lower()
-    return [name for name in names if _edits(word, name) <= 2 or name.startswith(word)]
-
-
-def _edits(a: str, b: str) -> int:
+def edits(a: str, b: str) -> int:
     """Return the Levenshtein distance, the measure upstream suggests by."""
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, 1):

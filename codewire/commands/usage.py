@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Every number a flag takes travels in a u32 or wider field of the wire format.
 MAX_NUMBER = (1 << 32) - 1
+WHOLE = f"must be a whole number from 0 to {MAX_NUMBER}"
 TRUE_WORDS = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 FALSE_WORDS = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
@@ -68,7 +69,11 @@ GLOBAL_OPTIONS = (
     HELP,
 )
 GLOBAL_NAMES = frozenset(option.long for option in GLOBAL_OPTIONS)
-ROOT_OPTIONS = (*GLOBAL_OPTIONS, Option("--version", "-v", ""))
+ROOT_OPTIONS = (
+    *GLOBAL_OPTIONS,
+    Option("--version", "-v", ""),
+    Option("--version", "-V", ""),
+)
 
 
 def command_options(doc: str) -> tuple[Option, ...]:
@@ -197,7 +202,7 @@ def _read_value(option: Option, text: str) -> bool | float | str:
     if not option.placeholder:
         if text in TRUE_WORDS or text in FALSE_WORDS:
             return text in TRUE_WORDS
-        raise _invalid(option, text, f'strconv.ParseBool: parsing "{text}": invalid syntax')
+        raise _invalid(option, text, "must be true or false")
     if option.placeholder == "<n>":
         return _read_number(option, text)
     if option.placeholder == "<seconds>":
@@ -211,11 +216,9 @@ def _read_value(option: Option, text: str) -> bool | float | str:
 def _read_number(option: Option, text: str) -> int:
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not (digits.isascii() and digits.isdigit()):
-        raise _invalid(option, text, f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    if text.startswith("-"):
-        raise _invalid(option, text, f"must be a whole number from 0 to {MAX_NUMBER}")
-    if len(digits) > 20 or int(digits) > MAX_NUMBER:
-        raise _invalid(option, text, f'strconv.ParseInt: parsing "{text}": value out of range')
+        raise _invalid(option, text, WHOLE)
+    if text.startswith("-") or len(digits) > 20 or int(digits) > MAX_NUMBER:
+        raise _invalid(option, text, WHOLE)
     return int(digits)
 
 

@@ -197,6 +197,11 @@ class FrameStream:
                     raise
             time.sleep(PAUSE_SECONDS)
 
+    @property
+    def was_dismissed(self) -> bool:
+        """Say whether the peer said goodbye before we did, meaning it. A Unix socket has no way."""
+        return False
+
     def is_half_open(self) -> bool:
         """Say, after the peer's EOF, whether it only stopped writing and still listens.
 

@@ -204,8 +204,20 @@ def _runtime_dir(root: str) -> str:
         pass
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise CodewireError(f"{path} is not a private directory of yours; remove it and try again")
+        raise CodewireError(_squatted(path, found))
     return path
+
+
+def _squatted(path: str, found: os.stat_result) -> str:
+    """Say what to do about something in the place of our runtime directory.
+
+    What is another user's in /tmp only that one or root can remove (sticky bit, unlink(2)).
+    """
+    other = "a shorter CODEWIRE_DIR, or an XDG_RUNTIME_DIR of your own, needs no such place"
+    if found.st_uid == os.getuid():
+        what = "is open to others" if stat.S_ISDIR(found.st_mode) else "is no directory"
+        return f"{path} {what}; remove it and try again ({other})"
+    return f"{path} belongs to another user (uid {found.st_uid}); {other}"
 
 
 def _remove(path: str) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 2.0
 # How often a peer is pinged that is not read from, because a session does not take its input.
 PROBE_SECONDS = 2.0
+# Going away, restarting, try again later (RFC 6455 7.4.1, IANA's registry): ask again.
+COMING_BACK = frozenset((websocket.GOING_AWAY, 1012, 1013))
 # Answers to pings that wait for a blocked writer; a peer that asks for more gets the newest.
 MAX_URGENT = 32
 
@@ -67,7 +69,7 @@ class WebSocketStream(FrameStream):
         self._urgent: list[bytes] = []
         self._said_close = False
         # Nothing more comes: the peer has closed, is gone, or broke the protocol.
-        self._is_over = self._has_violated = False
+        self._is_over = self._has_violated = self._was_dismissed = False
         self._is_reading = False
         self._heard = time.monotonic()
         self.closing_since: float | None = None
@@ -99,6 +101,7 @@ class WebSocketStream(FrameStream):
             elif isinstance(event, websocket.Closed):
                 self._is_over = True
                 self.close_code, self.close_reason = event.code, event.reason
+                self._was_dismissed = not self._said_close and event.code not in COMING_BACK
                 self._say_close(event.code)
 
     def fill(self) -> bool:
@@ -125,6 +128,11 @@ class WebSocketStream(FrameStream):
             return False
         self._receiver.feed(data)
         return True
+
+    @property
+    def was_dismissed(self) -> bool:
+        """Say whether the peer said goodbye before we did, and not because it goes away for now."""
+        return self._was_dismissed
 
     def finish(self) -> None:
         """Nothing to check: an end without a close frame is an end all the same."""

@@ -115,11 +115,21 @@ class Supervisor:
         now = time.monotonic()
         self.restarts += 1
         if not self._has_told:
-            self.told = ""
+            self.told = self._absence()
         if self.is_ready:
             self._unready_since = now
         was_ready, self.is_ready = self.is_ready, False
         return self._note_failure(now, was_ready)
+
+    def _absence(self) -> str:
+        """Return what to do where the program itself is gone, "" where it is not."""
+        program = self._command[1:2]
+        if not program or os.path.exists(program[0]):
+            return ""
+        return (
+            f"{program[0]} is gone (uninstalled or moved): the sessions live on; install cw there "
+            f"again, or end them with 'kill {os.getpid()}'"
+        )
 
     def _note_failure(self, now: float, was_ready: bool = False) -> float:
         self.failed_starts += not was_ready

@@ -10,6 +10,8 @@ from typing import Any
 
 from codewire.session.session import Session
 
+PERSON = "the user"
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -25,8 +27,8 @@ class Party:
         return f"{self.node}:{self.name}" if self.node else self.name
 
     def label(self) -> str:
-        """Return what terminals call it."""
-        return self.shown() or f"session-{self.id}"
+        """Return what terminals call it; who is no session is the person at the machine."""
+        return self.shown() or (f"session-{self.id}" if self.id else PERSON)
 
     def fields(self, kind: str) -> dict[str, Any]:
         """Return `from`, `from_name` (or `to`, `to_name`) as events carry them."""

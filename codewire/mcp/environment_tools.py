@@ -20,7 +20,10 @@ def unavailable(client: CallClient, args: dict[str, Any]) -> str:
     path = os.path.join(directory, "config.json")
     if os.path.exists(path) or os.environ.get("CODEWIRE_API_KEY"):
         raise RequestError("hosted environments are not supported by this version")
-    raise RequestError(f"not logged in to Codewire platform (run 'cw login'): no {path}")
+    raise RequestError(
+        f"not logged in to Codewire platform (no {path}), and hosted environments are not in this "
+        "version"
+    )
 
 
 ENVIRONMENT = Param("environment_id", "string", "The environment's id", required=True)
@@ -66,7 +69,7 @@ _UPLOAD = (
     Param("content", "string", "The file's text (absent: an empty file)", default=""),
 )
 
-_NEEDS_LOGIN = " Needs a platform login (cw login)."
+_NEEDS_LOGIN = " Needs a platform login."
 
 TOOLS = tuple(
     Tool(f"codewire_{name}", text + _NEEDS_LOGIN, params, unavailable)

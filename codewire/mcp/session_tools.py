@@ -118,7 +118,7 @@ def launch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
     return [f"Launched session {session_id}", *told]
 
 
-def _size(text: str | None) -> dict[str, int]:
+def _size(text: str | None) -> dict[str, Any]:
     """Return columns and rows of a size like 120x40. Raises UsageError."""
     if not text:
         return {}

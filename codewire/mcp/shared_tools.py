@@ -24,8 +24,8 @@ def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
     if url:
         raise RequestError(f"relay networks are not supported by this version (relay_url = {url})")
     raise RequestError(
-        "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire); "
-        "this node alone is available"
+        "relay not configured, and relay networks are not in this version; this node alone is "
+        "available"
     )
 
 

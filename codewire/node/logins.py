@@ -9,7 +9,8 @@ from collections import deque
 
 from codewire.node.token import read_token
 
-SCHEME = "Bearer "
+# In any case (RFC 9110 11.1).
+SCHEME = "bearer "
 
 # After so many wrong tokens in a minute an address is told to slow down; a good one still gets in,
 # since it may share its address with the bad ones (a proxy's, a NAT's).
@@ -33,7 +34,7 @@ class Logins:
         Without a token file nobody gets in. Takes the same time for every wrong token.
         """
         wanted = read_token(self._token_path).encode()
-        if not wanted or not authorization.startswith(SCHEME):
+        if not wanted or not authorization.lower().startswith(SCHEME):
             return False
         given = authorization[len(SCHEME) :].strip().encode("latin-1", "replace")
         return hmac.compare_digest(given, wanted)

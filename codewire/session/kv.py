@@ -119,14 +119,17 @@ class KeyValues:
         now_ns = self._clock.steady_ns()
         return entry.value if entry is not None and entry.is_live(now_ns) else None
 
-    def delete(self, namespace: str, key: str) -> None:
-        """Remove a key; one that is not there is no error. Raises RequestError."""
+    def delete(self, namespace: str, key: str) -> bool:
+        """Remove a key and say whether it was there. Raises RequestError."""
         place = _place(namespace, key)
         with self._lock:
-            if place not in self._entries:
-                return
+            entry = self._entries.get(place)
+            if entry is None:
+                return False
+            was_live = entry.is_live(self._clock.steady_ns())
             self._write(place, None)
         self._confirm()
+        return was_live
 
     def list(self, namespace: str, prefix: str) -> list[tuple[str, Entry]]:
         """Return the live entries whose key begins with `prefix`, by key."""

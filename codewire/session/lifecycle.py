@@ -6,11 +6,14 @@ Launching reserves before it starts anything and undoes all of it on failure (de
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from codewire import environment
 from codewire.config import Settings
 from codewire.disk.journal import Journal
 from codewire.errors import KeeperError, LaunchError
@@ -25,14 +28,15 @@ from codewire.paths import DataDir
 from codewire.session.agentrules import Rules
 from codewire.session.approvals import Approver
 from codewire.session.ending import Ending, write_left
+from codewire.session.environment import build_environment
 from codewire.session.events import EventBus
 from codewire.session.lookout import Lookout, agents_directory
 from codewire.session.observer import Observer
 from codewire.session.program import (
     LaunchRequest,
-    build_environment,
     resolve_directory,
     resolve_program,
+    script_command,
 )
 from codewire.session.records.files import making_files, remove_files
 from codewire.session.records.record import Record
@@ -134,8 +138,16 @@ class Lifecycle:
         if self.is_stopping:
             raise LaunchError("the node is stopping", UNAVAILABLE)
         cwd = resolve_directory(request.working_dir, self._slow)
-        env = build_environment(os.environ, self._paths.environment, request, 0, cwd)
-        program = resolve_program(request.command, cwd, env, self._slow)
+        start = build_environment(
+            os.environ,
+            self._paths.environment,
+            request,
+            0,
+            cwd,
+            takes_callers=self._settings.env == "caller",
+        )
+        env = start.variables
+        program = resolve_program(request.command, cwd, env, self._slow, start.path_owner)
         with self._reserved(request) as session:
             env["CW_SESSION_ID"] = str(session.id)
             env["CW_NODE_ID"] = self.node_id
@@ -189,11 +201,23 @@ class Lifecycle:
             meta=session.record.to_json(),
         )
         try:
-            session.record.pid, session.master = self._custody.spawn(order)
+            session.record.pid, session.master = self._start(order)
         except SpawnFailed as error:
-            raise LaunchError(f"opening PTY: fork/exec {request.command[0]}: {error}") from error
+            raise LaunchError(_spawn_failed(error, order)) from error
         except (KeeperError, OSError) as error:
             raise LaunchError(f"cannot start the session: {error}") from error
+
+    def _start(self, order: SpawnOrder) -> tuple[int, int]:
+        """Start a program, or a script without `#!` as the shell would; return pid and master."""
+        try:
+            return self._custody.spawn(order)
+        except SpawnFailed as error:
+            script = (
+                script_command(order.path, order.argv) if error.number == errno.ENOEXEC else None
+            )
+            if script is None:
+                raise
+        return self._custody.spawn(replace(order, path=script[0], argv=script))
 
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
@@ -286,3 +310,13 @@ class Lifecycle:
         self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
         if kind in CHANGES_STATE:
             self.lookout.tell(session)
+
+
+def _spawn_failed(error: SpawnFailed, order: SpawnOrder) -> str:
+    """Word a failed start; of an environment that is too large, more than the system says."""
+    if error.number == errno.E2BIG and environment.size(order.env) > sum(map(len, order.argv)):
+        return environment.too_large(order.env)
+    words = f"opening PTY: fork/exec {order.argv[0]}: {error}"
+    if error.number == errno.ENOEXEC:
+        words += " (neither a script nor a program for this machine)"
+    return words

@@ -1,4 +1,4 @@
-"""What a launch starts: directory, environment and program file, all checked before anything runs.
+"""What a launch starts: its directory and its program's file, checked before anything runs.
 
 Rules and texts: spec/wire.md 10 and 12. Unlike upstream, the program is looked up with the
 session's own PATH and directory.
@@ -6,7 +6,6 @@ session's own PATH and directory.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,32 +13,30 @@ from dataclasses import dataclass
 
 from codewire import paths
 from codewire.errors import LaunchError
-from codewire.files import open_regular, read_regular
+from codewire.files import open_regular
 from codewire.io.slow import SlowCalls
 from codewire.wire.codes import BAD_REQUEST, NO_DIRECTORY
-from codewire.wire.nesting import is_deep
 from codewire.wire.texts import go_quote
 
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,31}\Z")
-
-# Set by an agent for its own children; a session is none (spec/wire.md 12).
-PRIVATE_VARIABLES = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CODEWIRE_AUTOSTART", "CODEWIRE_TOKEN")
-# The size of the terminal the node was started from: programs take it for that of their own.
-SIZE_VARIABLES = ("LINES", "COLUMNS")
 
 # The keeper, who goes there and starts it, serves every session: what may hang (NFS, FUSE) is
 # looked at here first, so long at most.
 LOOK_SECONDS = 5.0
 
-# execve(2) takes far less.
-MAX_ENVIRONMENT_BYTES = 4 << 20
-
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+SHELL = "/bin/sh"
+# Of a PATH in an error: as much as is read.
+SHOWN_PATH = 300
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What a client asks for. `env` is K=V entries; `rows` and `cols` 0 mean 24 and 80."""
+    """What a client asks for. `env` is K=V entries; `rows` and `cols` 0 mean 24 and 80.
+
+    With `has_environment` the first `env_caller` entries of `env` (None: all) are the caller's own
+    environment; `is_clean` wants only a few of those it would start with otherwise.
+    """
 
     command: tuple[str, ...]
     working_dir: str = ""
@@ -50,6 +47,9 @@ class LaunchRequest:
     rows: int = 0
     cols: int = 0
     key: str = ""
+    has_environment: bool = False
+    env_caller: int | None = None
+    is_clean: bool = False
 
 
 def check_name(name: str) -> None:
@@ -87,56 +87,18 @@ def _look_at(path: str) -> tuple[bool, bool]:
     return os.path.exists(path), os.path.isdir(path)
 
 
-def build_environment(
-    base: Mapping[str, str],
-    environment_file: str,
-    request: LaunchRequest,
-    session_id: int,
-    cwd: str,
-) -> dict[str, str]:
-    """Return the session's whole environment, layer by layer (spec/wire.md 12)."""
-    dropped = PRIVATE_VARIABLES + SIZE_VARIABLES
-    env = {key: value for key, value in base.items() if key not in dropped}
-    if env.get("TERM", "").strip() in ("", "dumb"):
-        env["TERM"] = "xterm-256color"
-    if not env.get("COLORTERM", "").strip():
-        env["COLORTERM"] = "truecolor"
-    env["PWD"] = cwd
-    env.update(_read_environment(environment_file))
-    for entry in request.env:
-        key, separator, value = entry.partition("=")
-        if separator and key:
-            env[key] = value
-    for variable in ("CW_SESSION_NAME", "CW_COHORT_TAG"):
-        env.pop(variable, None)
-    env["CW_SESSION_ID"] = str(session_id)
-    if request.name:
-        env["CW_SESSION_NAME"] = request.name
-    if request.tags:
-        env["CW_COHORT_TAG"] = request.tags[0]
-    return env
-
-
-def _read_environment(path: str) -> dict[str, str]:
-    """Return environment.json, {} when it is missing or not strings to strings (files.md 7)."""
-    try:
-        text = read_regular(path, MAX_ENVIRONMENT_BYTES)
-        values = {} if is_deep(text) else json.loads(text.decode())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
-        return {}
-    return values
-
-
 def resolve_program(
-    command: Sequence[str], cwd: str, env: Mapping[str, str], slow: SlowCalls
+    command: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    slow: SlowCalls,
+    path_owner: str = "",
 ) -> str:
     """Return the file to execute for `command[0]`. Raises LaunchError.
 
-    Blocks LOOK_SECONDS at most.
+    Blocks LOOK_SECONDS at most. An error says that PATH is `path_owner`'s.
     """
-    if not command:
+    if not command or not command[0]:
         raise LaunchError("command must not be empty", BAD_REQUEST)
     name = command[0]
     if any("\0" in word for word in command):
@@ -150,9 +112,30 @@ def resolve_program(
         what = f"command {go_quote(name)}{where}"
         raise LaunchError(f"{what} does not answer ({LOOK_SECONDS:g} s)") from error
     if not path:
-        problem = "does not exist" if has_path else "not found in PATH"
+        problem = "does not exist" if has_path else f"not found in PATH{_whose(env, path_owner)}"
         raise LaunchError(f"command {go_quote(name)} {problem}")
     return path
+
+
+def _whose(env: Mapping[str, str], path_owner: str) -> str:
+    """Say whose PATH was searched, and what it is."""
+    if "PATH" not in env:
+        return f" (none is set; looked in {DEFAULT_PATH})"
+    path = env["PATH"]
+    shown = path if len(path) <= SHOWN_PATH else path[:SHOWN_PATH] + "..."
+    return f" ({path_owner or 'its own'}: {go_quote(shown)[1:-1] or 'empty'})"
+
+
+def script_command(path: str, argv: Sequence[str]) -> list[str] | None:
+    """Return how a shell starts a file that execve(2) does not know: itself, if it is a script.
+
+    Without `#!` that is any text (execvp(3), sh(1)); None for what is no text.
+    """
+    try:
+        head = _read_head(path)
+    except OSError:
+        return None
+    return None if b"\0" in head else [SHELL, path, *argv[1:]]
 
 
 def _find_program(name: str, cwd: str, directories: tuple[str, ...]) -> str:

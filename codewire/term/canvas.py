@@ -12,7 +12,7 @@ from codewire.term.grid import WIDE_TAIL, Grid, Row
 from codewire.term.modes import INSERT, ORIGIN, WRAP, Modes
 from codewire.term.parser import Parser
 from codewire.term.sgr import PLAIN, Style
-from codewire.term.width import display_width
+from codewire.term.width import continues, display_width
 
 HISTORY_LINES = 2000
 TAB = 8
@@ -185,6 +185,10 @@ class Canvas:
                 row.chars[-1], text = text, ""
 
     def _draw_wide(self, char: str) -> None:
+        at = self._before()
+        if at >= 0 and continues(self.grid.rows[self.y].chars[at], char):
+            self._combine(char)
+            return
         if self._wraps or self.x == self.cols - 1:
             if WRAP not in self.modes.on:
                 return
@@ -202,12 +206,14 @@ class Canvas:
 
     def _combine(self, char: str) -> None:
         """Add what takes no cell of its own to the character before the cursor."""
-        row = self.grid.rows[self.y]
-        at = self.x if self._wraps else self.x - 1
-        if at > 0 and row.chars[at] == WIDE_TAIL:
-            at -= 1
+        row, at = self.grid.rows[self.y], self._before()
         if at >= 0 and len(row.chars[at]) < 16:
             row.chars[at] += char
+
+    def _before(self) -> int:
+        """Return the column of the character before the cursor, -1 where there is none."""
+        at = self.x if self._wraps else self.x - 1
+        return at - 1 if at > 0 and self.grid.rows[self.y].chars[at] == WIDE_TAIL else at
 
     def _wrap(self) -> None:
         self.grid.rows[self.y].is_wrapped = True

@@ -13,6 +13,11 @@ HANGUL_JOINERS = range(0x1160, 0x1200)
 # Of category Cf, yet terminals draw it.
 SOFT_HYPHEN = "\xad"
 
+# Emoji are joined into one by the first, and coloured by the others: as wide as one, says every
+# terminal that draws them so (kitty, foot, WezTerm, iTerm2, Windows Terminal, tmux).
+JOINER = "\u200d"
+SKIN_TONES = range(0x1F3FB, 0x1F400)
+
 # Control characters, and the two line breaks that are not among them.
 HARMFUL_CATEGORIES = ("Cc", "Zl", "Zp")
 # These reorder everything behind them, other columns included.
@@ -20,7 +25,10 @@ DIRECTION_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "P
 
 
 def display_width(text: str) -> int:
-    """Return the cells `text` takes: wide characters two, combining ones none, all others one."""
+    """Return the cells `text` takes: wide characters two, combining ones none, all others one.
+
+    A family or a person with a skin tone is one emoji: two.
+    """
     return len(text) if text.isascii() else sum(_cells(text))
 
 
@@ -93,4 +101,20 @@ def _cells(text: str) -> list[int]:
             return 0
         return 2 if east_asian_width(char) in ("W", "F") else 1
 
-    return [cells(char) for char in text]
+    found = [cells(char) for char in text]
+    for at in range(1, len(text)):
+        if found[at] == 2 and continues(text[max(0, at - 2) : at], text[at]):
+            found[at] = 0
+    return found
+
+
+def continues(before: str, char: str) -> bool:
+    """Say whether a wide character is part of the emoji that `before` ends in."""
+    if before[-1:] == JOINER:
+        return _is_emoji(before[-2:-1])
+    return ord(char) in SKIN_TONES and _is_emoji(before[-1:])
+
+
+def _is_emoji(char: str) -> bool:
+    """Say so of pictures, symbols, and the selector that makes a symbol a picture."""
+    return "\u2190" <= char <= "\u2bff" or char == "\ufe0f" or char >= "\U0001f000"

@@ -53,7 +53,7 @@ def decode_control(payload: bytes) -> dict[str, Any]:
             # Only an escape can have made a lone surrogate.
             message = _scrub(message)
     except ValueError as error:
-        raise ProtocolError(f"invalid JSON in control message: {error}") from error
+        raise ProtocolError(f"invalid JSON in control message{_where(error)}") from error
     except RecursionError as error:
         raise ProtocolError("invalid JSON in control message: nested too deeply") from error
     if message is None:
@@ -103,6 +103,13 @@ def decode_bytes(value: Any) -> bytes:
     if len(text) % 4 or not re.fullmatch(BASE64, text):
         raise ProtocolError("not standard base64 with padding")
     return binascii.a2b_base64(text)
+
+
+def _where(error: ValueError) -> str:
+    """Say where JSON ends to be that, or what of it is none."""
+    if isinstance(error, json.JSONDecodeError):
+        return f": what stands at character {error.pos + 1} is not JSON"
+    return f": {error}"
 
 
 def _refuse_constant(name: str) -> None:

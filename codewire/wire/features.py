@@ -17,6 +17,8 @@ IF_IDLE = "if_idle"
 EXPECT_SCREEN = "expect_screen"
 SIZE = "size"
 DIR_OPTIONAL = "dir_optional"
+# Launch with env_base "none" brings the caller's environment; with clean_env little of it is used.
+ENV_BASE = "env_base"
 # Waits: for silence (idle_ms), for text (Logs with mark_typed and a time-out of its own).
 IDLE = "idle"
 FOR = "for"
@@ -49,6 +51,7 @@ FEATURES = (
     EXPECT_SCREEN,
     SIZE,
     DIR_OPTIONAL,
+    ENV_BASE,
     IDLE,
     FOR,
     TIMEOUT_MS,
@@ -76,7 +79,11 @@ NEEDS: dict[str, dict[str, tuple[str, str]]] = {
         "prompt": (SUBMIT, "prompt"),
         "keys": (KEYS, "--keys"),
     },
-    "Launch": {"rows": (SIZE, "--size"), "cols": (SIZE, "--size")},
+    "Launch": {
+        "rows": (SIZE, "--size"),
+        "cols": (SIZE, "--size"),
+        "clean_env": (ENV_BASE, "--clean-env"),
+    },
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), {"tree": (TREE, "--tree")}),
     "Wait": {"idle_ms": (IDLE, "--idle"), "states": (STATES, "--state")},
     "ReportTask": {"state_kind": (STATES, "this report")},
@@ -94,6 +101,22 @@ NOTHING_DONE = {
     "Launch": "nothing was started",
     "Approve": "nothing was chosen",
     **dict.fromkeys(("Kill", "KillAll", "KillByTags"), "nothing was ended"),
+}
+
+# What a request that came later is about, for who asks a node that does not know it.
+WORDS = {
+    "GetScreen": "screens of sessions",
+    "ReportTask": "reports of agents",
+    "ExplainAgent": "states of agents",
+    "Approvals": "decisions to list",
+    "Approve": "decisions to answer",
+    "NodeStatus": "questions about itself",
+    "NodeRestart": "restart of its worker",
+    "Subscribe": "events",
+    "Wait": "waiting for sessions",
+    **dict.fromkeys(("KillByTags",), "tags"),
+    **dict.fromkeys(("MsgSend", "MsgRead", "MsgRequest", "MsgReply", "MsgListen"), "messages"),
+    **dict.fromkeys(("KVSet", "KVGet", "KVDelete", "KVList"), "shared keys"),
 }
 
 

@@ -18,14 +18,17 @@ MAX_TYPE_LENGTH = 100
 # line is upstream's, of requests this node does not know: checked all the same, as upstream does.
 FIELD_KINDS = (
     ("u16", "cols rows choice"),
-    ("u32", "id to_id tail history_lines from_session"),
+    ("u32", "id to_id tail history_lines from_session env_caller"),
     ("u64", "subscription_id timeout_seconds timeout_ms from_offset max_bytes"),
     ("u64", "idle_ms if_idle_ms"),
     ("flag", "include_history follow strip_ansi full force mark_typed paste ansi screen_hash"),
-    ("flag", "brief dir_optional tree auto codes peek refuse submit prompt"),
+    ("flag", "brief dir_optional tree auto codes peek refuse submit prompt clean_env"),
     ("texts", "command env tags event_types states"),
     ("bytes", "stdin_data data value"),
-    ("text", "working_dir name launch_key condition namespace key ttl to_name body request_id"),
+    (
+        "text",
+        "working_dir name env_base launch_key condition namespace key ttl to_name body request_id",
+    ),
     ("text", "input_key expect_screen request_key history reply_token delivery from_node"),
     ("text", "verb audience_node sender_cap summary state approval state_kind keys"),
 )
@@ -104,8 +107,9 @@ _LETTER = f"{_FROM} auto to_id to_name body delivery force request_key"
 ROWS = (
     Row("ListSessions", READ, "SessionList", "id name tags brief", repeat=ALWAYS),
     Row("Launch", RUN, "Launched",
-        "command working_dir dir_optional name env stdin_data tags rows cols launch_key",
-        repeat=LAUNCH_KEY, needs="rows cols"),
+        "command working_dir dir_optional name env env_base env_caller clean_env stdin_data tags "
+        "rows cols launch_key",
+        repeat=LAUNCH_KEY, needs="rows cols clean_env"),
     Row("Kill", MANAGE, "Killed", "id tree",
         repeat=NEVER, patience=SLOW, session=True, needs="tree"),
     Row("KillAll", MANAGE, "KilledAll", "tree", repeat=NEVER, patience=SLOW, needs="tree"),

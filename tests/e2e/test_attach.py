@@ -185,7 +185,7 @@ def test_without_a_name_the_oldest_free_session_is_taken(node: Home, attach: Att
     third = attach()
     assert third.wait() == 1
     assert third.seen == (
-        b"Error: no running unattached sessions available\r\n\r\n"
+        b"Error: No unattached running sessions available\r\n\r\n"
         b"Use 'cw list' to see active sessions\r\n"
     )
 

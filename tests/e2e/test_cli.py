@@ -243,7 +243,10 @@ def sessions(home: Home) -> tuple[list[int], set[str]]:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--", "no-such-program"], 'command "no-such-program" not found in PATH'),
+        (
+            ["-e", "PATH=/bin", "--", "no-such-program"],
+            'command "no-such-program" not found in PATH (the launch\'s: /bin)',
+        ),
         (["--", "/no/such"], 'command "/no/such" does not exist'),
         (["--dir", "/no/such", "--", "true"], 'working directory "/no/such" does not exist'),
         (
@@ -445,8 +448,10 @@ def test_send_to_a_finished_session(shared: Home) -> None:
 def test_attach_needs_a_terminal_and_a_session(home: Home) -> None:
     home.start_node()
     needs = "Error: attach needs a terminal on stdin and stdout; "
-    assert failure(home, "attach").startswith(needs)
+    none = "Error: No unattached running sessions available\n"
+    assert failure(home, "attach").startswith(none), "it looks for a session first"
     launch(home, "--", "sleep", "600")
+    assert needs in failure(home, "attach")
     assert failure(home, "attach", "1").startswith(needs)
 
 
@@ -504,8 +509,8 @@ def test_wait(shared: Home) -> None:
     done = shared.cw("wait", "wait-a")
     assert (done.returncode, done.stdout) == (0, "=== wait-a (exit_code=4) ===\nout\n\n")
     second = launch(shared, "--tag", "waiters", "--", "sleep", "600")
-    text = failure(shared, "wait", "--tag", "waiters", "--timeout", "1")
-    assert text == "Error: wait timed out\n"
+    done = shared.cw("wait", "--tag", "waiters", "--timeout", "1")
+    assert (done.returncode, done.stderr) == (124, "Error: wait timed out\n")
     done = shared.cw("wait", "--tag", "waiters", "-c", "any")
     assert done.stdout == (
         f"=== wait-a (exit_code=4) ===\nout\n\n=== {second} (exit_code=n/a) ===\n\n"
@@ -563,7 +568,7 @@ def test_stop_with_a_pid_file_that_lies(home: Home) -> None:
     path = Path(home.data_dir, "codewire.pid")
     path.write_text("x\n")
     assert failure(home, "stop") == (
-        'Error: invalid pid file: strconv.Atoi: parsing "x": invalid syntax\n'
+        f'Error: invalid pid file: "x" is no process id ({home.data_dir}/codewire.pid)\n'
     )
     stale = "[cw] node already stopped (stale pid file removed)\n"
     bystander = subprocess.Popen(["sleep", "600"])

@@ -58,6 +58,11 @@ def test_candidates(home: Home) -> None:
     commands = [line.partition("\t")[0] for line in candidates(home, "")]
     assert {"launch", "attach", "screen", "doctor"} <= set(commands)
     assert not any(command.startswith("_") for command in commands)
+    topics = [line.partition("\t")[0] for line in candidates(home, "help", "")]
+    assert {"launch", "exit-codes", "environment", "node"} <= set(topics)
+    assert "status" in [line.partition("\t")[0] for line in candidates(home, "help", "node", "")]
+    assert candidates(home, '""') == candidates(home, ""), "an empty word as PowerShell passes it"
+    assert "Register-ArgumentCompleter" in home.cw("completion", "powershell").stdout
 
 
 BASH = """
@@ -97,6 +102,7 @@ def test_shells(home: Home, shell: str, script: str) -> None:
     [
         ("bash", ".local/share/bash-completion/completions/cw"),
         ("fish", ".config/fish/completions/cw.fish"),
+        ("zsh", ".zfunc/_cw"),
     ],
 )
 def test_install(home: Home, shell: str, path: str) -> None:
@@ -106,7 +112,31 @@ def test_install(home: Home, shell: str, path: str) -> None:
     assert done.stderr.startswith(f"{shell} completion installed: {installed}\n")
     assert Path(installed).read_text() == home.cw("completion", shell).stdout
     bad = home.cw("completion", "tcsh")
-    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, or fish\n'
+    assert bad.stderr == 'Error: unsupported shell "tcsh"; use bash, zsh, fish, or powershell\n'
+
+
+def test_what_zsh_still_needs_is_said(home: Home) -> None:
+    """Its words are followed to the letter until nothing is left to say, and then it completes."""
+    install = ("completion", "--install", "zsh")
+    said = home.cw(*install).stderr.splitlines()[1]
+    lines = said.partition("Add to it: ")[2]
+    assert lines == "fpath+=~/.zfunc; autoload -Uz compinit && compinit"
+    rc = Path(home.path, ".zshrc")
+    rc.write_text("# compinit is what I do not run\n")
+    assert home.cw(*install).stderr.splitlines()[1] == said
+    rc.write_text("autoload -Uz compinit && compinit -u\n")
+    assert "before compinit: fpath+=~/.zfunc" in home.cw(*install).stderr
+    rc.write_text(lines.replace("; ", "\n") + " -u\n")
+    assert len(home.cw(*install).stderr.splitlines()) == 1
+    if shutil.which("zsh"):
+        done = subprocess.run(
+            ["zsh", "-i", "-c", "print -- ${_comps[cw]}"],
+            env={**home.env, "ZDOTDIR": home.path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+        )
+        assert done.stdout == b"_cw\n", done.stderr
 
 
 @pytest.mark.smoke

@@ -111,7 +111,7 @@ def test_force_types_but_a_shell_that_knows_pastes_waits_for_enter(node: Home) -
     client = node.client()
     answer = client.msg(session, NASTY, delivery="pty", force=True)
     assert answer["delivered"] == "pty"
-    prints(node, session, b"[Codewire message from session-0]")
+    prints(node, session, b"[Codewire message from the user]")
     drop_line(node, session)
     answers(node, session)
     assert not pwned(node)
@@ -171,7 +171,7 @@ def test_readline_gets_one_line_with_everything(node: Home) -> None:
     log = node.log(session)
     got = [line for line in log.split(b"\r\n") if b"GOT '" in line]
     assert len(got) == 2, log
-    assert b"[Codewire message from session-0]\\n$(touch pwned)\\n" in got[0]
+    assert b"[Codewire message from the user]\\n$(touch pwned)\\n" in got[0]
     assert b"^[[201~\\n" in got[0] and b"\\\\x9b201~" in got[0] and b"    touch    pwned" in got[0]
     assert not pwned(node)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -30,32 +31,54 @@ def shown(document: str, command: str) -> str:
     return found[1]
 
 
-@pytest.mark.smoke
-def test_supervisor(home: Home) -> None:
+@pytest.fixture
+def installed(home: Home) -> Home:
+    """A home as README's first line leaves it: `~/.cw` has the package, and `cw` is on PATH."""
+    venv = Path(home.path, ".cw")
+    make = [sys.executable, "-m", "venv", "--without-pip", str(venv)]
+    subprocess.run(make, check=True, timeout=60)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    (packages / "ours.pth").write_text("\n".join([str(REPOSITORY), *site.getsitepackages()]))
+    cw = Path(home.path, ".local", "bin", "cw")
+    cw.parent.mkdir(parents=True)
+    cw.write_text(f'#!/bin/sh\nexec {venv}/bin/python {REPOSITORY}/cw.py "$@"\n')
+    cw.chmod(0o755)
+    home.env["PATH"] = f"{cw.parent}:{home.env['PATH']}"
     home.start_node()
+    return home
+
+
+def typed(home: Home, command: str, code: int = 0) -> str:
+    """Run what a document shows behind its `$`; return what comes on stdout."""
     done = subprocess.run(
-        [sys.executable, program("python.md", "supervisor.py", home)],
-        env={**home.env, "PYTHONPATH": str(REPOSITORY)},
+        ["bash", "-c", command],
+        env=home.env,
+        cwd=home.path,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.stdout == shown("python.md", "python3 supervisor.py"), done.stderr
-    assert done.returncode == 1
-    assert home.cw("kv", "list", "ci/").stdout == shown("python.md", "cw kv list ci/")
+    assert done.returncode == code, done.stderr
+    return done.stdout
 
 
-def test_dispatcher(home: Home) -> None:
-    home.start_node()
-    path = program("agents.md", "dispatcher.py", home)
-    env = [f"PYTHONPATH={REPOSITORY}"]
-    home.launch(sys.executable, path, name="dispatcher", env=env)
-    command = ("request", "--raw", "--delivery", "inbox", "dispatcher", "next task")
-    replies = [home.cw(*command).stdout for _ in range(3)]
+@pytest.mark.smoke
+def test_supervisor(installed: Home) -> None:
+    program("python.md", "supervisor.py", installed)
+    for command, code in (("~/.cw/bin/python supervisor.py", 1), ("cw kv list ci/", 0)):
+        assert typed(installed, command, code) == shown("python.md", command)
+
+
+def test_dispatcher(installed: Home) -> None:
+    program("agents.md", "dispatcher.py", installed)
+    launch = "cw launch dispatcher -- ~/.cw/bin/python dispatcher.py"
+    assert shown("agents.md", launch) == ""
+    typed(installed, launch)
+    ask = 'cw request --raw --delivery inbox dispatcher "next task"'
+    replies = [typed(installed, ask) for _ in range(3)]
     assert replies == ["fix the login bug\n", "write the changelog\n", "nothing left\n"]
-    assert replies[0] == shown(
-        "agents.md", 'cw request --raw --delivery inbox dispatcher "next task"'
-    )
+    assert replies[0] == shown("agents.md", ask)
 
 
 @pytest.mark.smoke

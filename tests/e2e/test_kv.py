@@ -153,13 +153,15 @@ def test_the_commands(home: Home) -> None:
     assert run("set", "build/status", "green") == (0, "", "Set default/build/status\n")
     assert run("set", "k", "é x", "--ns", "n", "--ttl", "1h") == (0, "", "Set n/k\n")
     assert run("get", "build/status") == (0, "green\n", "")
-    assert run("get", "k") == (0, "(not found)\n", "")
+    assert run("get", "k")[:2] == (1, "")
+    assert run("get", "k", "--default", "d") == (0, "d\n", "")
     assert run("get", "k", "--ns=n") == (0, "é x\n", "")
     assert run("list", "build/") == (0, f"{'build/status':<30} green\n", "")
     code, out, _ = run("list", "--ns", "n", "--json")
     (entry,) = json.loads(out)
     assert (code, entry["key"], entry["value"]) == (0, "k", "é x") and entry["expires_at"]
     assert run("delete", "k", "--ns", "n") == (0, "", "Deleted n/k\n")
+    assert run("delete", "k", "--ns", "n") == (0, "", "n/k was not there\n")
     assert run("set", "k", "v", "--ttl", "5") == (
         1,
         "",

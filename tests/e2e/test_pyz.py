@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.publishing import build_pyz
 from tests.support import REPOSITORY, Home
 
 VENDORED = {"docopt/__init__.pyc", "toml/__init__.pyc"}
@@ -20,10 +21,7 @@ LICENSES = {"LICENSE", "LICENSE.docopt", "LICENSE.toml"}
 
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("pyz") / "cw.pyz"
-    build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(output)]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
-    return output
+    return build_pyz(tmp_path_factory.mktemp("pyz") / "cw.pyz")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +99,10 @@ def test_holds_compiled_files_and_licenses(pyz: Path) -> None:
         kinds = {info.compress_type for info in archive.infolist()}
     assert names >= VENDORED | LICENSES | {"codewire/__init__.pyc", "cw.pyc", "__main__.pyc"}
     assert not [name for name in names if name.startswith(("tests/", "gevent/"))]
+    sources = {
+        p for p in (REPOSITORY / "codewire").rglob("*") if p.is_file() and p.suffix != ".pyc"
+    }
+    assert names >= {p.relative_to(REPOSITORY).as_posix() for p in sources}
     assert kinds == {zipfile.ZIP_STORED}
 
 
@@ -124,7 +126,25 @@ def test_is_executable_by_itself(pyz: Path, home: Home) -> None:
 
 @pytest.mark.smoke
 def test_equal_sources_make_equal_archives(pyz: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again.pyz"
-    build = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(again)]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
-    assert again.read_bytes() == pyz.read_bytes()
+    assert build_pyz(tmp_path / "again.pyz").read_bytes() == pyz.read_bytes()
+
+
+@pytest.mark.parametrize("has_pip", [False, True])
+def test_what_cannot_be_had_is_said_in_one_line(
+    bare_python: str, tmp_path: Path, has_pip: bool
+) -> None:
+    """On a Python with nothing installed; the second one's pip reaches no index."""
+    if has_pip:
+        (tmp_path / "pip.py").write_text("import sys\nsys.exit('ERROR: no route to the index')\n")
+    done = subprocess.run(
+        [bare_python, str(REPOSITORY / "scripts" / "build-pyz"), str(tmp_path / "cw.pyz")],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    words = b"no route to the index" if has_pip else b"has no pip"
+    assert words in done.stderr
+    assert done.stderr.startswith(b"build-pyz: docopt-ng ")
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "cw.pyz").exists()

@@ -95,6 +95,13 @@ def test_create_use_and_remove(home: Home, engine: Engine) -> None:
     assert (found["name"], found["status"]) == ("my-proj-1", "running")
     assert home.cw("use", "my-proj-1").stderr == "  ✓ Current target set to my-proj-1.\n"
     assert home.cw("current").stdout == "my-proj-1 [docker] running\n"
+    # Without a target the current one; the command has its own exit code.
+    done = home.cw("exec", "-w", "/", "--", "sh", "-c", "echo inside; exit 4")
+    assert (done.returncode, done.stdout) == (4, "inside\n"), done
+    argv = engine.argvs("exec")[-1]
+    assert argv == ["exec", "-i", "-w", "/", "cw-my-proj-1", "sh", "-c", "echo inside; exit 4"]
+    assert home.cw("exec", "local", "--", "echo", "here").stdout == "here\n"
+    assert len(engine.argvs("exec")) == 1
     assert (
         home.cw("local", "stop", "my-proj-1").stderr == "  ✓ Local instance stopped: my-proj-1.\n"
     )

@@ -49,7 +49,7 @@ def test_what_a_client_says_of_its_session(
         # Nobody's text goes into the inbox alone, unless somebody says where it is to go.
         assert node.log(to) == b""
         node.request({**request, "from_node": home})
-        wait_until(lambda: b"message from session-0" in node.log(to), 20, "it is typed")
+        wait_until(lambda: b"message from the user" in node.log(to), 20, "it is typed")
 
 
 def test_the_command_in_a_session_of_another_node(home: Home) -> None:

@@ -92,5 +92,5 @@ def test_neither_session_nor_tag(ref: str) -> None:
 
 def test_the_oldest_free_running_session_is_picked() -> None:
     assert oldest_unattached(SESSIONS) == 6
-    with pytest.raises(RequestError, match="^no running unattached sessions available$"):
+    with pytest.raises(RequestError, match="^No unattached running sessions available$"):
         oldest_unattached(SESSIONS[:5])

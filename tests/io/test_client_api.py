@@ -115,8 +115,11 @@ def test_no_node_is_one_clear_line(absent: Client) -> None:
 def test_launch_sends_only_what_was_given(scripted: Scripted) -> None:
     seen: list[dict[str, Any]] = []
     client = scripted(answers({"type": "Launched", "id": 7}, seen))
-    assert client.launch(["echo", "hi"], name="bob", tags=["t"], stdin_data=b"\xff\x00") == 7
+    own = {"PATH": "/bin"}
+    launch = client.launch
+    assert launch(["echo", "hi"], name="bob", tags=["t"], stdin_data=b"\xff", environ=own) == 7
     assert len(seen[0].pop("launch_key")) == 24
+    assert sorted(seen[0].pop("env")) == ["COLORTERM=truecolor", "PATH=/bin", "TERM=xterm-256color"]
     assert seen == [
         {
             "type": "Launch",
@@ -124,9 +127,20 @@ def test_launch_sends_only_what_was_given(scripted: Scripted) -> None:
             "working_dir": os.getcwd(),
             "name": "bob",
             "tags": ["t"],
-            "stdin_data": base64.b64encode(b"\xff\x00").decode(),
+            "stdin_data": base64.b64encode(b"\xff").decode(),
+            "env_base": "none",
+            "env_caller": 3,
         }
     ]
+
+
+def test_an_older_node_gets_the_environment_alone_and_is_named(scripted: Scripted) -> None:
+    told: list[str] = []
+    client = scripted(answers({"type": "Launched", "id": 7})).telling(told.append)
+    client.launch(["true"])
+    client = scripted(answers({"type": "Launched", "id": 8, "env_base": "caller"}))
+    client.telling(told.append).launch(["true"])
+    assert len(told) == 1 and "older than this cw" in told[0]
 
 
 def test_a_relative_directory_counts_from_the_client(scripted: Scripted) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
+from codewire.client import Client
 from codewire.client.reach.connection import Redial
 from codewire.client.reach.remote import WebRoute, parse_url
 from codewire.client.reach.route import LONGEST_PAUSE, PAUSE
@@ -19,7 +24,14 @@ from codewire.client.reach.servers import (
     server_route,
     websocket_url,
 )
-from codewire.errors import CodewireError, ConfigError, ConnectionLost, NodeRefused, UsageError
+from codewire.errors import (
+    CodewireError,
+    ConfigError,
+    ConnectionLost,
+    NodeHungUp,
+    NodeRefused,
+    UsageError,
+)
 from codewire.io.outbound import Address
 from codewire.io.proxies import Proxy, proxy_for
 
@@ -185,3 +197,54 @@ def test_a_url_that_cannot_be_dialled_is_not_tried_again() -> None:
     redial = Redial(WebRoute("ws://host:port/ws"))
     with pytest.raises(ConnectionLost, match="bad host or port"):
         redial.open()
+
+
+@pytest.fixture
+def old_node() -> Iterator[tuple[Client, list[str]]]:
+    """A node of early 2026: it knows few requests and closes, in good order, at any other."""
+    heard: list[str] = []
+
+    def answer(ws: ServerConnection) -> None:
+        text = str(ws.recv(timeout=10))
+        heard.append(text)
+        if "ListSessions" in text:
+            ws.send('{"type":"SessionList","sessions":[]}')
+
+    with serve(answer, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Client(f"http://127.0.0.1:{server.socket.getsockname()[1]}", "t"), heard
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.send_input(1, b"x"),
+        lambda client: client.kill(1),
+        lambda client: client.status(1),
+        lambda client: client.wait(1),
+        lambda client: list(client.logs(1)),
+        lambda client: next(client.subscribe()),
+    ],
+)
+def test_a_goodbye_for_an_answer_is_one(
+    old_node: tuple[Client, list[str]], call: Callable[[Client], object]
+) -> None:
+    client, heard = old_node
+    assert client.list_sessions() == []
+    began = time.monotonic()
+    with pytest.raises(NodeHungUp, match="closed the connection instead of answering"):
+        call(client)
+    assert time.monotonic() - began < 10, "not tried again for 20 s"
+    assert len(heard) == 2, "asked once"
+
+
+@pytest.mark.timeout(20)
+def test_what_it_knows_is_nothing_where_it_hangs_up(old_node: tuple[Client, list[str]]) -> None:
+    client, _ = old_node
+    assert not client.knows("submit")
+    with pytest.raises(UsageError, match="does not know --clean-env"):
+        client.launch(["true"], clean_env=True)

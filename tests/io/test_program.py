@@ -13,12 +13,8 @@ import pytest
 from codewire.errors import LaunchError
 from codewire.io.slow import MAX_CALLS, SlowCalls
 from codewire.session import program
-from codewire.session.program import (
-    LaunchRequest,
-    build_environment,
-    resolve_directory,
-    resolve_program,
-)
+from codewire.session.environment import MAX_FILE_BYTES, build_environment
+from codewire.session.program import LaunchRequest, resolve_directory, resolve_program
 
 REQUEST = LaunchRequest(("true",))
 DEEP = b'{"A":' + b"[" * 100_000
@@ -34,11 +30,11 @@ def test_an_environment_file_that_is_none_breaks_no_launch(tmp_path: Path, kind:
         path.mkdir()
     elif kind == "huge":
         with open(path, "wb") as file:
-            file.truncate(program.MAX_ENVIRONMENT_BYTES + 1)
+            file.truncate(MAX_FILE_BYTES + 1)
     else:
         contents = {"deep": DEEP, "no strings": b'{"A": 1}', "garbage": b'{"A": "\xff'}
         path.write_bytes(contents[kind])
-    found = build_environment({"B": "b"}, str(path), REQUEST, 1, "/")
+    found = build_environment({"B": "b"}, str(path), REQUEST, 1, "/").variables
     assert found["B"] == "b"
     assert "A" not in found
 
@@ -46,7 +42,7 @@ def test_an_environment_file_that_is_none_breaks_no_launch(tmp_path: Path, kind:
 def test_an_environment_file_counts(tmp_path: Path) -> None:
     path = tmp_path / "environment.json"
     path.write_text('{"A": "ä"}', encoding="utf-8")
-    assert build_environment({}, str(path), REQUEST, 1, "/")["A"] == "ä"
+    assert build_environment({}, str(path), REQUEST, 1, "/").variables["A"] == "ä"
 
 
 class Hung:

@@ -85,7 +85,7 @@ def test_somebody_elses_runtime_directory_is_refused(
     listener, path = unix.listen_unix(DataDir(str(root)))
     listener.close()
     os.chmod(os.path.dirname(path), 0o777)
-    with pytest.raises(CodewireError, match="not a private directory"):
+    with pytest.raises(CodewireError, match="CODEWIRE_DIR"):
         unix.listen_unix(DataDir(str(root)))
 
 

@@ -57,6 +57,8 @@ def test_what_was_meant(unknown: str, meant: str) -> None:
     ("text", "words"),
     [
         ("[node]\ngrace_seconds = 1e999\n", "0 to 3600 seconds"),
+        ("[node]\nenv = 'mine'\n", 'node.env must be "caller" or "node", got \'mine\''),
+        ("[node]\nenv = true\n", 'node.env must be "caller" or "node", got True'),
         ("[node]\ngrace_seconds = 3601\n", "0 to 3600 seconds"),
         ("[node]\nkeep_finished = -1\n", "whole number"),
         (f"[node]\nlog_max_bytes = {1 << 80}\n", "whole number"),

@@ -120,7 +120,7 @@ def test_status_of_a_session_that_printed_nothing(
         "Session 1",
         "  Command:     x",
         "  Status:      running",
-        "  Ended By:    signal 9",
+        "  Ended By:    signal 9 (SIGKILL)",
         "  Created:     2026-04-03T12:00:00Z",
         "  Attached:    false",
         "  Log Size:    0 bytes",

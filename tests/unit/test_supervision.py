@@ -74,3 +74,16 @@ def test_one_that_was_adopted_is_only_while_it_is_the_same(
     worker.adopt(PID, 0)
     worker.lost()
     assert killed == ([PID] if is_same else [])
+
+
+def test_a_program_that_is_gone_is_what_clients_are_told(killed: list[int]) -> None:
+    """Uninstalled under a live node: nobody else can say what has become of the sessions."""
+    worker = Supervisor([os.__file__, "/gone/cw.py", "worker"])
+    worker.pid = PID
+    worker.lost()
+    assert worker.told.startswith("/gone/cw.py is gone")
+    assert f"kill {os.getpid()}" in worker.told
+    there = Supervisor([os.__file__, os.__file__, "worker"])
+    there.pid = PID
+    there.lost()
+    assert there.told == ""

@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.commands import table, usage
+from codewire import __version__, commands
+from codewire.commands import table, unknown, usage
+from codewire.commands.manpage import page
+from codewire.commands.topics import TOPICS
+from codewire.commands.unknown import words_for
 from codewire.errors import UsageError
+from tests import manpage
 
 DOC = """\
 Print things.
@@ -64,22 +69,21 @@ def failure(*argv: str, doc: str = DOC) -> str:
         (
             ["1", "-t", "x"],
             'invalid argument "x" for "-t, --tail" flag: '
-            'strconv.ParseInt: parsing "x": invalid syntax',
+            "must be a whole number from 0 to 4294967295",
         ),
         (
             ["1", "--timeout="],
-            'invalid argument "" for "--timeout" flag: '
-            'strconv.ParseInt: parsing "": invalid syntax',
+            'invalid argument "" for "--timeout" flag: must be a whole number from 0 to 4294967295',
         ),
         (
             ["1", "--tail", "99999999999999999999999"],
             'invalid argument "99999999999999999999999" for "-t, --tail" flag: '
-            'strconv.ParseInt: parsing "99999999999999999999999": value out of range',
+            "must be a whole number from 0 to 4294967295",
         ),
         (
             ["1", "--tail", "4294967296"],
             'invalid argument "4294967296" for "-t, --tail" flag: '
-            'strconv.ParseInt: parsing "4294967296": value out of range',
+            "must be a whole number from 0 to 4294967295",
         ),
         (
             ["1", "--tail=-1"],
@@ -88,8 +92,7 @@ def failure(*argv: str, doc: str = DOC) -> str:
         ),
         (
             ["1", "--follow=maybe"],
-            'invalid argument "maybe" for "-f, --follow" flag: '
-            'strconv.ParseBool: parsing "maybe": invalid syntax',
+            'invalid argument "maybe" for "-f, --follow" flag: must be true or false',
         ),
         (
             ["1", "--status", "runing"],
@@ -274,13 +277,78 @@ def test_help_lists_every_command_that_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
-    [("lst", ["list"]), ("LIST", ["list"]), ("lo", ["logs"]), ("stat", ["status", "start"])],
+    ("line", "expected"),
+    [
+        ("lst", "list"),
+        ("LIST", "list"),
+        ("lo", "logs"),
+        ("stat", "status"),
+        ("kil 3", "kill"),
+        ("stopp", "stop"),
+        ("ps", "cw list"),
+        ("ls", "cw list"),
+        ("tail 3", "cw logs <session> --follow"),
+        ("rm 3", "cw kill <session>"),
+        ("new-session", "cw launch -- <command>"),
+    ],
 )
-def test_similar_names_are_suggested(word: str, expected: list[str]) -> None:
-    found = table.similar(word, list(table.TABLE))
-    assert set(expected) <= set(found)
+def test_what_was_meant_is_suggested(line: str, expected: str) -> None:
+    assert f"\t{expected}\n" in words_for(line.split())
+
+
+@pytest.mark.parametrize("word", ["setup", "step", "still", "shop", "skill", "k", "st"])
+def test_no_guess_ends_anything(word: str) -> None:
+    text = words_for([word])
+    assert not {"\tstop\n", "\tkill\n"} & set(text.splitlines(keepends=True))
+
+
+@pytest.mark.parametrize("line", ["setup", "login", "env list", "node qr", "ssh gpu", "whoami"])
+def test_what_is_not_here_yet_is_said_and_nothing_is_guessed(line: str) -> None:
+    text = words_for(line.split())
+    assert "is not in this version of cw" in text and "Did you mean" not in text
+
+
+def test_a_group_does_not_swallow_what_is_not_here() -> None:
+    with pytest.raises(UsageError, match="'cw node qr' is not in this version"):
+        commands._command_name(["node", "qr"])
+    assert commands._command_name(["node", "status"]) == "node status"
+
+
+def test_every_suggestion_is_a_command() -> None:
+    for meant in unknown.MEANT.values():
+        if meant.startswith("cw "):
+            words = meant.replace(",", "").split()
+            assert " ".join(words[1:3]) in table.TABLE or words[1] in table.TABLE
+    assert not set(unknown.MEANT) & (set(table.TABLE) | unknown.ELSEWHERE)
 
 
 def test_nothing_is_suggested_for_something_else() -> None:
-    assert table.similar("frobnicate", list(table.TABLE)) == []
+    assert "Did you mean" not in words_for(["frobnicate"])
+
+
+def test_topics_are_listed_and_fit_a_terminal() -> None:
+    for name, (about, text) in TOPICS.items():
+        assert f"  {name}" in table.root_help() and about in table.root_help()
+        assert max(map(len, text.splitlines())) <= 101
+
+
+def test_the_document_shows_the_exit_codes_as_help_does() -> None:
+    document = manpage.PATH.with_name("scripts.md").read_text(encoding="utf-8")
+    assert f"```\n{TOPICS['exit-codes'][1]}```\n" in document
+
+
+@pytest.mark.parametrize("name", ["completion", "version", "stop", "server list"])
+def test_flags_that_do_nothing_are_not_shown(name: str) -> None:
+    assert "--insecure   " not in table.command_help(name).partition("Global options:")[2]
+
+
+def test_the_manual_page_is_what_the_usage_texts_say() -> None:
+    """Written anew by `python -m tests.manpage`."""
+    assert manpage.PATH.read_text(encoding="utf-8") == page(__version__)
+
+
+def test_the_manual_page_is_roff_and_says_what_help_says() -> None:
+    lines = page("1").splitlines()
+    macros = {line.split()[0] for line in lines if line.startswith(".")}
+    assert macros == {".TH", ".SH", ".SS", ".B", ".I", ".nf", ".fi"}
+    assert "  \\-f, \\-\\-follow    Go on with new output until the session ends" in lines

@@ -65,7 +65,6 @@ class Ending(NamedTuple):
 
 def pick_session(client: Client) -> dict[str, Any]:
     """Return the SessionInfo to attach to when none is named. Raises RequestError without one."""
-    require_terminal()
     sessions = client.list_sessions()
     picked = addressing.oldest_unattached(sessions)
     return next(session for session in sessions if session.get("id") == picked)

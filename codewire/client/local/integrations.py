@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError
 from codewire.files import open_regular, read_regular
-from codewire.paths import home
+from codewire.paths import check_owner, home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,7 @@ class Change:
     def make(self) -> None:
         """Write the file, whole or not at all. Raises CodewireError."""
         path = os.path.realpath(self.path)
+        check_owner(path)
         try:
             if self.after is None:
                 os.unlink(path)
@@ -136,10 +137,17 @@ def _replace(path: str, text: str) -> None:
 def plan(program: str, *, uninstall: bool) -> Change:
     """Return what there is to do for a program. Raises CodewireError for unknown settings."""
     path, edit = PROGRAMS[program]
-    where = path()
+    return planned(path(), lambda before: edit(before, uninstall))
+
+
+def planned(where: str, edit: Callable[[str | None], str | None]) -> Change:
+    """Return what `edit` makes of a file. Raises CodewireError where it does not understand it."""
     before = _read(where)
     try:
-        return Change(where, before, edit(before, uninstall))
+        return Change(where, before, edit(before))
+    except json.JSONDecodeError as error:
+        what = f"line {error.lineno} is not JSON"
+        raise CodewireError(f"{where} is not understood, so it stays as it is: {what}") from error
     except (ValueError, RecursionError) as error:
         raise CodewireError(f"{where} is not understood, so it stays as it is: {error}") from error
 

@@ -18,7 +18,14 @@ from codewire.client.reach.connection import (
     exchange,
     node_deadline,
 )
-from codewire.errors import CodewireError, ConnectionLost, NodeSilent, NodeUnreachable, UsageError
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    NodeHungUp,
+    NodeSilent,
+    NodeUnreachable,
+    UsageError,
+)
 from codewire.io.deadline import NEVER
 from codewire.io.deadline import Deadline as Deadline
 from codewire.wire import requests
@@ -177,9 +184,13 @@ class Asker:
         if known:
             return known
         redial, request = self.redial(), {"type": "NodeStatus"}
-        answer = exchange(connect(), request, redial)
-        while answer is None:
-            answer = exchange(redial.open(), request, redial)
+        try:
+            answer = exchange(connect(), request, redial)
+            while answer is None:
+                answer = exchange(redial.open(), request, redial)
+        except NodeHungUp:
+            # As good as a node that names none.
+            return frozenset()
         if answer.get("type") == "Error" and answer.get("code") == NO_WORKER:
             check_answer(answer)
         known = _KNOWN[self.route.key] = listed(answer)

@@ -19,7 +19,7 @@ from codewire.client.local.spawning import open_log, spawn_detached
 from codewire.errors import NodeUnreachable
 from codewire.io.fds import lock_file
 from codewire.io.unix import is_answering
-from codewire.paths import self_command
+from codewire.paths import check_data_dir, program, self_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ def ensure_node(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     try:
         if is_answering(data_dir.real_socket()):
             return
+        check_data_dir()
         os.makedirs(data_dir.root, mode=0o700, exist_ok=True)
         lock = _lock_or_node(data_dir)
         if lock is None:
@@ -95,6 +96,7 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
     from codewire.client.reach import scope
 
     command = [*self_command(), "node"]
+    _check_program()
     prefix = scope.own_scope(os.environ)
     if prefix:
         try:
@@ -103,6 +105,16 @@ def _start(data_dir: DataDir, notify: Callable[[str], None]) -> None:
             # Better a node in the login's scope than none; if the fault is its own, it says so now.
             pass
     return _Start(data_dir, notify).run(command)
+
+
+def _check_program() -> None:
+    """Raise NodeUnreachable where this program has been removed since it began to run."""
+    entry = program()[1]
+    if not os.path.exists(entry):
+        raise NodeUnreachable(
+            f"node cannot be started: {entry} is not there any more (moved or upgraded while this "
+            "was running); start this anew from where cw is now"
+        )
 
 
 class _Start:

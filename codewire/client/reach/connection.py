@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewire.errors import (
     ConnectionLost,
+    NodeHungUp,
     NodeRefused,
     NodeSilent,
     NodeUnreachable,
@@ -20,6 +21,7 @@ from codewire.errors import (
     OutOfTime,
     ProtocolError,
     RequestError,
+    WaitTimedOut,
 )
 from codewire.io.deadline import NEVER, Deadline
 from codewire.wire.control import decode_control
@@ -50,6 +52,8 @@ SLOW_BYTES_PER_SECOND = 32 * 1024
 MARGIN_SECONDS = 1.0
 
 NO_WORKER = "no_worker"
+# As every node has always begun it (spec/wire.md 10).
+UNKNOWN_REQUEST = "unknown request type: "
 
 Value = TypeVar("Value")
 
@@ -129,8 +133,21 @@ def check_answer(message: dict[str, Any]) -> dict[str, Any]:
         code = message.get("code")
         if code == NO_WORKER:
             raise NoWorker(text)
+        # Nodes of another make have no codes.
+        if code == "timed_out" or text == "wait timed out":
+            raise WaitTimedOut(text)
+        if text.startswith(UNKNOWN_REQUEST):
+            raise RequestError(older_words(text.removeprefix(UNKNOWN_REQUEST)), "unknown_request")
         raise RequestError(text, code if isinstance(code, str) else "")
     return message
+
+
+def older_words(kind: str) -> str:
+    """Say in our own words that a node does not know a request."""
+    from codewire.wire.features import WORDS
+
+    what = WORDS.get(kind, f"requests of type {kind[:40]}")
+    return f"this node knows no {what}: it is older than this cw, or another program"
 
 
 def field(message: dict[str, Any], key: str, default: Value) -> Value:
@@ -192,7 +209,7 @@ class Redial:
         self._refused_since: float | None = None
         self._fruitless = self._failures = 0
         self._has_told = False
-        self._is_again = False
+        self._is_again = self._is_answered = False
         self._no_worker_since: float | None = None
 
     # Asking
@@ -212,13 +229,18 @@ class Redial:
     def receive(self, stream: FrameStream, request: dict[str, Any]) -> dict[str, Any] | None:
         """Return the next answer to a request, None when the node went away.
 
-        Raises OutOfTime past the deadline, and NodeSilent when a request that is no wait is not
-        answered for PROMPT_SECONDS. Whoever waits is told, once, of a worker that is stopped; what
-        is only slow is given up then.
+        Raises OutOfTime past the deadline, NodeSilent when a request that is no wait is not
+        answered for PROMPT_SECONDS, and NodeHungUp when the first answer is a goodbye. Whoever
+        waits is told, once, of a worker that is stopped; what is only slow is given up then.
         """
         while True:
             try:
                 message = receive_message(stream, self.deadline, PROMPT_SECONDS)
+                if message is None and not self._is_answered and stream.was_dismissed:
+                    raise NodeHungUp(
+                        f"{self._route} closed the connection instead of answering "
+                        f"{request.get('type')}: it may be too old to know such a request"
+                    )
                 if message is not None and is_wait(request) and self.excuses(message):
                     raise ConnectionLost("no worker serves just now")
                 return message
@@ -307,5 +329,6 @@ class Redial:
 
     def succeeded(self) -> None:
         """Note that the node answered: the next loss starts with full patience."""
+        self._is_answered = True
         self._fruitless = self._failures = 0
         self._no_worker_since = None

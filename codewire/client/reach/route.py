@@ -43,6 +43,8 @@ class Route:
     patience = REMOTE_PATIENCE
     # Whether open() may wait for a network: who must not wait calls it from a thread.
     may_block = True
+    # Whether a command there runs where this process does, so that its environment fits.
+    shares_environment = False
     # Whether start() can bring up a node that does not run.
     can_start = False
     # Where a launch starts whose caller named no directory and has none there ("": the node's say).
@@ -98,6 +100,7 @@ class LocalRoute(Route):
 
     patience = PATIENCE
     may_block = False
+    shares_environment = True
     can_start = True
 
     def __init__(self, directory: DataDir) -> None:

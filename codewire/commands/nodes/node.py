@@ -47,7 +47,6 @@ def node(args: dict[str, Any], context: Context) -> int:
       cw node restart
       cw node stop
     """
-    context.refuse_server("cw node")
     _check_config()
     if args["--stdio"]:
         from codewire.client.local.stdio import bridge
@@ -76,7 +75,6 @@ def start(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw start
     """
-    context.refuse_server("cw start")
     _check_config()
     if args["--foreground"]:
         _become_node()
@@ -102,7 +100,6 @@ def stop(args: dict[str, Any], context: Context) -> int:
       cw stop
       cw stop --now
     """
-    context.refuse_server("cw stop")
     from codewire.client.local import ending
 
     directory = paths.data_dir()
@@ -251,6 +248,7 @@ def _become_node() -> None:
     refusal = _who_is_there(paths.data_dir())
     if refusal:
         raise CodewireError(refusal)
+    paths.check_data_dir()
     # Started by a client, it has nobody to talk to: it keeps (and rotates) its own log.
     command = paths.keeper_command(foreground=not os.environ.get("CODEWIRE_AUTOSTART"))
     for stream in (sys.stdout, sys.stderr):
@@ -320,7 +318,7 @@ def _read_pid_file(path: str) -> int:
         return int(text)
     from codewire.wire.texts import go_quote
 
-    raise CodewireError(f"invalid pid file: strconv.Atoi: parsing {go_quote(text)}: invalid syntax")
+    raise CodewireError(f"invalid pid file: {go_quote(text)} is no process id ({path})")
 
 
 def _relay_words(relay: Any) -> str | None:

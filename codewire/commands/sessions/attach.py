@@ -16,8 +16,8 @@ def attach(args: dict[str, Any], context: Context) -> int:
     """Take over the terminal of a session: see what it shows, type into it.
 
     Detach with Ctrl+B, then d; the session keeps running. Ctrl+B twice types one Ctrl+B.
-    Without a session: the oldest running one nobody is attached to. A program that scrolls starts
-    with its last 2000 lines, a full-screen one with its screen.
+    The session: omit to auto-select the oldest running one that nobody is attached to. A program
+    that scrolls starts with its last 2000 lines, a full-screen one with its screen.
 
     Usage:
       cw attach [options] [<session>]

@@ -24,6 +24,7 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
           --session <session>    Only events of this session
       -t, --tag <tag,...>        Only sessions with any of these tags; repeatable
       -e, --event <type,...>     Only events of these types; repeatable
+          --json                 Print each as one line of JSON; requests with their reply_token
 
     Event types:
       session.created session.status session.stopped session.continued
@@ -41,7 +42,7 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
     is_subscribed = False
     for frame in client.subscribe(session_id, tags, args["--event"]):
         if frame.get("type") != "SubscribeAck":
-            _show_event(frame)
+            _show_event(frame, args["--json"])
         elif is_subscribed:
             output.notice("the node's worker was replaced; events in between may be missing")
         else:
@@ -50,11 +51,15 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def _show_event(frame: dict[str, Any]) -> None:
+def _show_event(frame: dict[str, Any], as_json: bool) -> None:
     if frame.get("type") == "EventsLost":
         output.notice(f"{frame.get('count', 0)} events lost: this reader was too slow")
         return
     event = dict(frame.get("event") or {})
+    if as_json:
+        line = output.compact_json({"session_id": frame.get("session_id", 0), **event})
+        output.write(line + "\n", flush=True)
+        return
     # The token lets its holder answer in the recipient's name; a transcript must not show it.
     event["data"] = {k: v for k, v in (event.get("data") or {}).items() if k != "reply_token"}
     text = f"[session {frame.get('session_id', 0)}] {output.compact_json(event)}\n"

@@ -15,17 +15,13 @@ if TYPE_CHECKING:
 # The request is one control frame of at most 16 MiB, and base64 makes 4 bytes of 3.
 MAX_PROMPT = 12 * 1024 * 1024 - 256 * 1024
 
-# Terminal types that programs know everywhere; others are announced as the common one.
-KNOWN_TERMS = frozenset(
-    ("xterm", "xterm-color", "xterm-256color", "screen", "screen-256color", "vt100", "linux")
-)
-
 
 def launch(args: dict[str, Any], context: Context) -> int:
     """Start a session: a command that runs on in its own terminal, whoever is connected.
 
     Everything after -- is the command, exactly as it is run: no shell, no quoting. The name and
-    the tag before it are optional; names are unique among running sessions.
+    the tag before it are optional; names are unique among running sessions. The command gets the
+    environment of this shell, PATH included; on another node that node's, and what --env names.
 
     Usage:
       cw launch [options] -- <command>...
@@ -39,6 +35,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
       -t, --tag <tag,...>        Tag the session; repeatable
           --on <target>          Start it in this local runtime (local: on this machine)
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
+          --clean-env            Of the environment only HOME, USER, LOGNAME, SHELL, PATH, LANG,
+                                 TERM, and what --env names
           --size <COLSxROWS>     Size of its terminal until someone attaches (default: 80x24)
           --prompt <text>        Submit a text once the program is ready for input
           --prompt-file <file>   The same with the content of a file
@@ -55,6 +53,9 @@ def launch(args: dict[str, Any], context: Context) -> int:
       id=$(cw launch --quiet -- make all) && cw wait "$id"
     """
     command = args["<command>"]
+    _check_filled(args)
+    if args["--json"] or args["--quiet"]:
+        output.require_stdout()
     if args["--auto-approve"]:
         command = [command[0], "--dangerously-skip-permissions", *command[1:]]
     _check_text(command)
@@ -75,13 +76,28 @@ def launch(args: dict[str, Any], context: Context) -> int:
         working_dir=directory,
         name=name,
         tags=tags,
-        env=[*_terminal_env(), *_env(args["--env"])],
+        env=[*_terminal_env(client, args["--clean-env"]), *_env(args["--env"])],
+        clean_env=args["--clean-env"],
         stdin_data=b"" if text is None or is_submitted else text,
         cols=cols,
         rows=rows,
     )
     _announce(args, session_id, name, command)
     return _submit(client, session_id, text) if text is not None and is_submitted else 0
+
+
+def _check_filled(args: dict[str, Any]) -> None:
+    """Refuse words that are there but empty: a variable of a script that was not set."""
+    if not args["<command>"][0]:
+        raise UsageError("the command is empty")
+    for word, what in (
+        ("<name>", "name"),
+        ("--name", "name"),
+        ("<tag>", "tag"),
+        ("--group", "group"),
+    ):
+        if args[word] == "":
+            raise UsageError(f"the {what} is empty")
 
 
 def _submit(client: Client, session_id: int, text: bytes) -> int:
@@ -174,13 +190,14 @@ def _env(entries: list[str]) -> list[str]:
     return entries
 
 
-def _terminal_env() -> list[str]:
-    """Return what this terminal can do, in front of `--env` so that the user's word wins."""
-    term = os.environ.get("TERM", "")
-    return [
-        f"TERM={term if term in KNOWN_TERMS else 'xterm-256color'}",
-        f"COLORTERM={os.environ.get('COLORTERM') or 'truecolor'}",
-    ]
+def _terminal_env(client: Client, is_clean: bool) -> list[str]:
+    """Return what this terminal can do, for another node; a local one gets it with the rest."""
+    if client.route.shares_environment:
+        return []
+    from codewire.environment import terminal_variables
+
+    found = terminal_variables(os.environ)
+    return [f"{name}={found[name]}" for name in (("TERM",) if is_clean else found)]
 
 
 def _size(text: str | None) -> tuple[int | None, int | None]:

@@ -37,6 +37,7 @@ def logs(args: dict[str, Any], context: Context) -> int:
     from codewire.client.feedback import refuse_own
     from codewire.term.width import harmless
 
+    output.require_stdout()
     client, ref = context.locate(args["<session>"])
     session_id = resolve_session(client, ref)
     shower = refuse_own(client, session_id, "following it here") if args["--follow"] else None

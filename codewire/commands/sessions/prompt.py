@@ -23,7 +23,7 @@ def prompt(args: dict[str, Any], context: Context) -> int:
       cw prompt [options] <session> <text>
 
     Options:
-          --timeout <seconds>  Give up after this time (0: never)
+          --timeout <seconds>  Give up after this time and exit 124 (0: never)
       -j, --json               Print state and text as JSON
 
     Examples:

@@ -10,7 +10,7 @@ from codewire.commands import output
 from codewire.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from codewire.client.api import Client
@@ -27,7 +27,7 @@ def send(args: dict[str, Any], context: Context) -> int:
     A text is typed as a person does: Enter is pressed once the screen shows it, and never at a
     dialog, a menu or a pager. Said is what is known then: submitted, typed (not confirmed), or
     refused and why (exit 1). Bytes go as they are with --no-newline, --stdin, --file, --type and
-    with --force; stdin and files get a newline if they lack one.
+    with --force; stdin and files get a newline if they lack one, and type nothing if empty.
 
     Usage:
       cw send [options] <session> [<input>]
@@ -61,6 +61,20 @@ def send(args: dict[str, Any], context: Context) -> int:
     _check(args)
     client, ref = context.locate(args["<session>"])
     session_id = resolve_session(client, ref)
+    told: list[str] = []
+    answer = _send(client.telling(_listener(told)), session_id, args)
+    return _say(args, session_id, {**answer, "repeated": True} if told else answer)
+
+
+def _listener(told: list[str]) -> Callable[[str], None]:
+    """Return what takes a client's notices: that it was sent before is kept in `told`."""
+    from codewire.client.prompting import ALREADY_SENT
+
+    return lambda text: told.append(text) if text == ALREADY_SENT else output.note(text)
+
+
+def _send(client: Client, session_id: int, args: dict[str, Any]) -> dict[str, Any]:
+    """Send what the options say and return what is known of it."""
     if args["--keys"] is not None:
         count = client.send_keys(
             session_id,
@@ -69,18 +83,20 @@ def send(args: dict[str, Any], context: Context) -> int:
             if_idle_seconds=args["--if-idle"],
             expect_screen=args["--expect-screen"],
         )
-        return _say(args, session_id, {"bytes": count})
+        return {"bytes": count}
     if _is_submitted(args):
-        answer = client.submit(
+        data = b"".join(_source(args))
+        if not data and args["<input>"] is None:
+            return {"bytes": 0}
+        return client.submit(
             session_id,
-            b"".join(_source(args)).decode("utf-8", "surrogateescape"),
+            data.decode("utf-8", "surrogateescape"),
             key=args["--key"],
             if_idle_seconds=args["--if-idle"],
             expect_screen=args["--expect-screen"],
             paste=args["--paste"],
         )
-        return _say(args, session_id, answer)
-    return _say(args, session_id, {"bytes": _send_bytes(client, session_id, args)})
+    return {"bytes": _send_bytes(client, session_id, args)}
 
 
 def _check(args: dict[str, Any]) -> None:
@@ -120,7 +136,9 @@ def _say(args: dict[str, Any], session_id: int, answer: dict[str, Any]) -> int:
         facts = {key: answer[key] for key in wanted if answer.get(key) is not None}
         output.line(output.compact_json({"id": session_id, **facts}))
         return int(verdict == REFUSED)
-    if answer.get("bytes") or verdict != REFUSED:
+    if answer.get("repeated"):
+        output.note(f"already sent to session {session_id} with this key; nothing was typed again")
+    elif answer.get("bytes") or verdict != REFUSED:
         output.note(f"Sent {answer.get('bytes', 0)} bytes to session {session_id}")
     if verdict == REFUSED:
         output.note("\n".join(map(output.plain, refusal(session_id, answer).splitlines())))
@@ -160,9 +178,11 @@ def _keystrokes(args: dict[str, Any]) -> Iterator[bytes]:
 
         yield as_typed(b"".join(_source(args))) + enter
     elif args["--type"]:
+        is_empty = args["<input>"] is None
         for data in _source(args):
+            is_empty = False
             yield from (data[i : i + 1] for i in range(len(data)))
-        if enter:
+        if enter and not is_empty:
             yield enter
     else:
         yield from _with_newline(args)
@@ -176,7 +196,7 @@ def _with_newline(args: dict[str, Any]) -> Iterator[bytes]:
     is_argument = args["<input>"] is not None
     if args["--enter"]:
         yield b"\r"
-    elif not args["--no-newline"] and (is_argument or last != b"\n"):
+    elif not args["--no-newline"] and (is_argument or last not in (b"", b"\n")):
         yield b"\n"
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.commands.sessions.states import state_column, state_line
+from codewire.commands.sessions.states import signal_words, state_column, state_line
 from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
       -o, --output <text|json>  The same choice, in words
           --local               This machine's sessions, whatever the current target is
           --runs                Those of this machine and of every local runtime
+          --network <network>   Accepted for scripts of other releases; changes nothing
+          --org <org>           The same
 
     Examples:
       cw list
@@ -67,17 +69,19 @@ def status(args: dict[str, Any], context: Context) -> int:
       cw status [options] <session>
 
     Options:
+          --full                Show all of its last output that is kept, not only its last lines
       -j, --json                Print everything known about it, as JSON
       -o, --output <text|json>  The same choice, in words
 
     Examples:
       cw status 3
+      cw status planner --full
       cw status planner --json
     """
     from codewire.client.addressing import resolve_session
 
     client, ref = context.locate(args["<session>"])
-    answer = client.status(resolve_session(client, ref))
+    answer = client.status(resolve_session(client, ref), full=args["--full"])
     if output.wants_json(args):
         output.show_json({**answer["info"], "output_size": answer["output_size"]})
     else:
@@ -121,7 +125,7 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         ("Tags", ", ".join(info.get("tags") or ()) or None),
         ("Status", state_words(info)),
         ("State", state_line(info, time.time_ns()) if info.get("pid") else None),
-        ("Exit Code", info.get("exit_code")),
+        ("Exit Code", None if info.get("signal") else info.get("exit_code")),
         ("Ended By", _ending(info)),
         ("Created", info.get("created_at")),
         ("Completed", info.get("completed_at")),
@@ -131,7 +135,8 @@ def show_status(info: dict[str, Any], output_size: int) -> None:
         ("Log Size", f"{output_size} bytes"),
     ]
     output.fields(pairs, width=13)
-    snippet = output.plain(info.get("last_output_snippet") or "")
+    # Of a node that was not asked for all of it, or has none of it, the last lines.
+    snippet = output.plain(info.get("last_event") or info.get("last_output_snippet") or "")
     if snippet:
         output.line(f"  Last Output:\n{snippet}")
 
@@ -150,5 +155,5 @@ def _ending(info: dict[str, Any]) -> str | None:
     if info.get("end_reason") == "lost":
         return "lost with the node (exit code unknown)"
     if info.get("end_reason") == "signal" or info.get("signal") is not None:
-        return f"signal {info.get('signal', '?')}"
+        return f"signal {signal_words(info.get('signal', '?'))}"
     return None

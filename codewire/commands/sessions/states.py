@@ -35,3 +35,14 @@ def state_line(info: Mapping[str, Any], now_ns: int) -> str | None:
     age = output.age(str(info["state_since"]), now_ns).removesuffix(" ago")
     reason = info.get("state_reason")
     return f"{state_of(info)} for {age}" + (f": {reason}" if reason else "")
+
+
+def signal_words(number: object) -> str:
+    """Return a signal's number and name: `15 (SIGTERM)`, the number alone where it has none."""
+    # Of Linux, whose numbers these are; the signal module would cost a command 1 ms.
+    import signal
+
+    try:
+        return f"{number} ({signal.Signals(int(str(number))).name})"
+    except ValueError:
+        return str(number)

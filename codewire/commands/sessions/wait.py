@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.sessions.selection import given, selection
-from codewire.commands.sessions.states import state_of
+from codewire.commands.sessions.states import signal_words, state_of
 from codewire.errors import UsageError
 from codewire.term.width import printable
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from codewire.commands.context import Context
 
 
+# A heading has parentheses already.
+PLAIN = str.maketrans("", "", "()")
 CONDITIONS = ("--for", "--regex", "--idle", "--state", "--exit", "--changed")
 
 
@@ -22,7 +24,7 @@ def wait(args: dict[str, Any], context: Context) -> int:
     """Block until sessions have finished, or until one prints something or falls silent.
 
     Prints how sessions ended and their last output, or the line that was waited for. The exit code
-    is 0 however they ended, unless --exit-status is given; a timeout is an error. Text is looked
+    is 0 however they ended, unless --exit-status is given; 124 means a timeout. Text is looked
     for from the session's start, so nothing printed before this command is missed; the echo of
     what was typed is no output.
 
@@ -45,7 +47,7 @@ def wait(args: dict[str, Any], context: Context) -> int:
       -t, --tag <tag,...>        Wait for the sessions with any of these tags; repeatable
       -c, --condition <all|any>  With tags: wait for all of them, or for any one [default: all]
           --any                  The same as --condition any
-          --timeout <seconds>    Give up after this time (0: never)
+          --timeout <seconds>    Give up after this time and exit 124 (0: never)
       -j, --json                 Print the sessions as JSON
       -o, --output <text|json>   The same choice, in words
 
@@ -168,9 +170,16 @@ def _exit_status(session: dict[str, Any]) -> int:
     return int(code) & 255 if isinstance(code, int) and code >= 0 else 1
 
 
+def _how(session: dict[str, Any]) -> str:
+    """Say how a session ended; by a signal it has no exit code."""
+    if session.get("signal"):
+        return f"signal={signal_words(session['signal']).translate(PLAIN)}"
+    return f"exit_code={session.get('exit_code', 'n/a')}"
+
+
 def _show_result(session: dict[str, Any]) -> None:
     name = session.get("name") or session["id"]
-    heading = f"=== {name} (exit_code={session.get('exit_code', 'n/a')}) ==="
+    heading = f"=== {name} ({_how(session)}) ==="
     output.line(output.plain(heading))
     snippet = output.plain(session.get("last_output_snippet") or "")
     output.write(f"{snippet}\n\n" if snippet else "\n")

@@ -65,6 +65,7 @@ def watch(args: dict[str, Any], context: Context) -> int:
       cw watch build test lint
       cw watch claude --output json --filter .message.content
     """
+    output.require_stdout()
     convert = _converter(args)
     if not args["<session-or-tag>"] and not args["--tag"]:
         raise UsageError("requires at least 1 arg(s), only received 0")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table, usage
 from codewire.errors import CodewireError, UsageError
+from codewire.paths import check_owner, home
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
 
-SHELLS = ("bash", "zsh", "fish")
+SHELLS = ("bash", "zsh", "fish", "powershell")
 # What the last line of the candidates says: files are welcome, or not.
 FILES, NO_FILES = ":0", ":4"
 
@@ -79,7 +80,31 @@ end
 complete -c cw -f -a '(__cw_complete)'
 """
 
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+POWERSHELL = """\
+# PowerShell completion for cw
+Register-ArgumentCompleter -Native -CommandName cw -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements |
+        Where-Object { $_.Extent.StartOffset -lt $cursorPosition } |
+        ForEach-Object { $_.Extent.Text })
+    $words = @($words | Select-Object -Skip 1)
+    # An empty argument would be lost on its way in older versions.
+    if ($wordToComplete -eq '') { $words += '""' }
+    $found = @(cw __complete @words 2>$null)
+    if ($found.Count -lt 2) { return }
+    $found[0..($found.Count - 2)] | ForEach-Object {
+        $text, $help = $_ -split "`t", 2
+        if ($text -like "$wordToComplete*") {
+            if (-not $help) { $help = $text }
+            [System.Management.Automation.CompletionResult]::new(
+                $text, $text, 'ParameterValue', $help)
+        }
+    }
+}
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH, "powershell": POWERSHELL}
+ZSH_FRAMEWORKS = ("oh-my-zsh", "prezto", "zinit", "antidote", "zimfw")
 ZSH_DIRECTORIES = (
     "/opt/homebrew/share/zsh/site-functions",
     "/usr/local/share/zsh/site-functions",
@@ -90,7 +115,8 @@ ZSH_DIRECTORIES = (
 def completion(args: dict[str, Any], context: Context) -> int:
     """Print or install what makes a shell complete commands, flags, sessions, tags and servers.
 
-    The shell is bash, zsh or fish; without one zsh, with --install the one $SHELL names.
+    The shell is bash, zsh, fish or powershell; without one zsh, with --install the one $SHELL
+    names.
 
     Usage:
       cw completion [options] [<shell>]
@@ -106,7 +132,7 @@ def completion(args: dict[str, Any], context: Context) -> int:
     if shell is None:
         shell = os.path.basename(os.environ.get("SHELL", "")) if args["--install"] else "zsh"
     if shell not in SHELLS:
-        raise UsageError(f'unsupported shell "{shell}"; use bash, zsh, or fish')
+        raise UsageError(f'unsupported shell "{shell}"; use bash, zsh, fish, or powershell')
     if not args["--install"]:
         output.write(SCRIPTS[shell])
         return 0
@@ -119,46 +145,82 @@ def completion(args: dict[str, Any], context: Context) -> int:
 
 def installed_path(shell: str) -> str | None:
     """Return where a shell's script was installed, None when it was not."""
-    return next((path for path, _ in _places(shell) if os.path.exists(path)), None)
+    # Where packages put it, and where cw did before it kept to HOME.
+    system = [os.path.join(d, "_cw") for d in ZSH_DIRECTORIES] if shell == "zsh" else []
+    return next((path for path in (_place(shell), *system) if os.path.exists(path)), None)
 
 
-def _places(shell: str) -> list[tuple[str, str]]:
-    """Return where a shell looks, the best place first, each with what its user must still do."""
-    home = os.path.expanduser("~")
+def _place(shell: str) -> str:
+    """Return where a shell's script belongs: with the user's own files, also when that is root."""
     if shell == "fish":
-        config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-        return [(os.path.join(config, "fish/completions/cw.fish"), "")]
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home(), ".config")
+        return os.path.join(config, "fish/completions/cw.fish")
     if shell == "bash":
         # Where the bash-completion package looks by itself.
-        data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share")
-        path = os.path.join(data, "bash-completion/completions/cw")
-        return [(path, f"If bash does not find it by itself, add to ~/.bashrc: source {path}")]
-    directories = [d for d in ZSH_DIRECTORIES if os.path.isdir(d)]
-    if os.environ.get("ZSH"):
-        directories.append(os.path.join(os.environ["ZSH"], "completions"))
-    own = os.path.join(home, ".zfunc")
-    hint = "Add to ~/.zshrc, before compinit: fpath+=~/.zfunc"
-    return [*((os.path.join(d, "_cw"), "") for d in directories), (os.path.join(own, "_cw"), hint)]
+        data = os.environ.get("XDG_DATA_HOME") or os.path.join(home(), ".local/share")
+        return os.path.join(data, "bash-completion/completions/cw")
+    if shell == "powershell":
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home(), ".config")
+        return os.path.join(config, "powershell/cw.ps1")
+    framework = os.environ.get("ZSH", "")
+    if framework.startswith(os.path.join(home(), "")) and os.path.isdir(framework):
+        return os.path.join(framework, "completions", "_cw")
+    return os.path.join(home(), ".zfunc", "_cw")
+
+
+def _hint(shell: str, path: str) -> str:
+    """Return what the shell's user must still do, "" for nothing."""
+    if shell == "fish":
+        return ""
+    if shell == "bash":
+        return f"If bash does not find it by itself, add to ~/.bashrc: source {path}"
+    if shell == "powershell":
+        return f"Add to the file that $PROFILE names: . {path}"
+    settings = _zsh_settings()
+    knows_place = ".zfunc" in settings or ".zfunc" not in path
+    # Frameworks run it themselves.
+    has_compinit = any(word in settings for word in ("compinit", *ZSH_FRAMEWORKS))
+    if has_compinit:
+        return "" if knows_place else "Add to ~/.zshrc, before compinit: fpath+=~/.zfunc"
+    lines = "" if knows_place else "fpath+=~/.zfunc; "
+    return (
+        "zsh completes nothing yet: ~/.zshrc runs no compinit. Add to it: "
+        f"{lines}autoload -Uz compinit && compinit"
+    )
+
+
+def _zsh_settings() -> str:
+    """Return what the user's zsh reads at its start, without comments; "" where that is nothing."""
+    directory = os.environ.get("ZDOTDIR") or home()
+    text = ""
+    for name in (".zshenv", ".zshrc"):
+        try:
+            with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+                lines = file.read(1 << 20).splitlines()
+        except OSError:
+            continue
+        text += "".join(f"{line}\n" for line in lines if not line.lstrip().startswith("#"))
+    return text
 
 
 def _install(shell: str) -> tuple[str, str]:
-    """Write the script to the first place that can be written; return it and a hint."""
-    places = _places(shell)
-    for path, hint in places:
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(SCRIPTS[shell])
-        except OSError as error:
-            if (path, hint) == places[-1]:
-                raise CodewireError(f"writing {path}: {output.go_cause(error)}") from error
-        else:
-            return path, hint
-    raise AssertionError("there is always a place")
+    """Write the script where the shell looks; return the path and what is left to do."""
+    path = _place(shell)
+    check_owner(path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(SCRIPTS[shell])
+    except OSError as error:
+        raise CodewireError(f"writing {path}: {output.go_cause(error)}") from error
+    return path, _hint(shell, path)
 
 
 def complete(words: list[str]) -> int:
     """Print candidates for the last of `words`, one a line, then whether files may follow."""
+    if words and words[-1] == '""':
+        # As PowerShell passes an empty word.
+        words[-1] = ""
     candidates, directive = _candidates(words or [""])
     output.write("".join(f"{candidate}\n" for candidate in candidates) + f"{directive}\n")
     return 0
@@ -192,10 +254,25 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
         return [f"{n[prefix:]}\t{table.TABLE[n].summary}" for n in names], NO_FILES
     if command == "completion":
         return list(SHELLS), NO_FILES
+    if command == "help":
+        return _help_words(plain[1:]), NO_FILES
     meant = _first_argument(doc, command)
     if meant.startswith("<session"):
         return _sessions(before, meant == "<session-or-tag>"), NO_FILES
     return [], FILES
+
+
+def _help_words(typed: list[str]) -> list[str]:
+    """Return what help can be had about, behind the words that stand there already."""
+    from codewire.commands.topics import TOPICS
+
+    start = "".join(f"{word} " for word in typed)
+    found = [f"{name}\t{about}" for name, (about, _) in TOPICS.items() if not typed]
+    for name, command in table.TABLE.items():
+        rest = name.removeprefix(start)
+        if name.startswith(start) and " " not in rest:
+            found.append(f"{rest}\t{command.summary}")
+    return found
 
 
 def _first_argument(doc: str, command: str) -> str:

@@ -32,7 +32,6 @@ def integrate(args: dict[str, Any], context: Context) -> int:
     """
     from codewire.client.local.integrations import PROGRAMS, plan
 
-    context.refuse_server("integrate")
     program = args["<program>"]
     if program not in PROGRAMS:
         raise UsageError(f"program must be one of {', '.join(PROGRAMS)}, got {program!r}")

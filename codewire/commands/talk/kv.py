@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table
-from codewire.errors import UsageError
+from codewire.errors import RequestError, UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
@@ -61,19 +61,23 @@ def set_key(args: dict[str, Any], context: Context) -> int:
 
 
 def get_key(args: dict[str, Any], context: Context) -> int:
-    """Print the value of a key, or (not found).
+    """Print the value of a key; a key that is not there is an error (exit 1) without --default.
 
     Usage:
       cw kv get [options] <key>
 
     Options:
           --ns <namespace>   Namespace of the key [default: default]
+          --default <value>  Print this if there is no such key
 
     Examples:
       cw kv get build/status
     """
     value = context.client().kv_get(args["<key>"], namespace=args["--ns"])
-    output.line("(not found)" if value is None else _text(value))
+    if value is None and args["--default"] is None:
+        where = f"{args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}"
+        raise RequestError(f"key {where} not found (--default prints a value instead)")
+    output.line(args["--default"] if value is None else _text(value))
     return 0
 
 
@@ -98,17 +102,16 @@ def list_keys(args: dict[str, Any], context: Context) -> int:
     elif not entries:
         output.line("No keys found")
     else:
-        from codewire.term.width import printable
+        from codewire.term.width import display_width, printable
 
-        for entry in entries:
-            output.line(
-                f"{printable(entry['key']):<{KEY_WIDTH}} {printable(_text(entry['value']))}"
-            )
+        longest = max(display_width(printable(entry["key"])) for entry in entries)
+        rows = [(entry["key"], _text(entry["value"])) for entry in entries]
+        output.table(rows, (max(KEY_WIDTH, longest), 0))
     return 0
 
 
 def delete_key(args: dict[str, Any], context: Context) -> int:
-    """Remove a key; one that is not there is no error.
+    """Remove a key, and say whether it was there; one that was not is no error.
 
     Usage:
       cw kv delete [options] <key>
@@ -119,8 +122,9 @@ def delete_key(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw kv delete build/status
     """
-    context.client().kv_delete(args["<key>"], namespace=args["--ns"])
-    output.note(f"Deleted {args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}")
+    existed = context.client().kv_delete(args["<key>"], namespace=args["--ns"])
+    where = f"{args['--ns'] or DEFAULT_NAMESPACE}/{args['<key>']}"
+    output.note(f"{where} was not there" if existed is False else f"Deleted {where}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """`cw msg`, `cw inbox`, `cw request`, `cw reply`, `cw listen`: sessions that talk to each other.
 
-What others wrote is printed with its control characters spelt out, and reply tokens never: whoever
-has one can answer in the recipient's name.
+What others wrote is printed with its control characters spelt out. Reply tokens are shown with
+--json only: whoever has one can answer in the recipient's name.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def request(args: dict[str, Any], context: Context) -> int:
 
     Options:
       -f, --from <session>                  Ask as this session
-          --timeout <seconds>               Wait this long (0: 60) [default: 60]
+          --timeout <seconds>               Wait this long, then exit 124 (0: 60) [default: 60]
           --raw                             Print the reply alone, as it came
           --delivery <auto|inbox|pty|both>  How it reaches the session, as in 'msg'; it is always
                                             kept in the inbox [default: auto]
@@ -121,7 +121,8 @@ def reply(args: dict[str, Any], context: Context) -> int:
 
     Options:
       -f, --from <session>       Answer as this session
-          --reply-token <token>  Answer with the request's token instead (events carry it)
+          --reply-token <token>  Answer with the request's token instead, as 'cw inbox --json',
+                                 'cw listen --json' and 'cw subscribe --json' show it
 
     Examples:
       cw reply req_x7y8z9 "yes, PR #42 is up"
@@ -161,7 +162,7 @@ def inbox(args: dict[str, Any], context: Context) -> int:
     """
     client, ref = _local(args, args["<session>"], context)
     answer = client.read_messages(_resolve(client, ref), tail=_tail(args["--tail"]))
-    letters = arrange(answer)
+    letters = arrange(answer, has_tokens=output.wants_json(args))
     if answer.get("cut"):
         output.notice("older messages are left out: they are too much for one answer")
     if output.wants_json(args):
@@ -213,14 +214,16 @@ def listen(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def arrange(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def arrange(answer: dict[str, Any], *, has_tokens: bool = False) -> list[dict[str, Any]]:
     """Return an inbox in the order to show it: what waits for this session, then all else by time.
 
     A reply follows its request. Requests get a `state`: open, answered, or closed when no reply
-    will come; tokens are taken out. `answer` is what Client.read_messages returns.
+    will come; tokens are taken out unless `has_tokens`. `answer` is what Client.read_messages
+    returns.
     """
-    letters = [_without_token(letter) for letter in answer.get("messages") or []]
-    waiting = [_without_token(letter) for letter in answer["open_requests"]]
+    pick = dict if has_tokens else _without_token
+    letters = [pick(letter) for letter in answer.get("messages") or []]
+    waiting = [pick(letter) for letter in answer["open_requests"]]
     replies = {x.get("request_id"): x for x in letters if x.get("type") == events.REPLY}
     asked = {x.get("request_id") for x in letters if x.get("type") == events.REQUEST}
     waiting_ids = {letter.get("request_id") for letter in waiting}
@@ -262,7 +265,7 @@ def _inbox_line(letter: dict[str, Any]) -> str:
 
 def _show_event(frame: dict[str, Any], as_json: bool) -> None:
     event = dict(frame.get("event") or {})
-    event["data"] = data = _without_token(event.get("data") or {})
+    data = event.get("data") or {}
     if as_json:
         shown = output.compact_json({"session_id": frame.get("session_id", 0), **event})
         output.write(shown + "\n", flush=True)

@@ -14,9 +14,13 @@ from codewire.session.ending import survivors_json
 from codewire.session.program import LaunchRequest
 from codewire.session.session import Session
 from codewire.terminal.turns import ScreenUnknown
-from codewire.wire.codes import NO_DIRECTORY, TOO_LARGE
+from codewire.wire.codes import BAD_REQUEST, NO_DIRECTORY, TOO_LARGE
 from codewire.wire.features import FEATURES
 from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, is_allowed
+from codewire.wire.texts import go_quote
+
+# What a session's environment is made from: the node's own, or nothing but what the request brings.
+NODE, NONE = ENV_BASES = ("node", "none")
 
 
 def list_sessions(node: Node, request: Message, caller: Caller) -> Message:
@@ -44,7 +48,11 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
     """Start a session, or nothing at all. Raises LaunchError.
 
     With `dir_optional` a working directory that is not here is no error: the session starts in the
-    user's home, and the answer says so. Raises RequestError for a size that is too large.
+    user's home, and the answer says so. `env` is added to the node's own environment; with
+    `env_base` "none" its first `env_caller` entries (all, without a number) are the caller's and
+    take the place of the node's, unless the node keeps to its own: `env_base` of the answer says
+    whose it is. With `clean_env` few variables of either are left. Raises RequestError for a size
+    that is too large.
     """
     rows, cols = request.get("rows") or DEFAULT_ROWS, request.get("cols") or DEFAULT_COLS
     if not is_allowed(rows, cols):
@@ -52,6 +60,11 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
             f"a terminal of {cols} columns and {rows} rows is too large: "
             f"at most {MAX_CELLS} cells; nothing was started",
             TOO_LARGE,
+        )
+    base = request.get("env_base") or NODE
+    if base not in ENV_BASES:
+        raise RequestError(
+            f"unknown env_base {go_quote(base)}: there are {', '.join(ENV_BASES)}", BAD_REQUEST
         )
     order = LaunchRequest(
         command=tuple(request.get("command") or ()),
@@ -63,16 +76,27 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
         rows=rows,
         cols=cols,
         key=request.get("launch_key") or "",
+        has_environment=base == NONE,
+        env_caller=request.get("env_caller"),
+        is_clean=bool(request.get("clean_env")),
     )
+    # Said so that a client knows that its environment was not taken for additions to the node's.
+    taken = node.settings.env if base == NONE else None
     try:
-        return {"type": "Launched", "id": node.sessions.launch(order).id}
+        return {"type": "Launched", "id": node.sessions.launch(order).id, "env_base": taken}
     except LaunchError as error:
         # The directory is looked at before anything else is done (spec/wire.md 10).
         if not request.get("dir_optional") or error.code != NO_DIRECTORY:
             raise
     session = node.sessions.launch(replace(order, working_dir=""))
     home = session.record.working_dir
-    return {"type": "Launched", "id": session.id, "working_dir": home, "note": f"it runs in {home}"}
+    return {
+        "type": "Launched",
+        "id": session.id,
+        "working_dir": home,
+        "note": f"it runs in {home}",
+        "env_base": taken,
+    }
 
 
 def kill(node: Node, request: Message, caller: Caller) -> Message:
@@ -115,9 +139,12 @@ def _kill_many(node: Node, request: Message, sessions: list[Session]) -> Message
 
 
 def get_status(node: Node, request: Message, caller: Caller) -> Message:
-    """One session in detail; without `screen_hash` where its screen is not known."""
+    """One session in detail; without `screen_hash` where its screen is not known.
+
+    With `full` also `last_event`: its last output as text, with its lines.
+    """
     session = node.session(request)
-    info = session_status(node, session)
+    info = session_status(node, session, full=bool(request.get("full")))
     if request.get("screen_hash"):
         with contextlib.suppress(ScreenUnknown):
             info["screen_hash"] = current_hash(session, caller.has_left)

@@ -35,9 +35,9 @@ def get_key(node: Node, request: Message, caller: Caller) -> Message:
 
 
 def delete_key(node: Node, request: Message, caller: Caller) -> Message:
-    """Remove a key, whether it is there or not."""
-    node.kv.delete(request.get("namespace") or "", request.get("key") or "")
-    return {"type": "KVDeleteOK"}
+    """Remove a key, whether it is there or not; with `request_key` `existed` says which."""
+    existed = node.kv.delete(request.get("namespace") or "", request.get("key") or "")
+    return {"type": "KVDeleteOK", "existed": existed if request.get("request_key") else None}
 
 
 def list_keys(node: Node, request: Message, caller: Caller) -> Message:

@@ -38,13 +38,20 @@ class Peer:
         write: Callable[[], None],
         on_frame: OnFrame = ignore_frame,
         outlives_half_close: bool = False,
+        on_half_close: Callable[[], None] | None = None,
     ) -> None:
         """Serve until `write` returns or the client goes. Blocks; the caller closes the stream.
+
+        `on_half_close` is called for a client that stopped writing but still reads, and has the
+        writer end, for which there is HALF_OPEN_SECONDS.
 
         Raises OutOfThreads; then nothing was sent.
         """
         spawn(self._write, write)
         self._read(on_frame)
+        if on_half_close is not None and self.stream.is_half_open():
+            on_half_close()
+            self._finished.wait(HALF_OPEN_SECONDS)
         if outlives_half_close:
             while not self._finished.is_set() and self.stream.is_half_open():
                 self._finished.wait(HALF_OPEN_SECONDS)

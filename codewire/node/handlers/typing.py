@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from codewire.errors import RequestError
 from codewire.mail.foreground import is_at_shell
-from codewire.node.caller import Caller
+from codewire.node.caller import Caller, Kind
 from codewire.node.context import Handler, Message, Node
 from codewire.node.handlers.screens import current_hash
 from codewire.session.pressing import press_keys
@@ -85,7 +85,11 @@ def send_input(node: Node, request: Message, caller: Caller) -> Message:
     except InputClosed as error:
         taken = f" (it took {error.written} bytes)" if error.written else ""
         raise RequestError(f"session {session.id} is not running{taken}", NOT_RUNNING) from error
-    answer: Message = {"type": "InputSent", "bytes": len(data) if count is None else count}
+    taken_bytes = len(data) if count is None else count
+    answer: Message = {"type": "InputSent", "bytes": taken_bytes}
+    if caller.kind is Kind.TOKEN:
+        # Programs of early 2026, which come by WebSocket, want the id.
+        answer["id"] = session.id
     answer["continued"] = any(was_halted) or None
     if is_repeated:
         answer["repeated"] = True

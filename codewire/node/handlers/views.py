@@ -21,8 +21,9 @@ from codewire.wire.timestamps import format_seconds
 # Many sessions share one frame; what cannot be cut (times, counters, paths) has the rest of it.
 TEXT_BUDGET = MAX_PAYLOAD // 2
 SNIPPET = "last_output_snippet"
+EVENT = "last_event"
 PREVIEW = 200
-CUT_KEYS = (SNIPPET, "prompt", "tags")
+CUT_KEYS = (SNIPPET, EVENT, "prompt", "tags")
 
 
 def session_info(node: Node, session: Session, snippet: str | None = None) -> dict[str, Any]:
@@ -108,13 +109,19 @@ def _add_end(session: Session, info: dict[str, Any]) -> None:
         info["duration_ms"] = session.duration_ms()
 
 
-def session_status(node: Node, session: Session) -> dict[str, Any]:
-    """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do."""
+def session_status(node: Node, session: Session, *, full: bool = False) -> dict[str, Any]:
+    """Return SessionInfo with the last raw lines as snippet, as GetStatus and Wait by id do.
+
+    With `full` also the text that the preview is of, with its lines (spec/wire.md 17).
+    """
     recent = recent_output(session)
     info = session_info(node, session, recent)
-    text = preview(session.record.result if session.record.result.strip() else recent)
+    last = session.record.result if session.record.result.strip() else recent
+    text = preview(last)
     if text:
         info["last_event_preview"] = text
+        if full:
+            info[EVENT] = strip_ansi(last.encode("utf-8", "replace")).decode("utf-8", "replace")
     return fit_frame([info])[0]
 
 
@@ -161,7 +168,8 @@ def fit_frame(infos: list[dict[str, Any]], budget: int = TEXT_BUDGET) -> list[di
         while info[key] and (len(info[key]) > allowed or _json_bytes(info[key]) > allowed):
             half = len(info[key]) // 2
             # Of output the end counts, of a command line the start.
-            info[key] = info[key][-half:] if half and key == SNIPPET else info[key][:half]
+            is_output = key in (SNIPPET, EVENT)
+            info[key] = info[key][-half:] if half and is_output else info[key][:half]
     return infos
 
 

@@ -46,7 +46,9 @@ class Subscriber:
         try:
             ack = {"type": "SubscribeAck", "subscription_id": subscription.number}
             self._stream.send_control(ack)
-            self._peer.run(lambda: self._pump(subscription), self._on_frame)
+            self._peer.run(
+                lambda: self._pump(subscription), self._on_frame, on_half_close=self._unsubscribe
+            )
         finally:
             self._bus.unsubscribe(subscription)
 
@@ -56,8 +58,11 @@ class Subscriber:
         except ProtocolError:
             return
         if message.get("type") == "Unsubscribe":
-            self._unsubscribing = True
-            self._peer.waker.set()
+            self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
+        self._unsubscribing = True
+        self._peer.waker.set()
 
     def _pump(self, subscription: Subscription) -> None:
         while not self._peer.is_gone:

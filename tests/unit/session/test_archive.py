@@ -195,6 +195,36 @@ def _events(code: int) -> bytes:
     return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n{cut"
 
 
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_another_program_in_between_costs_no_session(tmp_path: Path, has_journal: bool) -> None:
+    """Upstream reads sessions.json for the highest id alone, and leaves its own sessions there."""
+    paths = fill(tmp_path)
+    foreign = {
+        "id": 4,
+        "prompt": "make all",
+        "working_dir": "/src",
+        "created_at": "2026-04-03T12:00:00Z",
+        "status": "running",
+        "exit_code": 2,
+        "completed_at": "2026-04-03T12:00:05Z",
+    }
+    # One of it that ended before it was started anew: only the files are left.
+    for number in (4, 5):
+        os.makedirs(paths.session(number))
+        Path(paths.session(number), "events.jsonl").write_bytes(_events(1))
+        Path(paths.session(number), "output.log").write_bytes(b"text")
+    Path(paths.sessions_json).write_text(json.dumps([foreign], indent=2))
+    if not has_journal:
+        os.unlink(paths.sessions_journal)
+    for _ in range(2):
+        found = read(paths)
+        assert listed(found) == {1: "n1", 2: "n2", 3: "n3", 4: "", 5: ""}
+        assert found.next_id == 6
+    every = {**found.records, **found.taken_up}
+    assert (every[4].prompt, every[5].argv) == ("make all", ["make", "all"])
+    assert [every[n].exit_code for n in (1, 2, 4, 5)] == [1, 2, 2, 1]
+
+
 def test_an_end_that_only_the_directory_tells(tmp_path: Path) -> None:
     """The journal was cut before it; but another session of that id tells nothing of this one."""
     paths = fill(tmp_path)

@@ -20,7 +20,7 @@ def session(name: str) -> Session:
 @pytest.mark.parametrize(
     ("party", "label", "fields"),
     [
-        (NOBODY, "session-0", {"from": 0}),
+        (NOBODY, "the user", {"from": 0}),
         (here(session("")), "session-3", {"from": 3}),
         (here(session("coder")), "coder", {"from": 3, "from_name": "coder"}),
         (elsewhere("dev-1", "planner"), "dev-1:planner", {"from": 0, "from_name": "dev-1:planner"}),

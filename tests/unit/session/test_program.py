@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from codewire.session.program import PRIVATE_VARIABLES, LaunchRequest, build_environment
+from codewire.environment import is_private
+from codewire.session.environment import build_environment
+from codewire.session.program import LaunchRequest
 
 
 def environment(base: dict[str, str], *entries: str) -> dict[str, str]:
     request = LaunchRequest(("true",), name="n", tags=("t", "u"), env=entries)
-    return build_environment(base, "/none/environment.json", request, 7, "/work")
+    return build_environment(base, "/none/environment.json", request, 7, "/work").variables
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,7 @@ def environment(base: dict[str, str], *entries: str) -> dict[str, str]:
     ["CODEWIRE_TOKEN", "CODEWIRE_AUTOSTART", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"],
 )
 def test_what_is_the_nodes_own_stays_with_it(name: str) -> None:
-    assert name in PRIVATE_VARIABLES
+    assert is_private(name)
     assert name not in environment({name: "secret", "PATH": "/bin"})
 
 
