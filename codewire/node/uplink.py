@@ -232,7 +232,7 @@ class Uplink:
         """Return the seconds until the next attempt; some spread, for a thousand nodes at once."""
         self._failures += 1
         longest = min(LAST_PAUSE, FIRST_PAUSE * float(1 << min(self._failures - 1, 10)))
-        return longest * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        return longest * random.uniform(0.5, 1.5)
 
     # The configuration
 
