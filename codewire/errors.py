@@ -5,6 +5,7 @@ CodewireError              1
 ├── ConfigError            1   a configuration file or variable cannot be used
 ├── ProtocolError          1   the peer sent what the wire format does not allow
 ├── RequestError           1   the node refused a request
+│   ├── NoSuchName         1   no session has that name, or tag
 │   ├── WaitTimedOut     124   what was waited for has not come in time
 │   ├── RequestTimedOut  124   nobody replied to a request in time; a late reply is kept
 │   ├── LogUnavailable     1   a session's output cannot be read
@@ -27,7 +28,8 @@ CodewireError              1
 ├── KeeperError            1   keeper and worker cannot work together
 └── OutOfThreads           1   the machine gives the node no more threads: one client too many
 
-Messages say what happened and, where there is something to do, what to do next.
+Messages say what happened and, where there is something to do, what to do next. `code` says it in
+one word for programs: what the node said (wire/codes.py), else the class's own; "" where neither.
 """
 
 
@@ -35,22 +37,30 @@ class CodewireError(Exception):
     """Base of everything Codewire raises on purpose."""
 
     exit_code = 1
+    code = ""
 
 
 class UsageError(CodewireError):
     """The command line is wrong; `usage`, when given, is printed after the message."""
 
-    def __init__(self, message: str, usage: str = "") -> None:
+    code = "usage"
+
+    def __init__(self, message: str, usage: str = "", code: str = "") -> None:
         super().__init__(message)
         self.usage = usage
+        self.code = code or self.code
 
 
 class ConfigError(CodewireError):
     """A configuration file or variable cannot be used."""
 
+    code = "bad_config"
+
 
 class ProtocolError(CodewireError):
     """The peer sent what the wire format does not allow."""
+
+    code = "bad_protocol"
 
 
 class RequestError(CodewireError):
@@ -61,7 +71,13 @@ class RequestError(CodewireError):
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.code = code or self.code
+
+
+class NoSuchName(RequestError):
+    """No session has that name, or tag: the client has looked."""
+
+    code = "no_such_session"
 
 
 class RequestTimedOut(RequestError):
@@ -87,6 +103,8 @@ class WaitTimedOut(RequestError):
 class LogUnavailable(RequestError):
     """A session's output cannot be read; `cause` is why."""
 
+    code = "unavailable"
+
     def __init__(self, cause: str) -> None:
         super().__init__(f"failed to read session log: {cause}")
 
@@ -94,20 +112,28 @@ class LogUnavailable(RequestError):
 class CredentialError(RequestError):
     """A token is forged, expired, used up or meant for another, or a secret cannot be opened."""
 
+    code = "unauthorised"
+
     def __init__(self, message: str) -> None:
-        super().__init__(message, "unauthorised")
+        super().__init__(message)
 
 
 class NodeUnreachable(CodewireError):
     """No node can be reached or started."""
 
+    code = "unreachable"
+
 
 class NoWorker(NodeUnreachable):
     """The node's keeper answers itself: its worker cannot start. The message is the node's."""
 
+    code = "no_worker"
+
 
 class NodeSilent(NodeUnreachable):
     """A node lets clients in but does not answer; `is_stopped` if its worker is seen stopped."""
+
+    code = "silent"
 
     def __init__(self, message: str, is_stopped: bool = False) -> None:
         super().__init__(message)
@@ -118,22 +144,31 @@ class OutOfTime(NodeSilent):
     """The node did not answer before the deadline that the caller had set."""
 
     exit_code = 124
+    code = "timed_out"
 
 
 class NodeRefused(NodeUnreachable):
     """What answers there will not serve us: a wrong token, no node, no valid certificate."""
 
+    code = "refused"
+
 
 class NodeHungUp(NodeRefused):
     """What answers read the request and closed the connection in good order, without an answer."""
+
+    code = "connection_lost"
 
 
 class ConnectionLost(CodewireError):
     """The node went away in the middle of an answer."""
 
+    code = "connection_lost"
+
 
 class NodeRunning(CodewireError):
     """Another node owns the data directory."""
+
+    code = "node_running"
 
     def __init__(self, pid: int) -> None:
         super().__init__(f"node already running (pid {pid})")
@@ -147,13 +182,19 @@ class LaunchError(RequestError):
 class RelayError(CodewireError):
     """A relay cannot be asked, or what it answers is not understood."""
 
+    code = "relay"
+
 
 class RelayUnreachable(RelayError):
     """No relay answers there now; it may later."""
 
+    code = "unreachable"
+
 
 class RelayRefused(RelayError):
     """A relay answered with an error. `text` is its own words, "" where it had none."""
+
+    code = "refused"
 
     def __init__(self, message: str, status: int, text: str = "") -> None:
         super().__init__(message)
@@ -169,6 +210,8 @@ class RelayRefused(RelayError):
 class StoreError(CodewireError):
     """A relay's database cannot be reached, is too old or damaged; the message says what to do."""
 
+    code = "unavailable"
+
 
 class Unavailable(StoreError):
     """The database does not serve for the moment; nothing is known to be lost."""
@@ -177,13 +220,19 @@ class Unavailable(StoreError):
 class BadValue(CodewireError):
     """A value that no column can hold: a text with NUL or half a character, a huge number."""
 
+    code = "bad_request"
+
 
 class KeeperError(CodewireError):
     """Keeper and worker cannot work together."""
 
+    code = "unavailable"
+
 
 class OutOfThreads(CodewireError):
     """The machine gives the node no more threads (limits, memory). Who is served goes on."""
+
+    code = "busy"
 
     def __init__(self) -> None:
         super().__init__("too many clients: the node cannot start another thread")

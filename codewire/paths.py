@@ -10,8 +10,8 @@ import sys
 
 from codewire.errors import CodewireError
 
-# sun_path is 108 bytes with the final NUL (unix(7)).
-MAX_SOCKET_PATH = 107
+# sun_path with its final NUL is 108 bytes on Linux (unix(7)), 104 where a length comes before it.
+MAX_SOCKET_PATH = 107 if hasattr(os, "splice") else 103
 # More than a configuration ever has (config.py refuses it).
 MAX_CONFIG_BYTES = 1 << 20
 # Far more than an id and what it is kept with.

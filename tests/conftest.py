@@ -66,3 +66,10 @@ def remote(runtime: str) -> Iterator[RemoteHome]:
         yield home
     finally:
         home.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Home]:
+    """A node for tests that only look at sessions of their own."""
+    with running_home() as home:
+        yield home

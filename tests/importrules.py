@@ -61,6 +61,59 @@ FORBIDDEN_ROOMS = {
     "terminal": {"keeper"},
     "output": {"keeper"},
 }
+# Folders inside a room: who may import from whom; what is not here may not. The room's own files
+# are the folder of its name.
+INNER = {
+    "client": {"client.reach"},
+    "client.attaching": {"client", "client.reach"},
+    # What this machine says of a node is asked on the way to it, and by `cw node --stdio`.
+    "client.reach": {"client.local"},
+    "client.local": {"client.reach"},
+    "commands": {"commands.fleet", "commands.relays", "commands.runtime", "commands.system"},
+    "commands.fleet": {"commands", "commands.sessions"},
+    "commands.relays": {"commands"},
+    "commands.nodes": {"commands", "commands.sessions"},
+    "commands.runtime": {"commands"},
+    "commands.sessions": {"commands", "commands.runtime"},
+    "commands.system": {"commands"},
+    "commands.system.doctor": {"commands", "commands.system"},
+    "commands.talk": {"commands"},
+    "keeper": {"keeper.place", "keeper.processes"},
+    "keeper.place": {"keeper", "keeper.processes"},
+    "keeper.processes": {"keeper", "keeper.place"},
+    "keeper.workerside": {"keeper", "keeper.processes"},
+    "node": {"node.handlers"},
+    "node.handlers": {"node"},
+    "relay": {
+        "relay.http",
+        "relay.http.routes",
+        "relay.http.routes.login",
+        "relay.providers",
+        "relay.store",
+        "relay.uplinks",
+    },
+    # A table of routes names the handlers; a handler's call knows whom it belongs to.
+    "relay.http": {
+        "relay",
+        "relay.http.routes",
+        "relay.http.routes.login",
+        "relay.providers",
+        "relay.store",
+    },
+    "relay.http.routes": {"relay.http", "relay.pages", "relay.store"},
+    "relay.http.routes.login": {
+        "relay.http",
+        "relay.http.routes",
+        "relay.pages",
+        "relay.providers",
+        "relay.store",
+    },
+    "relay.store": {"relay.store.engines"},
+    "relay.store.engines": {"relay.store"},
+    "relay.uplinks": {"relay.http", "relay.http.routes", "relay.store"},
+    "session": {"session.records"},
+    "wire.answers": {"wire"},
+}
 FORBIDDEN_MODULES = {
     "wire": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
     "agents": {"os", "socket", "select", "selectors", "threading", "time", "fcntl", "subprocess"},
@@ -89,7 +142,7 @@ def violations(sources: dict[str, str]) -> list[str]:
     """Return every broken rule as `module:line: words`."""
     imports = [found for name, text in sources.items() for found in _imports(name, text, sources)]
     found = [f"{i.importer}:{i.line}: {words}" for i in imports if (words := _broken_rule(i))]
-    return found + _gevent_rule(imports) + _circles(imports)
+    return found + _inner_rule(imports, sources) + _gevent_rule(imports) + _circles(imports)
 
 
 def room(module: str) -> str:
@@ -125,6 +178,23 @@ def _broken_rule(found: Import) -> str:
     if FLOORS[theirs] == FLOORS[ours] and (ours, theirs) not in ALLOWED_SIDEWAYS:
         return f"sideways import: {ours} -> {theirs}"
     return ""
+
+
+def folder(module: str, sources: dict[str, str]) -> str:
+    """Return the folder a module of ours is in: `client.reach` for what is in client/reach/."""
+    is_package = any(name.startswith(f"{module}.") for name in sources)
+    return ".".join(module.split(".")[1 : None if is_package else -1])
+
+
+def _inner_rule(imports: list[Import], sources: dict[str, str]) -> list[str]:
+    """Inside a room, a folder imports from those that INNER names for it."""
+    found = []
+    for each in imports:
+        ours, theirs = folder(each.importer, sources), folder(each.imported, sources)
+        is_inside = room(each.importer) == room(each.imported) not in ("", "base", "entry")
+        if is_inside and ours != theirs and theirs not in INNER.get(ours, ()):
+            found.append(f"{each.importer}:{each.line}: inside: {ours} -> {theirs}")
+    return found
 
 
 def _gevent_rule(imports: list[Import]) -> list[str]:

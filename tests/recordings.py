@@ -21,6 +21,10 @@ from codewire.term.signals import Signals
 
 DIRECTORY = Path(__file__).with_name("recordings")
 NAMES = sorted(path.name.removesuffix(".jsonl.gz") for path in DIRECTORY.glob("*.jsonl.gz"))
+# Recorded later, at other sizes: the rules were not made on them.
+SIZES = sorted(
+    f"sizes/{path.name.removesuffix('.jsonl.gz')}" for path in DIRECTORY.glob("sizes/*.jsonl.gz")
+)
 RULES = Path(__file__).parent.parent / "codewire" / "agents"
 STEP_SECONDS = 0.5
 # Labels are true to about half a second, and idle after working is held for one.
@@ -62,7 +66,7 @@ class Sample(NamedTuple):
 
 def program(name: str) -> Program:
     """Return the rules that belong to a recording's program."""
-    path = RULES / f"{name.split('-')[0].removesuffix('new')}.toml"
+    path = RULES / f"{name.rpartition('/')[2].split('-')[0].removesuffix('new')}.toml"
     return read_program(toml.loads(path.read_text(encoding="utf-8")))
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["REPOSITORY", "Home", "RawConnection", "is_alive", "running_home", "wait_until"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CW = [sys.executable, str(REPOSITORY / "cw.py")]
+# What starts every cw, some words that come to be it: `scripts/test-bare` hides /proc that way.
+CW = [*os.environ.get("TEST_CW_THROUGH", "").split(), sys.executable, str(REPOSITORY / "cw.py")]
 
 # An orderly stop runs the kill ladder (5 s grace unless configured) before the keeper ends.
 STOP_TIMEOUT = 20.0

@@ -36,12 +36,16 @@ class Evidence(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A state and why. `rule` names what decided, `text` is what a person may be shown of it."""
+    """A state and why. `rule` names what decided, `text` is what a person may be shown of it.
+
+    `is_guess`: it is told from how the program prints or what it does not show, as while it starts.
+    """
 
     state: str
     rule: str
     kind: str = ""
     text: str = ""
+    is_guess: bool = False
 
 
 class Rhythm:

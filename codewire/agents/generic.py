@@ -101,14 +101,14 @@ def interrupt(look: Evidence) -> Verdict | None:
 def spinner(look: Evidence) -> Verdict | None:
     """A braille glyph at the foot, and output a moment ago."""
     if look.quiet_seconds <= 2 and BRAILLE.search("".join(look.bottom(FOOT))):
-        return Verdict(WORKING, "spinner")
+        return Verdict(WORKING, "spinner", is_guess=True)
     return None
 
 
 def rhythm(look: Evidence) -> Verdict | None:
     """It has been printing for a while, and still is."""
     if look.busy_slots >= 4 and look.quiet_seconds <= 0.7:
-        return Verdict(WORKING, "rhythm")
+        return Verdict(WORKING, "rhythm", is_guess=True)
     return None
 
 

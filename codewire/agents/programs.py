@@ -50,7 +50,7 @@ class Rule(NamedTuple):
         if (self.match and not found) or (self.absent and self.absent.search(text)):
             return None
         shown = found[0].strip() if found else ""
-        return Verdict(self.state, self.name, self.kind, shown)
+        return Verdict(self.state, self.name, self.kind, shown, is_guess=self.match is None)
 
 
 class Program(NamedTuple):

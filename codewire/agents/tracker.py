@@ -50,7 +50,13 @@ class Tracker:
         self._idle_since: float | None = None
         self._hook: Said | None = None
         self._is_unseen = False
+        # Something was typed, or it has worked for sure: until then it only starts.
+        self._has_begun = False
         self._last_report: Said | None = None
+
+    def typed(self) -> None:
+        """Somebody typed: what it does from now on may have a result."""
+        self._has_begun = True
 
     @property
     def state(self) -> State:
@@ -69,6 +75,8 @@ class Tracker:
     @property
     def wants_look_at(self) -> float | None:
         """When the next look may change the state though nothing is printed; None for never."""
+        if self._hook is not None and self._misses_dialog(self._hook):
+            return self._hook.at + HOOK_SECONDS
         return None if self._idle_since is None else self._idle_since + HOLD_SECONDS
 
     def saved(self) -> dict[str, Any]:
@@ -77,6 +85,8 @@ class Tracker:
         value["verdict"] = [self._verdict.state, self._verdict_since]
         if self._is_unseen:
             value["unseen"] = True
+        if not self._has_begun:
+            value["begun"] = False
         if self._hook is not None:
             value["hook"] = list(self._hook)
         return value
@@ -84,6 +94,7 @@ class Tracker:
     def restore(self, saved: Mapping[str, Any], report: Said | None = None) -> None:
         """Go on where `saved` was made, the program's own `report` known; damage is left out."""
         self._last_report = report
+        self._has_begun = saved.get("begun") is not False
         found = _state_from(saved)
         if found is not None:
             self._shown = found
@@ -108,22 +119,32 @@ class Tracker:
         if verdict.state != self._verdict.state:
             self._verdict_since = now
         self._verdict = verdict
-        found = self._decide(report)
+        found = self._decide(report, now)
+        if found.state == WORKING and not (found.source == SCREEN and verdict.is_guess):
+            self._has_begun = True
         if found.source == SCREEN and self._is_held(found, now):
             return False
         self._idle_since = None
         return self._show(found, now, report)
 
-    def _decide(self, report: Said | None) -> State:
+    def _decide(self, report: Said | None, now: float) -> State:
         if report is not None:
             return State(report.state, report.kind, report.message, REPORTED, "OSC 7501")
         hook, verdict = self._hook, self._verdict
         if hook is not None:
-            is_news = self._verdict_since > hook.at + HOOK_SECONDS
-            if not (is_news and verdict.state != hook.state):
+            until = hook.at + HOOK_SECONDS
+            is_news = self._verdict_since > until and verdict.state != hook.state
+            if not is_news and not (now >= until and self._misses_dialog(hook)):
                 return State(hook.state, hook.kind, hook.message, HOOK, "cw report")
             self._hook = None
         return State(verdict.state, verdict.kind, verdict.text, SCREEN, verdict.rule)
+
+    def _misses_dialog(self, hook: Said) -> bool:
+        """Say whether a dialog is shown of which a hook knows nothing.
+
+        Hooks may overtake each other; a dialog that still stands there was not the last one.
+        """
+        return self._verdict.state == BLOCKED != hook.state
 
     def _is_held(self, found: State, now: float) -> bool:
         """Say whether idle, after working, has not lasted long enough to be said."""
@@ -140,7 +161,8 @@ class Tracker:
         if found.state in (WORKING, BLOCKED):
             self._is_unseen = False
         elif before.state in (WORKING, BLOCKED) or (is_new_report and found.state != IDLE):
-            self._is_unseen = found.state != IDLE or before.state == WORKING
+            has_worked = before.state == WORKING and self._has_begun
+            self._is_unseen = found.state != IDLE or has_worked
         found = self._with_unseen(found)
         same = (found.state, found.kind, found.message) == (
             before.state,

@@ -5,14 +5,15 @@ Names may be shared by finished sessions: the living one is meant, else the newe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from codewire.errors import RequestError
+from codewire.errors import NoSuchName
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from codewire.client.api import Client
+    from codewire.wire.answers.sessions import SessionInfo
 
 MAX_ID = 0xFFFFFFFF
 
@@ -20,7 +21,7 @@ MAX_ID = 0xFFFFFFFF
 def resolve_session(client: Client, ref: str) -> int:
     """Return the id of the session meant by `ref`: digits, or a name, with at most one leading @.
 
-    An id is not checked: the request that uses it will be. Raises RequestError for unknown names.
+    An id is not checked: the request that uses it will be. Raises NoSuchName for unknown names.
     """
     session_id, name = _as_id(ref), _name(ref)
     if session_id is None and name:
@@ -28,7 +29,7 @@ def resolve_session(client: Client, ref: str) -> int:
     if session_id is None:
         from codewire.wire.texts import go_quote
 
-        raise RequestError(f"no session named {go_quote(_name(ref))}")
+        raise NoSuchName(f"no session named {go_quote(_name(ref))}")
     return session_id
 
 
@@ -37,7 +38,7 @@ def resolve_session_or_tag(
 ) -> tuple[Literal["id"], int] | tuple[Literal["tag"], str]:
     """Return ("id", session id) or, when no session has that name, ("tag", tag).
 
-    Only tags that some session carries count; `@word` is never a tag. Raises RequestError.
+    Only tags that some session carries count; `@word` is never a tag. Raises NoSuchName.
     """
     session_id = _as_id(ref)
     if session_id is not None:
@@ -46,26 +47,26 @@ def resolve_session_or_tag(
     session_id = _named(sessions, _name(ref))
     if session_id is not None:
         return "id", session_id
-    if any(ref in (session.get("tags") or ()) for session in sessions) and ref[:1] != "@":
+    if any(ref in session.tags for session in sessions) and ref[:1] != "@":
         return "tag", ref
     from codewire.wire.texts import go_quote
 
-    raise RequestError(f"no session or tag named {go_quote(ref)}")
+    raise NoSuchName(f"no session or tag named {go_quote(ref)}")
 
 
 NONE_FREE = "No unattached running sessions available"
 
 
-def oldest_unattached(sessions: list[dict[str, Any]]) -> int:
+def oldest_unattached(sessions: list[SessionInfo]) -> SessionInfo:
     """Return the running session nobody is attached to that was created first.
 
-    Raises RequestError when there is none.
+    Raises NoSuchName when there is none.
     """
-    free = [s for s in sessions if s.get("status") == "running" and not s.get("attached")]
+    free = [session for session in sessions if session.is_running and not session.attached]
     if not free:
-        raise RequestError(NONE_FREE)
+        raise NoSuchName(NONE_FREE)
     # Ids are handed out in the order of creation; timestamps are whole seconds only.
-    return min(int(session["id"]) for session in free)
+    return min(free, key=lambda session: session.id)
 
 
 def _as_id(ref: str) -> int | None:
@@ -81,10 +82,9 @@ def _name(ref: str) -> str:
     return ref.removeprefix("@")
 
 
-def _named(sessions: list[dict[str, Any]], name: str) -> int | None:
+def _named(sessions: list[SessionInfo], name: str) -> int | None:
     """Return the id of the running, else the newest session of that name."""
-    matches = [session for session in sessions if name and session.get("name") == name]
+    matches = [session for session in sessions if name and session.name == name]
     if not matches:
         return None
-    best = max(matches, key=lambda s: (s.get("status") == "running", int(s["id"])))
-    return int(best["id"])
+    return max(matches, key=lambda session: (session.is_running, session.id)).id

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.numbers import checked_id, whole_number
 from codewire.client.reach.asking import Asker
 from codewire.client.reach.connection import field
+from codewire.wire.answers.reading import read, read_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from codewire.wire.answers.agents import Approval, Approved, Explanation
 
 MAX_CHOICE = (1 << 16) - 1
 
@@ -37,14 +40,10 @@ class Agents(Asker):
             }
         )
 
-    def approvals(
-        self, session_id: int | None = None, tags: Iterable[str] = ()
-    ) -> list[dict[str, Any]]:
-        """Return what sessions wait for a person to decide, by session.
+    def approvals(self, session_id: int | None = None, tags: Iterable[str] = ()) -> list[Approval]:
+        """Return what sessions wait for a person to decide, by session; its ids are `approve`'s."""
+        from codewire.wire.answers.agents import read_approvals
 
-        Each has `id` (for `approve`), `session_id`, `kind`, `reason`, `text`, `since`, `choices`
-        (`number` and `label`, none where they are not recognised) and the number `marked`.
-        """
         request = {
             "type": "Approvals",
             "id": None if session_id is None else checked_id(session_id),
@@ -52,19 +51,19 @@ class Agents(Asker):
             "peek": True,
         }
         empty: list[Any] = []
-        found = field(self.ask(request), "approvals", empty)
-        return [one for one in found if isinstance(one, dict)]
+        return read_approvals(field(self.ask(request), "approvals", empty))
 
     def approve(
         self, approval: str, *, choice: int | None = None, refuse: bool = False
-    ) -> dict[str, Any]:
-        """Answer what an entry of `approvals` asks; return `choice`, `label`, `confirmed`.
+    ) -> Approved:
+        """Answer what an entry of `approvals` asks; return what was chosen.
 
-        Takes `choice`, or the only one that says yes (with `refuse`: no). `confirmed` says that
-        the dialog has been seen to go. Raises RequestError, with the choices where none was taken;
-        then Enter was not pressed.
+        Takes `choice`, or the only one that says yes (with `refuse`: no). Raises RequestError, with
+        the choices where none was taken; then Enter was not pressed.
         """
-        return self.ask(
+        from codewire.wire.answers.agents import Approved
+
+        answer = self.ask(
             {
                 "type": "Approve",
                 "approval": approval,
@@ -72,8 +71,12 @@ class Agents(Asker):
                 "refuse": refuse or None,
             }
         )
+        return read(Approved, answer)
 
-    def explain_agent(self, session_id: int) -> dict[str, Any]:
-        """Return a session's state and what every rule says of it: `rules`, in their order."""
+    def explain_agent(self, session_id: int) -> Explanation:
+        """Return a session's state and what every rule says of it."""
+        from codewire.wire.answers.agents import Explanation, Rule
+
         request = {"type": "ExplainAgent", "id": checked_id(session_id), "peek": True}
-        return self.ask(request)
+        answer = self.ask(request)
+        return read(Explanation, answer, rules=tuple(read_each(Rule, answer.get("rules"))))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from codewire.agents.evidence import BLOCKED, WORKING, Evidence, Rhythm
-from codewire.agents.programs import judge
+from codewire.agents.evidence import BLOCKED, WORKING
 from codewire.term.submission import BOX_EDGES, PASTE_MARK
 
 MAX_LINES = 200
@@ -31,7 +30,6 @@ class Reading:
         """`before` is the screen before the prompt was typed, a GetScreen answer with history."""
         self._text = "".join(text.split())
         self._before = all_lines(before)
-        self._rhythm = Rhythm()
         self._hash = ""
         self._changed_at = 0.0
         self._state, self._since = "", 0.0
@@ -42,7 +40,7 @@ class Reading:
         self._note_change(screen, now)
         if not str(screen.get("status", "running")).startswith("running"):
             return Answer(EXITED, self._new(screen, is_whole=True))
-        state = self._judge(screen, now)
+        state = screen.get("state") or IDLE
         if state != self._state:
             self._state, self._since = state, now
         self._has_worked |= state == WORKING
@@ -60,22 +58,9 @@ class Reading:
         seen = str(screen.get("screen_hash"))
         if seen != self._hash:
             self._hash, self._changed_at = seen, now
-            self._rhythm.printed(now)
 
     def _is_quiet(self, now: float) -> bool:
         return self._state == BLOCKED or now - self._changed_at >= SETTLED_SECONDS
-
-    def _judge(self, screen: dict[str, Any], now: float) -> str:
-        cursor = screen.get("cursor") or {}
-        look = Evidence(
-            tuple(screen.get("lines") or ()),
-            (cursor.get("row", 0), cursor.get("col", 0)),
-            screen.get("title") or "",
-            quiet_seconds=now - self._changed_at,
-            busy_slots=self._rhythm.busy_slots(now),
-        )
-        state = judge(look).state
-        return state if state in (BLOCKED, WORKING) else IDLE
 
     def _new(self, screen: dict[str, Any], *, is_whole: bool) -> list[str]:
         """Return the lines that were not there before, without the prompt's own echo."""

@@ -17,15 +17,15 @@ from codewire.client.numbers import (
     MAX_U64,
     checked_id,
     checked_size,
-    milliseconds,
     whole_number,
 )
-from codewire.client.prompting import ALREADY_SENT, Prompting
+from codewire.client.prompting import Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.route import local_route
 from codewire.client.waiting import Waiting, session_list
 from codewire.errors import RequestError, UsageError
 from codewire.paths import data_dir
+from codewire.wire.answers.reading import read, read_each
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 
     from codewire.client.reach.route import Route
     from codewire.client.readers import LogChunk, WatchChunk
-
-# Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
-INPUT_CHUNK_BYTES = 16 * 1024
+    from codewire.wire.answers.events import Happening
+    from codewire.wire.answers.kills import Killed
+    from codewire.wire.answers.node import NodeStatus
+    from codewire.wire.answers.screens import Screen
+    from codewire.wire.answers.sessions import SessionInfo, SessionStatus
 
 # The longest grace_seconds a node may be configured with, and what the ladder takes after it.
 KILL_SECONDS = 3600 + 60.0
@@ -83,16 +85,16 @@ class Client(Messaging, Waiting, Agents, Prompting):
 
     # Sessions
 
-    def list_sessions(self) -> list[dict[str, Any]]:
-        """Return SessionInfo of every session, finished ones included, by id (spec/wire.md 7)."""
+    def list_sessions(self) -> list[SessionInfo]:
+        """Return every session, finished ones included, by id."""
         return session_list(self.ask({"type": "ListSessions"}))
 
     def find_sessions(
         self, name: str = "", tag: str = "", *, session_id: int | None = None
-    ) -> list[dict[str, Any]]:
-        """Return id, name, status, attached and tags of the sessions with that name, tag or id.
+    ) -> list[SessionInfo]:
+        """Return the sessions with that name, tag or id: their id, name, status, attached and tags.
 
-        Other keys may be there: a node of another make sends the whole list, and it is sifted here.
+        More may be there: a node of another make sends the whole list, and it is sifted here.
         """
         request = {
             "type": "ListSessions",
@@ -106,9 +108,9 @@ class Client(Messaging, Waiting, Agents, Prompting):
         return [
             session
             for session in session_list(self.ask(request))
-            if (session_id is not None and session.get("id") == session_id)
-            or (name and session.get("name") == name)
-            or (tag and tag in (session.get("tags") or ()))
+            if (session_id is not None and session.id == session_id)
+            or (name and session.name == name)
+            or (tag and tag in session.tags)
         ]
 
     def launch(
@@ -167,83 +169,39 @@ class Client(Messaging, Waiting, Agents, Prompting):
 
     def status(
         self, session_id: int, *, screen_hash: bool = False, full: bool = False
-    ) -> dict[str, Any]:
-        """Return the SessionStatus answer: `info` (SessionInfo) and `output_size` in bytes.
+    ) -> SessionStatus:
+        """Return one session in detail.
 
-        With `screen_hash`, `info` has one: it changes when what the terminal shows does; with
-        `full` its last output as text (`last_event`).
+        With `screen_hash` its `info` has one; with `full` all of its last output that is kept, as
+        text (`last_event`).
         """
+        from codewire.wire.answers.sessions import SessionInfo, SessionStatus
+
         request = {"type": "GetStatus", "id": checked_id(session_id)}
-        return self.ask({**request, "screen_hash": screen_hash or None, "full": full or None})
+        answer = self.ask({**request, "screen_hash": screen_hash or None, "full": full or None})
+        empty: dict[str, Any] = {}
+        return read(SessionStatus, answer, info=read(SessionInfo, field(answer, "info", empty)))
 
-    def kill(self, session_id: int, *, tree: bool = False) -> dict[str, Any]:
-        """End a session and return the Killed answer once its processes are gone.
+    def kill(self, session_id: int, *, tree: bool = False) -> Killed:
+        """End a session; return what came of it once its processes are gone.
 
-        `finished`: it had ended before. `survivors`: what lives, with `pid`, `command`, `daemon`.
+        With `tree` the daemons it has started are ended, too, which are else among the survivors.
         """
         return self._end({"type": "Kill", "id": checked_id(session_id), "tree": tree or None})
 
-    def kill_all(self) -> int:
-        """End every running session and return how many there were."""
-        return field(self._end({"type": "KillAll"}), "count", 0)
+    def kill_all(self, *, tree: bool = False) -> Killed:
+        """End every running session; see `kill`. `count` says how many there were."""
+        return self._end({"type": "KillAll", "tree": tree or None})
 
-    def kill_by_tags(self, tags: Iterable[str]) -> int:
-        """End the running sessions that carry any of the tags and return how many there were."""
-        return field(self._end({"type": "KillByTags", "tags": list(tags)}), "count", 0)
+    def kill_by_tags(self, tags: Iterable[str], *, tree: bool = False) -> Killed:
+        """End the running sessions that carry any of the tags; see `kill_all`."""
+        return self._end({"type": "KillByTags", "tags": list(tags), "tree": tree or None})
 
-    def _end(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.within(KILL_SECONDS).call(request)
+    def _end(self, request: dict[str, Any]) -> Killed:
+        from codewire.wire.answers.kills import Killed, Survivor
 
-    def send_input(
-        self,
-        session_id: int,
-        data: bytes,
-        *,
-        key: str | None = None,
-        if_idle_seconds: float | None = None,
-        expect_screen: str | None = None,
-        paste: bool = False,
-    ) -> int:
-        """Type bytes into a session, in order, and return how many it took.
-
-        Blocks while the terminal is full. After an error some may have been typed, unless there is
-        a `key`: it is typed once, however often the call is repeated. Refused if it has printed
-        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. With `paste`
-        lines of more than 4095 bytes are meant.
-        """
-        request = {
-            "type": "SendInput",
-            "id": checked_id(session_id),
-            "if_idle_ms": milliseconds("if_idle_seconds", if_idle_seconds),
-            "expect_screen": expect_screen or None,
-            "paste": paste or None,
-        }
-        self.require({**request, "input_key": key or None})
-        sent = 0
-        for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
-            request["data"] = encode_bytes(data[start : start + INPUT_CHUNK_BYTES]) or None
-            if key:
-                request["input_key"] = f"{key}/{start}" if start else key
-            try:
-                answer = self.ask(request)
-            except RequestError as error:
-                if not sent:
-                    raise
-                cause = str(error).removesuffix("; nothing was typed")
-                raise RequestError(f"{cause}; the first {sent} bytes were typed") from error
-            sent += field(answer, "bytes", 0)
-            if answer.get("repeated"):
-                self._notify(ALREADY_SENT)
-            if answer.get("continued"):
-                self._notify(f"[cw] session {session_id} was stopped; continued")
-            if answer.get("uncertain"):
-                self._notify(
-                    f"[cw] the node's worker died while typing the input with key {key!r}: "
-                    "some of it may be missing; it is not typed again"
-                )
-            # What this very call types makes the session busy and its screen another.
-            request["if_idle_ms"] = request["expect_screen"] = None
-        return sent
+        answer = self.within(KILL_SECONDS).call(request)
+        return read(Killed, answer, survivors=tuple(read_each(Survivor, answer.get("survivors"))))
 
     def screen(
         self,
@@ -252,14 +210,17 @@ class Client(Messaging, Waiting, Agents, Prompting):
         history_lines: int | None = None,
         ansi: bool = False,
         peek: bool = True,
-    ) -> dict[str, Any]:
-        """Return what a session's terminal shows: `lines`, `rows`, `cols`, `cursor`, `screen_hash`.
+    ) -> Screen:
+        """Return what a session's terminal shows.
 
         `history` holds up to `history_lines` lines that scrolled off; with `ansi` lines keep their
-        colours. `offset` is the log offset the screen is made of. Without `peek` a result counts
+        colours. `offset` is the log offset the screen is made of, `state` what its program does by
+        that look: working, blocked or idle. Without `peek` a result counts
         as seen: a state of done becomes idle.
         """
-        return self.ask(
+        from codewire.wire.answers.screens import Cursor, Screen
+
+        answer = self.ask(
             {
                 "type": "GetScreen",
                 "id": checked_id(session_id),
@@ -268,6 +229,8 @@ class Client(Messaging, Waiting, Agents, Prompting):
                 "peek": peek or None,
             }
         )
+        empty: dict[str, Any] = {}
+        return read(Screen, answer, cursor=read(Cursor, field(answer, "cursor", empty)))
 
     # Reading
 
@@ -337,11 +300,11 @@ class Client(Messaging, Waiting, Agents, Prompting):
         session_id: int | None = None,
         tags: Iterable[str] = (),
         event_types: Iterable[str] = (),
-    ) -> Iterator[dict[str, Any]]:
-        """Yield a SubscribeAck, then events as they happen, for ever (spec/wire.md 9.4, 13).
+    ) -> Iterator[Happening]:
+        """Yield a Subscribed, then each Event as it happens, for ever (spec/wire.md 9.4, 13).
 
-        Filters are ANDed; none means every event. `EventsLost` items say how many this reader was
-        too slow for; a second SubscribeAck that the worker was replaced.
+        Filters are ANDed; none means every event. An EventsLost says how many this reader was too
+        slow for; a second Subscribed that the worker was replaced.
         """
         request = {
             "type": "Subscribe",
@@ -355,9 +318,12 @@ class Client(Messaging, Waiting, Agents, Prompting):
 
     # The node
 
-    def node_status(self) -> dict[str, Any]:
+    def node_status(self) -> NodeStatus:
         """Return the node's version, processes, start times and session counts."""
-        return field(self.ask({"type": "NodeStatus"}), "node", {})
+        from codewire.wire.answers.node import NodeStatus
+
+        empty: dict[str, Any] = {}
+        return read(NodeStatus, field(self.ask({"type": "NodeStatus"}), "node", empty))
 
     def node_restart(self) -> None:
         """Replace the node's worker; sessions and attached clients live on."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codewire.client.reach.connection import field, node_deadline, timeout_fields
 from codewire.client.readers import resumed
 from codewire.errors import RequestError, WaitTimedOut
+from codewire.wire.codes import NOT_RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -208,7 +209,7 @@ def wait_for_text(
             return match
         screen = screen if match is not None else None
         if has_ended:
-            raise RequestError(f"session {request['id']} ended without printing it")
+            raise RequestError(f"session {request['id']} ended without printing it", NOT_RUNNING)
         if look is None or ends.left() == 0:
             raise WaitTimedOut("wait timed out")
         request = {**request, "from_offset": message.get("offset")}

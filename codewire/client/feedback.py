@@ -34,7 +34,6 @@ def refuse_own(client: Client, session_id: int, doing: str) -> int | None:
 def _leader(client: Client, session_id: int) -> int:
     """Return the pid of a session's first process, 0 where the node does not say."""
     try:
-        pid = client.status(session_id).get("info", {}).get("pid")
+        return client.status(session_id).info.pid
     except CodewireError:
         return 0
-    return pid if isinstance(pid, int) else 0

@@ -13,10 +13,14 @@ from codewire.client.numbers import MAX_U32, checked_id, seconds, whole_number
 from codewire.client.reach.asking import Asker, deadline_behind
 from codewire.client.reach.connection import check_answer, field, timeout_fields
 from codewire.errors import OutOfTime, RequestTimedOut, UsageError
+from codewire.wire.answers.reading import read
 from codewire.wire.control import decode_bytes, encode_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from codewire.wire.answers.events import Happening
+    from codewire.wire.answers.messages import Entry, Inbox, MessageSent, Reply, ReplySent
 
 # What a node takes where no time-out is given (spec/wire.md 5).
 DEFAULT_REQUEST_SECONDS = 60
@@ -38,11 +42,11 @@ class Messaging(Asker):
         sender_node: str | None = None,
         delivery: str = "auto",
         force: bool = False,
-    ) -> dict[str, Any]:
-        """Send a message of at most 64 KiB and return the MsgSent answer.
+    ) -> MessageSent:
+        """Send a message of at most 64 KiB and return what became of it.
 
         `delivery` is inbox, pty (typed into its terminal, not kept), both, or auto: both if there
-        is a sender, else inbox. In the answer `delivered` says where it went and `note`, if there,
+        is a sender, else inbox. In the answer `delivered` says where it went and `note`, if any,
         why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
         `sender_node` is the CW_NODE_ID beside a sender that was found as CW_SESSION_ID: the node
         then knows whether it is one of its own.
@@ -50,20 +54,29 @@ class Messaging(Asker):
         request = self._letter("MsgSend", to, body, (sender, sender_node), delivery, force)
         is_kept = request["delivery"] != "pty"
         answer = self._send_once(request) if is_kept else self.ask(request)
-        return {"delivered": request["delivery"], **answer}
+        from codewire.wire.answers.messages import MessageSent
 
-    def read_messages(self, session: int | str, *, tail: int | None = None) -> dict[str, Any]:
-        """Return the MsgReadResult of a session: its last `tail` messages (None: 50, 0: all).
+        return read(MessageSent, {"delivered": request["delivery"], **answer})
 
-        `messages` are oldest first, sent ones included (spec/wire.md 6). `open_requests` are all
-        requests that still wait for this session's reply.
+    def read_messages(self, session: int | str, *, tail: int | None = None) -> Inbox:
+        """Return a session's last `tail` messages (None: 50, 0: all), and what waits for its reply.
+
+        `messages` are oldest first, sent ones included. `open_requests` are all requests that still
+        wait for this session's reply.
         """
+        from codewire.wire.answers.messages import Inbox, read_messages
+
         request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
         answer = self.ask({**request, **_named(session, "id")})
         if "open_requests" not in answer:
             # There are no requests at all, or the node is of another make and does not say.
             answer["open_requests"] = unanswered(answer, session)
-        return answer
+        return Inbox(
+            read_messages(answer.get("messages")),
+            read_messages(answer["open_requests"]),
+            field(answer, "cut", False),
+            answer,
+        )
 
     def request(
         self,
@@ -75,8 +88,8 @@ class Messaging(Asker):
         timeout_seconds: float | None = None,
         delivery: str = "auto",
         force: bool = False,
-    ) -> dict[str, Any]:
-        """Ask a session and block for its reply: `reply_body`, `from_id`, `from_name` in a dict.
+    ) -> Reply:
+        """Ask a session and block for its reply.
 
         Raises RequestTimedOut after `timeout_seconds` (None or 0: 60), whatever the node does; a
         reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
@@ -92,7 +105,9 @@ class Messaging(Asker):
         text = answer.get("message")
         if answer.get("type") == "Error" and isinstance(text, str) and _is_timeout(answer, text):
             raise RequestTimedOut(text, field(answer, "request_id", ""), field(answer, "note", ""))
-        return check_answer(answer)
+        from codewire.wire.answers.messages import Reply
+
+        return read(Reply, check_answer(answer))
 
     def reply(
         self,
@@ -102,11 +117,13 @@ class Messaging(Asker):
         sender: int | None = None,
         sender_node: str | None = None,
         reply_token: str = "",
-    ) -> dict[str, Any]:
-        """Answer a request, as its recipient or with its token; return the MsgReplySent answer.
+    ) -> ReplySent:
+        """Answer a request, as its recipient or with its token.
 
-        `note`, if there, says that nobody waits for the reply any more.
+        `note` of the answer says if nobody waits for the reply any more.
         """
+        from codewire.wire.answers.messages import ReplySent
+
         request = {
             "type": "MsgReply",
             "request_id": request_id,
@@ -114,13 +131,13 @@ class Messaging(Asker):
             **_from(sender, sender_node),
             "reply_token": reply_token or None,
         }
-        return self._send_once(request)
+        return read(ReplySent, self._send_once(request))
 
-    def listen(self, session_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield a MsgListenAck, then messages, requests and replies as they are sent, for ever.
+    def listen(self, session_id: int | None = None) -> Iterator[Happening]:
+        """Yield a Subscribed, then messages, requests and replies as they are sent, for ever.
 
-        With a session: those it sends and gets. Each comes once. `EventsLost` items say how many
-        this reader was too slow for; a second MsgListenAck that the worker was replaced.
+        With a session: those it sends and gets. Each comes once. An EventsLost says how many this
+        reader was too slow for; a second Subscribed that the worker was replaced.
         """
         from codewire.client.readers import read_events
 
@@ -142,14 +159,16 @@ class Messaging(Asker):
         value = self.ask({"type": "KVGet", **_place(key, namespace)}).get("value")
         return None if value is None else decode_bytes(value)
 
-    def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[dict[str, Any]]:
-        """Return the keys that begin with `prefix`: `key`, `value` (bytes), `expires_at` if any."""
+    def kv_list(self, prefix: str = "", *, namespace: str = "") -> list[Entry]:
+        """Return the keys that begin with `prefix`, and their values."""
+        from codewire.wire.answers.messages import Entry
+
         empty: list[Any] = []
         answer = self.ask({"type": "KVList", **_place(prefix, namespace)})
-        entries = [dict(entry) for entry in field(answer, "entries", empty)]
-        for entry in entries:
-            entry["value"] = decode_bytes(entry.get("value") or "")
-        return entries
+        return [
+            read(Entry, one, value=decode_bytes(one.get("value") or ""))
+            for one in field(answer, "entries", empty)
+        ]
 
     def kv_delete(self, key: str, *, namespace: str = "") -> bool | None:
         """Remove a key and say whether it was there: None where an older node does not."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.client.expect import LOOK_SECONDS, Match, find_shown
 from codewire.errors import RequestError, WaitTimedOut
+from codewire.wire.codes import NOT_RUNNING
 
 if TYPE_CHECKING:
     import re
@@ -29,7 +30,7 @@ def wait_until_shown(look: Look, pattern: re.Pattern[str], ends: Deadline) -> Ma
         if match is not None:
             return match
         if _has_ended(screen):
-            raise RequestError(f"session {screen.get('id')} ended without showing it")
+            raise RequestError(f"session {screen.get('id')} ended without showing it", NOT_RUNNING)
         pause(ends)
 
 
@@ -40,7 +41,7 @@ def wait_until_gone(look: Look, pattern: re.Pattern[str], ends: Deadline) -> Non
         if find_shown(screen, pattern) is None:
             return
         if _has_ended(screen):
-            raise RequestError(f"session {screen.get('id')} ended and still shows it")
+            raise RequestError(f"session {screen.get('id')} ended and still shows it", NOT_RUNNING)
         pause(ends)
 
 
@@ -52,7 +53,9 @@ def wait_until_changed(look: Look, ends: Deadline) -> None:
         if screen.get("screen_hash") != first:
             return
         if _has_ended(screen):
-            raise RequestError(f"session {screen.get('id')} ended, its screen has not changed")
+            raise RequestError(
+                f"session {screen.get('id')} ended, its screen has not changed", NOT_RUNNING
+            )
         pause(ends)
 
 

@@ -1,7 +1,6 @@
 """The part of Client that types for somebody: texts submitted, keys by name, prompts with answers.
 
-A prompt's answer is read off the screen here, by the rules that know no program, so any node that
-can submit can be asked for it.
+A prompt's answer is read off the screens here; the node says of each what its program does.
 """
 
 from __future__ import annotations
@@ -14,11 +13,15 @@ from codewire.client.numbers import checked_id, milliseconds, seconds
 from codewire.client.reach.asking import Asker
 from codewire.client.reach.connection import field
 from codewire.errors import RequestError, UsageError, WaitTimedOut
+from codewire.wire.answers.reading import read
 from codewire.wire.control import encode_bytes
 
 if TYPE_CHECKING:
     from codewire.client.answers import Answer
+    from codewire.wire.answers.screens import Submitted
 
+# Fits, as base64, the 32 KiB that other nodes accept in one WebSocket message (spec/wire.md 1).
+INPUT_CHUNK_BYTES = 16 * 1024
 MAX_TEXT_BYTES = 1 << 20
 POLL_SECONDS = 0.25
 HISTORY_LINES = 1000
@@ -34,6 +37,59 @@ class Prompting(Asker):
         """Say whether the node knows a feature (wire/features.py)."""
         return feature in self._features(self.connect)
 
+    def send_input(
+        self,
+        session_id: int,
+        data: bytes,
+        *,
+        key: str | None = None,
+        if_idle_seconds: float | None = None,
+        expect_screen: str | None = None,
+        paste: bool = False,
+    ) -> int:
+        """Type bytes into a session, in order, and return how many it took.
+
+        Blocks while the terminal is full. After an error some may have been typed, unless there is
+        a `key`: it is typed once, however often the call is repeated. Refused if it has printed
+        in the last `if_idle_seconds`, or its screen's hash is not `expect_screen`. With `paste`
+        lines of more than 4095 bytes are meant.
+        """
+        request = {
+            "type": "SendInput",
+            "id": checked_id(session_id),
+            "if_idle_ms": milliseconds("if_idle_seconds", if_idle_seconds),
+            "expect_screen": expect_screen or None,
+            "paste": paste or None,
+        }
+        self.require({**request, "input_key": key or None})
+        sent = 0
+        for start in range(0, len(data) or 1, INPUT_CHUNK_BYTES):
+            request["data"] = encode_bytes(data[start : start + INPUT_CHUNK_BYTES]) or None
+            if key:
+                request["input_key"] = f"{key}/{start}" if start else key
+            try:
+                answer = self.ask(request)
+            except RequestError as error:
+                if not sent:
+                    raise
+                cause = str(error).removesuffix("; nothing was typed")
+                raise RequestError(
+                    f"{cause}; the first {sent} bytes were typed", error.code
+                ) from error
+            sent += field(answer, "bytes", 0)
+            if answer.get("repeated"):
+                self._notify(ALREADY_SENT)
+            if answer.get("continued"):
+                self._notify(f"[cw] session {session_id} was stopped; continued")
+            if answer.get("uncertain"):
+                self._notify(
+                    f"[cw] the node's worker died while typing the input with key {key!r}: "
+                    "some of it may be missing; it is not typed again"
+                )
+            # What this very call types makes the session busy and its screen another.
+            request["if_idle_ms"] = request["expect_screen"] = None
+        return sent
+
     def submit(
         self,
         session_id: int,
@@ -44,12 +100,10 @@ class Prompting(Asker):
         expect_screen: str | None = None,
         paste: bool = False,
         prompt: bool = False,
-    ) -> dict[str, Any]:
-        """Type a text and press Enter as a person would; return the node's answer.
+    ) -> Submitted:
+        """Type a text and press Enter as a person would; nothing is chosen at a dialog.
 
-        `verdict` is submitted, typed (whether it was taken is not known) or refused (`reason` says
-        why; nothing is chosen at a dialog), `screen_text` what stands there, `bytes` how many were
-        typed. Sent again after a lost connection it is not typed again. With `prompt` it goes to
+        Sent again after a lost connection it is not typed again. With `prompt` it goes to
         no password prompt and answers no question. A node that cannot look at screens gets the
         text and a newline.
         """
@@ -67,13 +121,15 @@ class Prompting(Asker):
             "input_key": key or None,
         }
         self.require(request)
+        from codewire.wire.answers.screens import Submitted
+
         if not self.knows(SUBMIT):
             answer = self.ask({**request, "data": encode_bytes(data + b"\n")})
-            return {**answer, "verdict": TYPED}
+            return read(Submitted, {**answer, "verdict": TYPED})
         request |= {"submit": True, "input_key": key or f"submit-{os.urandom(12).hex()}"}
         answer = self.ask(request)
         self._tell(session_id, answer, is_keyed=key is not None)
-        return {"verdict": TYPED, **answer}
+        return read(Submitted, {"verdict": TYPED, **answer})
 
     def send_keys(
         self,
@@ -130,7 +186,7 @@ class Prompting(Asker):
         deadline = time.monotonic() + limit if limit else None
         reading = Reading(text, self._shown(session_id))
         sent = self.submit(session_id, text, prompt=True)
-        if sent["verdict"] == REFUSED:
+        if sent.verdict == REFUSED:
             raise RequestError(refusal(session_id, sent))
         entered = time.monotonic()
         while True:
@@ -146,10 +202,10 @@ class Prompting(Asker):
         return self.ask({**request, "history_lines": HISTORY_LINES})
 
 
-def refusal(session_id: int, answer: dict[str, Any]) -> str:
+def refusal(session_id: int, answer: Submitted) -> str:
     """Return what to tell a person about a text that was not submitted, in one or more lines."""
-    reason = answer.get("reason") or "not submitted"
-    screen = answer.get("screen_text") or ""
+    reason = answer.reason or "not submitted"
+    screen = answer.screen_text
     text = f"refused: {reason}"
     if screen:
         text += "\n" + "\n".join(f"  {line}" for line in screen.splitlines())

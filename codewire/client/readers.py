@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from codewire.client.reach.connection import Redial
     from codewire.io.streams import FrameStream
+    from codewire.wire.answers.events import Happening
 
     Connect = Callable[[], FrameStream]
 
@@ -61,13 +62,13 @@ def read_watch(connect: Connect, redial: Redial, request: dict[str, Any]) -> Ite
         yield WatchChunk(field(message, "output", ""), _offset(message), gap, status, done)
 
 
-def read_events(
-    connect: Connect, redial: Redial, request: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield a SubscribeAck or MsgListenAck, then Event and EventsLost messages as they come.
+def read_events(connect: Connect, redial: Redial, request: dict[str, Any]) -> Iterator[Happening]:
+    """Yield the acknowledgement, then each Event and EventsLost as it comes.
 
     Another acknowledgement says that the worker was replaced: events in between may be missing.
     """
+    from codewire.wire.answers.events import read_event
+
     stream = connect()
     while True:
         try:
@@ -75,7 +76,7 @@ def read_events(
             while (message := redial.receive(stream, request)) is not None:
                 redial.succeeded()
                 if check_answer(message).get("type") in EVENT_MESSAGES:
-                    yield message
+                    yield read_event(message)
         except ConnectionLost:
             pass
         finally:

@@ -13,12 +13,14 @@ from codewire.client.reach.asking import Asker, deadline_behind
 from codewire.client.reach.connection import field, timeout_fields
 from codewire.errors import OutOfTime, RequestError, UsageError, WaitTimedOut
 from codewire.io.deadline import Deadline
+from codewire.wire.answers.reading import read_each
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable
 
     from codewire.client.expect import Match
+    from codewire.wire.answers.sessions import SessionInfo
 
 
 class Waiting(Asker):
@@ -33,7 +35,7 @@ class Waiting(Asker):
         *,
         idle_seconds: float | None = None,
         states: Iterable[str] = (),
-    ) -> list[dict[str, Any]]:
+    ) -> list[SessionInfo]:
         """Block until a session, or all or any of those with a tag, have ended; return them.
 
         With `idle_seconds` (one session only) also when it has printed nothing for that long;
@@ -129,7 +131,8 @@ class Waiting(Asker):
             wait_until_gone(lambda: self._screen(session_id), pattern, ends)
 
     def _screen(self, session_id: int) -> dict[str, Any]:
-        return self.ask({"type": "GetScreen", "id": checked_id(session_id)})
+        # Whoever waits has not looked at a result yet.
+        return self.ask({"type": "GetScreen", "id": checked_id(session_id), "peek": True})
 
     def _known_screen(self, session_id: int) -> dict[str, Any] | None:
         """Return the screen; None from a node that knows none, or while it cannot be drawn."""
@@ -156,10 +159,12 @@ def _pattern(text: str | None, regex: str | None) -> re.Pattern[str]:
         raise UsageError(f"bad regular expression: {error}") from error
 
 
-def session_list(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def session_list(answer: dict[str, Any]) -> list[SessionInfo]:
     """Return the sessions in an answer. Raises ProtocolError."""
+    from codewire.wire.answers.sessions import SessionInfo
+
     empty: list[Any] = []
-    return [session for session in field(answer, "sessions", empty) if isinstance(session, dict)]
+    return read_each(SessionInfo, field(answer, "sessions", empty))
 
 
 def _timed_out(error: OutOfTime) -> WaitTimedOut:

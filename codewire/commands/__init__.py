@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from codewire.commands import output, table, usage
 from codewire.commands.context import Context
-from codewire.errors import CodewireError, UsageError
+from codewire.errors import CodewireError, NoSuchName, UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.usage import Line
@@ -42,7 +42,10 @@ def main(argv: list[str]) -> int:
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - every failure gets its words
         if os.environ.get("CW_DEBUG") == "1" and not isinstance(error, KeyboardInterrupt):
             _print_traceback()
-        return _report(error, command)
+        status = _report(error, command)
+        if wants_json(argv):
+            _report_json(error)
+        return status
 
 
 def _run(command: str, line: Line) -> int:
@@ -114,6 +117,23 @@ def _report(error: BaseException, command: str) -> int:
     return 1
 
 
+def wants_json(argv: list[str]) -> bool:
+    """Say whether a command line asks for JSON, whatever else may be wrong with it."""
+    own = argv[: argv.index("--")] if "--" in argv else argv
+    if any(word in ("--json", "-j", "--output=json", "-ojson", "-o=json") for word in own):
+        return True
+    return any(
+        pair in (("-o", "json"), ("--output", "json")) for pair in zip(own, own[1:], strict=False)
+    )
+
+
+def _report_json(error: BaseException) -> None:
+    """Say a failure once more for programs: one object, the last line of stderr."""
+    if isinstance(error, CodewireError):
+        said = {"error": str(error), **({"code": error.code} if error.code else {})}
+        output.note(output.compact_json(said))
+
+
 def _report_os_error(error: OSError) -> int:
     """A command's own files are worded where they are opened; what is left is mostly stdout."""
     output.silence_stdout()
@@ -124,14 +144,15 @@ def _report_os_error(error: OSError) -> int:
 
 def _hint(error: CodewireError, command: str) -> str:
     """Return what to try next, or "" where the error is not about a session."""
-    code, text = getattr(error, "code", ""), str(error)
-    if code:
-        return _hint_by_code(code) if command not in UNHINTED else ""
-    # The client's own errors, and those of nodes that give no codes.
+    text = str(error)
+    if isinstance(error, NoSuchName):
+        # Of a name alone upstream gives none.
+        return "" if text.startswith("no session named") else LIST_HINT
+    if error.code:
+        return _hint_by_code(error.code) if command not in UNHINTED else ""
+    # The errors of nodes that give no codes.
     if "\n\nUse '" in text:
         return ""
-    if text.startswith(("no session or tag named", "No unattached running sessions")):
-        return LIST_HINT
     about_session = text.startswith(("session ", "recipient session ", "sender session "))
     if not about_session or command in UNHINTED:
         return ""

@@ -140,10 +140,10 @@ class Context:
             # Tags of --group have a colon of their own; another is rather meant for a node.
             if not colon or node == "group":
                 raise
-            from codewire.commands.places import unknown_node
+            from codewire.commands.places import NO_SUCH_NODE, unknown_node
 
             words = unknown_node(node, is_certain=False)
-            raise RequestError(f"{words}; {error}") from error
+            raise RequestError(f"{words}; {error}", NO_SUCH_NODE) from error
 
     def names_node(self, word: str | None) -> bool:
         """Say whether a word alone, where a session could stand, is the name of another node."""
@@ -162,9 +162,9 @@ class Context:
 
     def _client_by(self, route: Route | None, node: str) -> Client:
         if route is None:
-            from codewire.commands.places import unknown_node
+            from codewire.commands.places import NO_SUCH_NODE, unknown_node
 
-            raise UsageError(unknown_node(node))
+            raise UsageError(unknown_node(node), code=NO_SUCH_NODE)
         return self._client(route)
 
     def _find_node(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from codewire.client.reach.route import Route
     from codewire.client.reach.servers import Options
 
+# Said in this program only: a node knows of no others.
+NO_SUCH_NODE = "no_such_node"
 NO_RELAY = "relay not configured (not in this version; 'cw server add' saves a node by its URL)"
 
 

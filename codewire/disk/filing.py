@@ -77,23 +77,6 @@ def _encoded(content: str | bytes) -> bytes:
     return content if isinstance(content, bytes) else content.encode("utf-8", "replace")
 
 
-def append_line(path: str, value: Any, max_bytes: int = 0) -> bool:
-    """Append one JSON line, mode 0600; False (and a warning) when the disk refuses it.
-
-    What a writer left unfinished when it was killed, or the disk full, does not spoil the line.
-    A file beyond `max_bytes` (0: any size) becomes `path`.1, whose predecessor goes.
-    """
-    data = encode_line(value)
-    try:
-        size = _append(path, data)
-        if max_bytes and size > max_bytes:
-            os.replace(path, f"{path}.1")
-    except OSError as error:
-        log.warning("writing %s failed: %s", path, error.strerror)
-        return False
-    return True
-
-
 def encode_line(value: Any) -> bytes:
     """Return a value as one line of JSON."""
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -103,17 +86,8 @@ def encode_line(value: Any) -> bytes:
 def append_data(path: str, data: bytes) -> int:
     """Write all of `data` as lines of their own, or nothing; return the size. Raises OSError.
 
-    What stands at `path` and is no file is moved aside.
+    What a writer left unfinished when it was killed, or the disk full, does not spoil them.
     """
-    try:
-        return _append(path, data)
-    except OSError as error:
-        if error.errno not in MISPLACED or not move_aside(path, str(error.strerror)):
-            raise
-    return _append(path, data)
-
-
-def _append(path: str, data: bytes) -> int:
     fd = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         size = os.fstat(fd).st_size

@@ -1,8 +1,8 @@
 """A journal: JSON lines that are appended one by one and read back whole at the next start.
 
-A line is there or it is not: one cut short by the death of its writer is dropped. Appending is
-quick and under its owner's lock; what takes time (fsync, replacing the file by a shorter one that
-says the same) is done without that lock, and never loses what is appended meanwhile.
+A line is there or it is not: one cut short by the death of its writer is dropped. Appending waits
+for nothing (lines.py). Replacing the file by a shorter one that says the same never loses what is
+appended meanwhile, and holds up nobody who appends.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from codewire.disk.filing import (
     append_data,
@@ -25,6 +25,8 @@ from codewire.disk.filing import (
     sync_file,
     write_atomically,
 )
+from codewire.disk.lines import Line as Entry
+from codewire.disk.lines import Lines
 from codewire.io.wait import run_blocking
 
 log = logging.getLogger(__name__)
@@ -34,27 +36,26 @@ FEW_LINES = 1000
 FEW_BYTES = 4 << 20
 
 Line = dict[str, Any]
+T = TypeVar("T")
 
 
-class Journal:
+class Journal(Lines):
     """The file at `path`; `size` counts its lines, `bytes` them."""
 
     def __init__(self, path: str, sync: Callable[[str], None] = sync_file) -> None:
         """`sync` has what was written to a file on the disk; it blocks and raises OSError."""
-        self.path = path
-        self._sync = sync
+        super().__init__(path, sync=sync)
         self.size = 0
         self.bytes = 0
-        # Lines appended while the file is being replaced, else None.
+        # What was written while the file is being replaced, else None.
         self._tail: list[bytes] | None = None
-        # One fsync serves all who wait when it begins. Also held while the file is replaced:
-        # nobody is told that a line is on the disk before it is in the file that stays.
-        self._turn = threading.Lock()
+        # One fsync serves all who wait when it begins.
         self._tickets = itertools.count()
         self._done = -1
+        # One at a time replaces the file.
+        self._renewal = threading.Lock()
         # What the file had when shortening it failed: not tried again at every line.
         self._floor = 0
-        self._is_failing = False
 
     # Reading
 
@@ -86,29 +87,25 @@ class Journal:
 
     # Writing
 
-    def append(self, value: Line) -> bool:
-        """Add a line; False when the disk refuses it. Quick: it is not synced yet."""
-        data = encode_line(value)
-        try:
-            self.bytes = append_data(self.path, data)
-        except OSError as error:
-            if not self._is_failing:
-                log.error("writing %s failed: %s", self.path, error.strerror)
-            self._is_failing = True
-            return False
-        self._is_failing = False
-        self.size += 1
+    def _append(self, lines: Sequence[Entry]) -> int:
+        data = b"".join([line.data for line in lines])
+        self.bytes = append_data(self.path, data)
+        self.size += len(lines)
         if self._tail is not None:
             self._tail.append(data)
-        return True
+        return self.bytes
+
+    def append(self, value: Line, done: Callable[[bool], None] | None = None) -> Entry:
+        """Add a line; see Lines.add."""
+        return self.add(value, done)
 
     def sync(self) -> bool:
-        """Have every line appended so far on the disk; False when it refuses. Blocks."""
+        """Have every line written so far on the disk; False when it refuses. Blocks."""
         if not self.size:
             # Nothing was ever written, maybe not even the file.
             return True
         ticket = next(self._tickets)
-        with self._turn:
+        with self._sync_turn:
             if self._done > ticket:
                 return True
             latest = next(self._tickets)
@@ -125,52 +122,51 @@ class Journal:
         is_big = self.bytes - self._floor > FEW_BYTES + 2 * size
         return is_big or self.size > FEW_LINES + 4 * lines
 
-    def shorten(self, lock: threading.Lock, lines: Callable[[], Iterable[Line] | None]) -> None:
+    def shorten(self, lines: Callable[[], Iterable[Line] | None]) -> None:
         """Replace all lines by those that `lines` returns (None: leave it). Blocks.
 
-        `lock` is what appenders hold; the caller does not. A full disk leaves the file as it was.
+        `lines` says what all lines written so far come to. A full disk leaves the file as it was.
+        """
+        with self._renewal:
+            kept = self.begin(lambda: None if (found := lines()) is None else list(found))
+            if kept is None:
+                self.cancel()
+            else:
+                self._replace(kept, is_synced=True)
+
+    def begin(self, take: Callable[[], T]) -> T:
+        """Return what `take` does, called when all lines so far are written. Blocks.
+
+        What is written from now on is noted, for `restart` or `cancel`.
         """
         with self._turn:
-            with lock:
-                found = lines()
-                if found is None:
-                    return
-                kept = list(found)
-                self._tail = []
-            self._replace(lock, kept, is_synced=True)
-
-    def begin(self) -> None:
-        """Note what is appended from now on, for `restart`. The appenders' lock is held."""
-        self._tail = []
+            self._work_off()
+            taken = take()
+            self._tail = []
+        return taken
 
     def cancel(self) -> None:
-        """Undo `begin`. The appenders' lock is held."""
-        self._tail = None
+        """Undo `begin`."""
+        with self._turn:
+            self._tail = None
 
-    def restart(self, lock: threading.Lock, lines: list[Line]) -> bool:
+    def restart(self, lines: list[Line]) -> bool:
         """Replace what was there at `begin`, which is on disk elsewhere by now. Blocks.
 
         What came since is kept; it is on the disk after the next `sync`. False when the disk
         refuses: then everything is left as it was.
         """
-        with self._turn:
-            return self._replace(lock, lines, is_synced=False)
+        return self._replace(lines, is_synced=False)
 
-    def _replace(self, lock: threading.Lock, lines: list[Line], *, is_synced: bool) -> bool:
+    def _replace(self, lines: list[Line], *, is_synced: bool) -> bool:
         temporary = f"{self.path}.part"
         try:
-            size = run_blocking(_write_lines, temporary, lines, is_synced)
-            with lock:
-                tail, self._tail = self._tail or [], None
-                if tail:
-                    size = append_data(temporary, b"".join(tail))
-                os.replace(temporary, self.path)
-                self.bytes, self.size, self._floor = size, len(lines) + len(tail), 0
-            if tail and is_synced:
-                run_blocking(self._sync, self.path)
+            run_blocking(_write_lines, temporary, lines, is_synced)
+            with self._turn:
+                run_blocking(self._put_in_place, temporary, len(lines), is_synced)
         except OSError as error:
             log.warning("shortening %s failed: %s", self.path, error.strerror)
-            with lock:
+            with self._turn:
                 self._tail = None
                 self.size, self._floor = len(lines), self.bytes
             with contextlib.suppress(OSError):
@@ -178,11 +174,22 @@ class Journal:
             return False
         return True
 
+    def _put_in_place(self, temporary: str, count: int, is_synced: bool) -> None:
+        """Put the new file with what came meanwhile in the old one's place. Raises OSError."""
+        tail = b"".join(self._tail or ())
+        size = os.stat(temporary).st_size
+        if tail:
+            size = append_data(temporary, tail)
+            if is_synced:
+                # Whoever was told that it is on the disk was told of the old file.
+                self._sync(temporary)
+        os.replace(temporary, self.path)
+        self._tail = None
+        self.bytes, self.size, self._floor = size, count + tail.count(b"\n"), 0
 
-def _write_lines(path: str, lines: list[Line], is_synced: bool) -> int:
-    data = b"".join(map(encode_line, lines))
-    write_atomically(path, data, is_synced=is_synced)
-    return len(data)
+
+def _write_lines(path: str, lines: list[Line], is_synced: bool) -> None:
+    write_atomically(path, b"".join(map(encode_line, lines)), is_synced=is_synced)
 
 
 def _try(apply: Callable[[Line], object], line: bytes) -> str:

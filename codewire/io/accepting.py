@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,9 @@ def _accept_one(
 ) -> None:
     try:
         sock, address = listener.accept()
+        # On Linux it waits as a new socket does; on the BSDs it has the listener's flag.
+        if not os.get_blocking(sock.fileno()):
+            sock.setblocking(True)
     except OSError as error:
         if error.errno in BROKEN:
             raise

@@ -12,6 +12,8 @@ import time
 from typing import NamedTuple
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# Elsewhere than on Linux CLOCK_MONOTONIC is the one that counts suspended hours.
+STEADY_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Moment(NamedTuple):
@@ -34,7 +36,7 @@ class Clock:
 
     def steady_ns(self) -> int:
         """Return nanoseconds since the machine booted. It never jumps."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return time.clock_gettime_ns(STEADY_CLOCK)
 
     def now(self) -> Moment:
         """Return this moment, to be written down."""

@@ -64,15 +64,22 @@ def dial_websocket(
         sock.close()
         raise
     transport.settimeout(None)
-    return WebSocketStream(
-        transport, is_server=False, peer_limit=limit, received=rest, awaits_close=awaits_close
+    peer_limit = limit or UNKNOWN_LIMIT
+    stream = WebSocketStream(
+        transport, is_server=False, peer_limit=peer_limit, received=rest, awaits_close=awaits_close
     )
+    # One of ours does, and has said that it is one.
+    stream.answers_pings = bool(limit)
+    return stream
 
 
 def _shake_hands(
     transport: socket.socket | TlsSocket, address: Address, fields: Fields, deadline: float
 ) -> tuple[int, bytes]:
-    """Turn the connection into a WebSocket; return the server's limit and early bytes."""
+    """Turn the connection into a WebSocket; return the server's limit and early bytes.
+
+    The limit is 0 where it names none.
+    """
     key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
     fields = (("User-Agent", f"codewire/{__version__}"), *fields)
     request = handshake.upgrade_request(address.authority, address.path, key, fields)
@@ -87,4 +94,4 @@ def _shake_hands(
     status = handshake.status_of(head)
     if status != 101:
         raise Declined(status, rest)
-    return handshake.check_response(head, key) or UNKNOWN_LIMIT, rest
+    return handshake.check_response(head, key), rest

@@ -1,17 +1,10 @@
-"""Small facts about descriptors: flags, limits, locks. Imports little: the keeper uses it."""
+"""Small facts about descriptors: limits, locks. Imports little: the keeper uses it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import resource
-
-
-def set_nonblocking(fd: int) -> None:
-    """Set O_NONBLOCK on a descriptor we opened (never on 0, 1, 2: they are shared)."""
-    if fd <= 2:
-        raise ValueError(f"descriptor {fd} is not ours to make non-blocking")
-    os.set_blocking(fd, False)
 
 
 def lock_file(path: str, mode: int = 0o600) -> int | None:

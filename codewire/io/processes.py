@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 from codewire.io.procfs import (
@@ -20,7 +19,11 @@ from codewire.io.procfs import (
     PROC,
     WORKER,
     Process,
+    command_words,
+    environment_words,
+    is_mounted,
     is_upstream_node,
+    list_pids,
     node_role,
     read_process,
 )
@@ -33,11 +36,12 @@ Device = tuple[int, int]
 MARK_VARIABLE = "CW_SESSION_MARK"
 # Bounds on what a process can make us read; both far above what programs have.
 MAX_ENVIRONMENT_BYTES = 4 << 20
-READ_BYTES = 1 << 16
 MAX_DESCRIPTORS = 1024
 STANDARD_DESCRIPTORS = ("0", "1", "2")
 # A chain of parents is never this long; a loop of reused pids would be.
 MAX_PARENTS = 64
+# What is at a prompt where signal masks are not shown.
+SHELLS = frozenset(("bash", "zsh", "sh", "fish", "dash", "ksh", "tcsh", "csh"))
 # Who takes in orphans beside our own keeper.
 INIT = 1
 
@@ -77,10 +81,12 @@ class ProcessTable:
     """One look at every live process this user can see. `proc` is where procfs is mounted."""
 
     def __init__(self, proc: str = PROC) -> None:
-        """Raises OSError when there is no such directory, or no descriptor for it."""
+        """Raises OSError when processes cannot be listed, or no descriptor is left for it."""
         self._proc = proc
+        # Elsewhere there are no pid namespaces, and no container's processes to be seen.
+        self._has_namespaces = is_mounted(proc)
         self._namespace = read_namespace("self", proc)
-        found = (read_process(int(name), proc) for name in os.listdir(proc) if name.isdigit())
+        found = (read_process(pid, proc) for pid in list_pids(proc))
         self._by_pid = {process.pid: process for process in found if process is not None}
         self._by_session: dict[int, list[Process]] = {}
         self._by_tty: dict[int, list[Process]] = {}
@@ -227,6 +233,8 @@ class ProcessTable:
 
     def _is_near(self, process: Process) -> bool:
         """Say whether a process is surely in our own pid namespace, so no container's."""
+        if not self._has_namespaces:
+            return True
         return bool(self._namespace) and (
             read_namespace(process.pid, self._proc) == self._namespace
         )
@@ -255,13 +263,7 @@ class ProcessTable:
 
 def read_mark(pid: int, proc: str = PROC) -> str:
     """Return the mark in a process's environment, "" when it has none or may not be read."""
-    try:
-        with open(f"{proc}/{pid}/environ", "rb") as file:
-            # In pieces: a buffer of that size may be more memory than there is.
-            pieces = iter(lambda: file.read(READ_BYTES), b"")
-            environment = b"".join(islice(pieces, MAX_ENVIRONMENT_BYTES // READ_BYTES))
-    except OSError:
-        return ""
+    environment = environment_words(pid, MAX_ENVIRONMENT_BYTES, proc)
     _, found, rest = (b"\0" + environment).partition(f"\0{MARK_VARIABLE}=".encode())
     return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
 
@@ -328,6 +330,13 @@ def is_interactive_shell(pid: int) -> bool:
         with open(f"{PROC}/{pid}/status", "rb") as file:
             lines = [line for line in file if line.startswith(b"SigIgn:")]
     except OSError:
-        return False
+        return not is_mounted() and _is_shell_by_name(pid)
     ignored = int(lines[0].split()[1], 16) if lines else 0
     return all(ignored >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGTSTP))
+
+
+def _is_shell_by_name(pid: int) -> bool:
+    """As far as a command line tells: a shell without a script or command."""
+    words = [os.fsdecode(word) for word in command_words(pid) if word]
+    name = words[0].rpartition("/")[2].removeprefix("-") if words else ""
+    return name in SHELLS and all(word[:1] == "-" and "c" not in word for word in words[1:])

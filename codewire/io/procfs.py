@@ -1,12 +1,19 @@
 """What /proc says of one process, and of all: the rows that everything else here is read from.
 
-Everything goes by pid and start time, which tells a reused pid apart. Imports little: clients and
-the keeper use it. See proc(5).
+Everything goes by pid and start time, which tells a reused pid apart. Where there is no /proc
+(macOS, the BSDs, a container that hides it) libproc.py says what else is known. Imports little:
+clients and the keeper use it. See proc(5).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from codewire.io.libproc import Library
 
 PROC = "/proc"
 KEEPER, WORKER = "keeper", "worker"
@@ -16,10 +23,11 @@ NOT_SHOWN = (FileNotFoundError, ProcessLookupError, NotADirectoryError, Permissi
 # Of a command line: the role comes early, also behind `python -X utf8 cw.py`.
 ROLE_WORDS = 8
 MAX_COMMAND_LINE = 1 << 16
+READ_BYTES = 1 << 16
 
 
 class Process(NamedTuple):
-    """One line of /proc/<pid>/stat. `started` is in clock ticks since boot.
+    """One line of /proc/<pid>/stat. `started` is in clock ticks since boot, 0 where unknown.
 
     `namespace` is the pid namespace where it was looked up, "" where it was not or may not be.
     `is_daemon` marks one that is named as left behind, and was not signalled.
@@ -45,8 +53,35 @@ def stat_process(pid: int, proc: str = PROC) -> Process | None:
         with open(f"{proc}/{pid}/stat", "rb") as file:
             text = file.read().decode("utf-8", "replace")
     except NOT_SHOWN:
-        return None
+        return None if is_mounted(proc) else _unlisted(pid)
     return parse_stat(pid, text)
+
+
+def is_mounted(proc: str = PROC) -> bool:
+    """Say whether there is a proc(5) of Linux's to read; any directory that a test gives is one."""
+    return proc != PROC or os.path.exists(f"{PROC}/self/stat")
+
+
+def list_pids(proc: str = PROC) -> list[int]:
+    """Return the pids of all processes that are shown. Raises OSError where none can be listed."""
+    if is_mounted(proc):
+        return [int(name) for name in os.listdir(proc) if name.isdigit()]
+    pids = _library().pids()
+    if not pids:
+        raise FileNotFoundError(f"{proc}: processes cannot be listed here")
+    return pids
+
+
+def _unlisted(pid: int) -> Process | None:
+    row = _library().row(pid) if pid > 0 else None
+    return None if row is None else Process(*row)
+
+
+@cache
+def _library() -> Library:
+    from codewire.io.libproc import Library
+
+    return Library()
 
 
 def parse_stat(pid: int, text: str) -> Process | None:
@@ -98,7 +133,24 @@ def command_words(pid: int, proc: str = PROC) -> list[bytes]:
         with open(f"{proc}/{pid}/cmdline", "rb") as file:
             return file.read(MAX_COMMAND_LINE).split(b"\0")
     except NOT_SHOWN:
-        return [b""]
+        return [b""] if is_mounted(proc) else [*_library().words(pid)[0], b""]
+
+
+def environment_words(pid: int, limit: int, proc: str = PROC) -> bytes:
+    """Return the environment a process was started with, at most `limit` bytes, each word ended.
+
+    b"" where it may not be read. Never raises.
+    """
+    try:
+        with open(f"{proc}/{pid}/environ", "rb") as file:
+            # In pieces: a buffer of that size may be more memory than there is.
+            pieces = iter(lambda: file.read(READ_BYTES), b"")
+            return b"".join(islice(pieces, -(-limit // READ_BYTES)))
+    except NOT_SHOWN:
+        words = () if is_mounted(proc) else _library().words(pid)[1]
+        return b"".join(word + b"\0" for word in words)[:limit]
+    except OSError:
+        return b""
 
 
 def is_upstream_node(pid: int, proc: str = PROC) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -9,6 +10,8 @@ import termios
 
 # In termios only since Python 3.13; most architectures have this number (asm-generic/ioctls.h).
 TIOCGPTPEER: int = getattr(termios, "TIOCGPTPEER", 0x5441)
+# Longer than any path of a terminal.
+MAX_NAME = 128
 
 
 def open_pty(rows: int, cols: int) -> tuple[int, int, str]:
@@ -42,15 +45,44 @@ def window_size(fd: int) -> tuple[int, int]:
 def slave_device(master: int) -> tuple[int, int]:
     """Return (st_dev, st_rdev) of the slave of a PTY: no other terminal has both.
 
-    The slave is opened through the master (TIOCGPTPEER, ioctl_tty(2)), so that it does not matter
-    which /dev/pts is mounted here. Raises OSError.
+    Raises OSError.
     """
-    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    slave = open_slave(master)
     try:
         status = os.fstat(slave)
     finally:
         os.close(slave)
     return status.st_dev, status.st_rdev
+
+
+def open_slave(master: int) -> int:
+    """Open the slave of a PTY, not as controlling terminal; the caller closes it. Raises OSError.
+
+    Through the master where the kernel can (TIOCGPTPEER, ioctl_tty(2)): then it does not matter
+    which /dev/pts is mounted here. Else by its name, ptsname(3).
+    """
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return int(fcntl.ioctl(master, TIOCGPTPEER, flags))
+    except OSError as error:
+        if error.errno != errno.ENOTTY:
+            raise
+    return os.open(_slave_name(master), flags)
+
+
+def _slave_name(master: int) -> bytes:
+    if hasattr(os, "ptsname"):
+        return os.fsencode(os.ptsname(master))
+    try:
+        import ctypes
+
+        name = ctypes.create_string_buffer(MAX_NAME)
+        failure = ctypes.CDLL(None, use_errno=True).ptsname_r(master, name, MAX_NAME)
+    except (ImportError, AttributeError) as error:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
+    if failure:
+        raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+    return name.value
 
 
 def unread_bytes(fd: int) -> int:
@@ -65,7 +97,7 @@ def unread_input(master: int) -> int:
     The master cannot tell (TIOCOUTQ is always 0): its slave is opened for a moment, FIONREAD.
     At most 4095, the rest waits behind them. Raises OSError.
     """
-    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    slave = open_slave(master)
     try:
         return unread_bytes(slave)
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from codewire.io.procfs import PROC
+from codewire.io.procfs import PROC, command_words, is_mounted, read_process
 
 # A foreground group has a handful of processes; what a script starts in a loop is not followed.
 MAX_PROCESSES = 64
@@ -77,8 +77,13 @@ def _group(pid: int, proc: str) -> int:
 
 def _names(pid: int, proc: str) -> list[str]:
     """Return what a process is called: its command, and the first words of its command line."""
-    words = _read(f"{proc}/{pid}/cmdline").split("\0")[:2]
-    names = [_read(f"{proc}/{pid}/comm").strip(), *(word.rpartition("/")[2] for word in words)]
+    if is_mounted(proc):
+        words, comm = _read(f"{proc}/{pid}/cmdline").split("\0")[:2], _read(f"{proc}/{pid}/comm")
+    else:
+        process = read_process(pid)
+        words = [os.fsdecode(word) for word in command_words(pid)[:2]]
+        comm = process.command if process is not None else ""
+    names = [comm.strip(), *(word.rpartition("/")[2] for word in words)]
     return [name.removeprefix("-") for name in names if name]
 
 

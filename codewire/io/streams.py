@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +40,15 @@ class FrameStream:
         """Return the socket's descriptor, for waiting on it."""
         return self._sock.fileno()
 
+    def probe(self) -> bool:
+        """Ask for a sign of life where that can be done; False when the last one never came."""
+        return True
+
     def peer_pid(self) -> int:
-        """Return the pid of who listens at the other end (SO_PEERCRED, unix(7)); 0 if unknown."""
-        sock = self._sock
-        if not isinstance(sock, socket.socket) or sock.family != socket.AF_UNIX:
-            return 0
-        if not hasattr(socket, "SO_PEERCRED"):
-            return 0
-        try:
-            found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        except OSError:
-            return 0
-        return int.from_bytes(found[:4], sys.byteorder)
+        """Return the pid of who listens at the other end (io/peers.py); 0 if unknown."""
+        from codewire.io.peers import peer_pid
+
+        return peer_pid(self._sock) if isinstance(self._sock, socket.socket) else 0
 
     def set_timeout(self, seconds: float | None) -> None:
         """Bound every later `receive` and send; past it they raise TimeoutError."""
@@ -134,7 +130,7 @@ class FrameStream:
         # Of nodes only: a client starts faster without it.
         from codewire.io.wait import GEVENT
 
-        return GEVENT and isinstance(self._sock, socket.socket)
+        return GEVENT and hasattr(os, "sendfile") and isinstance(self._sock, socket.socket)
 
     def send_file(self, file: int, offset: int, count: int, holds: Callable[[int], bool]) -> None:
         """Send one data frame with `count` bytes of a file, without copying them (sendfile(2)).
@@ -166,7 +162,7 @@ class FrameStream:
     def _send_header(self, header: bytes) -> None:
         """Send a frame's first bytes; the kernel may wait for what follows."""
         assert isinstance(self._sock, socket.socket)
-        sent = self._sock.send(header, socket.MSG_MORE)
+        sent = self._sock.send(header, getattr(socket, "MSG_MORE", 0))
         if sent < len(header):
             self._sock.sendall(header[sent:])
 

@@ -10,10 +10,10 @@ import errno
 import os
 import socket
 import stat
-import struct
 import time
 
 from codewire.errors import CodewireError, NodeSilent, NodeUnreachable
+from codewire.io.peers import peer_of
 from codewire.paths import MAX_SOCKET_PATH, DataDir
 
 # More than the 20 clients a swarm starts at once; the kernel caps it at net.core.somaxconn.
@@ -24,6 +24,9 @@ BACKLOG_PAUSE = 0.05
 
 # The kernel's SCM_MAX_FD is 253.
 MAX_FDS = 253
+
+# What paths are cut down by: a prime, so that all of their bytes count.
+CLAIM_PRIME = 2**127 - 1
 
 
 def connect_unix(path: str, timeout: float | None = None) -> socket.socket:
@@ -78,15 +81,13 @@ def answering_peer(path: str | bytes) -> tuple[int, int] | None:
         sock.setblocking(False)
         try:
             sock.connect(path)
-            packed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            return peer_of(sock)
         except BlockingIOError:
             return 0, -1
         except PermissionError:
             return (0, -1) if _is_bound(path) else None
         except OSError:
             return None
-    pid, uid, _ = struct.unpack("iii", packed)
-    return pid, uid
 
 
 def _is_bound(path: str | bytes) -> bool:
@@ -125,9 +126,10 @@ def listen_unix(data_dir: DataDir) -> tuple[socket.socket, str]:
         found = answering_peer(place)
         if found is not None:
             raise SomebodyThere(place, found[0])
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     is_bound = False
     try:
+        sock.setblocking(False)
         _remove(path)
         mask = os.umask(0o177)
         try:
@@ -157,12 +159,22 @@ def link_socket(data_dir: DataDir, path: str) -> None:
 
 
 def listen_again(fd: int) -> None:
-    """Call listen(2) once more: from now on clients see this process as the peer (SO_PEERCRED)."""
+    """Call listen(2) once more: from now on clients see this process as the peer (peers.py)."""
     sock = socket.socket(fileno=fd)
     try:
         sock.listen(BACKLOG)
     finally:
         sock.detach()
+
+
+def claim_of(root: str) -> str:
+    """Return the abstract name that stands for a data directory of this user.
+
+    An address has about 100 bytes, so a path is cut down to a remainder. Nobody is to be kept from
+    forging it; hashlib would add a third to this process's memory.
+    """
+    path = os.fsencode(os.path.realpath(root))
+    return f"codewire-{os.getuid()}-{int.from_bytes(path, 'big') % CLAIM_PRIME:032x}"
 
 
 def claim_name(name: str) -> tuple[socket.socket | None, int]:
@@ -173,8 +185,9 @@ def claim_name(name: str) -> tuple[socket.socket | None, int]:
     Abstract addresses are one set for each network namespace.
     """
     address = b"\0" + name.encode()
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        sock.setblocking(False)
         sock.bind(address)
         sock.listen(BACKLOG)
         return sock, 0
@@ -247,10 +260,13 @@ def receive_message(sock: socket.socket, limit: int) -> tuple[bytes, list[int], 
     The kernel drops those that this process has no room for (EMFILE) and says MSG_CTRUNC.
     """
     data, ancillary, flags, _address = sock.recvmsg(
-        limit, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+        limit, socket.CMSG_SPACE(MAX_FDS * 4), getattr(socket, "MSG_CMSG_CLOEXEC", 0)
     )
     fds = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(payload[: len(payload) - len(payload) % 4])
+    if not hasattr(socket, "MSG_CMSG_CLOEXEC"):
+        for fd in fds:
+            os.set_inheritable(fd, False)
     return data, list(fds), bool(flags & socket.MSG_CTRUNC)

@@ -37,7 +37,12 @@ if GEVENT:
     import gevent
     import gevent.exceptions
     import gevent.monkey
+    import gevent.selectors
     import gevent.threadpool
+
+    def new_selector() -> Any:
+        """Return a selector of the standard library's kind that blocks this greenlet alone."""
+        return gevent.selectors.GeventSelector()
 
     def wait_readable(fd: int, timeout: float | None = None) -> bool:
         """Block this greenlet until `fd` is readable or hung up; False after `timeout` seconds."""
@@ -170,6 +175,12 @@ if GEVENT:
         return value
 
 else:
+
+    def new_selector() -> Any:
+        """Return the best selector of the standard library: kqueue, poll or select."""
+        import selectors
+
+        return selectors.DefaultSelector()
 
     def wait_readable(fd: int, timeout: float | None = None) -> bool:
         """Block this thread until `fd` is readable or hung up; False after `timeout` seconds."""

@@ -15,8 +15,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import ConnectionLost, ProtocolError
+from codewire.io.peers import has_hung_up
+from codewire.io.states import StateMachine
 from codewire.io.streams import RECEIVE_BYTES, FrameStream
-from codewire.wire import websocket
+from codewire.wire import closing, websocket
+from codewire.wire.closing import Event
 from codewire.wire.control import encode_control
 from codewire.wire.frames import CONTROL, DATA
 
@@ -67,12 +70,15 @@ class WebSocketStream(FrameStream):
         self._lock = threading.Lock()
         # A list, being mostly empty: there may be thousands.
         self._urgent: list[bytes] = []
-        self._said_close = False
-        # Nothing more comes: the peer has closed, is gone, or broke the protocol.
-        self._is_over = self._has_violated = self._was_dismissed = False
+        self._end = StateMachine(closing.State.OPEN, closing.TRANSITIONS)
+        self._was_dismissed = False
         self._is_reading = False
         self._heard = time.monotonic()
         self.closing_since: float | None = None
+        # Whether the peer is known to answer pings whatever it is busy with, and whether it has
+        # been silent since the last one. Those of another make need not read all the time.
+        self.answers_pings = False
+        self._is_asked = False
         self._probed = time.monotonic()
 
     # Receiving
@@ -86,22 +92,22 @@ class WebSocketStream(FrameStream):
             try:
                 event = self._receiver.next_event()
             except websocket.Violation as violation:
-                self._is_over = self._has_violated = True
-                self._say_close(violation.code, str(violation))
+                self._end.happens(Event.VIOLATED)
+                self._say_close(violation.close_code, str(violation))
                 raise
             if event is None:
                 return None
             if isinstance(event, websocket.Message):
                 # After our goodbye the rest is no longer wanted.
-                if not self._said_close:
+                if not self._said_close():
                     kind = CONTROL if event.opcode == websocket.TEXT else DATA
                     return kind, event.data
             elif isinstance(event, websocket.Ping):
                 self._send_urgent(websocket.encode(websocket.PONG, event.data, self._mask()))
             elif isinstance(event, websocket.Closed):
-                self._is_over = True
                 self.close_code, self.close_reason = event.code, event.reason
-                self._was_dismissed = not self._said_close and event.code not in COMING_BACK
+                self._was_dismissed = not self._said_close() and event.code not in COMING_BACK
+                self._end.happens(Event.PEER_ENDED)
                 self._say_close(event.code)
 
     def fill(self) -> bool:
@@ -109,7 +115,7 @@ class WebSocketStream(FrameStream):
 
         Over TLS one read may complete no record: then it is True, and there is no new frame.
         """
-        if self._is_over:
+        if self._is_over():
             return False
         self._heard = time.monotonic()
         self._is_reading = True
@@ -124,8 +130,9 @@ class WebSocketStream(FrameStream):
         finally:
             self._is_reading = False
         if not data:
-            self._is_over = True
+            self._end.happens(Event.PEER_ENDED)
             return False
+        self._is_asked = False
         self._receiver.feed(data)
         return True
 
@@ -147,15 +154,13 @@ class WebSocketStream(FrameStream):
         The end of one that is gone may be stuck behind bytes not taken off the socket; its kernel
         answers a ping with a reset.
         """
-        if self._is_over or self._closed:
+        if self._is_over() or self._closed:
             return True
         now = time.monotonic()
         if now - self._probed > PROBE_SECONDS:
             self._probed = now
             self.ping()
-        poller = select.poll()
-        poller.register(self._sock.fileno(), select.POLLRDHUP)
-        return bool(poller.poll(0))
+        return has_hung_up(self._sock.fileno())
 
     # Sending
 
@@ -177,7 +182,7 @@ class WebSocketStream(FrameStream):
         opcode = websocket.TEXT if kind == CONTROL else websocket.BINARY
         frame = websocket.encode(opcode, payload, self._mask())
         with self._lock:
-            if self._said_close:
+            if self._said_close():
                 raise ConnectionLost("connection closed")
             self._send(frame)
         self._flush_urgent()
@@ -189,8 +194,19 @@ class WebSocketStream(FrameStream):
 
     def ping(self) -> None:
         """Ask for a sign of life. Never blocks: a peer that reads nothing is not asked."""
-        if not self._said_close and self._is_writable():
+        if not self._said_close() and self._is_writable():
             self._send_urgent(websocket.encode(websocket.PING, b"", self._mask()))
+
+    def probe(self) -> bool:
+        """Ask for a sign of life; False when nothing at all has come since it was last asked for.
+
+        Never blocks. True for a peer that is not known to give one.
+        """
+        if self._is_asked and self.answers_pings:
+            return False
+        self._is_asked = True
+        self.ping()
+        return True
 
     def quiet_seconds(self, now: float) -> float:
         """Return for how long a reader has waited in vain while nothing was being sent.
@@ -212,13 +228,13 @@ class WebSocketStream(FrameStream):
         """Send what is urgent unless a writer is at it: that one looks again when it is done."""
         while self._urgent and self._lock.acquire(blocking=False):
             try:
-                while self._urgent and not self._said_close:
+                while self._urgent and not self._said_close():
                     self._send(self._urgent.pop(0))
             except (ConnectionLost, TimeoutError):
                 self._urgent.clear()
             finally:
                 self._lock.release()
-            if self._said_close:
+            if self._said_close():
                 return
 
     def _is_writable(self) -> bool:
@@ -231,22 +247,29 @@ class WebSocketStream(FrameStream):
 
     # The end
 
+    def _is_over(self) -> bool:
+        """Say whether nothing more comes: the peer has closed, is gone, or broke the protocol."""
+        return self._end.state not in closing.LISTENING
+
+    def _said_close(self) -> bool:
+        return self._end.state in closing.SAID_ALL
+
     def _say_close(self, code: int, reason: str = "") -> bool:
         """Send a close frame if that does not block; say whether one has been sent by now."""
-        if self._said_close:
+        if self._said_close():
             return True
         if not self._lock.acquire(blocking=False):
             return False
         try:
             if self._is_writable():
                 frame = websocket.encode_close(code, reason, self._mask())
-                self._said_close = True
+                self._end.happens(Event.SAID_CLOSE)
                 self._send(frame)
         except (ConnectionLost, TimeoutError):
             pass
         finally:
             self._lock.release()
-        return self._said_close
+        return self._said_close()
 
     def shutdown(self, code: int = websocket.NORMAL, reason: str = "") -> None:
         """End the connection from any thread; a blocked `receive` returns None. Idempotent.
@@ -254,7 +277,7 @@ class WebSocketStream(FrameStream):
         With a goodbye where one gets through: the reader then waits for the peer's, and the
         node's watchdog for no longer than CLOSE_SECONDS.
         """
-        if self._is_over or not self._say_close(code, reason):
+        if self._is_over() or not self._say_close(code, reason):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()
@@ -268,7 +291,7 @@ class WebSocketStream(FrameStream):
         if self._closed:
             return
         said_close = self._say_close(websocket.NORMAL)
-        if self._awaits_close and said_close and (self._has_violated or not self._is_over):
+        if self._awaits_close and said_close and self._end.state is not closing.State.CLOSED:
             self._await_close()
         super().close()
 
@@ -280,11 +303,11 @@ class WebSocketStream(FrameStream):
         """
         deadline = time.monotonic() + CLOSE_SECONDS
         try:
-            if self._has_violated:
+            if self._end.state in closing.VIOLATED:
                 self._sock.shutdown(socket.SHUT_WR)
             while (left := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(left)
-                if self._has_violated:
+                if self._end.state in closing.VIOLATED:
                     if not self._sock.recv(RECEIVE_BYTES):
                         return
                     continue

@@ -7,8 +7,8 @@ import socket
 
 from codewire.errors import CodewireError
 from codewire.io.logfile import write_stderr
-from codewire.keeper.children import keep_orphans
 from codewire.keeper.process import Keeper
+from codewire.keeper.processes.children import keep_orphans
 from codewire.paths import data_dir
 
 

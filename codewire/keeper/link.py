@@ -17,7 +17,7 @@ from codewire.io.unix import receive_message, send_with_fds
 from codewire.keeper import protocol
 
 if TYPE_CHECKING:
-    from codewire.keeper.children import Child
+    from codewire.keeper.processes.children import Child
 
 # An error that should not last (EBADF, say) and does: another worker gets a new link.
 GIVE_UP_SECONDS = 10.0

@@ -20,18 +20,18 @@ from codewire.errors import KeeperError
 from codewire.io.fds import FileLimit, raise_file_limit
 from codewire.io.transient import PAUSE_SECONDS
 from codewire.keeper import protocol
-from codewire.keeper.adoption import Adoption
-from codewire.keeper.children import await_end
-from codewire.keeper.holdings import Holdings
 from codewire.keeper.link import Link
-from codewire.keeper.premises import LOOK_SECONDS, Premises
-from codewire.keeper.reaper import Reaper
+from codewire.keeper.place.adoption import Adoption
+from codewire.keeper.place.holdings import Holdings
+from codewire.keeper.place.premises import LOOK_SECONDS, Premises
+from codewire.keeper.place.waitingroom import WaitingRoom
+from codewire.keeper.processes.children import await_end
+from codewire.keeper.processes.reaper import Reaper
+from codewire.keeper.processes.roster import Roster
 from codewire.keeper.report import Report
-from codewire.keeper.roster import Roster
 from codewire.keeper.signals import LOOK_SIGNALS, STOP_SIGNALS, Signals
 from codewire.keeper.stopping import Stage, Stop
 from codewire.keeper.supervision import HOPELESS_STARTS, Supervisor
-from codewire.keeper.waitingroom import WaitingRoom
 from codewire.paths import DataDir, worker_command
 
 # What SIGKILL needs to be done and reaped, and a worker to write the ends down.

@@ -1,14 +1,16 @@
 """What the keeper says: lines in the node's log, and words to whoever runs it in a terminal.
 
-Nothing here raises or blocks: no word is worth a session.
+Nothing here raises, or blocks for more than a moment (scout.py): no word is worth a session.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from codewire.io.logfile import LogFile, last_error_line, write_stderr
+from codewire.keeper.place.scout import Messenger, Scout
 
 
 class Report:
@@ -18,33 +20,43 @@ class Report:
         self._path = path
         self._is_detached = detached
         self._log = LogFile(path if detached else "")
-        self._mark = self._size()
+        self._messenger = Messenger()
+        self._reader = Scout(self._read)
+        self._mark = self._seen = 0
+        self._error = ""
+        self.mark()
 
     def line(self, level: str, text: str) -> None:
         """Write one line to the node's log, in the format of the worker's lines."""
-        self._log.write(time.strftime("%Y/%m/%d %H:%M:%S"), f"{level} {text}")
+        stamp = time.strftime("%Y/%m/%d %H:%M:%S")
+        self._messenger.do(partial(self._log.write, stamp, f"{level} {text}"))
 
     def tell(self, text: str) -> None:
         """Say something to the person in front of a node in the foreground; else log it."""
         if self._is_detached:
             self.line("INFO", text)
         else:
-            write_stderr(f"[cw] {text}\n".encode("utf-8", "replace"))
+            words = f"[cw] {text}\n".encode("utf-8", "replace")
+            self._messenger.do(partial(write_stderr, words))
 
     def mark(self) -> None:
         """Count the log from here: what went wrong earlier explains nothing now."""
-        self._mark = self._size()
+        if self._is_detached and self._reader.find():
+            self._mark = self._seen
 
     def last_error(self) -> str:
         """Return the last error in the node's log since the mark, "" when there is none."""
-        return last_error_line(self._path, self._mark) if self._is_detached else ""
+        return self._error if self._is_detached and self._reader.find() else ""
 
     def place(self) -> str:
         """Return in words where the node's log is."""
         return self._path if self._is_detached else "the node's own output"
 
-    def _size(self) -> int:
+    def _read(self) -> bool:
+        """Look at the log; may hang."""
+        self._error = last_error_line(self._path, self._mark)
         try:
-            return os.stat(self._path).st_size
+            self._seen = os.stat(self._path).st_size
         except OSError:
-            return 0
+            self._seen = 0
+        return True

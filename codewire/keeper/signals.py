@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from codewire.io.pipes import open_pipe
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # SIGHUP also replaces the worker.
 LOOK_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
@@ -28,7 +30,7 @@ class Signals:
     """This process's signals, from now on. `fd` is readable when one has come."""
 
     def __init__(self) -> None:
-        self.fd, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.fd, write_end = open_pipe()
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, *STOP_SIGNALS, *LOOK_SIGNALS):
             signal.signal(number, self._on_signal)

@@ -5,13 +5,16 @@ A start that fails is tried again after a pause, for ever; it never costs the ke
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import time
 
 from codewire.io.procfs import Process, read_process, stat_process
-from codewire.keeper.children import DEFAULT_SIGNALS, Exit
+from codewire.io.spawning import spawn_leader
+from codewire.keeper.place.scout import Scout
+from codewire.keeper.processes.children import Exit
 
 # A worker that lived this long is no crash loop: start the next one at once.
 STEADY_SECONDS = 5.0
@@ -35,6 +38,8 @@ class Supervisor:
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
+        # The interpreter's file system may hang, too; whether there is one, execve(2) says.
+        self._scout = Scout(lambda: os.path.exists(command[0]))
         self.pid = 0
         self.restarts = 0
         # Monotonic; None while a worker runs.
@@ -61,6 +66,9 @@ class Supervisor:
         self._has_told = self._is_reaped = False
         self._adopted = None
         self._started = time.monotonic()
+        if self._scout.find() is None and self._scout.is_out():
+            self._failed(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+            return None
         try:
             ours, theirs = socket.socketpair()
         except (OSError, MemoryError) as error:
@@ -70,9 +78,7 @@ class Supervisor:
             command = [*self._command, str(theirs.fileno())]
             try:
                 os.set_inheritable(theirs.fileno(), True)
-                self.pid = os.posix_spawn(
-                    command[0], command, os.environ, setsid=True, setsigdef=DEFAULT_SIGNALS
-                )
+                self.pid = spawn_leader(command, os.environ)
             except (OSError, MemoryError) as error:
                 ours.close()
                 self._failed(error)

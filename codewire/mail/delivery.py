@@ -26,6 +26,7 @@ from codewire.session.teletype import SessionTeletype
 from codewire.term.paste import bracketed, harmless, plain
 from codewire.terminal.input import PATIENCE_SECONDS, InputClosed
 from codewire.terminal.submitting import REFUSED, Refused
+from codewire.wire.codes import NOT_RUNNING
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ START_PAUSE_SECONDS = 0.01
 # How often a dialog is looked at while mail waits for it to go.
 DIALOG_SECONDS = 0.25
 WAITS = "waits for a decision; the text is typed when that is over"
+WITHOUT_TYPING = "; it is in the inbox and was not typed"
+HOW_TO_FORCE = "; use the inbox, or force it"
 
 
 class WouldBeRun(RequestError):
@@ -69,6 +72,12 @@ class Typed(NamedTuple):
 
     note: str
     is_waiting: bool = False
+
+
+def check_running(session: Session) -> None:
+    """Raise RequestError unless mail can be for a session."""
+    if not session.is_running():
+        raise RequestError(f"session {session.id} is not running", NOT_RUNNING)
 
 
 def message_text(sender: str, body: str) -> str:

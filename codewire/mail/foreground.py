@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from codewire.io.processes import read_process
+from codewire.io.procfs import command_words
 from codewire.session.session import Session
 
 
@@ -163,8 +164,7 @@ def _argv(pid: int) -> list[str]:
     if pid <= 0:
         return []
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(8192).split(b"\0")
+        words = command_words(pid)
     except OSError:
         return []
     return [os.fsdecode(word) for word in words[:-1]]

@@ -16,7 +16,6 @@ from codewire.disk.journal import read_line
 from codewire.errors import RequestError
 from codewire.files import open_regular
 from codewire.io.wait import give_way
-from codewire.session.session import Session
 from codewire.wire.codes import TOO_LARGE
 from codewire.wire.events import MAIL
 
@@ -29,10 +28,10 @@ MAX_LINE_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 18
 # What one answer carries; decoding and encoding it takes some 50 ms.
 MAX_READ_BYTES = 4 << 20
-# What a session's messages.jsonl may have, the older half of it in messages.jsonl.1.
-FILE_BYTES = 2 * MAX_READ_BYTES
 
 Letter = dict[str, Any]
+# The kind and the id of a message.
+Mention = tuple[str, str]
 
 
 def new_id(prefix: str, key: str = "") -> str:
@@ -51,11 +50,6 @@ def check_body(body: str) -> str:
             TOO_LARGE,
         )
     return body
-
-
-def messages_path(session: Session) -> str:
-    """Return the path of the session's messages.jsonl."""
-    return os.path.join(os.path.dirname(session.events_path), "messages.jsonl")
 
 
 def read_inbox(path: str, count: int) -> tuple[list[Letter], bool]:
@@ -108,24 +102,33 @@ def letter_of(envelope: dict[str, Any]) -> Letter | None:
 
 def mentions(path: str, kind: str, message_id: str) -> bool:
     """Say whether a message of this kind and id is among the last. Blocks for the disk."""
-    wanted, kind_wanted = json.dumps(message_id).encode(), json.dumps(kind).encode()
+    missing, _ = not_mentioned(path, {(kind, message_id)})
+    return not missing
+
+
+def not_mentioned(path: str, wanted: set[Mention]) -> tuple[set[Mention], bool]:
+    """Return which of the messages are not among the last, and whether those are all there are.
+
+    Blocks for the disk.
+    """
+    missing = {pair: tuple(json.dumps(text).encode() for text in pair) for pair in wanted}
     read = 0
     try:
         for line in lines_backward(path):
-            if wanted in line and kind_wanted in line:
-                return True
+            for pair in [pair for pair, words in missing.items() if all(w in line for w in words)]:
+                del missing[pair]
             read += len(line)
-            if read > MAX_READ_BYTES:
-                return False
+            if not missing or read > MAX_READ_BYTES:
+                return set(missing), False
     except OSError:
         pass
-    return False
+    return set(missing), True
 
 
 def lines_backward(path: str) -> Iterator[bytes]:
     """Yield the lines of a file, the last one first, without empty and over-long ones.
 
-    Those of its older half (append_line) come after them. Raises OSError.
+    Those of its older half (Lines) come after them. Raises OSError.
     """
     missing: OSError | None = None
     try:

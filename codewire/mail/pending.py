@@ -5,22 +5,26 @@
 
 A request stays open when its caller goes or loses patience: the answer then goes to the inboxes
 only. An answer is kept a while for a caller that lost its connection to a killed worker. Every
-change is one journal line, written first. Not locked: the mailbox is its only user.
+change is one journal line. Its user, the mailbox, holds `lock` for whatever does not say that it
+blocks; the disk is waited for without it.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from codewire.disk.journal import Journal, Line
+from codewire.disk.lines import Line as Entry
+from codewire.disk.scribe import Scribe
 from codewire.errors import RequestError
 from codewire.io.clock import CLOCK, Clock, Moment
-from codewire.wire.codes import BUSY, UNAVAILABLE
+from codewire.wire.codes import BUSY
 
 # Bounds on what is kept in memory; the oldest request that nobody waits for makes room.
 MAX_OPEN = 10_000
@@ -29,6 +33,9 @@ KEPT_ANSWERS = 1000
 KEPT_ANSWER_BYTES = 4 << 20
 OPEN_SECONDS = 7 * 24 * 3600
 SECOND = 1_000_000_000
+# A worker that was killed may have written so many changes without doing the rest: one for each
+# client that waited.
+LAST_LINES = 256
 
 
 @dataclass(slots=True)
@@ -62,6 +69,8 @@ class Request:
     ends_ns: int = 0
     answer: Answer | None = None
     is_closed: bool = False
+    # An answer is on its way to the file: nobody closes or answers it meanwhile.
+    is_being_answered: bool = False
     # Woken when the request is answered or closed; one for each connection that waits.
     wakers: list[threading.Event] = field(default_factory=list)
 
@@ -97,41 +106,51 @@ def _named(key: str, name: str) -> dict[str, str]:
 class Pending:
     """The open requests of the node, by id, and the last answered ones."""
 
-    def __init__(self, path: str, clock: Clock = CLOCK) -> None:
+    def __init__(
+        self,
+        path: str,
+        clock: Clock = CLOCK,
+        scribe: Scribe | None = None,
+    ) -> None:
+        """`scribe` writes what nobody waits for."""
+        self.lock = threading.Lock()
         self._journal = Journal(path)
+        self._scribe = scribe or Scribe()
         self._clock = clock
         self._open: OrderedDict[str, Request] = OrderedDict()
         self._answered: OrderedDict[str, Request] = OrderedDict()
         self._open_bytes = 0
         self._answer_bytes = 0
 
-    def load(self) -> Request | None:
-        """Bring back what was open; return what the last line was about, None if it is closed.
+    def load(self) -> list[Request]:
+        """Bring back what was open; return what the last lines were about, unless it is closed.
 
-        Whoever wrote that line may have been killed before it did the rest.
+        Whoever wrote those may have been killed before they did the rest. Blocks.
         """
-        self._last: Request | None = None
+        self._last: deque[Request] = deque(maxlen=LAST_LINES)
         is_whole = self._journal.replay(self._replay)
         for request in list(self._open.values()):
             if self._clock.since(request.sent) > OPEN_SECONDS * SECOND:
                 self._remove(request)
         if not is_whole:
-            self._journal.shorten(threading.Lock(), self._lines)
-        return self._last
+            self._journal.shorten(self._all_lines)
+        last = {request.id: request for request in self._last}
+        return [request for request in last.values() if not request.is_closed or request.answer]
 
     def _replay(self, line: Line) -> None:
         """Apply one line. Raises ValueError, TypeError or KeyError."""
-        self._last = None
         if "open" in line:
-            self._last = _read_request(line)
-            self._add(self._last)
+            request = _read_request(line)
+            self._add(request)
+            self._last.append(request)
             while self._is_full():
                 self._remove(next(iter(self._open.values())))
         elif "answered" in line:
             answer = _read_answer(line["answer"])
-            self._last = self._open.get(_text(line, "answered"))
-            if self._last is not None:
-                self._settle(self._last, answer)
+            answered = self._open.get(_text(line, "answered"))
+            if answered is not None:
+                self._settle(answered, answer)
+                self._last.append(answered)
         else:
             closed = self._open.get(_text(line, "closed"))
             if closed is not None:
@@ -141,14 +160,12 @@ class Pending:
         """Return how long its callers still wait; never more than they wanted to, maybe below 0."""
         return (request.ends_ns - self._clock.steady_ns()) / SECOND
 
-    def sync(self) -> bool:
-        """Have on the disk what was changed so far; False when it refuses. Blocks."""
-        return self._journal.sync()
-
-    def shorten(self, lock: threading.Lock) -> None:
-        """Make the file shorter when it is mostly past. Blocks; the lock is not held."""
+    def commit(self, line: Entry) -> bool:
+        """Have a change on the disk; False when it refuses. Blocks; the lock is not held."""
+        is_synced = self._journal.commit(line)
         if self._is_long():
-            self._journal.shorten(lock, lambda: self._lines() if self._is_long() else None)
+            self._journal.shorten(lambda: self._all_lines() if self._is_long() else None)
+        return is_synced
 
     def find(self, request_id: str) -> Request | None:
         """Return an open request."""
@@ -162,30 +179,37 @@ class Pending:
         """Return the open requests, oldest first."""
         return list(self._open.values())
 
-    def open(self, request: Request) -> None:
-        """Register a request. Raises RequestError when there are too many or the disk is full."""
+    def open(self, request: Request) -> Entry:
+        """Register a request; return the line to `commit`. Raises RequestError: too many."""
         self._make_room(len(request.body))
-        if not self._journal.append(_opened(request)):
-            raise RequestError("the request could not be stored: see the node's log", UNAVAILABLE)
         self._add(request)
+        return self._journal.append(_opened(request))
 
-    def answer(self, request: Request, answer: Answer) -> None:
-        """Settle an open request. Raises RequestError when the disk is full."""
-        if not self._journal.append(_answered(request, answer)):
-            raise RequestError("the reply could not be stored: see the node's log", UNAVAILABLE)
-        self._settle(request, answer)
+    def answer(self, request: Request, answer: Answer) -> Entry:
+        """Settle an open request as soon as the line to `commit` is in the file; return that."""
+        request.is_being_answered = True
+        line = _answered(request, answer)
+        return self._journal.append(line, partial(self._answered_is, request, answer))
+
+    def _answered_is(self, request: Request, answer: Answer, is_written: bool) -> None:
+        with self.lock:
+            request.is_being_answered = False
+            if is_written and self._open.get(request.id) is request:
+                self._settle(request, answer)
         request.wake()
 
     def close(self, request: Request) -> None:
-        """Forget an open request without an answer. Idempotent."""
-        if self._open.get(request.id) is request:
+        """Forget an open request without an answer, unless it gets one just now. Idempotent."""
+        if self._open.get(request.id) is request and not request.is_being_answered:
             self._remove(request)
             self._journal.append({"closed": request.id})
+            self._scribe.remind(self._journal)
             request.wake()
 
     def _make_room(self, size: int) -> None:
         while self._is_full(1, size):
-            unheard = next((r for r in self._open.values() if not r.wakers), None)
+            idle = (r for r in self._open.values() if not r.is_being_answered)
+            unheard = next((r for r in idle if not r.wakers), None)
             if unheard is None:
                 raise RequestError("too many requests are waiting for an answer", BUSY)
             self.close(unheard)
@@ -209,8 +233,8 @@ class Pending:
         request.is_closed = True
 
     def _settle(self, request: Request, answer: Answer) -> None:
-        self._remove(request)
         request.answer = answer
+        self._remove(request)
         self._answered[request.id] = request
         self._answer_bytes += len(answer.body)
         while len(self._answered) > KEPT_ANSWERS or self._answer_bytes > KEPT_ANSWER_BYTES:
@@ -221,7 +245,11 @@ class Pending:
         live = len(self._open) + 2 * len(self._answered)
         return self._journal.is_long(live, self._open_bytes + self._answer_bytes)
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _all_lines(self) -> list[Line]:
+        with self.lock:
+            return list(self._lines())
+
+    def _lines(self) -> Iterator[Line]:
         for request in self._answered.values():
             if request.answer is not None:
                 # The question itself is in the inboxes; for a caller only the answer matters.

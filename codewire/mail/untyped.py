@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from codewire.disk.journal import Journal, Line
@@ -40,7 +39,7 @@ class Untyped:
             is_whole = self._journal.replay(self._replay)
             found = list(self._waiting.values())
         if not is_whole:
-            self._journal.shorten(self._lock, self._lines)
+            self._journal.shorten(self._lines)
         return found
 
     def _replay(self, line: Line) -> None:
@@ -60,31 +59,36 @@ class Untyped:
             self._waiting.popitem(last=False)
 
     def keep(self, waiting: Waiting) -> None:
-        """Keep a letter until it is typed; on a full disk for as long as this worker lives."""
+        """Keep a letter until it is typed; on a full disk for as long as this worker lives.
+
+        Blocks for the disk.
+        """
         with self._lock:
             self._add(waiting)
             self._journal.append(_kept(waiting))
+        self._journal.write()
 
     def holds(self, letter_id: str) -> bool:
         """Say whether a letter is still to be typed."""
         return letter_id in self._waiting
 
     def forget(self, letter_id: str) -> None:
-        """A letter is about to be typed, or will not be. Idempotent."""
+        """A letter is about to be typed, or will not be. Idempotent. Blocks for the disk."""
         with self._lock:
             if self._waiting.pop(letter_id, None) is None:
                 return
             self._journal.append({"over": letter_id})
+        self._journal.write()
         if self._is_long():
-            self._journal.shorten(self._lock, lambda: self._lines() if self._is_long() else None)
+            self._journal.shorten(lambda: self._lines() if self._is_long() else None)
 
     def _is_long(self) -> bool:
         size = sum(len(waiting.text) for waiting in list(self._waiting.values()))
         return self._journal.is_long(len(self._waiting), size)
 
-    def _lines(self) -> Iterator[Line]:
-        for waiting in self._waiting.values():
-            yield _kept(waiting)
+    def _lines(self) -> list[Line]:
+        with self._lock:
+            return [_kept(waiting) for waiting in self._waiting.values()]
 
 
 def _kept(waiting: Waiting) -> Line:

@@ -27,13 +27,13 @@ def approvals(client: CallClient, args: dict[str, Any]) -> list[str]:
     if session_id is not None:
         session_id = session_number(client, session_id)
     found = client.approvals(session_id, args["tags"] or ())
-    return listing(found, hint="ask for one session")
+    return listing([one.sent for one in found], hint="ask for one session")
 
 
 def approve(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_approve."""
     answer = client.approve(args["approval_id"], choice=args["choice"], refuse=args["refuse"])
-    return to_json({key: value for key, value in answer.items() if key != "type"})
+    return to_json({key: value for key, value in answer.sent.items() if key != "type"})
 
 
 TOOLS = (

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from codewire.client.api import Client
 from codewire.client.reach.connection import Redial
-from codewire.errors import CodewireError, OutOfTime
+from codewire.errors import CodewireError, ConnectionLost, NodeUnreachable, OutOfTime
+from codewire.mcp.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +93,8 @@ class CallClient(Client):
             notify(text)
 
         super().__init__(route=route, notify=note)
+        # What screens showed at earlier offsets; the server gives all calls the same one.
+        self.memory = Memory()
         self.call_in_progress = Call()
 
     def connect(self) -> FrameStream:
@@ -101,9 +104,21 @@ class CallClient(Client):
         return CallRedial(self.route, self.call_in_progress, self.deadline)
 
 
-def until_out_of_time(stream: Iterator[Item]) -> Iterator[Item]:
-    """Yield from a stream of a client with a deadline; its end is no error then."""
+def until_out_of_time(
+    stream: Iterator[Item], lost: Callable[[str], object] | None = None
+) -> Iterator[Item]:
+    """Yield from a stream of a client with a deadline; its end is no error then.
+
+    With `lost` a stream that breaks off is none either, once something has come: that is told why.
+    """
+    has_any = False
     try:
-        yield from stream
+        for item in stream:
+            has_any = True
+            yield item
     except OutOfTime:
         return
+    except (ConnectionLost, NodeUnreachable) as error:
+        if lost is None or not has_any:
+            raise
+        lost(str(error))

@@ -43,7 +43,7 @@ _CREATE = (
     Param("install_command", "string", "Runs once after cloning"),
     Param("startup_script", "string", "Runs at every start"),
     Param("agent", "string", "Agent to install"),
-    Param("env_vars", "strings_map", "Environment variables"),
+    Param("env_vars", "pairs", 'Environment variables, e.g. ["LANG=C"]'),
     Param("secret_project", "string", "Project whose secrets are included"),
     Param("include_org_secrets", "boolean", "Default true", default=True),
     Param("include_user_secrets", "boolean", "Default true", default=True),

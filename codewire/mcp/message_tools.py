@@ -11,6 +11,7 @@ from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import Tool, ToolFailed, listing, session_number
+from codewire.wire.answers.messages import MessageSent, ReplySent
 
 MAX_TIMEOUT = 24 * 3600
 DEFAULT_TIMEOUT = 60
@@ -41,12 +42,12 @@ def msg(client: CallClient, args: dict[str, Any]) -> str:
         **_sender(client, args),
         delivery=args["delivery"],
     )
-    return f"Message sent: {answer.get('message_id', '')}" + _note(answer)
+    return f"Message sent: {answer.message_id}" + _note(answer)
 
 
-def _note(answer: dict[str, Any]) -> str:
+def _note(answer: MessageSent | ReplySent) -> str:
     """Return what the node has to add, in parentheses."""
-    return f" ({answer['note']})" if answer.get("note") else ""
+    return f" ({answer.note})" if answer.note else ""
 
 
 def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -57,14 +58,15 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
     if session is None:
         raise RequestError("session id or name required")
     answer = client.read_messages(session_number(client, session), tail=args["tail"])
-    waiting = listing(answer["open_requests"], hint="answer these first")
+    waiting = listing([letter.sent for letter in answer.open_requests], hint="answer these first")
     facts: dict[str, Any] = {"open_requests": json.loads(waiting[0])}
     if len(waiting) > 1:
         facts["open_requests_truncated"] = json.loads(waiting[1])["truncated"]
-    if answer.get("cut"):
+    if answer.cut:
         facts["older_messages"] = "left out by the node: they are too much for one answer"
     hint = "the oldest; messages.jsonl in the session's directory has them all"
-    return listing(answer.get("messages") or [], newest=True, hint=hint, facts=facts)
+    letters = [letter.sent for letter in answer.messages]
+    return listing(letters, newest=True, hint=hint, facts=facts)
 
 
 def request(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -84,11 +86,10 @@ def request(client: CallClient, args: dict[str, Any]) -> list[str]:
         place = sender["sender"] or recipient
         later = f"The request stays open: a later reply is in the inbox of {place}, "
         later += "see codewire_read_messages"
-        raise ToolFailed(str(error), error.note, later) from error
-    from_id = answer.get("from_id")
-    who = answer.get("from_name") or (f"session {from_id}" if from_id else "unknown")
-    reply_text = f"Reply from {who}: {answer.get('reply_body') or ''}"
-    return [reply_text, answer["note"]] if answer.get("note") else [reply_text]
+        raise ToolFailed(error, error.note, later) from error
+    who = answer.from_name or (f"session {answer.from_id}" if answer.from_id else "unknown")
+    reply_text = f"Reply from {who}: {answer.reply_body}"
+    return [reply_text, answer.note] if answer.note else [reply_text]
 
 
 def reply(client: CallClient, args: dict[str, Any]) -> str:
@@ -104,7 +105,7 @@ def reply(client: CallClient, args: dict[str, Any]) -> str:
 
 
 TO = (
-    Param("to_session_id", "session", "Recipient session: its id, or its name"),
+    Param("to_session_id", "session", "Recipient session: its id or its name"),
     Param("to_name", "string", "Recipient session by name"),
     Param(
         "from_session_id",
@@ -176,8 +177,8 @@ TOOLS = (
         (
             Param("request_id", "string", "The request to answer", required=True, is_filled=True),
             Param("body", "string", "The answer", required=True),
-            Param("from_session_id", "session", "The answering session: id or name"),
-            Param("reply_token", "string", "The request's token, instead of from_session_id"),
+            Param("from_session_id", "session", "The answering session: its id or name"),
+            Param("reply_token", "string", "The request's token, instead of from_session"),
         ),
         reply,
     ),

@@ -20,6 +20,8 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
+# Of a resource (Model Context Protocol, "Resources").
+NOT_FOUND = -32002
 
 # Twice the largest input the node takes in one message.
 MAX_LINE = 32 << 20

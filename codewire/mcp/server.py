@@ -6,8 +6,8 @@ of 2026-07-28, in which every request names its version and every result its typ
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,22 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from codewire import __version__
 from codewire.client.api import print_notice
-from codewire.errors import CodewireError
-from codewire.mcp import rpc
-from codewire.mcp.arguments import ArgumentError, input_schema, read_arguments
+from codewire.errors import CodewireError, UsageError
+from codewire.mcp import prompts, resources, results, rpc
+from codewire.mcp.arguments import ArgumentError, as_arguments, input_schema, read_arguments
 from codewire.mcp.calls import CallClient, CallEnded
-from codewire.mcp.tool import Tool, ToolFailed, plain_text
+from codewire.mcp.memory import Memory
+from codewire.mcp.results import CACHE_MS, HANDSHAKE_VERSIONS, MODERN_VERSIONS, sealed
+from codewire.mcp.tool import Tool, ToolFailed
 from codewire.mcp.toolbox import TOOLS
 
 if TYPE_CHECKING:
     from codewire.client.reach.route import Route
 
-HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-MODERN_VERSIONS = ("2026-07-28",)
-VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+Work = Callable[[CallClient], rpc.Message]
 
-# The list never changes while a server runs; ask again after a day.
-CACHE_MS = 24 * 3600 * 1000
 PROGRESS_SECONDS = 5.0
 MAX_CALLS = 256
 
@@ -38,7 +36,9 @@ INSTRUCTIONS = """\
 Codewire keeps long-running terminal programs (other agents, builds, servers) alive as sessions.
 Launch with codewire_launch_session, block with codewire_wait_for, read with
 codewire_read_session_output (pass next_offset back as from_offset to read on), type with
-codewire_send_input, end with codewire_kill_session. Sessions are named by id or by name."""
+codewire_send_input, end with codewire_kill_session. A session is given by its id or its name."""
+CAPABILITIES = {"tools": {}, "resources": {"subscribe": True}, "prompts": {}}
+SERVER_INFO = {"name": "codewire", "version": __version__}
 
 
 class Server:
@@ -48,7 +48,10 @@ class Server:
         """`new_client` makes the client of one call."""
         self._reader = rpc.LineReader(read_fd)
         self._writer = rpc.Writer(write_fd)
-        self._new_client = new_client
+        self._make_client = new_client
+        self._memory = Memory()
+        self._dialect = results.Dialect()
+        self._subscriptions = resources.Subscriptions(self._new_client, self._tell_update)
         self._calls: dict[str, CallClient] = {}
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(MAX_CALLS)
@@ -57,6 +60,24 @@ class Server:
             "server/discover": self._discover,
             "ping": lambda params: {},
             "tools/list": self._list_tools,
+            "prompts/list": lambda params: results.cacheable(
+                params, {"prompts": prompts.LISTED}, CACHE_MS
+            ),
+            "resources/templates/list": lambda params: results.cacheable(
+                params, {"resourceTemplates": resources.TEMPLATES}, CACHE_MS
+            ),
+        }
+        # What asks the node; each runs beside the others.
+        self._asking: dict[str, Callable[[CallClient, rpc.Message], rpc.Message]] = {
+            "resources/list": lambda client, params: results.cacheable(
+                params, resources.list_resources(client), 0
+            ),
+            "resources/read": lambda client, params: results.cacheable(
+                params, resources.read_resource(client, _uri(params)), 0
+            ),
+            "resources/subscribe": lambda client, params: self._subscriptions.add(
+                client, _uri(params)
+            ),
         }
 
     def run(self) -> int:
@@ -71,7 +92,16 @@ class Server:
                 self._take(line)
         for client in list(self._calls.values()):
             client.call_in_progress.cancel()
+        self._subscriptions.close()
         return 0
+
+    def _new_client(self) -> CallClient:
+        client = self._make_client()
+        client.memory = self._memory
+        return client
+
+    def _tell_update(self, uri: str) -> None:
+        self._writer.send({"method": "notifications/resources/updated", "params": {"uri": uri}})
 
     def _take(self, line: bytes) -> None:
         try:
@@ -104,26 +134,32 @@ class Server:
             self._writer.error(request_id, rpc.INVALID_PARAMS, "params must be an object")
         elif method == "tools/call":
             self._start_call(request_id, params)
+        elif method == "prompts/get":
+            self._get_prompt(request_id, params)
+        elif method == "resources/unsubscribe":
+            self._subscriptions.remove(str(params.get("uri")))
+            self._writer.result(request_id, sealed(params, {}))
+        elif method in self._asking:
+            ask = self._asking[method]
+            self._start(request_id, params, method, lambda client: ask(client, params))
         elif method in self._methods:
-            self._writer.result(request_id, _sealed(params, self._methods[method](params)))
+            self._writer.result(request_id, sealed(params, self._methods[method](params)))
         else:
             self._writer.error(request_id, rpc.METHOD_NOT_FOUND, f"method not found: {method}")
 
     def _initialize(self, params: rpc.Message) -> rpc.Message:
-        asked = params.get("protocolVersion")
-        version = asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
         return {
-            "protocolVersion": version,
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "codewire", "version": __version__},
+            "protocolVersion": self._dialect.agree(params.get("protocolVersion")),
+            "capabilities": CAPABILITIES,
+            "serverInfo": SERVER_INFO,
             "instructions": INSTRUCTIONS,
         }
 
     def _discover(self, params: rpc.Message) -> rpc.Message:
         return {
             "supportedVersions": [*HANDSHAKE_VERSIONS, *MODERN_VERSIONS],
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "codewire", "version": __version__},
+            "capabilities": CAPABILITIES,
+            "serverInfo": SERVER_INFO,
             "instructions": INSTRUCTIONS,
             "ttlMs": CACHE_MS,
             "cacheScope": "public",
@@ -132,12 +168,18 @@ class Server:
     def _list_tools(self, params: rpc.Message) -> rpc.Message:
         tools = [
             {"name": t.name, "description": t.text, "inputSchema": input_schema(t.params)}
+            | ({"outputSchema": t.output} if t.output and self._dialect.takes_data() else {})
             for t in TOOLS.values()
         ]
-        result: rpc.Message = {"tools": tools}
-        if _is_modern(params):
-            result |= {"ttlMs": CACHE_MS, "cacheScope": "public"}
-        return result
+        return results.cacheable(params, {"tools": tools}, CACHE_MS)
+
+    def _get_prompt(self, request_id: Any, params: rpc.Message) -> None:
+        prompt = prompts.get_prompt(params)
+        if prompt is None:
+            text = f"unknown prompt: {params.get('name')}"
+            self._writer.error(request_id, rpc.INVALID_PARAMS, text)
+        else:
+            self._writer.result(request_id, sealed(params, prompt))
 
     # Calls
 
@@ -147,44 +189,68 @@ class Server:
         if tool is None:
             self._writer.error(request_id, rpc.INVALID_PARAMS, f"unknown tool: {name}")
             return
-        try:
-            arguments = read_arguments(tool.params, params.get("arguments"))
-        except ArgumentError as error:
-            self._writer.error(request_id, rpc.INVALID_PARAMS, str(error))
+        given = params.get("arguments")
+        if given is not None and not isinstance(given, dict):
+            self._writer.error(request_id, rpc.INVALID_PARAMS, "arguments must be an object")
             return
+        try:
+            arguments = read_arguments(tool.params, given)
+        except ArgumentError as error:
+            self._refuse(request_id, params, str(error))
+            return
+        self._start(
+            request_id, params, tool.name, lambda client: self._run_tool(client, tool, arguments)
+        )
+
+    def _refuse(self, request_id: Any, params: rpc.Message, text: str) -> None:
+        """Say that arguments are wrong, to the model where the protocol has a way to."""
+        if self._dialect.takes_argument_results(params):
+            self._writer.result(request_id, sealed(params, results.failed(text)))
+        else:
+            self._writer.error(request_id, rpc.INVALID_PARAMS, text)
+
+    def _start(self, request_id: Any, params: rpc.Message, name: str, work: Work) -> None:
+        """Do what asks the node in a thread of its own, and answer."""
         if not self._slots.acquire(blocking=False):
-            text = f"Error: {MAX_CALLS} calls are in progress; wait for some to end"
-            self._writer.result(request_id, _sealed(params, _text_result(text, True)))
+            text = f"{MAX_CALLS} calls are in progress; wait for some to end"
+            self._fail(request_id, params, name, text)
             return
         try:
             client = self._new_client()
         except CodewireError as error:
             self._slots.release()
-            self._writer.result(request_id, _sealed(params, _text_result(f"Error: {error}", True)))
+            self._fail(request_id, params, name, str(error), error.code)
             return
         # Before the next line is read: it may be the one that cancels this call.
         with self._lock:
             self._calls[json.dumps(request_id)] = client
         thread = threading.Thread(
-            target=self._run_call, args=(client, request_id, tool, arguments, params), daemon=True
+            target=self._run, args=(client, request_id, params, name, work), daemon=True
         )
         thread.start()
 
-    def _run_call(
-        self,
-        client: CallClient,
-        request_id: Any,
-        tool: Tool,
-        arguments: dict[str, Any],
-        params: rpc.Message,
+    def _fail(
+        self, request_id: Any, params: rpc.Message, name: str, text: str, code: str = ""
+    ) -> None:
+        """Say that something could not be done: of a tool as its result."""
+        if name in TOOLS:
+            self._writer.result(request_id, sealed(params, results.failed(text, code=code)))
+        else:
+            self._writer.error(request_id, rpc.NOT_FOUND, text)
+
+    def _run(
+        self, client: CallClient, request_id: Any, params: rpc.Message, name: str, work: Work
     ) -> None:
         try:
             self._report_progress(client, params)
-            result = self._run_tool(client, tool, arguments)
+            result = work(client)
             if not client.call_in_progress.is_cancelled:
-                self._writer.result(request_id, _sealed(params, result))
+                self._writer.result(request_id, sealed(params, result))
+        except CodewireError as error:
+            if not client.call_in_progress.is_cancelled:
+                self._fail(request_id, params, name, str(error), error.code)
         except Exception as error:  # noqa: BLE001 - a thread's top: the agent must get an answer
-            sys.stderr.write(f"[mcp] {tool.name} failed: {error!r}\n")
+            say(f"[mcp] {name} failed: {error!r}")
             self._writer.error(request_id, rpc.INTERNAL_ERROR, f"internal error: {error!r}")
         finally:
             self._forget(json.dumps(request_id), client)
@@ -199,14 +265,16 @@ class Server:
 
     def _run_tool(self, client: CallClient, tool: Tool, arguments: dict[str, Any]) -> rpc.Message:
         try:
-            texts = tool.run(client, arguments)
+            reply = tool.run(client, arguments)
         except CallEnded:
-            return _text_result("Error: cancelled", True)
+            return results.failed("cancelled", code="cancelled")
         except ToolFailed as error:
-            return _texts_result([f"Error: {error}", *error.more], True)
+            return results.failed(str(error), *error.more, code=error.code)
+        except UsageError as error:
+            return results.failed(as_arguments(str(error)), code=error.code)
         except CodewireError as error:
-            return _text_result(f"Error: {error}", True)
-        return _texts_result([texts] if isinstance(texts, str) else texts, False)
+            return results.failed(str(error), code=error.code)
+        return results.succeeded(reply, self._dialect.takes_data())
 
     def _cancel(self, params: Any) -> None:
         request_id = params.get("requestId") if isinstance(params, dict) else None
@@ -230,26 +298,14 @@ class Server:
             self._writer.send({"method": "notifications/progress", "params": note})
 
 
-def _is_modern(params: rpc.Message) -> bool:
-    meta = params.get("_meta")
-    return isinstance(meta, dict) and meta.get(VERSION_KEY) in MODERN_VERSIONS
+def _uri(params: rpc.Message) -> str:
+    return str(params.get("uri") or "")
 
 
-def _sealed(params: rpc.Message, result: rpc.Message) -> rpc.Message:
-    """Name the result's type where the request is of the era that requires it."""
-    return {"resultType": "complete", **result} if _is_modern(params) else result
-
-
-def _text_result(text: str, is_error: bool) -> rpc.Message:
-    return _texts_result([text], is_error)
-
-
-def _texts_result(texts: list[str], is_error: bool) -> rpc.Message:
-    content = [{"type": "text", "text": plain_text(text)} for text in texts]
-    result: rpc.Message = {"content": content}
-    if is_error:
-        result["isError"] = True
-    return result
+def say(line: str) -> None:
+    """Say one line on stderr; what that is connected to must not cost a call."""
+    with contextlib.suppress(OSError, ValueError):
+        print_notice(line)
 
 
 def main(find_route: Callable[[], Route]) -> int:
@@ -259,11 +315,11 @@ def main(find_route: Callable[[], Route]) -> int:
     """
 
     def new_client() -> CallClient:
-        return CallClient(find_route(), print_notice)
+        return CallClient(find_route(), say)
 
     try:
         new_client().node_status()
     except CodewireError as error:
         # Said now, and again by every call: the node may come later.
-        print_notice(f"[mcp] {error}")
+        say(f"[mcp] {error}")
     return Server(0, 1, new_client).run()

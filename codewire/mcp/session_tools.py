@@ -5,102 +5,55 @@ Long because what a model is told of a tool stands beside what the tool does.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from codewire.errors import RequestError, UsageError
-from codewire.mcp.arguments import MAX_U64, Param
-from codewire.mcp.calls import CallClient, until_out_of_time
+from codewire.mcp import outputs
+from codewire.mcp.arguments import Param
+from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import (
-    DURATION,
     MAX_CHARS,
     SESSION,
     TAGS,
+    Reply,
     Tool,
+    listed,
     listing,
     session_number,
     to_json,
 )
+from codewire.wire.answers.kills import Killed
 
-HISTORY_LINES = 50
+# What a session last said, where it captured no result.
+LAST_LINES = 5
 
 
-def list_sessions(client: CallClient, args: dict[str, Any]) -> list[str]:
+def list_sessions(client: CallClient, args: dict[str, Any]) -> Reply:
     """Run codewire_list_sessions."""
     wanted = args["status_filter"]
     sessions = client.list_sessions()
     if wanted != "all":
-        sessions = [s for s in sessions if str(s.get("status", "")).startswith(wanted)]
+        sessions = [session for session in sessions if session.status.startswith(wanted)]
     hint = "the oldest; ask for one by name with codewire_get_session_status"
-    return listing(sessions, newest=True, hint=hint)
-
-
-def read_session_output(client: CallClient, args: dict[str, Any]) -> list[str]:
-    """Run codewire_read_session_output: the text, then where the next read goes on."""
-    session_id = session_number(client, args["session_id"])
-    if args["view"] == "screen":
-        return read_screen(client, session_id, args["tail"])
-    limit = args["max_chars"]
-    chunks = client.logs(
-        session_id,
-        tail=args["tail"],
-        from_offset=args["from_offset"],
-        max_bytes=None if args["from_offset"] is None else limit,
+    return listed(
+        "sessions", listing([session.sent for session in sessions], newest=True, hint=hint)
     )
-    text, gap, offset = "", 0, None
-    for chunk in chunks:
-        # Only the end is wanted: a log of gigabytes passes through, it is not collected.
-        text = (text + chunk.text)[-MAX_CHARS - 1 :]
-        gap += chunk.gap
-        offset = chunk.offset
-    facts: dict[str, Any] = {"next_offset": offset}
-    if gap:
-        facts["lost_bytes"] = gap
-    if len(text) > limit and args["from_offset"] is None:
-        text = text[len(text) - limit :] if limit else ""
-        facts["truncated"] = f"only the last {limit} characters are shown"
-        text += "... [truncated]"
-    facts["status"] = client.status(session_id).get("info", {}).get("status")
-    return [text, to_json(facts)]
 
 
-def read_screen(client: CallClient, session_id: int, history_lines: int | None) -> list[str]:
-    """Return the screen as text, then what else is known of it."""
-    screen = client.screen(session_id, history_lines=history_lines)
-    lines = [*(screen.get("history") or []), *(screen.get("lines") or [])]
-    wanted = ("rows", "cols", "cursor", "title", "alternate", "screen_hash", "offset", "status")
-    facts = {key: screen[key] for key in wanted if screen.get(key) is not None}
-    return ["\n".join(lines).rstrip("\n"), to_json(facts)]
-
-
-def watch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
-    """Run codewire_watch_session: the output, then where a read goes on."""
-    client = client.within(args["max_duration_seconds"])
-    session_id = session_number(client, args["session_id"])
-    stream = client.watch(
-        session_id,
-        include_history=args["include_history"],
-        history_lines=args["history_lines"] if args["include_history"] else None,
-    )
-    pieces, size, ending, offset = [], 0, "\n[Watch timeout]\n", None
-    for chunk in until_out_of_time(stream):
-        size += len(chunk.text)
-        if size > MAX_CHARS:
-            # A piece is shown whole or not at all, so that the offset is where the text stops.
-            ending = "\n... [output truncated to 500KB]"
-            break
-        pieces.append(chunk.text)
-        offset = chunk.offset if chunk.offset is not None else offset
-        if chunk.done:
-            ending = f"\n[Session {chunk.status}]\n"
-    text = "".join(pieces) + ending
-    return [text] if offset is None else [text, to_json({"next_offset": offset})]
-
-
-def get_session_status(client: CallClient, args: dict[str, Any]) -> str:
+def get_session_status(client: CallClient, args: dict[str, Any]) -> Reply:
     """Run codewire_get_session_status."""
-    answer = client.status(session_number(client, args["session_id"]), screen_hash=True)
+    session_id = session_number(client, args["session_id"])
+    is_full = args["last_event"] == "full"
+    request = {"type": "GetStatus", "id": session_id, "screen_hash": True, "full": is_full or None}
+    answer = client.ask(request)
     info = {**answer.get("info", {}), "output_size": answer.get("output_size", 0)}
-    return to_json(dict(sorted(info.items())))
+    if is_full and "last_event" not in info:
+        # A node that names none.
+        text = "".join(chunk.text for chunk in client.logs(session_id, tail=LAST_LINES))
+        info["last_event"] = text[-MAX_CHARS:]
+    text = to_json(dict(sorted(info.items())))
+    return Reply([text], json.loads(text))
 
 
 def launch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -111,7 +64,7 @@ def launch_session(client: CallClient, args: dict[str, Any]) -> list[str]:
         working_dir=args["working_dir"],
         name=args["name"],
         tags=args["tags"] or (),
-        env=[f"{key}={value}" for key, value in (args["env"] or {}).items()],
+        env=args["env"] or (),
         stdin_data=(args["stdin"] or "").encode("utf-8", "replace"),
         **_size(args["size"]),
     )
@@ -132,29 +85,27 @@ def kill_session(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kill_session; tags win over an id."""
     tags = args["tags"]
     if tags:
-        request = {"type": "KillByTags", "tags": list(tags), "tree": args["tree"] or None}
-        answer = client.call(request)
-        words = f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]"
+        answer = client.kill_by_tags(tags, tree=args["tree"])
+        words = f"Killed {answer.count} session(s) matching tags [{' '.join(tags)}]"
         return words + _survivors(answer, args["tree"])
     if args["session_id"] is None:
         raise RequestError("either session_id or tags required")
     session_id = session_number(client, args["session_id"])
     answer = client.kill(session_id, tree=args["tree"])
     words = f"Killed session {session_id}"
-    if answer.get("finished"):
+    if answer.finished:
         words = f"Session {session_id} had already finished; nothing was signalled"
-        if answer.get("tree"):
+        if answer.tree:
             words = f"Session {session_id} had already finished; daemons it had left are ended"
     return words + _survivors(answer, args["tree"])
 
 
-def _survivors(answer: dict[str, Any], wants_tree: bool) -> str:
+def _survivors(answer: Killed, wants_tree: bool) -> str:
     """Return what to add to the answer of a kill: who lives on, and what to do about it."""
-    if wants_tree and not answer.get("tree"):
+    if wants_tree and not answer.tree:
         return "; this node does not know tree: daemons were not looked for"
-    survivors = answer.get("survivors") or []
-    names = ", ".join(f"{s.get('command')} (pid {s.get('pid')})" for s in survivors)
-    daemons = any(s.get("daemon") for s in survivors)
+    names = ", ".join(f"{process.command} (pid {process.pid})" for process in answer.survivors)
+    daemons = any(process.daemon for process in answer.survivors)
     hint = "; to end daemons as well, set tree" if daemons else ""
     return f"; still alive: {names}{hint}" if names else ""
 
@@ -182,68 +133,25 @@ TOOLS = (
             ),
         ),
         list_sessions,
-    ),
-    Tool(
-        "codewire_read_session_output",
-        "Read what a session has printed so far, escape sequences removed; returns at once, works "
-        "for finished sessions too. Returns two texts: the output, and JSON with next_offset and "
-        "status. To read only what is new later, pass next_offset back as from_offset. Without "
-        "from_offset you get the last max_chars characters (or the last `tail` lines). For a "
-        'full-screen program use view "screen": what its terminal shows now, with cursor and '
-        "screen_hash; `tail` then adds so many lines above the screen.",
-        (
-            SESSION,
-            Param("tail", "integer", "Only the last N lines (default: all)"),
-            Param(
-                "max_chars",
-                "integer",
-                "Most characters to return (default and most 500000)",
-                default=MAX_CHARS,
-                maximum=MAX_CHARS,
-            ),
-            Param(
-                "from_offset",
-                "integer",
-                "Read on from this byte offset: next_offset of an earlier read",
-                maximum=MAX_U64,
-            ),
-            Param(
-                "view",
-                "string",
-                "log: what was printed (default); screen: what the terminal shows now",
-                default="log",
-                choices=("log", "screen"),
-            ),
-        ),
-        read_session_output,
-    ),
-    Tool(
-        "codewire_watch_session",
-        "Follow a session's output live for a limited time: recent lines first, then what it "
-        "prints until it ends or max_duration_seconds is over. Returns raw terminal output, ending "
-        "in [Session <status>] or [Watch timeout], then JSON with next_offset, where "
-        "codewire_read_session_output reads on. To just wait for the end use codewire_wait_for.",
-        (
-            SESSION,
-            Param(
-                "include_history", "boolean", "Start with recent lines (default true)", default=True
-            ),
-            Param(
-                "history_lines",
-                "integer",
-                f"How many recent lines (default {HISTORY_LINES})",
-                default=HISTORY_LINES,
-            ),
-            DURATION,
-        ),
-        watch_session,
+        outputs.SESSIONS,
     ),
     Tool(
         "codewire_get_session_status",
         "Get one session's details as JSON: status, exit_code, end_reason, pid, duration, output "
-        "size and its last lines (last_output_snippet).",
-        (SESSION,),
+        "size, its last lines (last_output_snippet), idle_seconds since last_event_at, and "
+        "last_event_preview, its result or last lines in one line.",
+        (
+            SESSION,
+            Param(
+                "last_event",
+                "string",
+                "full: also last_event, the result or last lines whole (default preview)",
+                default="preview",
+                choices=("preview", "full"),
+            ),
+        ),
         get_session_status,
+        outputs.SESSION,
     ),
     Tool(
         "codewire_launch_session",
@@ -259,7 +167,7 @@ TOOLS = (
             ),
             Param("name", "string", "Unique name: 1-32 letters, digits or hyphens"),
             Param("tags", "strings", "Labels for waiting, watching and killing in groups"),
-            Param("env", "strings_map", "Environment variables to add"),
+            Param("env", "pairs", 'Environment variables to add, e.g. ["LANG=C"]'),
             Param("stdin", "string", "Text typed into the program once it runs, unchanged"),
             Param("size", "string", "Size of its terminal as COLSxROWS (default 80x24)"),
         ),
@@ -268,10 +176,10 @@ TOOLS = (
     Tool(
         "codewire_kill_session",
         "End a session and every process it started (SIGTERM, then SIGKILL); returns when they are "
-        "gone. Give session_id, or tags to end all running sessions with any of them. Daemons that "
+        "gone. Give session, or tags to end all running sessions with any of them. Daemons that "
         "left the session's tree live on and are named, unless tree is true.",
         (
-            Param("session_id", "session", "Session: its id, or its name"),
+            Param("session_id", "session", "Which session: its id or its name"),
             TAGS,
             Param("tree", "boolean", "End daemons it started, too (default false)", default=False),
         ),

@@ -10,6 +10,7 @@ from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
 from codewire.paths import data_dir
+from codewire.wire.answers.messages import Entry
 from codewire.wire.control import encode_bytes
 
 DEFAULT_NAMESPACE = "default"
@@ -60,13 +61,15 @@ def _character_end(value: bytes, end: int) -> int:
 def kv_list(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_kv_list: each value as base64, and as text; of long ones the size alone."""
     entries = client.kv_list(args["prefix"], namespace=args["namespace"])
-    for entry in entries:
-        value = entry["value"]
-        if len(value) > MAX_LISTED_VALUE:
-            entry |= {"value": None, "text": None, "size": len(value)}
-        else:
-            entry |= {"value": encode_bytes(value), "text": value.decode("utf-8", "replace")}
-    return listing(entries, hint="ask with a longer prefix")
+    return listing([_listed(entry) for entry in entries], hint="ask with a longer prefix")
+
+
+def _listed(entry: Entry) -> dict[str, Any]:
+    value = entry.value
+    if len(value) > MAX_LISTED_VALUE:
+        return {**entry.sent, "value": None, "text": None, "size": len(value)}
+    text = value.decode("utf-8", "replace")
+    return {**entry.sent, "value": encode_bytes(value), "text": text}
 
 
 def kv_delete(client: CallClient, args: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,18 @@ MAX_CHARS = 500_000
 MAX_BYTES = 500_000
 MAX_SECONDS = 24 * 3600
 
-Run = Callable[[CallClient, dict[str, Any]], str | list[str]]
 
-SESSION = Param("session_id", "session", "Session: its id, or its name", required=True)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A result of several texts (content blocks), and the same as data where a tool says so."""
+
+    texts: list[str]
+    data: dict[str, Any] | None = None
+
+
+Run = Callable[[CallClient, dict[str, Any]], str | list[str] | Reply]
+
+SESSION = Param("session_id", "session", "Which session: its id or its name", required=True)
 TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
 DURATION = Param(
     "max_duration_seconds",
@@ -36,19 +45,24 @@ DURATION = Param(
 class ToolFailed(CodewireError):
     """A failure with more to say than its one line: texts of their own in the result."""
 
-    def __init__(self, text: str, *more: str) -> None:
-        super().__init__(text)
+    def __init__(self, error: CodewireError, *more: str) -> None:
+        super().__init__(str(error))
+        self.code = error.code
         self.more = [text for text in more if text]
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. `run` returns the text of the result, or several texts (content blocks)."""
+    """One tool. `run` returns the text of the result, several texts, or a Reply.
+
+    `output` is the schema of the data in its replies (mcp/outputs.py).
+    """
 
     name: str
     text: str
     params: tuple[Param, ...]
     run: Run
+    output: dict[str, Any] | None = None
 
 
 def session_number(client: CallClient, value: int | str) -> int:
@@ -77,6 +91,12 @@ def listing(
     return [to_json(kept), to_json(facts)] if facts else [to_json(kept)]
 
 
+def listed(key: str, texts: list[str]) -> Reply:
+    """Return what `listing` returned as a reply whose data has the list by a name."""
+    facts = json.loads(texts[1]) if len(texts) > 1 else {}
+    return Reply(texts, {key: json.loads(texts[0]), **facts})
+
+
 def to_json(value: Any) -> str:
     """Return the JSON an agent reads: texts in it are without escape sequences and controls."""
     return harmless_json(json.dumps(_plain(value), indent=2, ensure_ascii=False))
@@ -85,7 +105,7 @@ def to_json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isprintable() else plain_text(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 

@@ -6,6 +6,7 @@ from codewire.mcp import (
     agent_tools,
     environment_tools,
     message_tools,
+    reading_tools,
     session_tools,
     shared_tools,
     typing_tools,
@@ -16,7 +17,9 @@ from codewire.mcp.tool import Tool
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        *session_tools.TOOLS,
+        *session_tools.TOOLS[:1],
+        *reading_tools.TOOLS,
+        *session_tools.TOOLS[1:],
         *typing_tools.TOOLS,
         *waiting_tools.TOOLS,
         *message_tools.TOOLS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewire.client.prompting import REFUSED, TYPED, refusal
+from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
@@ -44,10 +45,10 @@ def _submit_input(client: CallClient, session_id: int, args: dict[str, Any]) -> 
         expect_screen=args["expect_screen"],
         paste=args["paste"],
     )
-    sent = f"Sent {answer.get('bytes', 0)} bytes to session {session_id}"
-    if answer["verdict"] == REFUSED:
+    sent = f"Sent {answer.bytes} bytes to session {session_id}"
+    if answer.verdict == REFUSED:
         raise RequestError(f"{sent}\n{printable_lines(refusal(session_id, answer))}")
-    said = "typed, not confirmed" if answer["verdict"] == TYPED else answer["verdict"]
+    said = "typed, not confirmed" if answer.verdict == TYPED else answer.verdict
     return "\n".join((sent, said, *client.notices[noticed:]))
 
 
@@ -68,6 +69,8 @@ def send_keys(client: CallClient, args: dict[str, Any]) -> str:
 
 def prompt(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_prompt: what the agent said, then its state."""
+    if args["timeout_seconds"]:
+        client = client.until(deadline_behind(args["timeout_seconds"]))
     session_id = session_number(client, args["session_id"])
     answer = client.prompt(session_id, args["text"], timeout_seconds=args["timeout_seconds"])
     text = printable_lines("\n".join(answer.lines))[-MAX_CHARS:]

@@ -9,9 +9,21 @@ from typing import Any
 
 from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
+from codewire.mcp import outputs
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
-from codewire.mcp.tool import DURATION, MAX_SECONDS, TAGS, Tool, listing, session_number, to_json
+from codewire.mcp.tool import (
+    DURATION,
+    MAX_SECONDS,
+    TAGS,
+    Reply,
+    Tool,
+    listed,
+    listing,
+    session_number,
+    to_json,
+)
+from codewire.wire.answers.events import Event
 
 
 def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
@@ -22,16 +34,19 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
         session_id = session_number(client, session_id)
     stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
     events: list[dict[str, Any]] = []
-    for message in until_out_of_time(stream):
-        if message.get("type") != "Event":
+    lost: list[str] = []
+    for message in until_out_of_time(stream, lost.append):
+        if not isinstance(message, Event):
             continue
-        events.append({"session_id": message.get("session_id"), **message.get("event", {})})
+        events.append({"session_id": message.session_id, **message.sent})
         if args["max_events"] and len(events) >= args["max_events"]:
             break
-    return listing(events, hint="ask for fewer sessions or event types, or less time")
+    facts = {"ended_early": lost[0]} if lost else None
+    hint = "ask for fewer sessions or event types, or less time"
+    return listing(events, hint=hint, facts=facts)
 
 
-def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
+def wait_for(client: CallClient, args: dict[str, Any]) -> Reply:
     """Run codewire_wait_for."""
     if args["timeout_seconds"]:
         client = client.until(deadline_behind(args["timeout_seconds"]))
@@ -39,11 +54,18 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     if session_id is not None:
         session_id = session_number(client, session_id)
     elif not args["tags"]:
-        raise RequestError("wait needs a session_id or tags")
+        raise RequestError("wait needs a session, a session_id or tags")
     text, regex, idle = args["text"], args["regex"], args["idle_seconds"]
-    if session_id is None and (text or regex or idle is not None):
-        raise RequestError("waiting for text or silence needs a session_id")
+    _check_place(args)
+    looks = bool(text or regex or args["changed"])
+    if session_id is None and (looks or idle is not None):
+        raise RequestError("waiting for text, silence or a screen needs a session or session_id")
     try:
+        if session_id is not None and (args["gone"] or args["changed"]):
+            limit = args["timeout_seconds"] or None
+            client.wait_for_screen(session_id, text, gone_regex=regex, timeout_seconds=limit)
+            shown = {"session_id": session_id}
+            return Reply([to_json(shown)], shown)
         if session_id is not None and (text or regex):
             match = client.wait_for_text(
                 session_id,
@@ -52,8 +74,10 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
                 from_offset=args["from_offset"] or 0,
                 include_echo=args["include_echo"],
                 timeout_seconds=args["timeout_seconds"] or None,
+                on=args["on"],
             )
-            return to_json({"line": match.line, "next_offset": match.offset})
+            found = {"line": match.line, "next_offset": match.offset}
+            return Reply([to_json(found)], found)
         sessions = client.wait(
             session_id,
             args["tags"] or (),
@@ -63,9 +87,22 @@ def wait_for(client: CallClient, args: dict[str, Any]) -> str | list[str]:
             states=args["states"] or (),
         )
     except CallEnded as error:
-        raise RequestError("cancelled") from error
+        raise RequestError("cancelled", "cancelled") from error
     hint = "the oldest; ask for one with codewire_get_session_status"
-    return listing(sessions, newest=True, hint=hint)
+    return listed(
+        "sessions", listing([session.sent for session in sessions], newest=True, hint=hint)
+    )
+
+
+def _check_place(args: dict[str, Any]) -> None:
+    """Raise RequestError for parameters about text and the screen that do not go together."""
+    has_text = bool(args["text"] or args["regex"])
+    if (args["gone"] or args["on"]) and not has_text:
+        raise RequestError(f"{'gone' if args['gone'] else 'on'} needs text or regex")
+    if args["gone"] and args["on"] not in (None, "screen"):
+        raise RequestError("gone looks at the screen")
+    if args["changed"] and (has_text or args["idle_seconds"] is not None):
+        raise RequestError("changed stands alone: wait for text or silence in another call")
 
 
 TOOLS = (
@@ -89,12 +126,13 @@ TOOLS = (
     Tool(
         "codewire_wait_for",
         "Block until a session has finished, or all (or any) of the sessions with some tags; with "
-        "text or regex until a session prints it (returns the line and next_offset), with "
-        "idle_seconds until it has been silent for so long. "
+        "text or regex until a session prints or shows it (returns the line and next_offset), or "
+        "with gone until its screen shows it no longer; with changed until the screen changes; "
+        "with idle_seconds until it has been silent for so long. "
         "Returns a JSON array of the sessions with status, exit_code and last_output_snippet; "
         "`Error: wait timed out` when it takes longer.",
         (
-            Param("session_id", "session", "Session: its id, or its name"),
+            Param("session_id", "session", "Which session: its id or its name"),
             TAGS,
             Param(
                 "condition",
@@ -118,6 +156,19 @@ TOOLS = (
                 "Count the echo of typed input as printed (default false)",
                 default=False,
             ),
+            Param(
+                "on",
+                "string",
+                "Look for text there only (default: both; with from_offset at output alone)",
+                choices=("screen", "output", "both"),
+            ),
+            Param(
+                "gone",
+                "boolean",
+                "With text or regex: until the screen shows it no longer (default false)",
+                default=False,
+            ),
+            Param("changed", "boolean", "Until the screen changes (default false)", default=False),
             Param("idle_seconds", "number", "Wait until it has printed nothing for so long"),
             Param(
                 "states",
@@ -134,5 +185,6 @@ TOOLS = (
             ),
         ),
         wait_for,
+        outputs.WAITED,
     ),
 )

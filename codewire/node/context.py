@@ -15,7 +15,7 @@ from codewire.errors import RequestError
 from codewire.io.streams import FrameStream
 from codewire.io.wait import RUNTIME
 from codewire.keeper import protocol
-from codewire.keeper.custody import Custody
+from codewire.keeper.workerside.custody import Custody
 from codewire.mail.mailbox import Mailbox
 from codewire.node.caller import Caller
 from codewire.node.showing import Showing

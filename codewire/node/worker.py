@@ -18,8 +18,8 @@ from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
 from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
-from codewire.keeper.custody import Custody, Kept
 from codewire.keeper.protocol import tell_failing
+from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
 from codewire.node.context import Node
 from codewire.node.logfile import set_up_logging
@@ -59,10 +59,10 @@ class Worker:
         self._sessions = Lifecycle(self._paths, self._settings)
         self._custody = Custody(
             self._link,
-            on_exit=self._sessions.on_exit,
+            on_exit=self._sessions.ending.on_exit,
             on_stop=self._stop.set,
             on_lost=self._kept,
-            on_halted=self._sessions.on_halted,
+            on_halted=self._sessions.ending.on_halted,
             on_listener=self._listen,
             grace_seconds=self._settings.grace_seconds,
         )
@@ -127,6 +127,7 @@ class Worker:
             self._sessions.answerer.run,
             self._sessions.lookout.run,
             self._sessions.store.run,
+            self._sessions.scribe.run,
         ):
             self._run_loop(loop)
 

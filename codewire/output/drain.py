@@ -1,7 +1,7 @@
 """The drain: moves what PTYs print into their logs. The only reader of every master (design 4).
 
-One loop for all sessions: an edge-triggered epoll says which master has bytes, each ready one gets
-a bounded turn. Bytes go master → pipe → log with splice(2); the keeper holds the pipe, so what a
+One loop for all sessions: io/readiness.py says which master has bytes, each ready one gets a
+bounded turn. Bytes go master → pipe → log with splice(2); the keeper holds the pipe, so what a
 killed worker had in flight is flushed by the next one, which finds the session in the note.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import logging
 import mmap
 import os
@@ -20,9 +19,11 @@ import time
 from collections import deque
 from typing import Protocol
 
+from codewire.io.pipes import Bell, enlarge_pipe, move_to_pipe, open_pipe
 from codewire.io.ptys import open_pty, unread_bytes
+from codewire.io.readiness import WRITABLE, new_readiness
 from codewire.io.transient import PAUSE_SECONDS, is_transient, persist
-from codewire.io.wait import give_way, wait_readable
+from codewire.io.wait import give_way
 from codewire.output.log import OutputLog
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,8 @@ AFTERMATH_BYTES = 1 << 20
 
 NOTE = struct.Struct("<Q")
 NOTE_BYTES = 16
-READ_EVENTS = select.EPOLLIN | select.EPOLLET
-BOTH_EVENTS = READ_EVENTS | select.EPOLLOUT
-
+# A read of a terminal gives a page at most.
+PAGE_BYTES = 4096
 
 # Not an errno(3): there may be more, but not before a pause.
 AGAIN = -1
@@ -59,7 +59,6 @@ class Source(Protocol):
 
     id: int
     master: int
-    has_exited: bool
 
     @property
     def log(self) -> OutputLog:
@@ -94,6 +93,8 @@ class Drain:
         self._later: dict[int, Source] = {}
         self._later_at = 0.0
         self._failures: dict[int, int] = {}
+        # Whose child is gone; and of those whose `on_drained` is due, the bytes read since.
+        self._over: set[int] = set()
         self._aftermath: dict[int, int] = {}
         self._typed_at = -TYPING_SECONDS
         # Whose echo the floods (those that had more to say after their turn) wait for, and till
@@ -107,10 +108,9 @@ class Drain:
     def open(self) -> None:
         """Make what the loop waits with. Blocks while the machine has none. Raises OSError."""
         self._note = persist(_map_note, self._note_fd)
-        self._rounds = _pipe_slots(self._pipe_write) // 2
-        self._epoll = persist(select.epoll)
-        self._nudge_fd = persist(os.eventfd, 0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        persist(self._epoll.register, self._nudge_fd, select.EPOLLIN)
+        self._rounds = enlarge_pipe(self._pipe_write) // PAGE_BYTES // 2
+        self._bell = persist(Bell)
+        self._readiness = new_readiness(self._bell)
         self._splice = splice_works()
 
     @property
@@ -127,8 +127,10 @@ class Drain:
         """Write what the last worker left in the pipe to the log it belongs to."""
         output.take_pipe(self._pipe_read, count)
 
-    def add(self, source: Source) -> None:
-        """Start reading `source.master`."""
+    def add(self, source: Source, *, is_over: bool = False) -> None:
+        """Start reading `source.master`; `is_over`: its child is gone, `on_drained` not due."""
+        if is_over:
+            self._over.add(source.id)
         with self._lock:
             self._sources[source.master] = source
             is_watched = self._register(source.master)
@@ -136,11 +138,9 @@ class Drain:
             self._nudge()
 
     def _register(self, fd: int) -> bool:
-        """Have the epoll report `fd`; one that it refuses now is looked at every few moments."""
+        """Have `fd` reported; one that is refused now is looked at every few moments."""
         try:
-            self._epoll.register(fd, READ_EVENTS)
-        except FileExistsError:
-            pass
+            self._readiness.add(fd)
         except OSError as error:
             if fd not in self._unwatched:
                 log.warning("watching a terminal failed: %s; trying on", error.strerror)
@@ -155,7 +155,7 @@ class Drain:
         self._nudge()
 
     def _nudge(self) -> None:
-        persist(os.eventfd_write, self._nudge_fd, 1)
+        persist(self._bell.ring)
 
     def watch_writable(self, source: Source, wanted: bool) -> None:
         """Call `source.on_writable` when its master takes input again."""
@@ -163,7 +163,7 @@ class Drain:
             if self._sources.get(source.master) is source:
                 # Without it a writer looks for itself, if less often (input.RETRY_SECONDS).
                 with contextlib.suppress(OSError):
-                    self._epoll.modify(source.master, BOTH_EVENTS if wanted else READ_EVENTS)
+                    self._readiness.watch_writable(source.master, wanted)
 
     def typed(self, source: Source) -> None:
         """Somebody types into this one: keep turns short for a while, and look for the echo."""
@@ -178,27 +178,26 @@ class Drain:
 
     def run(self) -> None:
         """Move bytes for ever."""
-        epoll_fd = self._epoll.fileno()
         while True:
             has_troubles = bool(self._later or self._unwatched)
             if not self._ready:
-                wait_readable(epoll_fd, PAUSE_SECONDS if has_troubles else None)
+                self._readiness.wait(PAUSE_SECONDS if has_troubles else None)
             if has_troubles:
                 self._take_up()
             for fd, events in self._look():
                 self._collect(fd, events)
             rest = self._round()
             if rest > 0:
-                wait_readable(epoll_fd, rest)
+                self._readiness.wait(rest)
             elif self._ready:
                 give_way()
 
     def _look(self) -> list[tuple[int, int]]:
-        """Return what the epoll has to report."""
+        """Return which descriptors have news."""
         try:
-            return self._epoll.poll(0)
+            return self._readiness.take()
         except OSError as error:
-            log.warning("epoll failed: %s; trying on", error.strerror)
+            log.warning("watching terminals failed: %s; trying on", error.strerror)
             time.sleep(PAUSE_SECONDS)
             return []
 
@@ -231,21 +230,21 @@ class Drain:
         return min(rest, self._echo_by - time.monotonic()) if self._floods else 0.0
 
     def _collect(self, fd: int, events: int) -> None:
-        if fd == self._nudge_fd:
+        if fd == self._bell.fd:
             # Should it fail, the next look reports it again.
             with contextlib.suppress(OSError):
-                os.eventfd_read(fd)
+                self._bell.silence()
             while self._nudged:
                 source = self._nudged.popleft()
                 # Set here, not by the caller: until `on_drained` has run, a hangup is no end.
-                source.has_exited = True
+                self._over.add(source.id)
                 self._aftermath[source.id] = 0
                 self._ready[source.master] = source
             return
         source_or_none = self._sources.get(fd)
         if source_or_none is not None:
             self._ready[fd] = source_or_none
-            if events & select.EPOLLOUT:
+            if events & WRITABLE:
                 source_or_none.on_writable()
 
     def _turn_safely(self, fd: int, source: Source) -> bool:
@@ -256,6 +255,7 @@ class Drain:
                 self._put_off(fd, source)
             else:
                 log.exception("session %d: drain failed", source.id)
+                self._readiness.rearm(fd)
             return False
 
     def _turn(self, fd: int, source: Source) -> bool:
@@ -273,8 +273,12 @@ class Drain:
                 source.on_drained()
         if end == AGAIN:
             self._put_off(fd, source)
-        if end == errno.EIO and source.has_exited and source.id not in self._aftermath:
+        if end == errno.EIO and source.id in self._over and source.id not in self._aftermath:
             self._drop(fd, source)
+        elif end == errno.EAGAIN:
+            self._readiness.rearm(fd)
+        elif end == errno.EIO and not self._readiness.sees_reopening:
+            self._put_off(fd, source)
         return not end
 
     def _move(self, fd: int, source: Source, cap: int) -> tuple[int, int]:
@@ -288,7 +292,7 @@ class Drain:
         moved, end = 0, 0
         try:
             for _ in range(self._rounds):
-                count = os.splice(fd, self._pipe_write, cap - moved)
+                count = move_to_pipe(fd, self._pipe_write, cap - moved)
                 moved += count
                 if not count or moved >= cap:
                     end = 0 if count else errno.EIO
@@ -340,10 +344,11 @@ class Drain:
             self._failures.pop(fd, None)
             self._later.pop(fd, None)
             self._unwatched.discard(fd)
+            self._over.discard(source.id)
             if self._sources.pop(fd, None) is not None:
                 # Refused, it is gone all the same once the master is closed.
                 with contextlib.suppress(OSError):
-                    self._epoll.unregister(fd)
+                    self._readiness.remove(fd)
         source.on_hangup()
 
 
@@ -361,28 +366,16 @@ def _state(fd: int) -> int:
         return 0
 
 
-def _pipe_slots(pipe: int) -> int:
-    """Enlarge the pipe if we may; return how many reads of a tty (a page each) it can hold."""
-    set_size, get_size = 1031, 1032
-    try:
-        fcntl.fcntl(pipe, set_size, 256 * 1024)
-    except OSError:
-        pass
-    return int(fcntl.fcntl(pipe, get_size)) // 4096
-
-
 def splice_works() -> bool:
     """Try splice(2) from a PTY of our own to a pipe: old kernels and sandboxes refuse it."""
-    if not hasattr(os, "splice"):
-        return False
     fds: list[int] = []
     try:
         master, slave, _ = open_pty(24, 80)
         fds += (master, slave)
-        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        read_end, write_end = open_pipe()
         fds += (read_end, write_end)
         os.write(slave, b"x")
-        return os.splice(master, write_end, 64) == 1
+        return move_to_pipe(master, write_end, 64) == 1
     except OSError as error:
         # No terminal is left, say: the first real one will tell.
         return error.errno not in NO_SPLICE

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codewire.io.clock import CLOCK
-from codewire.io.holes import punch_head
+from codewire.io.holes import find_data, find_written, punch_head
+from codewire.io.pipes import move_to_file
 from codewire.io.ptys import unread_bytes
 from codewire.io.transient import PAUSE_SECONDS, is_transient, persist
 from codewire.io.wait import give_way
@@ -109,7 +110,7 @@ class OutputLog:
     def _find_first(self) -> int:
         """Return where the bytes that were not freed begin (SEEK_DATA, lseek(2))."""
         try:
-            return os.lseek(self._fd, 0, os.SEEK_DATA)
+            return find_data(self._fd, 0)
         except OSError as error:
             # ENXIO: nothing but a hole; EINVAL: the file system has no holes.
             return self.end if error.errno == errno.ENXIO else 0
@@ -120,7 +121,7 @@ class OutputLog:
             return
         start, end = self._gaps[-1]
         try:
-            end = max(end, os.lseek(self._fd, end, os.SEEK_DATA))
+            end = max(end, find_written(self._fd, end))
         except OSError:
             end = max(end, self.end)
         self._gaps[-1] = (start, end)
@@ -137,13 +138,13 @@ class OutputLog:
         patience = TRIES
         while left:
             try:
-                moved = os.splice(pipe, self._fd, left, offset_dst=self.end)
+                moved = move_to_file(pipe, self._fd, left, self.end)
             except OSError as error:
                 if is_transient(error) and patience and unread_bytes(pipe):
                     patience -= 1
                     time.sleep(PAUSE_SECONDS)
                     continue
-                if error.errno != errno.EINVAL:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS):
                     self._lose(_discard(pipe, left), error)
                     break
                 # A file system that cannot take a pipe's pages: it takes bytes.

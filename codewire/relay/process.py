@@ -54,6 +54,10 @@ def main(argv: list[str]) -> int:
     except CodewireError as error:
         _say(f"Error: {error}")
         return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"Error: {where}{error.strerror or error}")
+        return 1
 
 
 class _Lines(logging.Handler):

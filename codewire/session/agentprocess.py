@@ -9,11 +9,11 @@ import contextlib
 import os
 import re
 
+from codewire.io.procfs import command_words, environment_words, read_process
 from codewire.session.session import Session
 
 # What an agent that is known by no process name may be called, in the session's environment.
 HINT = "CW_AGENT"
-MAX_COMMAND_BYTES = 8192
 MAX_ENVIRONMENT_BYTES = 1 << 20
 MAX_HINT = 64
 
@@ -71,7 +71,9 @@ def foreground(session: Session) -> int:
 def foreground_names(group: int, leader: int) -> list[str]:
     """Return what the foreground process may be called, [] where there is none."""
     for pid in (group, leader):
-        argv = _read_words(pid, "cmdline", MAX_COMMAND_BYTES) if pid > 0 else []
+        argv: list[str] = []
+        with contextlib.suppress(OSError):
+            argv = _words(command_words(pid)) if pid > 0 else []
         if argv:
             return program_names(argv)
     return []
@@ -79,7 +81,8 @@ def foreground_names(group: int, leader: int) -> list[str]:
 
 def hint(leader: int) -> str:
     """Return what the session's environment says its agent is, "" where it does not."""
-    for word in _read_words(leader, "environ", MAX_ENVIRONMENT_BYTES) if leader > 0 else ():
+    environment = environment_words(leader, MAX_ENVIRONMENT_BYTES) if leader > 0 else b""
+    for word in _words(environment.split(b"\0")):
         if word.startswith(f"{HINT}="):
             return word.partition("=")[2].strip().lower()[:MAX_HINT]
     return ""
@@ -87,13 +90,8 @@ def hint(leader: int) -> str:
 
 def is_gone(pid: int) -> bool:
     """Say whether there is no such process any more."""
-    return not os.path.exists(f"/proc/{pid}")
+    return not os.path.exists(f"/proc/{pid}") and read_process(pid) is None
 
 
-def _read_words(pid: int, name: str, limit: int) -> list[str]:
-    try:
-        with open(f"/proc/{pid}/{name}", "rb") as file:
-            data = file.read(limit)
-    except OSError:
-        return []
-    return [os.fsdecode(word) for word in data.split(b"\0") if word]
+def _words(data: list[bytes]) -> list[str]:
+    return [os.fsdecode(word) for word in data if word]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pkgutil
+import threading
 import time
 from collections.abc import Sequence
 
@@ -26,11 +27,12 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 class Rules:
-    """Every program known, read when first needed. Not thread-safe: the lookout's own."""
+    """Every program known, read when first needed. Methods may be called from any thread."""
 
     def __init__(self, directory: str) -> None:
         """`directory` is the user's; it need not exist."""
         self._directory = directory
+        self._lock = threading.Lock()
         self._built_in: tuple[Program, ...] | None = None
         self._own: tuple[Program, ...] = ()
         self._stamp: Stamp = ()
@@ -38,7 +40,9 @@ class Rules:
 
     def program_of(self, names: Sequence[str]) -> Program:
         """Return the program that one of these process names belongs to, else NO_PROGRAM."""
-        return program_of(names, self._programs(time.monotonic()))
+        with self._lock:
+            programs = self._programs(time.monotonic())
+        return program_of(names, programs)
 
     def _programs(self, now: float) -> tuple[Program, ...]:
         if self._built_in is None:

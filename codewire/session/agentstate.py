@@ -7,12 +7,13 @@ a worker; what is said of people's time is nanoseconds since the epoch.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from codewire.agents.evidence import BLOCKED, DONE, ERROR, Evidence, Rhythm, Verdict
-from codewire.agents.programs import NO_PROGRAM, Program
-from codewire.agents.tracker import SCREEN, Said, State, Tracker, said_from
+from codewire.agents.generic import BOTTOM, question_in
+from codewire.agents.programs import NO_PROGRAM, Program, judge
+from codewire.agents.tracker import HOOK, SCREEN, Said, State, Tracker, said_from
 from codewire.io.clock import CLOCK
 from codewire.output.log import OutputLog
 from codewire.term.programstatus import Report
@@ -25,6 +26,7 @@ FAR_BYTES, NEAR_BYTES = 1 << 20, 1 << 17
 EXITED, STOPPED = "exited", "stopped"
 STATES = ("working", BLOCKED, "idle", DONE, ERROR, STOPPED, EXITED)
 MAX_REASON = 300
+REPORT_RULE = "OSC 7501"
 
 
 class Shown(NamedTuple):
@@ -64,6 +66,10 @@ class AgentState:
         self.offset = 0
         # The process group that last reported in-band: its reports end with it.
         self.reporter = 0
+        # Brings up to date which program that is and what it reports; the lookout's.
+        self.refresh: Callable[[], None] = lambda: None
+        # Has it looked at soon, as when something is printed.
+        self.look_again: Callable[[], None] = lambda: None
         self._root: Report | None = None
         # Of a session that was there before: what its last stretch says is no news.
         self._is_old = False
@@ -80,6 +86,7 @@ class AgentState:
     def typed(self) -> None:
         """Somebody typed: what is printed right after that is no work."""
         self.rhythm.typed(steady_now())
+        self.tracker.typed()
 
     def read_signals(self, output: OutputLog, now: float, group: int) -> None:
         """Take in what has been printed since the last call. Blocks for the file."""
@@ -109,6 +116,27 @@ class AgentState:
         """Take one look."""
         with self.lock:
             self.tracker.update(now, verdict, self.report())
+
+    def look(self, lines: tuple[str, ...], cursor: tuple[int, int], now: float) -> Evidence:
+        """Return what the rules judge by: a screen, and what is known beside it."""
+        signals, rhythm = self.signals, self.rhythm
+        quiet, busy = now - rhythm.last_output, rhythm.busy_slots(now)
+        return Evidence(lines, cursor, signals.title, signals.progress, quiet, busy)
+
+    def judge(self, look: Evidence) -> Verdict:
+        """Return what the rules say, the program's own among them."""
+        verdict = judge(look, self.program)
+        if verdict.state == BLOCKED and "?" not in verdict.text:
+            # Better than the glyph or the words it was known by: what is asked.
+            verdict = verdict._replace(text=question_in(look.bottom(BOTTOM)) or verdict.text)
+        return verdict
+
+    def said(self) -> State | None:
+        """Return what the program, else a hook of it, says that it does; None where none does."""
+        report, told = self.report(), self.tracker.state
+        if report is not None:
+            return State(report.state, report.kind, report.message, rule=REPORT_RULE)
+        return told if told.source == HOOK else None
 
     def report(self) -> Said | None:
         """Return what the program says of itself."""

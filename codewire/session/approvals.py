@@ -15,6 +15,7 @@ from codewire.agents.dialogs import BAR, NO, YES, YES_OR_NO, Dialog, Item, ident
 from codewire.agents.evidence import BLOCKED
 from codewire.errors import RequestError
 from codewire.io.deadline import Deadline
+from codewire.session.decisions import decision
 from codewire.session.lookout import shown_state
 from codewire.session.session import Session
 from codewire.session.typing import Keyboard
@@ -22,6 +23,7 @@ from codewire.term.keys import Key, encode_key
 from codewire.term.modes import Modes
 from codewire.term.screen import Screen
 from codewire.terminal.input import InputClosed, holding
+from codewire.terminal.scene import Scene, view
 
 # A screen follows a key within so long; all of an answer takes no longer than the second.
 STEP_SECONDS, ALL_SECONDS = 2.0, 20.0
@@ -39,26 +41,25 @@ class Decision(NamedTuple):
     is_gone: bool
 
 
-class Scene(NamedTuple):
-    """A dialog as it is on the screen now, and the modes that keys go by."""
+class Asking(NamedTuple):
+    """A look, the dialog in it, and the modes that keys go by."""
 
+    scene: Scene
     dialog: Dialog | None
-    lines: tuple[str, ...]
     modes: Modes
 
 
-def look(session: Session, has_left: Callable[[], bool]) -> Scene:
+def look(session: Session, has_left: Callable[[], bool]) -> Asking:
     """Return what a session's screen asks. Raises RequestError where it is not known."""
     cursor = session.cursor(0, threading.Event())
     try:
-        return session.terminal.display.look(cursor.log, _scene, has_left=has_left)
+        return session.terminal.display.look(cursor.log, _asking, has_left=has_left)
     finally:
         cursor.close()
 
 
-def _scene(screen: Screen, _: int) -> Scene:
-    rows = screen.grid.rows
-    lines = tuple(rows[n].text() for n in screen.slices(len(rows)))
+def _asking(screen: Screen, offset: int) -> Asking:
+    rows, scene = screen.grid.rows, view(screen, offset)
 
     def paint(row: int, column: int) -> Hashable:
         # Columns are characters of the text: a wide one takes two cells, of which one is empty.
@@ -70,13 +71,13 @@ def _scene(screen: Screen, _: int) -> Scene:
         style = rows[row].styles[cell]
         return style.flags, style.foreground, style.background
 
-    return Scene(read_dialog(lines, (screen.y, screen.x), paint), lines, screen.modes)
+    return Asking(scene, read_dialog(scene.rows, scene.cursor, paint), screen.modes)
 
 
-def approval_id(session: Session, scene: Scene) -> str:
+def approval_id(session: Session, asking: Asking) -> str:
     """Return what names this question of this session: another question has another."""
-    found = scene.dialog
-    return f"{session.id}-{found.id if found else identity(last_lines(scene.lines))}"
+    found = asking.dialog
+    return f"{session.id}-{found.id if found else identity(last_lines(asking.scene.rows))}"
 
 
 def last_lines(lines: tuple[str, ...]) -> list[str]:
@@ -89,17 +90,20 @@ def approval(session: Session, has_left: Callable[[], bool]) -> dict[str, Any] |
     state = shown_state(session)
     if state.state != BLOCKED:
         return None
-    scene = look(session, has_left)
-    dialog = scene.dialog
+    asking = look(session, has_left)
+    if decision(session, asking.scene) is None:
+        # Answered since the lookout has looked.
+        return None
+    dialog = asking.dialog
     marked = dialog.marked if dialog else None
     items = dialog.items if dialog else ()
     return {
-        "id": approval_id(session, scene),
+        "id": approval_id(session, asking),
         "session_id": session.id,
         **({"session_name": session.record.name} if session.record.name else {}),
         "kind": state.kind,
         "reason": state.reason,
-        "text": "\n".join(dialog.lines if dialog else last_lines(scene.lines)),
+        "text": "\n".join(dialog.lines if dialog else last_lines(asking.scene.rows)),
         "choices": [{"number": item.number, "label": item.label} for item in items],
         **({"marked": marked.number} if marked else {}),
         "since_ns": state.since_ns,
@@ -180,12 +184,12 @@ class _Answer:
 
     def _dialog(self) -> tuple[Dialog, Modes]:
         """Return the dialog that was approved. Raises RequestError when it is another by now."""
-        scene = look(self._session, self._has_left)
-        if scene.dialog is None or approval_id(self._session, scene) != self._wanted:
+        asking = look(self._session, self._has_left)
+        if asking.dialog is None or approval_id(self._session, asking) != self._wanted:
             raise RequestError(
                 f"the screen of session {self._session.id} has changed; nothing was chosen"
             )
-        return scene.dialog, scene.modes
+        return asking.dialog, asking.modes
 
     def _move_to(self, item: Item) -> Modes:
         """Move the mark to a choice, one key at a time; return the modes for Enter."""
@@ -218,8 +222,8 @@ class _Answer:
     def _wait_gone(self) -> bool:
         until = Deadline.after(GONE_SECONDS)
         while not until.expired and self._session.is_running():
-            scene = look(self._session, self._has_left)
-            if scene.dialog is None or approval_id(self._session, scene) != self._wanted:
+            asking = look(self._session, self._has_left)
+            if asking.dialog is None or approval_id(self._session, asking) != self._wanted:
                 return True
             time.sleep(LOOK_SECONDS)
         return not self._session.is_running()

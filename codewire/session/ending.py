@@ -20,9 +20,10 @@ from codewire.config import Settings
 from codewire.io.backlog import Backlog
 from codewire.io.processes import Device, Process, Trace
 from codewire.io.ptys import slave_device
-from codewire.keeper.custody import Custody
+from codewire.keeper.workerside.custody import Custody
 from codewire.output.drain import Drain
 from codewire.session.ladder import Ladder
+from codewire.session.life import Event, State
 from codewire.session.observer import Observer
 from codewire.session.records.record import Status, has_ended
 from codewire.session.records.store import Store
@@ -30,6 +31,7 @@ from codewire.session.registry import Registry
 from codewire.session.result import capture_result
 from codewire.session.session import Session
 from codewire.wire import events
+from codewire.wire.exits import Exit, Exited, Signalled
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +58,8 @@ class Ending:
         self._backlog = backlog
         self._publish = publish
         self._lock = threading.Lock()
-        # Launched but not yet told to everyone, and what became of those among them meanwhile.
-        self._unannounced: set[int] = set()
-        self._early_exits: dict[int, dict[str, Any]] = {}
+        # What became of those that are launched but not yet told to everyone.
+        self._early_exits: dict[int, Exit] = {}
         self._early_halts: dict[int, bool] = {}
 
     def use(self, custody: Custody, drain: Drain, store: Store) -> None:
@@ -69,14 +70,12 @@ class Ending:
 
     # What the keeper says
 
-    def hold(self, session_id: int) -> None:
-        """Let nothing happen to a session until `release`: it is being announced."""
-        self._unannounced.add(session_id)
-
-    def release(self, session: Session) -> None:
+    def announced(self, session: Session) -> None:
         """The session is there for everyone: let happen what has happened to it meanwhile."""
         with self._lock:
-            self._unannounced.discard(session.id)
+            session.life.happens(Event.ANNOUNCED)
+            if session.record.kill_requested:
+                session.life.happens(Event.KILL_ASKED)
             early_exit = self._early_exits.pop(session.id, None)
             early_halt = self._early_halts.pop(session.id, None)
         if early_halt is not None:
@@ -84,12 +83,12 @@ class Ending:
         if early_exit is not None:
             self._begin_end(session, early_exit)
 
-    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
+    def on_exit(self, session_id: int, how: Exit) -> None:
         """The keeper reaped the session's process."""
         with self._lock:
             session = self._registry.find(session_id)
-            if session is None or session_id in self._unannounced:
-                # Reaped before the launch was announced: `release` looks here.
+            if session is None or session.life.state is State.LAUNCHING:
+                # Reaped before the launch was announced: `announced` looks here.
                 self._early_exits[session_id] = how
                 return
         self._begin_end(session, how)
@@ -98,15 +97,14 @@ class Ending:
         """A signal stopped the session's process, or it goes on."""
         with self._lock:
             session = self._registry.find(session_id)
-            if session is None or session_id in self._unannounced:
+            if session is None or session.life.state is State.LAUNCHING:
                 self._early_halts[session_id] = halted
                 return
         self._note_halted(session, halted)
 
     def _note_halted(self, session: Session, halted: bool) -> None:
-        was, session.halted = session.halted, halted
-        # The ladder stops what it kills: nobody's news.
-        if bool(was) == halted or not session.is_running() or session.record.kill_requested:
+        session.tells_stops = True
+        if not session.life.happens(Event.STOPPED if halted else Event.CONTINUED):
             return
         log.info("session %d %s", session.id, "stopped" if halted else "continued")
         self._publish(session, events.STOPPED if halted else events.CONTINUED, {})
@@ -126,7 +124,7 @@ class Ending:
             deadline = time.monotonic() + CONTINUE_SECONDS
             while session.is_halted() and (left := deadline - time.monotonic()) > 0:
                 # Of a process that is not the keeper's child only /proc tells.
-                waker.wait(left if session.halted is not None else 0.01)
+                waker.wait(left if session.tells_stops else 0.01)
                 waker.clear()
         finally:
             session.unwatch(waker)
@@ -134,12 +132,14 @@ class Ending:
 
     # Ending
 
-    def _begin_end(self, session: Session, how: dict[str, Any]) -> None:
-        session.exit = how
+    def _begin_end(self, session: Session, how: Exit) -> None:
+        if session.exit is None:
+            session.exit = how
+        if not session.life.happens(Event.EXITED):
+            return
         if session.master >= 0:
             self._drain.exited(session)
         else:
-            session.has_exited = True
             self._backlog.add(self.complete, session)
 
     def complete(self, session: Session) -> None:
@@ -147,13 +147,13 @@ class Ending:
         self._observer.finish(session)
         record = session.record
         record.result = capture_result(session)
-        self._settle(session, session.exit)
+        self._settle(session)
         if session.input is not None:
             session.input.end()
         self._registry.release_name(session)
         # Unsaved from before it counts as ended: a keeper that starts now must be told of it.
         self._store.put(record)
-        session.ended.set()
+        session.life.happens(Event.SETTLED)
         data: dict[str, Any] = {"from": "running", "to": "completed"}
         if record.exit_code is not None:
             data["exit_code"] = record.exit_code
@@ -162,25 +162,25 @@ class Ending:
         session.wake()
         self._custody.note(session.id, record.to_json())
         log.info("session %d %s", session.id, record.status_text())
-        self._drop_oldest()
-        if session.master < 0:
+        if session.master < 0 and session.life.happens(Event.HUNG_UP):
             session.close_log()
+        self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         """Forget the finished sessions that are too many. One whose terminal is open stays."""
         for dropped in self._registry.drop_oldest_finished(self._settings.keep_finished):
             self._store.changed(dropped)
 
-    def _settle(self, session: Session, how: dict[str, Any]) -> None:
-        record = session.record
+    def _settle(self, session: Session) -> None:
+        record, how = session.record, session.exit
         record.duration_ms = session.duration_ms()
         record.completed_ns = time.time_ns()
         self._registry.count_end(session)
-        if "code" in how:
-            record.exit_code, record.end_reason = how["code"], "exited"
-        elif "signal" in how:
+        if isinstance(how, Exited):
+            record.exit_code, record.end_reason = how.code, "exited"
+        elif isinstance(how, Signalled):
             record.exit_code, record.end_reason = -1, "signal"
-            record.signal = how["signal"]
+            record.signal = how.signal
         else:
             record.end_reason = "lost"
         if record.kill_requested:
@@ -194,7 +194,7 @@ class Ending:
             session.input.close()
         session.master = -1
         self._custody.release(session.id)
-        if not session.is_running():
+        if session.life.happens(Event.HUNG_UP):
             session.close_log()
             self._store.changed(session.id)
             # It did not count when it ended, and no other end may come for long.
@@ -221,26 +221,38 @@ class Ending:
         running = [session for session in sessions if session.is_running()]
         for session in running:
             session.record.kill_requested = True
+            session.life.happens(Event.KILL_ASKED)
             self._custody.note(session.id, session.record.to_json())
         climbing = list(sessions) if takes_daemons else running
         if not climbing:
             return {}
-        ladder = Ladder(
-            climbing,
-            self._custody.signal,
-            self._settings.grace_seconds,
-            {session.id: _trace(session) for session in climbing},
-            self._custody.hello.keeper_pid,
-            takes_daemons,
-        )
-        return ladder.climb()
+        with contextlib.ExitStack() as held:
+            ladder = Ladder(
+                climbing,
+                self._custody.signal,
+                self._settings.grace_seconds,
+                {session.id: _trace(session, held) for session in climbing},
+                self._custody.hello.keeper_pid,
+                takes_daemons,
+            )
+            return ladder.climb()
 
 
-def _trace(session: Session) -> Trace:
+def _trace(session: Session, held: contextlib.ExitStack) -> Trace:
+    """Return how to know a session's processes until `held` is closed.
+
+    As long as its terminal is open, the kernel gives its number to nobody else: whatever is found
+    there later would be a stranger's.
+    """
     found: list[Device] = []
+
+    def look(fd: int) -> None:
+        held.callback(os.close, os.dup(fd))
+        found.append(slave_device(fd))
+
     if session.is_running() and session.input is not None:
         with contextlib.suppress(OSError):
-            session.input.use(lambda fd: found.append(slave_device(fd)))
+            session.input.use(look)
     return Trace(session.record.mark(), found[0] if found else None)
 
 

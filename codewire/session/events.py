@@ -13,13 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewire.disk.filing import append_line
+from codewire.disk.lines import Lines
+from codewire.disk.scribe import Scribe
 from codewire.wire.timestamps import format_nanos
 
 # About a minute of 50 busy sessions; some 3 MB for a subscriber that reads nothing at all.
 QUEUE_EVENTS = 10_000
-# What a session's events.jsonl may have, the older half of it in events.jsonl.1.
-FILE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +85,11 @@ class Subscription:
 
 
 class EventBus:
-    """Publishes events. Appending to a file may fail (a full disk): logged, never raised."""
+    """Publishes events. Nobody waits until they are in a file, and a full disk is only logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, scribe: Scribe | None = None) -> None:
+        """`scribe` writes them down."""
+        self._scribe = scribe or Scribe()
         self._lock = threading.Lock()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._next_number = 0
@@ -119,12 +120,12 @@ class EventBus:
         tags: Iterable[str],
         kind: str,
         data: dict[str, Any],
-        path: str = "",
+        file: Lines | None = None,
     ) -> Event:
-        """Tell subscribers, and append to the JSON-lines file `path` if one is given."""
+        """Tell subscribers, and have it written to the end of `file` soon."""
         event = Event(session_id, tuple(tags), kind, data, time.time_ns())
-        if path:
-            append_line(path, event.envelope(), FILE_BYTES // 2)
+        if file is not None:
+            self._scribe.add(file, event.envelope())
         self.tell([event])
         return event
 

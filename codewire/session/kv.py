@@ -1,15 +1,18 @@
 """The node's keys and values: namespaces, expiry, all of it in memory and in kv.jsonl.
 
-Semantics: spec/wire.md 15. Each change is one journal line, written before it is confirmed.
+Semantics: spec/wire.md 15. Each change is one journal line: it is made when that is in the file,
+and confirmed when it is on the disk.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from codewire.disk.journal import Journal, Line
+from codewire.disk.lines import Line as Pending
 from codewire.errors import ProtocolError, RequestError
 from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.wire.codes import TOO_LARGE, UNAVAILABLE
@@ -52,6 +55,8 @@ class KeyValues:
         self._clock = clock
         self._entries: dict[tuple[str, str], Entry] = {}
         self._bytes = 0
+        # What is on its way to the file.
+        self._promised = 0
         self._lock = threading.Lock()
 
     def load(self) -> None:
@@ -59,7 +64,7 @@ class KeyValues:
         is_whole = self._journal.replay(self._replay)
         self._drop_expired()
         if not is_whole:
-            self._journal.shorten(self._lock, self._lines)
+            self._journal.shorten(self._lines)
 
     def _replay(self, line: dict[str, Any]) -> None:
         """Apply one line. Raises ValueError or KeyError."""
@@ -104,14 +109,17 @@ class KeyValues:
             entry = Entry(value, lifetime_ns, now, now.steady_ns + lifetime_ns)
         with self._lock:
             added = _cost(place, entry) - _cost(place, self._entries.get(place))
-            if added > 0 and self._bytes + added > MAX_TOTAL_BYTES:
+            if not self._has_room(added):
                 self._drop_expired()
-                if self._bytes + added > MAX_TOTAL_BYTES:
+                if not self._has_room(added):
                     limit = f"{MAX_TOTAL_BYTES >> 20} MiB"
                     text = f"the key-value store is full ({limit}): delete some keys"
                     raise RequestError(text, TOO_LARGE)
-            self._write(place, entry)
-        self._confirm()
+            line = self._append(place, entry, max(0, added))
+        self._confirm(line)
+
+    def _has_room(self, added: int) -> bool:
+        return added <= 0 or self._bytes + self._promised + added <= MAX_TOTAL_BYTES
 
     def get(self, namespace: str, key: str) -> bytes | None:
         """Return a value, None when there is none."""
@@ -127,8 +135,8 @@ class KeyValues:
             if entry is None:
                 return False
             was_live = entry.is_live(self._clock.steady_ns())
-            self._write(place, None)
-        self._confirm()
+            line = self._append(place, None, 0)
+        self._confirm(line)
         return was_live
 
     def list(self, namespace: str, prefix: str) -> list[tuple[str, Entry]]:
@@ -143,25 +151,34 @@ class KeyValues:
             ]
         return sorted(found)
 
-    def _write(self, place: tuple[str, str], entry: Entry | None) -> None:
-        """Note a change, first in the file. The lock is held: lines are in the order of changes."""
-        if not self._journal.append(_line(place, entry)):
-            raise RequestError("the key could not be stored: see the node's log", UNAVAILABLE)
-        self._put(place, entry)
+    def _append(self, place: tuple[str, str], entry: Entry | None, added: int) -> Pending:
+        """Note a change that is made once it is in the file. The lock is held."""
+        self._promised += added
+        return self._journal.append(_line(place, entry), partial(self._take, place, entry, added))
 
-    def _confirm(self) -> None:
+    def _take(
+        self, place: tuple[str, str], entry: Entry | None, added: int, is_written: bool
+    ) -> None:
+        """Make a change, in the order of the lines."""
+        with self._lock:
+            self._promised -= added
+            if is_written:
+                self._put(place, entry)
+
+    def _confirm(self, line: Pending) -> None:
         """Have the change on the disk. The lock is not held: nobody else waits for the disk."""
-        if not self._journal.sync():
+        if not self._journal.commit(line):
             raise RequestError("the key could not be stored: see the node's log", UNAVAILABLE)
         if self._is_long():
-            self._journal.shorten(self._lock, lambda: self._lines() if self._is_long() else None)
+            self._journal.shorten(lambda: self._lines() if self._is_long() else None)
 
     def _is_long(self) -> bool:
         return self._journal.is_long(len(self._entries), self._bytes)
 
     def _lines(self) -> Iterable[Line]:
-        self._drop_expired()
-        return [_line(*item) for item in self._entries.items()]
+        with self._lock:
+            self._drop_expired()
+            return [_line(*item) for item in self._entries.items()]
 
     def _put(self, place: tuple[str, str], entry: Entry | None) -> None:
         self._bytes += _cost(place, entry) - _cost(place, self._entries.pop(place, None))

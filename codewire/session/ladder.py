@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from codewire.io.clock import CLOCK
 from codewire.io.processes import (
     INIT,
     Process,
@@ -64,7 +65,7 @@ class Ladder:
         self._keeper = keeper
         self._takes_daemons = takes_daemons
         self._members: dict[int, dict[int, Process]] = {s.id: {} for s in sessions}
-        self._finished = {s.id for s in sessions if s.ended.is_set()}
+        self._finished = {s.id for s in sessions if not s.is_running()}
         self._born: dict[int, int] = {}
         self._began = _boot_ticks()
         self._older: set[int] | None = None
@@ -106,7 +107,7 @@ class Ladder:
                 # Its pid is anybody's by now, its terminal's number too.
                 self._members[session.id] = table.alive(known)
                 continue
-            leader, is_gone = session.record.pid, bool(session.exit)
+            leader, is_gone = session.record.pid, session.exit is not None
             trace = self._traces.get(session.id, Trace())
             self._members[session.id] = table.tree(leader, known, is_gone, trace.device)
             root = None if is_gone else table.find(leader)
@@ -217,7 +218,7 @@ class Ladder:
             pause = min(LAST_LOOK_SECONDS, pause * 2)
 
     def _all_ended(self) -> bool:
-        return all(session.ended.is_set() for session in self._sessions)
+        return not any(session.is_running() for session in self._sessions)
 
 
 def _is_still(process: Process, told: set[int]) -> bool:
@@ -230,4 +231,4 @@ def _is_still(process: Process, told: set[int]) -> bool:
 
 def _boot_ticks() -> int:
     """Return the time in the unit of `Process.started`."""
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+    return int(CLOCK.steady_ns() * os.sysconf("SC_CLK_TCK") // 1_000_000_000)

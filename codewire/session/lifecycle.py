@@ -16,13 +16,14 @@ from typing import Any
 from codewire import environment
 from codewire.config import Settings
 from codewire.disk.journal import Journal
+from codewire.disk.scribe import Scribe
 from codewire.errors import KeeperError, LaunchError
 from codewire.io.backlog import Backlog
 from codewire.io.clock import CLOCK
 from codewire.io.processes import MARK_VARIABLE, Process
 from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
-from codewire.keeper.custody import Custody, Kept, SpawnFailed, SpawnOrder
+from codewire.keeper.workerside.custody import Custody, Kept, SpawnFailed, SpawnOrder
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
 from codewire.session.agentrules import Rules
@@ -38,7 +39,7 @@ from codewire.session.program import (
     resolve_program,
     script_command,
 )
-from codewire.session.records.files import making_files, remove_files
+from codewire.session.records.files import EVENTS, OUTPUT, making_files, remove_files
 from codewire.session.records.record import Record
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
@@ -68,7 +69,8 @@ class Lifecycle:
         self._paths = paths
         self._settings = settings
         self.registry = Registry(paths)
-        self.bus = EventBus()
+        self.scribe = Scribe()
+        self.bus = EventBus(self.scribe)
         self.observer = Observer(self.registry.all, self.bus)
         self.answerer = Answerer()
         self.backlog, self._slow = Backlog(), SlowCalls()
@@ -105,7 +107,7 @@ class Lifecycle:
             self._drain,
             make=self._make,
             open_terminal=lambda session: self._open_terminal(session, is_restored=True),
-            on_exit=self.on_exit,
+            on_exit=self.ending.on_exit,
             kill=lambda sessions: self.backlog.add(spawn, self.kill, sessions),
         ).run(kept)
         write_left(self._paths.left, {})
@@ -114,10 +116,10 @@ class Lifecycle:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
         for session in self.registry.all():
             # No children of the new keeper: only /proc knows.
-            session.halted = None
+            session.tells_stops = False
         unsaved = self.store.unsaved()
         return [
-            Kept(s.id, s.record.pid, s.record.to_json(), s.exit or None, s.master)
+            Kept(s.id, s.record.pid, s.record.to_json(), s.exit, s.master)
             for s in self.registry.all()
             if s.is_running() or s.master >= 0 or s.id in unsaved
         ]
@@ -222,7 +224,6 @@ class Lifecycle:
     def _announce(self, session: Session) -> None:
         """From here on the session is there for everyone."""
         self._open_terminal(session, is_restored=False)
-        self.ending.hold(session.id)
         self.registry.add(session)
         # Before anybody is told: from now on it is listed, whoever is killed.
         self.store.put(session.record)
@@ -235,7 +236,7 @@ class Lifecycle:
         self._publish(session, events.CREATED, data)
         self._drain.add(session)
         log.info("session %d launched pid=%d", session.id, record.pid)
-        self.ending.release(session)
+        self.ending.announced(session)
 
     def _open_terminal(self, session: Session, *, is_restored: bool) -> None:
         output = session.open_log(self._settings.log_max_bytes, is_restored=is_restored)
@@ -251,8 +252,8 @@ class Lifecycle:
         directory = self._paths.session(record.id)
         session = Session(
             record,
-            os.path.join(directory, "output.log"),
-            os.path.join(directory, "events.jsonl"),
+            os.path.join(directory, OUTPUT),
+            os.path.join(directory, EVENTS),
             self._pen,
         )
         session.on_drained_hook = lambda: self.backlog.add(self.ending.complete, session)
@@ -260,14 +261,6 @@ class Lifecycle:
         return session
 
     # Ending
-
-    def on_exit(self, session_id: int, how: dict[str, Any]) -> None:
-        """The keeper reaped the session's process."""
-        self.ending.on_exit(session_id, how)
-
-    def on_halted(self, session_id: int, halted: bool) -> None:
-        """A signal stopped the session's process, or it goes on."""
-        self.ending.on_halted(session_id, halted)
 
     def kill(
         self, sessions: Sequence[Session], takes_daemons: bool = False
@@ -280,6 +273,7 @@ class Lifecycle:
         self.is_stopping = True
         write_left(self._paths.left, self.kill(self.registry.running()))
         self.store.close()
+        self.scribe.write()
 
     def publish_attached(self, session: Session, client_id: str, attached: bool) -> None:
         """Count a client in or out and say so."""
@@ -307,7 +301,7 @@ class Lifecycle:
             self._custody.note(session.id, session.record.to_json())
 
     def _publish(self, session: Session, kind: str, data: dict[str, Any]) -> None:
-        self.bus.publish(session.id, session.record.tags, kind, data, session.events_path)
+        self.bus.publish(session.id, session.record.tags, kind, data, session.events)
         if kind in CHANGES_STATE:
             self.lookout.tell(session)
 

@@ -17,16 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from codewire.agents.evidence import BLOCKED, IDLE, WORKING, Evidence, Verdict
-from codewire.agents.generic import BOTTOM, question_in
-from codewire.agents.programs import NO_PROGRAM, judge
+from codewire.agents.evidence import IDLE, WORKING, Verdict
+from codewire.agents.programs import NO_PROGRAM
 from codewire.errors import RequestError
 from codewire.output.log import OutputLog
 from codewire.session.agentprocess import foreground, foreground_names, hint, is_gone
 from codewire.session.agentrules import Rules
 from codewire.session.agentstate import EXITED, STOPPED, AgentState, Shown, steady_now
 from codewire.session.session import Session
-from codewire.term.screen import Screen
+from codewire.terminal.scene import view
 from codewire.terminal.turns import ScreenUnknown
 from codewire.wire import events
 
@@ -62,6 +61,7 @@ class Watch:
         "program_at",
         "group",
         "hint",
+        "lock",
         "_ring",
     )
 
@@ -73,6 +73,8 @@ class Watch:
         self.looked_at = self.grown_at = self.program_at = -1e9
         self.group = 0
         self.hint: str | None = None
+        # Held by whoever finds out what there is beside the screen: files of a few KiB are read.
+        self.lock = threading.Lock()
 
     def set(self) -> None:
         """Be told that the log has grown."""
@@ -100,6 +102,8 @@ class Lookout:
         agent = session.agent = AgentState(session.record.agent)
         agent.begin(output, is_restored=is_restored)
         watch = Watch(session, agent, self._on_ring)
+        agent.refresh = lambda: self._refresh(watch)
+        agent.look_again = watch.set
         output.watch(watch)
         watch.set()
 
@@ -170,8 +174,7 @@ class Lookout:
         agent, end = watch.agent, output.end
         printed, watch.looked_at = end - watch.looked_end, now
         is_known = watch.looked_end >= 0
-        self._find_program(watch, now)
-        agent.read_signals(output, now, watch.group)
+        self._take_in(watch, output, now, PROGRAM_SECONDS)
         is_flood = is_flowing and is_known and printed > FLOW_BYTES
         if is_flood:
             lines, cursor = agent.evidence.lines if is_known else (), agent.evidence.cursor
@@ -194,38 +197,41 @@ class Lookout:
         now: float,
         is_flood: bool,
     ) -> None:
-        agent, rhythm = watch.agent, watch.agent.rhythm
-        agent.evidence = Evidence(
-            lines,
-            cursor,
-            agent.signals.title,
-            agent.signals.progress,
-            now - rhythm.last_output,
-            rhythm.busy_slots(now),
-        )
+        agent = watch.agent
+        agent.evidence = agent.look(lines, cursor, now)
         # What a flood has on its screen is not known: only that it prints.
         look = agent.evidence._replace(lines=()) if is_flood else agent.evidence
-        verdict = judge(look, agent.program)
+        verdict = agent.judge(look)
         if is_flood and verdict.state == IDLE:
-            verdict = Verdict(WORKING, "rhythm")
-        if verdict.state == BLOCKED and "?" not in verdict.text:
-            # Better than the glyph or the words it was known by: what is asked.
-            verdict = verdict._replace(text=question_in(look.bottom(BOTTOM)) or verdict.text)
+            verdict = Verdict(WORKING, "rhythm", is_guess=True)
         agent.update(now, verdict)
         self.tell(watch.session)
 
     def _screen(
         self, session: Session, output: OutputLog
     ) -> tuple[tuple[str, ...], tuple[int, int]]:
-        def view(screen: Screen, _: int) -> tuple[tuple[str, ...], tuple[int, int]]:
-            rows = screen.grid.rows
-            return tuple(rows[n].text() for n in screen.slices(len(rows))), (screen.y, screen.x)
+        scene = session.terminal.display.look(output, view, seconds=DRAW_SECONDS)
+        return scene.rows, scene.cursor
 
-        return session.terminal.display.look(output, view, seconds=DRAW_SECONDS)
+    def _refresh(self, watch: Watch) -> None:
+        """Bring up to date what is known beside the screen, for who acts on it now."""
+        output = watch.session.live_log
+        if output is None or not output.retain():
+            return
+        try:
+            self._take_in(watch, output, steady_now(), PAUSE_SECONDS)
+        finally:
+            output.release()
 
-    def _find_program(self, watch: Watch, now: float) -> None:
+    def _take_in(self, watch: Watch, output: OutputLog, now: float, age: float) -> None:
+        """Read what is reported, and whose terminal it is where that is `age` seconds old."""
+        with watch.lock:
+            self._find_program(watch, now, age)
+            watch.agent.read_signals(output, now, watch.group)
+
+    def _find_program(self, watch: Watch, now: float, age: float) -> None:
         """Find out which program has the terminal, and whether the one that reported still does."""
-        if now - watch.program_at < PROGRAM_SECONDS:
+        if now - watch.program_at < age:
             return
         watch.program_at = now
         leader, agent = watch.session.record.pid, watch.agent
@@ -250,8 +256,11 @@ class Lookout:
     def reported(self, session: Session, state: str, kind: str, message: str) -> None:
         """A hook of the session's agent reports its state."""
         if session.agent is not None:
+            # What the program itself says counts more: the newest of it.
+            session.agent.refresh()
             session.agent.hook_said(state, kind, message)
             self.tell(session)
+            session.agent.look_again()
 
     def tell(self, session: Session) -> None:
         """Publish a session's state if it is another than the one that was told last."""
@@ -279,6 +288,9 @@ class Lookout:
             "preview": preview(agent.evidence.lines),
         }
         self._publish(session, events.STATE, {k: v for k, v in data.items() if v})
+        if session.attached_count:
+            # For the terminals around those attached.
+            session.wake()
 
 
 def _next_look(watch: Watch, now: float, is_flowing: bool) -> float | None:

@@ -35,7 +35,6 @@ class Observer:
         self._summaries: dict[int, tuple[float, int, int]] = {}
         self._due: set[int] = set()
         self._unreadable: set[int] = set()
-        self._lock = threading.Lock()
 
     def run(self) -> None:
         """Follow the logs for ever; costs nothing while nobody prints."""
@@ -70,7 +69,7 @@ class Observer:
             # Closed: its last count was made before that.
             return
         try:
-            with self._lock:
+            with session.counting:
                 before = session.record.counted
                 count_lines(session, output)
                 if session.record.counted != before:
@@ -100,7 +99,7 @@ class Observer:
             "total_bytes": record.counted,
             "total_lines": record.lines,
         }
-        self._bus.publish(session.id, record.tags, events.OUTPUT_SUMMARY, data, session.events_path)
+        self._bus.publish(session.id, record.tags, events.OUTPUT_SUMMARY, data, session.events)
 
     def finish(self, session: Session) -> None:
         """Count and report the rest of an ended session, then forget it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from codewire.errors import LaunchError, RequestError
 from codewire.paths import DataDir
+from codewire.session.life import State
 from codewire.session.program import check_name
 from codewire.session.records.record import MAX_ID, Record
 from codewire.session.session import Session
@@ -121,7 +122,7 @@ class Registry:
 
     def drop_oldest_finished(self, keep: int) -> list[int]:
         """Forget all but the last `keep` finished sessions, files included; return their ids."""
-        finished = [s for s in self.all() if not s.is_running() and s.master < 0]
+        finished = [s for s in self.all() if s.life.state is State.CLOSED]
         # In the order of their ends, whatever the time of day was set to meanwhile.
         finished.sort(key=lambda s: (s.record.end_number, s.id))
         dropped = finished[: max(0, len(finished) - keep)]
@@ -133,5 +134,8 @@ class Registry:
             with self._lock:
                 self._sessions.pop(session.id, None)
                 self._keys.pop(session.record.launch_key, None)
+            # Nothing that is still to be written makes the directory anew.
+            session.events.end()
+            session.messages.end()
             shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
         return [session.id for session in dropped]

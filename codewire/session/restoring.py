@@ -10,18 +10,19 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from codewire.disk.filing import move_aside
 from codewire.disk.journal import Journal
-from codewire.keeper.custody import Kept
+from codewire.keeper.workerside.custody import Kept
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
+from codewire.session.life import Life, State
 from codewire.session.records.archive import read_archive
 from codewire.session.records.record import Record, Status, record_from_json
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.session import Session
+from codewire.wire.exits import Exit
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Restorer:
         *,
         make: Callable[[Record], Session],
         open_terminal: Callable[[Session], None],
-        on_exit: Callable[[int, dict[str, Any]], None],
+        on_exit: Callable[[int, Exit], None],
         kill: Callable[[Sequence[Session]], object],
     ) -> None:
         self._paths = paths
@@ -82,8 +83,7 @@ class Restorer:
             record.status = Status.COMPLETED
             self._registry.count_end(session)
             self._store.changed(record.id)
-        session.has_exited = True
-        session.ended.set()
+        session.life = Life(State.CLOSED)
         self._registry.add(session)
 
     def _restore_kept(self, entry: Kept, on_disk: Record | None) -> Session:
@@ -94,10 +94,8 @@ class Restorer:
             record.counted, record.lines = on_disk.counted, on_disk.lines
         session = self._make(record)
         session.master = entry.master
-        session.halted = entry.halted
-        if record.status is not Status.RUNNING:
-            session.has_exited = True
-            session.ended.set()
+        session.tells_stops = entry.halted is not None
+        session.life = Life(_state(record, entry))
         if entry.master >= 0:
             self._open_somehow(session)
         self._registry.add(session)
@@ -113,7 +111,7 @@ class Restorer:
 
     def _resume(self, session: Session, entry: Kept) -> None:
         if session.master >= 0 and session.live_log is not None:
-            self._drain.add(session)
+            self._drain.add(session, is_over=not session.is_running())
         # The files may lack what the keeper knew; if not, nothing is written.
         self._store.changed(session.id)
         if not session.is_running():
@@ -134,6 +132,15 @@ class Restorer:
             self._open_terminal(session)
         except OSError as error:
             log.error("session %d: its terminal cannot be used: %s", session.id, error.strerror)
+
+
+def _state(record: Record, entry: Kept) -> State:
+    """Return where in its life a session is that the keeper has; its end may be told next."""
+    if record.status is not Status.RUNNING:
+        return State.ENDED if entry.master >= 0 else State.CLOSED
+    if record.kill_requested:
+        return State.KILLING
+    return State.STOPPED if entry.halted else State.RUNNING
 
 
 def _kept_record(entry: Kept, on_disk: Record | None) -> Record:

@@ -1,7 +1,6 @@
-"""One session: a process on a PTY, its log, its state. Whoever changes state is in lifecycle.py.
+"""One session: a process on a PTY, its log, where it is in its life (life.py).
 
-RUNNING ── child gone and master drained ──> COMPLETED (KILLED when a kill was asked for)
-RUNNING ── the node lost the process ──────> COMPLETED, end_reason "lost"
+Whoever tells it what happens is in lifecycle.py, ending.py and restoring.py.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from codewire.disk.lines import Lines
 from codewire.errors import LogUnavailable
 from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.io.processes import is_halted
@@ -20,17 +20,24 @@ from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.output.log import Cursor, OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.agentstate import AgentState
+from codewire.session.life import LIVELY, Life, State
+from codewire.session.records.files import INPUT_KEYS, MESSAGES
 from codewire.session.records.record import Record
 from codewire.terminal.display import DEFAULT_SIZE
 from codewire.terminal.questions import Questions
 from codewire.terminal.state import Terminal
 from codewire.terminal.turns import Pen
+from codewire.wire.exits import Exit
 from codewire.wire.sizes import clamped
 
 if TYPE_CHECKING:
     from codewire.terminal.input import Input
 
 log = logging.getLogger(__name__)
+
+# What a session's events.jsonl and messages.jsonl may have, the older half of it in a file beside.
+EVENTS_BYTES = 4 << 20
+MESSAGES_BYTES = 8 << 20
 
 
 class Session:
@@ -49,17 +56,21 @@ class Session:
         self._pen = pen
         self.id = record.id
         self.log_path = log_path
-        self.events_path = events_path
+        self.events = Lines(events_path, EVENTS_BYTES // 2)
+        messages = os.path.join(os.path.dirname(events_path), MESSAGES)
+        self.messages = Lines(messages, MESSAGES_BYTES // 2)
         self._clock = clock
         self.master = -1
         self.input: Input | None = None
-        self.has_exited = False
-        self.exit: dict[str, Any] = {}
-        self.ended = threading.Event()
-        # Whether a signal has stopped its process; None where the keeper does not know.
-        self.halted: bool | None = None
+        self.life = Life()
+        self.exit: Exit | None = None
+        # Whether the keeper tells when a signal stops it: of a process it has no child of, only
+        # /proc knows.
+        self.tells_stops = False
         self.attached_count = 0
         self.lock = threading.Lock()
+        # Who counts the lines of its output; it reads the log meanwhile.
+        self.counting = threading.Lock()
         self._log: OutputLog | None = None
         self._last_size = DEFAULT_SIZE
         # The display learns of a new size and the terminal gets it in one.
@@ -76,7 +87,7 @@ class Session:
     def terminal(self) -> Terminal:
         """What is known of its terminal: the screen, who looks, what was typed."""
         if self._terminal is None:
-            keys_path = os.path.join(os.path.dirname(self.log_path), "input-keys.jsonl")
+            keys_path = os.path.join(os.path.dirname(self.log_path), INPUT_KEYS)
             with self.lock:
                 if self._terminal is None:
                     self._terminal = Terminal(self.size, self.resize, keys_path, self._pen)
@@ -111,18 +122,17 @@ class Session:
         with self.lock:
             if self._log is not None and self._log.is_lost:
                 raise LogUnavailable(self._log.failure)
-            if self._log is None or not self._log.retain():
-                output = read_log(self.log_path, self.record.gaps)
-                # The reader is its only user: closing the cursor closes the file.
-                return Cursor(output, offset, waker)
-            return Cursor(self._log, offset, waker)
+            if self._log is not None and self._log.retain():
+                return Cursor(self._log, offset, waker)
+        # The reader is its only user: closing the cursor closes the file.
+        return Cursor(read_log(self.log_path, self.record.gaps), offset, waker)
 
     def close_log(self) -> None:
         """Drop the session's own use of the log: nothing will be written any more."""
         with self.lock:
-            if self._log is not None:
-                self._log.release()
-                self._log = None
+            output, self._log = self._log, None
+        if output is not None:
+            output.release()
 
     def grow_count(self) -> int:
         """Return bytes since the session began (what was lost or freed included)."""
@@ -133,14 +143,14 @@ class Session:
 
     def is_running(self) -> bool:
         """Say whether the session has not ended; its last bytes may still be on their way."""
-        return not self.ended.is_set()
+        return self.life.is_running
 
     def is_halted(self) -> bool:
         """Say whether it runs but its process has been stopped by a signal (SIGSTOP, SIGTSTP)."""
-        if not self.is_running() or self.record.kill_requested:
-            # Whatever is being killed is stopped first.
+        # Whatever is being killed is stopped first.
+        if self.life.state not in LIVELY or self.record.kill_requested:
             return False
-        return is_halted(self.record.pid) if self.halted is None else self.halted
+        return self.life.state is State.STOPPED if self.tells_stops else is_halted(self.record.pid)
 
     def idle_seconds(self) -> float:
         """Return how long ago it printed something, or began. For a session with a terminal.

@@ -95,8 +95,10 @@ def check(teletype: SessionTeletype, scene: Scene, typing: Typing) -> None:
         raise Refused("a password prompt: nothing is typed there", scene.left.strip())
     if typing.is_shell():
         return
-    found = scenes.decision(scene)
-    if found and not (typing.is_own and is_line and found.rule == scenes.YES_NO):
+    found = teletype.decision(scene)
+    # A person may answer who asks in a line and reads one.
+    is_question = found is not None and found.rule in (scenes.YES_NO, *scenes.SAID)
+    if found and not (typing.is_own and is_line and is_question):
         raise Refused(BLOCKED, scenes.dialog_text(scene, found), is_dialog=True)
     if is_line:
         return
@@ -116,10 +118,3 @@ def await_person(session: Session, teletype: SessionTeletype) -> None:
                 raise Refused(SOMEBODY, left)
             return
         teletype.pause(PERSON_LOOK_SECONDS)
-
-
-def blocked(session: Session, keyboard: Keyboard) -> str:
-    """Return what the dialog says that a session waits in, "" where it waits in none."""
-    scene = SessionTeletype(session, keyboard).look()
-    found = scenes.decision(scene)
-    return (scenes.dialog_text(scene, found) or BLOCKED) if found else ""

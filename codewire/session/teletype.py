@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from codewire.agents.evidence import Verdict
 from codewire.errors import LogUnavailable
 from codewire.io.ptys import local_flags, unread_input
 from codewire.io.readers import Foreground, foreground
+from codewire.session.decisions import decision
 from codewire.session.session import Session
 from codewire.session.typing import Keyboard
 from codewire.term.screen import Screen
@@ -70,6 +72,9 @@ class SessionTeletype:
             return self.see(view)
         except LogUnavailable:
             return BLANK
+
+    def decision(self, scene: Scene) -> Verdict | None:
+        return decision(self._session, scene)
 
     def see(self, what: Callable[[Screen, int], View]) -> View:
         """Return what `what` makes of the screen. Raises ScreenUnknown and LogUnavailable."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from codewire.term.grid import WIDE_TAIL, Grid, Row
+from codewire.term.grid import WIDE_TAIL, Grid, PastRow, Row
 from codewire.term.modes import INSERT, ORIGIN, WRAP, Modes
 from codewire.term.parser import Parser
 from codewire.term.sgr import PLAIN, Style
@@ -76,7 +76,7 @@ class Canvas:
         self.modes = modes or Modes()
         self.pause = pause
         self._work = 0
-        self.history: deque[Row] = deque(maxlen=_history_lines(self.cols))
+        self.history: deque[Row | PastRow] = deque(maxlen=_history_lines(self.cols))
         self._parser = Parser()
         self._clear_all()
 
@@ -88,7 +88,8 @@ class Canvas:
         # Made when it is first shown: most programs never ask for it.
         self._other: Grid | None = None
         self._places: dict[bool, tuple[int, int, bool]] = {}
-        self._tabs = set(TAB_STOPS)
+        # Shared by all screens until a program sets one of its own.
+        self._tabs: frozenset[int] | set[int] = TAB_STOPS
 
     def _new_grid(self) -> Grid:
         return Grid(Row(self.cols) for _ in self.slices(self.rows))
@@ -290,6 +291,16 @@ class Canvas:
         x, y, self._wraps = self._places.get(self.modes.is_alternate, (0, 0, False))
         self.x, self.y = min(x, self.cols - 1), min(y, self.rows - 1)
 
+    def pack(self) -> None:
+        """Keep what has left the screen in less memory: for who has drawn all there is for now."""
+        rows = list(self.history)
+        fresh = next((n for n, r in enumerate(reversed(rows)) if isinstance(r, PastRow)), len(rows))
+        for number in self.slices(fresh):
+            row = rows[-1 - number]
+            rows[-1 - number] = PastRow(row) if isinstance(row, Row) else row
+        if fresh:
+            self.history = deque(rows, self.history.maxlen)
+
     # Size
 
     def resize(self, rows: int, cols: int) -> None:
@@ -330,9 +341,11 @@ class Canvas:
     def _gain_rows(self, count: int, cols: int) -> None:
         if self._other is not None:
             self._other.rows += [Row(cols) for _ in self.slices(count)]
-        back = [self.history.pop() for _ in range(min(count, len(self.history)))][::-1]
-        for row in back:
-            row.resize(cols)
+        back: list[Row] = []
+        for _ in range(min(count, len(self.history))):
+            row = self.history.pop()
+            back.insert(0, row.row() if isinstance(row, PastRow) else row)
+            back[0].resize(cols)
         self._main.rows[:0] = back
         self._main.rows += [Row(cols) for _ in self.slices(count - len(back))]
         self._shift_main(len(back))

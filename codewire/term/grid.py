@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from codewire.term.sgr import PLAIN, Style, sgr_bytes
 
@@ -82,6 +83,41 @@ class Row:
             missing = cols - len(self.chars)
             self.chars += [" "] * missing
             self.styles += [PLAIN] * missing
+
+
+class PastRow:
+    """A row that has left the screen: it takes a tenth of the memory, and changes no more."""
+
+    __slots__ = ("_chars", "_runs", "_cols", "is_wrapped")
+
+    def __init__(self, row: Row) -> None:
+        text = "".join(row.chars)
+        # Where each cell holds one character, one text holds them all.
+        is_plain = text.isascii() or (len(text) == len(row.chars) and all(row.chars))
+        self._chars: str | tuple[str, ...] = text.rstrip(" ") if is_plain else tuple(row.chars)
+        self._cols = len(row.chars)
+        self._runs: tuple[tuple[int, Style], ...] = ()
+        if row.styles and (row.styles[0] != PLAIN or row.styles.count(PLAIN) != self._cols):
+            self._runs = tuple((len(list(same)), style) for style, same in groupby(row.styles))
+        self.is_wrapped = row.is_wrapped
+
+    def text(self) -> str:
+        """Return the line without the blanks at its end."""
+        return "".join(self._chars).rstrip(" ")
+
+    def ansi(self) -> bytes:
+        """Return the line with its SGR sequences, ending in the default style."""
+        return self.row().ansi()
+
+    def row(self) -> Row:
+        """Return it as it was."""
+        row = Row(0)
+        row.chars = list(self._chars)
+        row.chars += [" "] * (self._cols - len(row.chars))
+        row.styles = [style for count, style in self._runs for _ in range(count)]
+        row.styles = row.styles or [PLAIN] * self._cols
+        row.is_wrapped = self.is_wrapped
+        return row
 
 
 class Grid:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codewire.term.canvas import DRAWN_CELLS, SLICE_CELLS, Canvas
-from codewire.term.grid import Row
+from codewire.term.grid import PastRow
 from codewire.term.modes import ORIGIN
 from codewire.term.parser import (
     CONTROL,
@@ -85,7 +85,7 @@ class Screen(Canvas):
             self._wraps = False
             self._reverse_feed()
         elif body == b"H":
-            self._tabs.add(self.x)
+            self._own_tabs().add(self.x)
         elif body == b"#8":
             for number in self.slices(self.rows):
                 self.grid.rows[number].chars[:] = "E" * self.cols
@@ -193,10 +193,7 @@ class Screen(Canvas):
                 break
             blank += 1
         for number in self.slices(len(rows) - blank):
-            row, copy = rows[number], Row(0)
-            copy.chars, copy.styles = list(row.chars), list(row.styles)
-            copy.is_wrapped = row.is_wrapped
-            self.history.append(copy)
+            self.history.append(PastRow(rows[number]))
 
     def _edit_lines(self, count: int, *, insert: bool) -> None:
         top, bottom = self.region()
@@ -226,9 +223,14 @@ class Screen(Canvas):
 
     def _clear_tabs(self, params: list[int]) -> None:
         if params and params[0] == 3:
-            self._tabs.clear()
+            self._tabs = set()
         elif not params or params[0] <= 0:
-            self._tabs.discard(self.x)
+            self._own_tabs().discard(self.x)
+
+    def _own_tabs(self) -> set[int]:
+        if isinstance(self._tabs, frozenset):
+            self._tabs = set(self._tabs)
+        return self._tabs
 
     def _repeat(self, count: int) -> None:
         left = min(count, self.rows * self.cols) if self._last else 0

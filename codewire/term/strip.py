@@ -42,6 +42,21 @@ CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\x1b"})
 # What moves the cursor: CUU to CUP, CHT, HPA, HPR, VPA, VPR, HVP; IND, NEL and RI. An ESC begins a
 # sequence wherever it stands, so these are found without looking at what is around them.
 MOVE = re.compile(rb"\x1b(?:\[([0-9;]{0,16})([ABCEFGHI`adef])|[DEM])")
+# Every other sequence, as SEQUENCE has them: colours, which most are, come first, and there are no
+# groups, which take time.
+OTHER = re.compile(
+    rb"""\x1b(?:
+        \[ [0-9;:]* m
+      | (?! \[ [0-9;]{0,16} [ABCEFGHI`adef] | [DEM] ) (?:
+            \[ [^@-~\x18\x1a\x1b]{0,MOST} [@-~\x18\x1a]?
+          | \] [^\x07\x18\x1a\x1b]{0,MOST} [\x07\x18\x1a]?
+          | [PX^_] [^\x18\x1a\x1b]{0,MOST} [\x18\x1a]?
+          | [ -/] [ -/]{0,MOST} [0-~\x18\x1a]?
+          | [0-~\x18\x1a]?
+        )
+    )""".replace(b"MOST", b"%d" % (MAX_SEQUENCE - 3)),
+    re.VERBOSE,
+)
 # More blanks than any row has columns come from no program that means them.
 MAX_BLANKS = 256
 
@@ -96,12 +111,16 @@ class AnsiStripper:
         return self._strip(data, start)
 
     def _strip(self, data: bytes, start: int) -> bytes:
+        # Every ESC that is left begins a move.
+        data, start = OTHER.sub(b"", data[start:] if start else data).translate(None, CONTROLS), 0
+        if b"\x1b" not in data:
+            return self._text(data)
         parts = []
-        for move in MOVE.finditer(data, start):
-            parts.append(self._text(_without(data[start : move.start()])))
+        for move in MOVE.finditer(data):
+            parts.append(self._text(data[start : move.start()]))
             parts.append(self._text(self._blanks(move)))
             start = move.end()
-        parts.append(self._text(_without(data[start:])))
+        parts.append(self._text(data[start:]))
         return b"".join(parts)
 
     def _text(self, text: bytes) -> bytes:
@@ -111,11 +130,16 @@ class AnsiStripper:
         self._last = text[-1:]
         if self._row is not None:
             self._row += text.count(b"\n")
+        if self._column is None and b"\n" not in text and b"\r" not in text:
+            return text
         line = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
         if line:
             self._column = 1
         if self._column is not None:
             tail = text[line:]
+            if tail.isascii():
+                self._column += len(tail)
+                return text
             wide = len(tail) - len(tail.translate(None, WIDE))
             self._column += len(tail.translate(None, CONTINUATIONS)) + wide
         return text
@@ -175,7 +199,3 @@ class AnsiStripper:
 def strip_ansi(data: bytes) -> bytes:
     """Return `data` without escape sequences; an unfinished one is dropped to the end."""
     return AnsiStripper().feed(data)
-
-
-def _without(data: bytes) -> bytes:
-    return SEQUENCE.sub(b"", data).translate(None, CONTROLS)

@@ -65,11 +65,14 @@ def judge(before: Snapshot, typed: Snapshot, after: Snapshot, text: str) -> str:
     """Say what Enter did, from snapshots before the text, before Enter and after it."""
     tail = tail_of(text)
     is_edge = not before.left.strip(BOX_EDGES)
+    # Where a long text is shown as a mark, that is what stands above a new line.
+    is_mark = bool(PASTE_MARK.search(typed.left) and PASTE_MARK.search(after.above))
     if before.left and after.left == before.left:
-        if not is_edge or tail not in after.above:
+        if not is_edge or not (is_mark or tail in after.above):
             return SUBMITTED
         return NEWLINE
-    if before.left and not after.left and tail and after.above.endswith(tail):
+    is_above = is_mark or bool(tail and after.above.endswith(tail))
+    if before.left and not after.left and is_above:
         return NEWLINE
     head = typed.left.rpartition(" ")[0]
     goes_on = after.left.startswith(head) and len(after.left) > len(head)

@@ -99,6 +99,7 @@ class Display:
             assert screen is not None
             with drawing, _pausing(screen, drawing):
                 self._fit(screen)
+                screen.pack()
                 return view(screen, self.offset)
 
     def _reach(

@@ -13,6 +13,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 # A safety net: the kernel does not always announce that a terminal takes input again.
 RETRY_SECONDS = 0.1
@@ -65,18 +66,27 @@ class Input:
     ) -> int:
         """Type `data`; return its length. Blocks while the program reads nothing.
 
-        `before` is called right before the first byte is typed. Raises InputClosed when the session
-        ends, when `is_cancelled` (asked before each write, with the master held) or `has_left`
-        (asked every RETRY_SECONDS while it waits; may read a socket) says so, or when the program
-        has taken nothing for `patience` seconds.
+        `before`, which may block, is called right before the first byte is typed, but with nothing
+        held that others need: they may type first. Raises InputClosed when the session ends, when
+        `is_cancelled` (asked before each write, with the master held) or `has_left` (asked every
+        RETRY_SECONDS while it waits; may read a socket) says so, or when the program has taken
+        nothing for `patience` seconds.
         """
-        with holding(self._turn, lambda: self._ended or has_left()):
+        is_over = partial(self._is_over, has_left)
+        if before is not None and data:
+            with holding(self._turn, is_over):
+                self._once_writable(_takes_input, Waiting(0, has_left, patience), is_cancelled)
+            before()
+        with holding(self._turn, is_over):
             view = memoryview(data)
             while view:
                 waiting = Waiting(len(data) - len(view), has_left, patience)
-                view = view[self._write_some(view, waiting, is_cancelled, before) :]
-                before = None
+                some = partial(_write_some, view[:WRITE_BYTES])
+                view = view[self._once_writable(some, waiting, is_cancelled) :]
         return len(data)
+
+    def _is_over(self, has_left: Callable[[], bool]) -> bool:
+        return self._ended or has_left()
 
     def write_now(self, data: bytes) -> bool:
         """Type `data` if the terminal takes it at once and nobody else is typing; else drop it."""
@@ -100,13 +110,13 @@ class Input:
             self.use(lambda fd: found.append(termios.tcgetattr(fd)[lflag]))
         return bool(found and found[0] & termios.ICANON)
 
-    def _write_some(
-        self,
-        view: memoryview,
-        waiting: Waiting,
-        is_cancelled: Callable[[], bool],
-        before: Callable[[], None] | None,
+    def _once_writable(
+        self, call: Callable[[int], int], waiting: Waiting, is_cancelled: Callable[[], bool]
     ) -> int:
+        """Return what `call` does with the master, called until it does not raise BlockingIOError.
+
+        Any other OSError ends the input.
+        """
         blocked = False
         try:
             while True:
@@ -115,11 +125,7 @@ class Input:
                     if self._master < 0 or self._ended or is_cancelled():
                         raise InputClosed(waiting.written)
                     try:
-                        if before is not None:
-                            if not _takes_input(self._master):
-                                raise BlockingIOError
-                            before()
-                        return os.write(self._master, view[:WRITE_BYTES])
+                        return call(self._master)
                     except BlockingIOError:
                         pass
                     except OSError as error:
@@ -186,7 +192,14 @@ def holding(turn: threading.Lock, has_left: Callable[[], bool]) -> Iterator[None
         turn.release()
 
 
-def _takes_input(master: int) -> bool:
+def _takes_input(master: int) -> int:
+    """Raise BlockingIOError unless the terminal takes bytes now."""
     poller = select.poll()
     poller.register(master, select.POLLOUT)
-    return bool(poller.poll(0))
+    if not poller.poll(0):
+        raise BlockingIOError
+    return 0
+
+
+def _write_some(data: memoryview, master: int) -> int:
+    return os.write(master, data)

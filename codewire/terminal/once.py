@@ -11,15 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from codewire.disk.filing import (
-    append_data,
-    encode_line,
-    move_aside,
-    read_file,
-    read_json,
-    write_atomically,
-)
+from codewire.disk.filing import encode_line, move_aside, read_file, read_json, write_atomically
+from codewire.disk.lines import Lines
 from codewire.io.transient import is_transient
+from codewire.io.wait import run_blocking
 from codewire.terminal.input import InputClosed, holding, never
 
 log = logging.getLogger(__name__)
@@ -38,9 +33,10 @@ class InputKeys:
     def __init__(self, path: str) -> None:
         """`path` is a file of its own; it is made when the first key comes."""
         self._path = path
+        self._file = Lines(path)
         self._turn = threading.Lock()
         self._keys: dict[str, int | None] | None = None
-        self._lines = 0
+        self._size = 0
 
     def write(
         self,
@@ -59,7 +55,13 @@ class InputKeys:
             keys = self._load()
             if key in keys:
                 return keys[key], True
-            count = write_once(write, lambda: self._note(keys, key, None))
+            try:
+                count = write_once(write, lambda: self._note(keys, key, None))
+            except InputClosed as error:
+                if not error.written:
+                    # Nothing was typed: it may be, this time or the next.
+                    keys.pop(key, None)
+                raise
             if count is not None:
                 self._note(keys, key, count)
             return count, False
@@ -75,7 +77,7 @@ class InputKeys:
     def _read(self) -> list[tuple[str, int | None]]:
         """Return what the file says; nothing where it is no file of ours."""
         try:
-            lines = read_file(self._path, MAX_FILE_BYTES).split(b"\n")
+            lines = run_blocking(read_file, self._path, MAX_FILE_BYTES).split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -83,27 +85,33 @@ class InputKeys:
                 raise
             move_aside(self._path, error.strerror or str(error))
             return []
-        self._lines = len(lines)
+        self._size = len(lines)
         return [entry for line in lines if (entry := _read_entry(line)) is not None]
 
     def _note(self, keys: dict[str, int | None], key: str, count: int | None) -> None:
+        """Write down what a key has typed; on a full disk it holds while this worker lives."""
         keys[key] = count
-        try:
-            if self._lines >= MAX_LINES:
-                self._shorten(keys)
-            append_data(self._path, encode_line([key, count]))
-            self._lines += 1
-        except OSError as error:
-            # A full disk: the key still holds for as long as this worker lives.
-            log.warning("writing %s failed: %s", self._path, error.strerror)
+        if self._size >= MAX_LINES:
+            self._shorten(keys)
+        self._file.add([key, count])
+        self._file.write()
+        self._size += 1
 
     def _shorten(self, keys: dict[str, int | None]) -> None:
-        """Forget all but the newest keys. Raises OSError."""
+        """Forget all but the newest keys."""
         for old in list(keys)[: max(0, len(keys) - MAX_KEYS)]:
             del keys[old]
         data = b"".join(encode_line(entry) for entry in keys.items())
-        write_atomically(self._path, data, is_synced=False)
-        self._lines = len(keys)
+        try:
+            run_blocking(_replace, self._path, data)
+        except OSError as error:
+            log.warning("writing %s failed: %s", self._path, error.strerror)
+            return
+        self._size = len(keys)
+
+
+def _replace(path: str, data: bytes) -> None:
+    write_atomically(path, data, is_synced=False)
 
 
 def write_once(

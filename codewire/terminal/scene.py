@@ -1,7 +1,8 @@
-"""One look at a terminal before something is typed: rows, cursor, modes, and what it waits for.
+"""One look at a terminal: rows, cursor, modes. States, decisions and typing are judged by it.
 
 Made inside Display.look, so it copies what it needs. What a look means for typing is said here
-once: a menu, a pager, a picker, a password prompt (spec/submit.md, spec/agents.md).
+once: a pager, a picker, a password prompt (spec/submit.md). What is a dialog, the rules of agents
+say (session/decisions.py).
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from codewire.agents.evidence import BLOCKED, Evidence, Verdict
-from codewire.agents.programs import judge
+from codewire.agents.evidence import Verdict
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
 from codewire.term.submission import Snapshot, fold, shows, tail_of
@@ -29,6 +29,8 @@ PASSWORD = re.compile(
     re.IGNORECASE,
 )
 YES_NO = "yes/no"
+# Rules by which a program is blocked because it, or a hook of it, says so, whatever it shows.
+SAID = ("OSC 7501", "cw report")
 DIALOG_LINES = 14
 
 
@@ -43,16 +45,16 @@ class Scene(NamedTuple):
     pastes: bool = False
     all_keys: bool = False
     is_alternate: bool = False
-    title: str = ""
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Row and column, as rules take them."""
+        return self.row, self.column
 
     def snapshot(self) -> Snapshot:
         """Return what stands around the cursor."""
         above = self.rows[self.row - 1] if 0 < self.row <= len(self.rows) else ""
         return Snapshot(fold(self.left), fold(above), self.row, self.column)
-
-    def evidence(self) -> Evidence:
-        """Return what the agents' rules look at."""
-        return Evidence(self.rows, (self.row, self.column), self.title)
 
     def is_painted(self, rows: int = 1) -> bool:
         """Say whether so many rows have something visible."""
@@ -76,7 +78,7 @@ def view(screen: Screen, _: int) -> Scene:
     if column == len(chars) - 1 and chars[column].strip():
         column += 1
     return Scene(
-        tuple(row.text() for row in rows),
+        tuple(rows[number].text() for number in screen.slices(len(rows))),
         "".join(chars[:column]),
         screen.y,
         column,
@@ -84,14 +86,7 @@ def view(screen: Screen, _: int) -> Scene:
         screen.modes.is_set(PASTES),
         bool(screen.modes.key_flags & ALL_KEYS),
         screen.modes.is_alternate,
-        screen.modes.title,
     )
-
-
-def decision(scene: Scene) -> Verdict | None:
-    """Return the dialog a program waits in for a decision, None when there is none."""
-    verdict = judge(scene.evidence())
-    return verdict if verdict.state == BLOCKED else None
 
 
 def dialog_text(scene: Scene, verdict: Verdict) -> str:
@@ -99,7 +94,8 @@ def dialog_text(scene: Scene, verdict: Verdict) -> str:
     if verdict.rule == YES_NO:
         return verdict.text
     lines = [line.strip("│┃|║ \t") for line in scene.rows if line.strip("│┃|║╭╮╰╯─━ \t")]
-    return "\n".join(lines[-DIALOG_LINES:])
+    said = [verdict.text] if verdict.rule in SAID and verdict.text else []
+    return "\n".join(said + lines[-DIALOG_LINES:])
 
 
 def is_pager(scene: Scene, names: tuple[str, ...]) -> bool:

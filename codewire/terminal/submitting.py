@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from codewire.agents.evidence import Verdict
 from codewire.io.readers import Foreground
 from codewire.term.paste import as_typed
 from codewire.term.submission import (
@@ -18,6 +19,7 @@ from codewire.term.submission import (
     NEWLINE,
     SUBMITTED,
     UNKNOWN,
+    WAITING,
     Snapshot,
     judge,
     may_press_again,
@@ -30,19 +32,28 @@ from codewire.terminal.scene import Scene
 TYPED, REFUSED = "typed", "refused"
 # A session is young until something was seen to arrive, for so long at most.
 YOUNG_SECONDS = 60.0
+# On a machine with much to do an agent may take longer to paint anything at all.
+STARTING_SECONDS = 150.0
 # A program that has not switched to raw mode by then reads lines; agents need longer.
 LINES_SECONDS = 3.0
 SLOW_SECONDS = 10.0
 # An agent that reads lines for so long asks something; before, it only has not switched yet.
 AGENT_SECONDS = 20.0
+# And one in raw mode that has not asked for pastes by then never does.
+AGENT_PASTES_SECONDS = 40.0
 AGENT_ROWS = 4
 QUIET_SECONDS = 0.5
 READ_SECONDS = 20.0
-ECHO_SECONDS, YOUNG_ECHO_SECONDS = 2.0, 15.0
-# Of Gemini's own timers: Enter sooner than that is a newline to it.
-ENTER_SECONDS = 0.3
+# An echo comes within the first, or is not waited for any more once the program has printed and
+# fallen silent for the second; on a busy machine it may not have printed at all.
+ECHO_SECONDS, ECHO_QUIET_SECONDS = 2.0, 1.0
+SLOW_ECHO_SECONDS, YOUNG_ECHO_SECONDS = 10.0, 15.0
+# Of Gemini's own timers: Enter sooner than that is a newline to it, or lost. On a busy machine they
+# run late, as late as the echo came.
+ENTER_SECONDS, SLOW_ENTER_SECONDS = 0.3, 2.0
 SETTLE_SECONDS, SETTLE_LIMIT = 0.06, 1.0
-VERDICT_SECONDS = 1.0
+# What is still in the box may only not have been taken yet.
+VERDICT_SECONDS, SLOW_VERDICT_SECONDS = 1.0, 3.0
 LOOK_SECONDS = 0.05
 # Who polls, or cannot be looked at, counts as a reader after so long.
 READER_SECONDS = 0.3
@@ -53,9 +64,9 @@ TRIES = 3
 MAX_KEYS = 80
 PIECE_BYTES = 1000
 MENU_PREFIXES = ("?", "#", "/")
-AGENTS = frozenset(
-    "node bun deno claude codex gemini opencode qwen copilot cursor-agent amp aider goose".split()
-)
+# By name, and what may be one.
+AGENTS = frozenset("claude codex gemini opencode qwen copilot cursor-agent amp aider goose".split())
+INTERPRETERS = frozenset("node bun deno".split())
 LINE_READERS = frozenset("sh bash dash zsh fish ksh ash busybox sleep cat tail tee".split())
 BUSY = "the session reads nothing"
 
@@ -90,6 +101,9 @@ class Teletype(Protocol):
 
     def look(self) -> Scene:
         """Return what it shows now."""
+
+    def decision(self, scene: Scene) -> Verdict | None:
+        """Return what the program waits in for a decision, None for nothing."""
 
     def is_canonical(self) -> bool:
         """Say whether the kernel collects lines (ICANON)."""
@@ -141,6 +155,7 @@ class Submission:
         self._keeps_marks = keeps_marks
         self._check_reader = check_reader
         self._count = 0
+        self._typed_at = 0.0
 
     def run(self) -> Outcome:
         """Type it. Raises Refused before the first byte, InputClosed at any time."""
@@ -166,11 +181,17 @@ class Submission:
 
     def _await_ready(self) -> None:
         """Wait until a program that has just been started takes input. Raises Refused."""
-        deadline = time.monotonic() + YOUNG_SECONDS
+        start = time.monotonic()
         while not self._is_ready():
-            if time.monotonic() > deadline:
+            passed = time.monotonic() - start
+            if passed > YOUNG_SECONDS and (passed > STARTING_SECONDS or not self._is_starting()):
                 raise Refused("the program is not ready for input", "")
             self._tty.pause(LOOK_SECONDS)
+
+    def _is_starting(self) -> bool:
+        """Say whether an agent has shown nothing yet that could be waited at."""
+        is_agent = self._is_agent(self._tty.readers(), AGENTS)
+        return is_agent and not self._tty.look().is_painted(AGENT_ROWS)
 
     def _is_ready(self) -> bool:
         quiet, age = self._tty.quiet_seconds(), self._tty.age_seconds()
@@ -186,7 +207,13 @@ class Submission:
                 return bool(readers.waits) and age > AGENT_SECONDS
             return is_late
         look = self._tty.look()
+        if quiet > QUIET_SECONDS and self._tty.decision(look):
+            # Nothing will be typed.
+            return True
         if not look.pastes:
+            if self._is_agent(readers, AGENTS):
+                # On a busy machine it may be silent for seconds before it paints anything.
+                return age > AGENT_PASTES_SECONDS
             is_prompting = readers.polls and look.is_painted() and quiet > QUIET_SECONDS
             return is_late or (is_prompting and not self._is_agent(readers))
         if self._is_agent(readers):
@@ -195,13 +222,14 @@ class Submission:
         return look.is_painted() and (look.is_visible or quiet > QUIET_SECONDS)
 
     @staticmethod
-    def _is_agent(readers: Foreground) -> bool:
+    def _is_agent(readers: Foreground, agents: frozenset[str] = AGENTS | INTERPRETERS) -> bool:
         names = (name.lstrip(".").partition(".")[0] for name in readers.names)
-        return any(name in AGENTS for name in names)
+        return any(name in agents for name in names)
 
     # Typing
 
     def _write(self, data: bytes) -> None:
+        self._typed_at = time.monotonic()
         self._tty.write(data)
         self._count += len(data)
 
@@ -246,7 +274,7 @@ class Submission:
             self._tty.pause(ENTER_SECONDS)
             self._settle()
         now = self._tty.look()
-        found = scenes.decision(now)
+        found = self._tty.decision(now)
         if found and not scenes.is_shown(before, now, self._text):
             text = scenes.dialog_text(now, found)
             return self._outcome(REFUSED, "a dialog came up; Enter was not pressed", text)
@@ -266,7 +294,8 @@ class Submission:
                 # Not dropped after all, only late: it is in the box twice.
                 break
             if shown is not None:
-                return self._enter_and_judge(before)
+                late = time.monotonic() - self._typed_at
+                return self._enter_and_judge(before, min(late, SLOW_ENTER_SECONDS))
             if not self._was_dropped():
                 break
         now = self._tty.look()
@@ -276,7 +305,7 @@ class Submission:
     def _was_dropped(self) -> bool:
         """Say whether the program, still starting, threw away what was typed."""
         now = self._tty.look()
-        if scenes.holds(now, self._text) or scenes.decision(now):
+        if scenes.holds(now, self._text) or self._tty.decision(now):
             return False
         # Others may have it and not show it: typed again it would be there twice.
         return self._is_agent(self._tty.readers())
@@ -308,12 +337,16 @@ class Submission:
         return True
 
     def _await_echo(self, before: Scene) -> Scene | None:
-        seconds = YOUNG_ECHO_SECONDS if self._is_young else ECHO_SECONDS
+        seconds = YOUNG_ECHO_SECONDS if self._is_young else SLOW_ECHO_SECONDS
         start = time.monotonic()
-        while time.monotonic() - start < seconds:
+        while (passed := time.monotonic() - start) < seconds:
             now = self._tty.look()
             if scenes.is_shown(before, now, self._text):
                 return now
+            quiet = self._tty.quiet_seconds()
+            has_drawn = ECHO_QUIET_SECONDS < quiet < time.monotonic() - self._typed_at
+            if has_drawn and passed > ECHO_SECONDS and not self._is_young:
+                return None
             self._tty.pause(LOOK_SECONDS)
         return None
 
@@ -329,8 +362,8 @@ class Submission:
 
     # Enter
 
-    def _enter_and_judge(self, before: Scene) -> Outcome:
-        self._tty.pause(ENTER_SECONDS)
+    def _enter_and_judge(self, before: Scene, late: float) -> Outcome:
+        self._tty.pause(max(ENTER_SECONDS, late))
         self._settle()
         verdict, now = UNKNOWN, before
         for number in range(TRIES):
@@ -342,7 +375,7 @@ class Submission:
             verdict, now = self._verdict(before, typed.snapshot())
             is_canonical = self._tty.is_canonical()
             may_repeat = may_press_again(verdict, pastes=now.pastes, canonical=is_canonical)
-            if not may_repeat or scenes.decision(now):
+            if not may_repeat or self._tty.decision(now):
                 break
             self._tty.pause(ENTER_SECONDS * (number + 1))
         if verdict == SUBMITTED:
@@ -352,13 +385,14 @@ class Submission:
         return self._outcome(TYPED)
 
     def _verdict(self, before: Scene, typed: Snapshot) -> tuple[str, Scene]:
-        deadline = time.monotonic() + VERDICT_SECONDS
+        start = time.monotonic()
         while True:
             now = self._tty.look()
             verdict = judge(before.snapshot(), typed, now.snapshot(), self._text)
             # Shells and REPLs switch pastes off as they accept a line.
             if verdict == SUBMITTED or not now.pastes or self._tty.is_canonical():
                 return SUBMITTED, now
-            if time.monotonic() > deadline:
+            seconds = SLOW_VERDICT_SECONDS if verdict == WAITING else VERDICT_SECONDS
+            if time.monotonic() - start > seconds:
                 return verdict, now
             self._tty.pause(LOOK_SECONDS)

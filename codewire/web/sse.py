@@ -6,11 +6,11 @@ is cut off. It comes back by itself and says what it has (Last-Event-ID).
 
 from __future__ import annotations
 
-import select
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from codewire.io.peers import has_hung_up
 from codewire.wire.http import encode_head
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class EventStream:
             del request
             transport.sendall(HEAD if is_head else HEAD + GREETING)
             while not is_head and (data := self._next()):
-                if data == HEARTBEAT and _has_left(transport):
+                if data == HEARTBEAT and has_hung_up(transport.fileno()):
                     return
                 transport.sendall(data)
         finally:
@@ -141,9 +141,3 @@ class EventStream:
             self._waiting.clear()
             self._bytes = 0
             return data or (b"" if self.is_over else HEARTBEAT)
-
-
-def _has_left(transport: Transport) -> bool:
-    poller = select.poll()
-    poller.register(transport.fileno(), select.POLLRDHUP)
-    return bool(poller.poll(0))

@@ -6,14 +6,7 @@ makes send none, and upstream's own recorded answers stay as they are (requests.
 
 from __future__ import annotations
 
-from codewire.errors import (
-    CodewireError,
-    KeeperError,
-    LogUnavailable,
-    OutOfThreads,
-    ProtocolError,
-    RequestError,
-)
+from codewire.errors import CodewireError, ProtocolError
 
 NO_SUCH_SESSION = "no_such_session"
 NO_SUCH_REQUEST = "no_such_request"
@@ -50,17 +43,10 @@ CODES = (
     NO_WORKER,
 )
 
-# What an error means that does not say itself; the first class that fits counts.
-_OF_CLASS: tuple[tuple[type[CodewireError], str], ...] = (
-    (ProtocolError, BAD_REQUEST),
-    (OutOfThreads, BUSY),
-    (LogUnavailable, UNAVAILABLE),
-    (KeeperError, UNAVAILABLE),
-)
-
 
 def code_of(error: CodewireError) -> str:
-    """Return an error's code, "" for one that has none."""
-    if isinstance(error, RequestError) and error.code:
-        return error.code
-    return next((code for kind, code in _OF_CLASS if isinstance(error, kind)), "")
+    """Return an error's code as a node says it, "" for one that has none."""
+    if isinstance(error, ProtocolError):
+        # To the client, it is the client's request that is no good.
+        return BAD_REQUEST
+    return error.code if error.code in CODES else ""

@@ -62,11 +62,11 @@ Event = Message | Ping | Pong | Closed
 
 
 class Violation(ProtocolError):
-    """The peer broke the protocol; the connection is to be closed with `code`."""
+    """The peer broke the protocol; the connection is to be closed with `close_code`."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.close_code = code
 
 
 def apply_mask(data: bytes | bytearray, mask: bytes) -> bytes:

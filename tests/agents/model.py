@@ -30,6 +30,9 @@ class Turn:
         self.text = texts[-1] if texts else ""
         self.after_tool = after_tool
         self.tools = tools
+        # When it was asked and answered, in seconds of the monotonic clock.
+        self.began = time.monotonic()
+        self.ended = 0.0
 
     def command(self) -> str:
         """Return the shell command to call a tool with, "" for a plain answer."""
@@ -78,7 +81,9 @@ def read_anthropic(body: dict[str, Any]) -> Turn:
     texts = [p.get("text", "") for p in parts if p.get("type") == "text"]
     texts = [t for t in texts if not _is_frame(t)]
     last = _parts(messages[-1].get("content")) if messages else []
-    after_tool = any(p.get("type") == "tool_result" for p in last)
+    # What the user says next may come in one message with an earlier result.
+    said = [p for p in last if p.get("type") == "text" and not _is_frame(p.get("text", ""))]
+    after_tool = not said and any(p.get("type") == "tool_result" for p in last)
     tools = [t.get("name", "") for t in body.get("tools") or ()]
     return Turn("anthropic", texts, after_tool, tools)
 
@@ -255,7 +260,9 @@ class Handler(BaseHTTPRequestHandler):
                     body.get("stream") or "stream" in path.lower()
                 ):
                     return self._whole(turn)
-                return self._stream(say(turn))
+                self._stream(say(turn))
+                turn.ended = time.monotonic()
+                return None
         return self._json({})
 
     def _whole(self, turn: Turn) -> None:

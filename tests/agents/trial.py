@@ -7,22 +7,22 @@ status is 1 when a text was lost or doubled, or a dialog was answered.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from codewire.agents.evidence import BLOCKED, Evidence
-from codewire.agents.programs import judge
 from codewire.client import Client
 from codewire.errors import CodewireError
 from tests.agents.model import Model
 from tests.agents.programs import NAMES, prepare
-from tests.support import Home
+from tests.support import REPOSITORY, Home, wait_until
 
 SIZE = {"cols": 120, "rows": 40}
 REACH_SECONDS = 60.0
@@ -35,7 +35,8 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "leading /": lambda mark: f"/usr/share/doc what is there {mark}",
     "leading @": lambda mark: f"@README.md what is there {mark}",
 }
-KINDS = ("msg", "prompt", "request", "send", "paste")
+# What an inbox keeps, and what is refused.
+LETTERS, TEXTS = ("msg", "request"), ("prompt", "send", "paste")
 
 
 class Trial:
@@ -57,11 +58,11 @@ class Trial:
         self._marks += 1
         return f"Mark{self.name}{self._marks:03d}x"
 
-    def launch(self) -> int:
+    def launch(self, **size: int) -> int:
         env = [f"{key}={value}" for key, value in self.program.env.items()]
         env += ["TERM=xterm-256color"]
         return self.client.launch(
-            self.program.argv, working_dir=self.program.directory, env=env, **SIZE
+            self.program.argv, working_dir=self.program.directory, env=env, **(size or SIZE)
         )
 
     def reached(self, mark: str, seconds: float = REACH_SECONDS) -> int:
@@ -76,7 +77,7 @@ class Trial:
             answer = self.client.submit(session, text)
         except CodewireError as error:
             return f"error: {error}"
-        return f"{answer['verdict']} {answer.get('reason') or ''}".strip()
+        return f"{answer.verdict} {answer.reason}".strip()
 
     def count(self, shape: str, texts: list[tuple[str, str, str]]) -> None:
         """Note what became of (mark, text, what was said)."""
@@ -128,6 +129,8 @@ class Trial:
             said = self.submit(session, text)
             if not self.reached(mark):
                 print(self.name, "after launch", said, self.screen(session), sep="\n", flush=True)
+                info = self.client.status(session).info
+                print(info.status, info.exit_code, flush=True)
             texts.append((mark, text, said))
             self.client.kill(session)
         self.count("right after launch", texts)
@@ -143,7 +146,8 @@ class Trial:
         kept: list[str] = []
         typed: list[str] = []
         for number in range(count):
-            self.type_at_dialog(session, KINDS[number % len(KINDS)], kept, typed)
+            self.type_at_dialog(session, LETTERS[number % len(LETTERS)], kept, typed)
+            self.type_at_dialog(session, TEXTS[number % len(TEXTS)], kept, typed)
         decided = os.path.exists(victim) or not self.is_blocked(session, 1.0)
         refused = [mark for mark in typed if self.model.counts(mark)]
         self.client.send_keys(session, "Esc")
@@ -152,8 +156,53 @@ class Trial:
         told = f"decisions {int(decided)}, typed though refused {len(refused)}"
         lost = len(kept) - arrived - doubled + int(decided) + len(refused)
         self.rows.append(("dialog", arrived, arrived, lost, doubled, told))
-        line = f"kept {len(kept)} arrived {arrived} doubled {doubled}"
-        print(f"{self.name:9} dialog ({count})          {line} {told}", flush=True)
+        line = f"letters {len(kept)} arrived {arrived} doubled {doubled}, texts {len(typed)}"
+        print(f"{self.name:9} at a dialog          {line} {told}", flush=True)
+
+    def hooks(self) -> None:
+        """With its own hooks installed the program reports a turn with a decision in it."""
+        where = {"HOME": self.directory, "XDG_CONFIG_HOME": "", "CODEWIRE_DIR": ""}
+        done = self.home.cw("integrate", self.name, env=where)
+        assert done.returncode == 0, done.stderr
+        path = Path(self.directory, "bin", "cw")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} {REPOSITORY}/cw.py "$@"\n')
+        path.chmod(0o755)
+        env = self.program.env
+        env |= {"CODEWIRE_DIR": self.home.data_dir, "PATH": f"{path.parent}:{env['PATH']}"}
+        session = self.launch()
+        events = self.client.subscribe(session, (), ["task.report"])
+        told: list[str] = []
+        reader = threading.Thread(target=note_reports, args=(events, told), daemon=True)
+        reader.start()
+        mark = self.mark()
+        self.submit(session, f"run touch {self.program.directory}/{mark}")
+        if self.name == "codex":
+            # It has only a hook for the end of a turn.
+            self.client.wait(session, states=["blocked"], timeout_seconds=DIALOG_SECONDS)
+        else:
+            wait_until(lambda: "blocked" in told, DIALOG_SECONDS, "blocked is reported")
+        wait_until(lambda: self.approve_first(session), DIALOG_SECONDS, "it is approved")
+        try:
+            wait_until(lambda: "complete" in told, DIALOG_SECONDS, "the turn's end is reported")
+        except AssertionError:
+            print(self.name, "hooks", told, self.screen(session), sep="\n", flush=True)
+        info = self.client.status(session).info
+        self.client.kill(session)
+        print(
+            f"{self.name:9} hooks                {' '.join(told)}; state {info.state}",
+            flush=True,
+        )
+
+    def approve_first(self, session: int) -> bool:
+        """Approve what is asked, once it stands still."""
+        try:
+            for waiting in self.client.approvals(session):
+                self.client.approve(waiting.id, choice=1)
+                return True
+        except CodewireError:
+            pass
+        return False
 
     def type_at_dialog(self, session: int, kind: str, kept: list[str], typed: list[str]) -> None:
         mark = self.mark()
@@ -181,35 +230,41 @@ class Trial:
     def is_blocked(self, session: int, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            shown = self.client.screen(session)
-            cursor = shown["cursor"]
-            look = Evidence(
-                tuple(shown["lines"]), (cursor["row"], cursor["col"]), shown.get("title") or ""
-            )
-            if judge(look).state == BLOCKED:
+            if self.client.screen(session).state == "blocked":
                 return True
             time.sleep(0.2)
         return False
 
     def screen(self, session: int) -> str:
-        return "\n".join(line for line in self.client.screen(session)["lines"] if line.strip())
+        return "\n".join(line for line in self.client.screen(session).lines if line.strip())
 
     def close(self) -> None:
         self.model.shutdown()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def note_reports(events: Iterator[dict[str, Any]], told: list[str]) -> None:
+    """Note the states that hooks report, until the connection ends."""
+    with contextlib.suppress(CodewireError, OSError):
+        for event in events:
+            if event.get("type") == "Event":
+                told.append(event["event"]["data"]["state"])
+
+
 def try_program(trial: Trial, count: int, messages: int, parts: list[str]) -> None:
     if "launch" in parts:
         trial.after_launch(count)
-    session = trial.launch()
+    session = trial.launch() if {"shapes", "working", "dialog"}.intersection(parts) else 0
     if "shapes" in parts:
         trial.shapes(session, count)
     if "working" in parts:
         trial.working(session, count)
     if "dialog" in parts:
         trial.dialog(session, messages)
-    trial.client.kill(session)
+    if session:
+        trial.client.kill(session)
+    if "hooks" in parts:
+        trial.hooks()
 
 
 def main() -> int:
@@ -217,8 +272,10 @@ def main() -> int:
     parser.add_argument("programs", help="npm's .bin directory")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--count", type=int, default=20, help="prompts of each shape")
-    parser.add_argument("--messages", type=int, default=50, help="texts at a dialog")
-    parser.add_argument("--parts", default="launch,shapes,working,dialog")
+    parser.add_argument(
+        "--messages", type=int, default=50, help="letters at a dialog, and other texts"
+    )
+    parser.add_argument("--parts", default="launch,shapes,working,hooks,dialog")
     args = parser.parse_args()
     home = Home()
     status = 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from codewire.client.attaching.outerstatus import CLEAR, QUERY
 from codewire.term.restore import TEARDOWN
 from tests.support import REPOSITORY, Home, wait_until
 from tests.terminal import Terminal
@@ -39,12 +40,12 @@ def attach(node: Home) -> Iterator[Attach]:
 def session_bytes(terminal: Terminal) -> bytes:
     """Return what an attached terminal without a bar showed of its session."""
     start = terminal.seen.index(b"\r\n", terminal.seen.index(b"[cw] attached")) + 2
-    return terminal.seen[start : terminal.seen.index(TEARDOWN)]
+    return terminal.seen[start : terminal.seen.index(TEARDOWN)].replace(QUERY, b"", 1)
 
 
 def worker_pid(node: Home) -> int:
     """Return the worker's pid, asked by a client: it asks again if the worker is dying just now."""
-    return int(node.client().node_status()["worker_pid"])
+    return int(node.client().node_status().worker_pid)
 
 
 def attached_count(node: Home, session_id: int) -> int:
@@ -76,6 +77,22 @@ def test_history_typing_detaching_and_coming_back(node: Home, attach: Attach) ->
     terminal.expect(b"third\r\n")
     terminal.expect(b"third\r\n")
     assert b"ready" not in terminal.seen
+
+
+def test_a_terminal_that_knows_states_is_told(node: Home, attach: Attach) -> None:
+    session = node.launch("cat")
+    terminal = attach("1")
+    terminal.expect(QUERY)
+    terminal.type(b"one" + QUERY + b"two\r")
+    terminal.expect(b"onetwo\r\n")
+    client = node.client()
+    client.report_task(session, "thinking", "working")
+    terminal.expect(b"\x1b]7501;state=working:app=cw:msg=dGhpbmtpbmc=\x1b\\")
+    client.report_task(session, "which one?", "blocked", kind="question")
+    terminal.expect(b"\x1b]7501;state=blocked:kind=question:app=cw:msg=")
+    terminal.type(DETACH)
+    assert terminal.wait() == 0
+    assert CLEAR in terminal.seen and b"7501" not in node.log(session)
 
 
 def test_the_session_gets_the_size_of_the_terminal(node: Home, attach: Attach) -> None:

@@ -88,8 +88,8 @@ def test_a_shell_at_its_prompt_runs_nothing(node: Home, shell: int) -> None:
 
     def send(mode: str) -> None:
         answer = client.msg(shell, NASTY, sender=shell + 1, delivery=mode)
-        assert answer["delivered"] == "inbox"
-        assert mode == "inbox" or "is in the foreground" in answer["note"]
+        assert answer.delivered == "inbox"
+        assert mode == "inbox" or "is in the foreground" in answer.note
         with pytest.raises(RequestTimedOut) as caught:
             client.request(shell, NASTY, sender=shell + 1, delivery=mode, timeout_seconds=1)
         assert mode == "inbox" or "is in the foreground" in caught.value.note
@@ -102,7 +102,7 @@ def test_a_shell_at_its_prompt_runs_nothing(node: Home, shell: int) -> None:
     answers(node, shell)
     assert not pwned(node)
     assert b"Codewire" not in node.log(shell)
-    assert len(client.read_messages(shell, tail=0)["messages"]) == 6
+    assert len(client.read_messages(shell, tail=0).messages) == 6
 
 
 def test_force_types_but_a_shell_that_knows_pastes_waits_for_enter(node: Home) -> None:
@@ -110,7 +110,7 @@ def test_force_types_but_a_shell_that_knows_pastes_waits_for_enter(node: Home) -
     prints(node, session, b"prompt> ")
     client = node.client()
     answer = client.msg(session, NASTY, delivery="pty", force=True)
-    assert answer["delivered"] == "pty"
+    assert answer.delivered == "pty"
     prints(node, session, b"[Codewire message from the user]")
     drop_line(node, session)
     answers(node, session)
@@ -134,7 +134,7 @@ def test_what_a_program_leaves_unread_is_not_left_to_the_shell(node: Home, progr
 
 
 def note(client: Client, session: int) -> str:
-    return str(client.msg(session, NASTY, delivery="both").get("note"))
+    return str(client.msg(session, NASTY, delivery="both").note)
 
 
 def test_cat_gets_header_body_and_hint(node: Home) -> None:
@@ -154,7 +154,7 @@ def test_cat_gets_header_body_and_hint(node: Home) -> None:
     prints(node, session, f"{hint}\r\n\r\n".encode())
     request = f"\n[Codewire request {request_id} from planner]\nready?\n\n{hint}\n\n"
     assert node.log(session).endswith(shown + request.replace("\n", "\r\n").encode())
-    assert client.read_messages(session)["messages"][-1]["request_id"] == request_id
+    assert client.read_messages(session).messages[-1].request_id == request_id
 
 
 def test_readline_gets_one_line_with_everything(node: Home) -> None:
@@ -231,11 +231,11 @@ def test_a_program_that_reads_nothing_holds_up_nobody(node: Home) -> None:
     stuck = node.launch("sleep", "600", name="stuck")
     client = node.client()
     answer = client.msg(stuck, "line\n" * 10000, delivery="both")
-    assert answer["delivered"] == "both" and "not reading its terminal" in answer["note"]
+    assert answer.delivered == "both" and "not reading its terminal" in answer.note
     other = node.launch("cat")
-    assert client.msg(other, "hi", delivery="pty")["delivered"] == "pty"
+    assert client.msg(other, "hi", delivery="pty").delivered == "pty"
     prints(node, other, b"hi")
-    assert client.read_messages(stuck)["messages"][0]["body"] == "line\n" * 10000
+    assert client.read_messages(stuck).messages[0].body == "line\n" * 10000
 
 
 def test_the_command_says_what_happened(home: Home) -> None:

@@ -242,6 +242,51 @@ def test_a_stop_without_a_keeper(home: Home) -> None:
     assert not any(map(is_alive, (worker, session)))
 
 
+HANGS_ON = ("sh", "-c", "trap '' HUP TERM; echo up; while :; do sleep 1; done")
+
+
+def kill_node(home: Home) -> tuple[int, int]:
+    """Start a node with a session that no hang-up ends; kill keeper and worker."""
+    home.expects_leftovers = True
+    home.start_node()
+    number = home.launch(*HANGS_ON)
+    home.client().wait_for_text(number, "up", timeout_seconds=20)
+    leader, keeper, worker = home.session(number)["pid"], home.keeper_pid, home.worker_pid
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: not is_alive(keeper), 10, "the keeper is gone")
+    return leader, worker
+
+
+def test_a_stop_without_a_node_tells_of_what_it_has_left(home: Home) -> None:
+    leader, worker = kill_node(home)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
+    done = home.cw("stop")
+    assert done.returncode == 1 and is_alive(leader)
+    assert f"processes of its sessions live on: pid {leader} (sh)" in done.stderr
+    done = home.cw("stop", "--now")
+    assert done.returncode == 0, done.stderr
+    assert not is_alive(leader) and f"killed what a node had left: pid {leader}" in done.stderr
+
+
+def test_a_worker_that_starts_no_keeper_is_ended_with_its_sessions(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(ending, "session_pids", lambda paths: None)
+    leader, worker = kill_node(home)
+    paths = DataDir(home.data_dir)
+    found = look(paths, 0.2)
+    # As it looks where the worker runs, but can start nothing.
+    found = found._replace(workers=tuple(w._replace(state="S") for w in found.workers))
+    with pytest.raises(CodewireError, match="live on; .*'cw stop --now' ends them"):
+        ending.Ending(paths, found, lambda line: None).run(5.0, False)
+    assert is_alive(leader) and is_alive(worker)
+    ending.Ending(paths, found, lambda line: None).run(5.0, True)
+    assert not is_alive(leader) and not is_alive(worker)
+
+
 def test_what_outlives_a_node_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "SETTLE_SECONDS", 0.2)
     home.start_node()

@@ -47,8 +47,8 @@ def test_a_command_that_names_a_session_is_not_sent_the_others(node: Home) -> No
     node.wait_finished(session)
     client = node.client()
     found = client.find_sessions("short", "short")
-    assert [session["name"] for session in found] == ["short"]
-    assert client.find_sessions("wordy")[0].keys() == {"id", "name", "status", "attached"}
+    assert [session.name for session in found] == ["short"]
+    assert client.find_sessions("wordy")[0].sent.keys() == {"id", "name", "status", "attached"}
     assert node.cw("status", "short").returncode == 0
 
 

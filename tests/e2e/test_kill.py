@@ -53,6 +53,23 @@ def neighbour() -> Iterator[Home]:
     home.close()
 
 
+def test_what_starts_during_a_kill_is_left_alone(home: Home) -> None:
+    """It gets the terminals' numbers of what has just been killed."""
+    os.makedirs(home.data_dir, exist_ok=True)
+    Path(home.data_dir, "config.toml").write_text("[node]\ngrace_seconds = 1\n")
+    start_with_own_terminals(home)
+    quick = [home.launch("sleep", "600", tags=["old"]) for _ in range(3)]
+    slow = home.launch("sh", "-c", "trap '' TERM; echo up; exec sleep 600", tags=["old"])
+    wait_until(lambda: b"up" in home.log(slow), 20, "it ignores SIGTERM")
+    killing = home.popen("kill", "--tag", "old")
+    for number in quick:
+        home.wait_finished(number)
+    new = [home.launch("sleep", "600") for _ in quick]
+    killing.communicate(timeout=30)
+    assert home.session(slow)["status"] == "killed"
+    assert [home.session(number)["status"] for number in new] == ["running"] * len(new)
+
+
 def test_nodes_with_equal_terminal_numbers_leave_each_other_alone(
     home: Home, neighbour: Home
 ) -> None:

@@ -27,12 +27,12 @@ def test_set_get_list_delete(node: Home) -> None:
     assert client.kv_get("k") == b"\x00\xff"
     assert client.kv_get("") == b""
     assert client.kv_get("k", namespace="default") == b"\x00\xff"
-    assert client.kv_list("k") == [{"key": "k", "value": b"\x00\xff"}]
-    assert [entry["key"] for entry in client.kv_list()] == ["", "k"]
+    assert [(e.key, e.value) for e in client.kv_list("k")] == [("k", b"\x00\xff")]
+    assert [entry.key for entry in client.kv_list()] == ["", "k"]
     client.kv_delete("k")
     client.kv_delete("k")
     assert client.kv_get("k") is None
-    assert client.kv_list(namespace="other") == [{"key": "k", "value": b"elsewhere"}]
+    assert [entry.value for entry in client.kv_list(namespace="other")] == [b"elsewhere"]
 
 
 def test_golden_exchange(node: Home) -> None:
@@ -58,7 +58,7 @@ def test_keys_expire(node: Home) -> None:
     client.kv_set("short", b"x", ttl="300ms")
     wait_until(lambda: client.kv_get("short") is None, 20, "the key expires")
     assert time.monotonic() - started >= 0.3
-    assert [entry["key"] for entry in client.kv_list()] == ["cleared", "long", "negative"]
+    assert [entry.key for entry in client.kv_list()] == ["cleared", "long", "negative"]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_every_confirmed_change_survives(node: Home) -> None:
         thread.join(40)
     assert not any(thread.is_alive() for thread in writers)
     expected = [(f"w{writer}", str(number).encode()) for writer, number in enumerate(last)]
-    assert [(e["key"], e["value"]) for e in client.kv_list()] == expected
+    assert [(e.key, e.value) for e in client.kv_list()] == expected
     assert node.stop_node() == 0
     node.start_node()
-    assert [(e["key"], e["value"]) for e in client.kv_list()] == expected
+    assert [(e.key, e.value) for e in client.kv_list()] == expected
 
 
 @pytest.mark.long

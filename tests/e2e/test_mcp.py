@@ -318,6 +318,7 @@ def test_odd_arguments_are_refused_with_the_argument_named(node: Home) -> None:
         assert "session_id" in answer["error"]["message"]
     answer = server.call("get_session_status", session_id=4_000_000_000)
     assert answer["result"]["isError"]
+    assert answer["result"]["_meta"] == {"codewire/code": "no_such_session"}
     assert "session 4000000000 not found" in answer["result"]["content"][0]["text"]
     assert server.call("launch_session", command="ls")["error"]["code"] == -32602
     empty = server.call("launch_session", command=[])["result"]

@@ -116,7 +116,7 @@ def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
         shown = BAR.sub(b"", terminal.seen)
         numbers = [int(number) for number in re.findall(rb"0001 (\d{8}) ", shown)]
         assert numbers == list(range(len(wanted) // printer.LINE_BYTES))
-        assert Client(url, token).status(session)["info"]["status"] == "completed (0)"
+        assert Client(url, token).status(session).info.status == "completed (0)"
     finally:
         if logs is not None:
             logs.kill()

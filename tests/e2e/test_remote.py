@@ -19,6 +19,7 @@ from websockets import exceptions
 
 from codewire.client import Client
 from codewire.errors import ProtocolError, RequestError
+from codewire.wire.answers.events import Subscribed
 from tests import printer
 from tests.follower import Probe
 from tests.remote import RemoteHome
@@ -185,14 +186,14 @@ def test_every_typed_call(remote: RemoteHome) -> None:
     assert client.wait_for_text(session, "last", include_echo=True).line == "last"
     # Programs of early 2026 want the id; on the node's own socket it is as recorded, without.
     assert client.call({"type": "SendInput", "id": session})["id"] == session
-    assert client.list_sessions()[0]["name"] == "cat"
-    assert client.status(session)["info"]["status"] == "running"
-    assert client.node_status()["listen"] == remote.address
+    assert client.list_sessions()[0].name == "cat"
+    assert client.status(session).info.status == "running"
+    assert client.node_status().listen == remote.address
     events = client.subscribe(session)
-    assert next(events)["type"] == "SubscribeAck"
-    assert client.kill_by_tags(["t"]) == 1
-    assert client.wait(session)[0]["status"] == "killed"
-    assert "session.status" in (event["event"]["type"] for event in events)
+    assert isinstance(next(events), Subscribed)
+    assert client.kill_by_tags(["t"]).count == 1
+    assert client.wait(session)[0].status == "killed"
+    assert "session.status" in (event.sent.get("type") for event in events)
     assert "".join(chunk.text for chunk in client.logs(session, tail=1)) == "last\r\n"
     with pytest.raises(RequestError, match="session 99 not found"):
         client.kill(99)

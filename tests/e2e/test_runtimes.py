@@ -261,7 +261,7 @@ def test_an_image_without_python_gets_sessions_by_exec(home: Home, engine: Engin
     assert home.cw("wait", "1", "--exit-status").returncode == 3
     assert home.cw("logs", "1").stdout.strip() == "cw-bare"
     (session,) = home.client().find_sessions(tag="runtime:bare")
-    assert session["id"] == 1
+    assert session.id == 1
     assert "on this machine's node" in home.cw("local", "info", "bare").stdout
     execs = [argv for argv in engine.argvs("exec") if "-t" in argv]
     assert execs[-1][:6] == ["exec", "-i", "-t", "-w", "/workspace", "cw-bare"]

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from codewire.wire.answers.messages import Message
 from tests.support import CW, Home, wait_until
 
 FOREIGN = "f" * 24
 
 
-def last(home: Home, session_id: int) -> dict[str, Any]:
-    found: dict[str, Any] = home.client().read_messages(session_id)["messages"][-1]
-    return found
+def last(home: Home, session_id: int) -> Message:
+    return home.client().read_messages(session_id).messages[-1]
 
 
 def test_a_session_knows_its_node_and_is_the_sender(node: Home) -> None:
@@ -24,7 +24,7 @@ def test_a_session_knows_its_node_and_is_the_sender(node: Home) -> None:
     wait_until(lambda: b"from inside" in node.log(to), 20, "the message is typed")
     assert b"[Codewire message from planner]" in node.log(to)
     assert f"<{node.node_id()}>".encode() in node.log(sender)
-    assert last(node, to)["from"] == sender
+    assert last(node, to).from_id == sender
     before = node.node_id()
     node.kill_worker()
     assert node.node_status() and node.node_id() == before
@@ -42,7 +42,7 @@ def test_what_a_client_says_of_its_session(
     request = {"type": "MsgSend", "id": sender, "to_id": to, "body": "hi", "delivery": "both"}
     answer = node.request({**request, "from_node": home, "auto": True})
     assert answer.get("delivered") == (None if is_believed else "inbox")
-    assert last(node, to)["from"] == (sender if is_believed else 0)
+    assert last(node, to).from_id == (sender if is_believed else 0)
     if is_believed:
         wait_until(lambda: b"message from planner" in node.log(to), 20, "it is typed")
     else:
@@ -58,11 +58,11 @@ def test_the_command_in_a_session_of_another_node(home: Home) -> None:
     foreign = {"CW_SESSION_ID": "1", "CW_NODE_ID": FOREIGN}
     done = home.cw("msg", "to", "hi", env=foreign)
     assert done.returncode == 0, done.stderr
-    assert last(home, 2)["from"] == 0 and home.log(2) == b""
+    assert last(home, 2).from_id == 0 and home.log(2) == b""
     done = home.cw("attach", "1", env=foreign)
     assert "this is session 1" not in done.stderr
     older = home.cw("msg", "to", "hi", env={"CW_SESSION_ID": "1"})
-    assert older.returncode == 0 and last(home, 2)["from"] == 0
+    assert older.returncode == 0 and last(home, 2).from_id == 0
 
 
 def test_an_older_session_is_known_by_its_descent(node: Home) -> None:
@@ -70,7 +70,7 @@ def test_an_older_session_is_known_by_its_descent(node: Home) -> None:
     words = shlex.join([*CW, "msg", "to", "as before"])
     sender = node.launch("sh", "-c", f"unset CW_NODE_ID; {words}; exec cat", name="planner")
     wait_until(lambda: b"message from planner" in node.log(to), 20, "the message is typed")
-    assert last(node, to)["from"] == sender
+    assert last(node, to).from_id == sender
 
 
 def test_errors_say_why_in_a_word(node: Home) -> None:

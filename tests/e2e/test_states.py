@@ -12,7 +12,8 @@ import pytest
 
 from codewire.client import Client
 from codewire.errors import RequestError
-from tests.support import Home, running_home
+from codewire.wire.answers.events import Event, Subscribed
+from tests.support import Home, running_home, wait_until
 
 # A menu that arrow keys move and Enter takes; it says what was taken, and asks once more for "m".
 MENU = r"""
@@ -51,17 +52,17 @@ def launch(client: Client, *command: str) -> int:
 def menu(client: Client, *labels: str) -> int:
     session = launch(client, sys.executable, "-c", MENU, *labels)
     [info] = client.wait(session, states=["blocked"], timeout_seconds=30)
-    assert info["state"] == "blocked" and info["state_reason"] == "Delete it all?"
+    assert info.state == "blocked" and info.state_reason == "Delete it all?"
     return session
 
 
 def state(client: Client, session: int) -> str:
-    found: str = client.status(session)["info"]["state"]
+    found: str = client.status(session).info.state
     return found
 
 
 def shown(client: Client, session: int) -> str:
-    return "\n".join(client.screen(session)["lines"])
+    return "\n".join(client.screen(session).lines)
 
 
 @pytest.mark.smoke
@@ -69,20 +70,25 @@ def test_a_decision_is_listed_and_taken_on_the_marked_choice(home: Home) -> None
     client = home.client()
     session = menu(client, "No, exit", "Yes, delete")
     [one] = client.approvals()
-    assert one["session_id"] == session and one["marked"] == 1
-    assert [choice["label"] for choice in one["choices"]] == ["No, exit", "Yes, delete"]
-    done = home.cw("approve", one["id"])
+    assert one.session_id == session and one.marked == 1
+    assert [choice.label for choice in one.choices] == ["No, exit", "Yes, delete"]
+    done = home.cw("approve", one.id)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"Chose 2. Yes, delete in session {session}\n"
     client.wait_for_text(session, "TOOK Yes, delete", timeout_seconds=30)
     events = os.path.join(home.data_dir, "sessions", str(session), "events.jsonl")
-    with open(events) as file:
-        found = [json.loads(line) for line in file]
-    [decision] = [event["data"] for event in found if event["type"] == "session.decision"]
+
+    def told(kind: str) -> list[dict[str, Any]]:
+        with open(events) as file:
+            found = [json.loads(line) for line in file]
+        return [event["data"] for event in found if event["type"] == kind]
+
+    wait_until(lambda: told("session.decision"), 10, "it is written down")
+    [decision] = told("session.decision")
     assert decision["label"] == "Yes, delete" and decision["by_pid"] > 0
-    states = [event["data"] for event in found if event["type"] == "session.state"]
+    states = told("session.state")
     assert (states[0]["from"], states[0]["to"]) == ("idle", "blocked")
-    again = home.cw("approve", one["id"])
+    again = home.cw("approve", one.id)
     assert again.returncode == 1 and "has changed; nothing was chosen" in again.stderr
 
 
@@ -91,16 +97,16 @@ def test_no_choice_is_guessed(home: Home) -> None:
     session = menu(client, "Yes", "Yes, always", "No")
     [one] = client.approvals(session)
     with pytest.raises(RequestError, match="not exactly one choice says yes"):
-        client.approve(one["id"])
+        client.approve(one.id)
     with pytest.raises(RequestError, match="there is no choice 4"):
-        client.approve(one["id"], choice=4)
+        client.approve(one.id, choice=4)
     assert "TOOK" not in shown(client, session)
     client.send_input(session, b"x")
     client.wait_for_text(session, "Something else", timeout_seconds=30)
     with pytest.raises(RequestError, match="has changed"):
-        client.approve(one["id"], choice=1)
+        client.approve(one.id, choice=1)
     [other] = client.approvals(session)
-    assert client.approve(other["id"], refuse=True)["label"] == "No"
+    assert client.approve(other.id, refuse=True).label == "No"
     client.wait_for_text(session, "TOOK No", timeout_seconds=30)
 
 
@@ -113,7 +119,7 @@ def test_a_session_does_not_approve_itself(home: Home) -> None:
     session = launch(client, "bash", "-c", line)
     client.wait(session, states=["blocked"], timeout_seconds=30)
     [one] = client.approvals()
-    client.send_input(session, f"{one['id']}\n".encode())
+    client.send_input(session, f"{one.id}\n".encode())
     client.wait_for_text(session, "rc=1", timeout_seconds=30)
     assert "cannot approve what it asks itself" in shown(client, session)
 
@@ -123,29 +129,33 @@ def test_states_outlive_the_worker(home: Home) -> None:
     blocked = menu(client, "Yes", "No")
     reported = launch(client, "cat")
     client.report_task(reported, "compiling", "working")
-    before = {s["id"]: s for s in client.list_sessions()}
-    assert before[reported]["state_reason"] == "compiling"
+    before = {s.id: s for s in client.list_sessions()}
+    assert before[reported].state_reason == "compiling"
     home.kill_worker()
     client.wait(reported, states=["working"], timeout_seconds=30)
     client.wait(blocked, states=["blocked"], timeout_seconds=30)
-    after = {s["id"]: s for s in client.list_sessions()}
+    after = {s.id: s for s in client.list_sessions()}
     for session in (blocked, reported):
         for key in ("state", "state_reason", "state_since"):
-            assert after[session][key] == before[session][key], key
+            assert getattr(after[session], key) == getattr(before[session], key), key
 
 
 def test_reports_and_who_has_seen_the_result(home: Home) -> None:
     client = home.client()
     session = launch(client, "cat")
     events = client.subscribe(session, (), ["task.report"])
-    assert next(events)["type"] == "SubscribeAck"
+    assert isinstance(next(events), Subscribed)
     inside = {"CW_SESSION_ID": str(session)}
     assert home.cw("report", "working", env=inside).returncode == 0
     assert state(client, session) == "working"
-    data = next(events)["event"]["data"]
+    event = next(events)
+    assert isinstance(event, Event)
+    data = event.data
     assert (data["state"], data["summary"]) == ("working", "working")
     assert home.cw("report", "done", "--message", "all  green", env=inside).returncode == 0
-    data = next(events)["event"]["data"]
+    event = next(events)
+    assert isinstance(event, Event)
+    data = event.data
     assert (data["state"], data["summary"]) == ("complete", "all green")
     assert state(client, session) == "done"
     client.screen(session)
@@ -154,8 +164,8 @@ def test_reports_and_who_has_seen_the_result(home: Home) -> None:
     assert state(client, session) == "idle"
     hook = json.dumps({"tool_name": "Bash", "tool_input": {"command": "rm x"}})
     assert home.cw("report", "blocked", "--hook", env=inside, input=hook).returncode == 0
-    info = client.status(session)["info"]
-    assert (info["state"], info["state_kind"], info["state_reason"]) == (
+    info = client.status(session).info
+    assert (info.state, info.state_kind, info.state_reason) == (
         "blocked",
         "permission",
         "Bash: rm x",
@@ -187,10 +197,10 @@ def test_the_program_says_it_itself(home: Home) -> None:
     )
     session = launch(client, "bash", "-c", line)
     [info] = client.wait(session, states=["blocked"], timeout_seconds=30)
-    assert info["state_kind"] == "auth"
+    assert info.state_kind == "auth"
     client.send_input(session, b"\n")
     [info] = client.wait(session, states=["done", "idle"], timeout_seconds=30)
-    assert info["state"] == "done"
+    assert info.state == "done"
     client.kill(session)
     assert state(client, session) == "exited"
 

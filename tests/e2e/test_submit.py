@@ -21,6 +21,9 @@ BOX = str(REPOSITORY / "tests" / "boxprogram.py")
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
     with running_home() as made:
+        rules = Path(made.data_dir, "agents", "boxy.toml")
+        rules.parent.mkdir(parents=True, exist_ok=True)
+        rules.write_text('name = "boxy"\n[[rule]]\nstate = "blocked"\nmatch = "a program"\n')
         yield made
 
 
@@ -39,7 +42,7 @@ class Box:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
     def shows(self, text: str) -> None:
-        wait_until(lambda: text in "\n".join(self.client.screen(self.id)["lines"]), 30, text)
+        wait_until(lambda: text in "\n".join(self.client.screen(self.id).lines), 30, text)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_a_text_is_submitted_once(home: Home, flags: tuple[str, ...]) -> None:
     texts = ["one line", "two\nlines of it", "日本語 👩‍👩‍👧 end"]
     for text in texts:
         answer = box.client.submit(box.id, text)
-        assert answer["verdict"] in ("submitted", "typed"), answer
+        assert answer.verdict in ("submitted", "typed"), answer
     wait_until(lambda: len(box.said()) >= len(texts), 10, "all are there")
     assert box.said() == [["submitted", text] for text in texts]
 
@@ -59,6 +62,8 @@ def test_a_text_is_submitted_once(home: Home, flags: tuple[str, ...]) -> None:
 def test_without_an_echo_enter_is_not_pressed(home: Home) -> None:
     box = Box(home, "echo=off")
     box.shows("a program")
+    # Past its start it is waited for no longer.
+    assert box.client.submit(box.id, "").verdict == "typed"
     done = home.cw("send", str(box.id), "not shown")
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == f"Sent 9 bytes to session {box.id}"
@@ -77,11 +82,11 @@ def test_at_a_menu_nothing_is_typed_and_letters_wait_for_its_end(home: Home) -> 
         assert "Do you want to proceed?" in done.stderr and "--keys" in done.stderr
     for number in range(4):
         answer = client.msg(box.id, f"letter {number}", delivery="both")
-        assert answer["typed"] == "waiting"
+        assert answer.typed == "waiting"
     with pytest.raises(RequestError, match="waits for a decision"):
         client.msg(box.id, "not kept", delivery="pty")
     home.kill_worker()
-    assert client.msg(box.id, "letter 4", delivery="both")["typed"] == "waiting"
+    assert client.msg(box.id, "letter 4", delivery="both").typed == "waiting"
     assert box.said() == []
     assert client.send_keys(box.id, "x") == 1
     wait_until(lambda: len(box.said()) >= 5, 30, "all letters are typed")
@@ -89,12 +94,40 @@ def test_at_a_menu_nothing_is_typed_and_letters_wait_for_its_end(home: Home) -> 
     assert bodies == [f"letter {number}" for number in range(5)]
 
 
+def test_what_lists_call_blocked_gets_no_text_either(home: Home) -> None:
+    """By a rule of the user's, by what the program reports and by what a hook does."""
+    client = home.client()
+    log = Path(home.path, "blocked-boxes")
+    report = r"printf '\033]7501;state=blocked:kind=auth\033\\'; exec "
+    run = f"{sys.executable} {BOX} burst=8"
+    ruled, said, hooked = (
+        client.launch(["sh", "-c", line], env=[f"BOX_LOG={log}", *env], working_dir=home.path)
+        for line, env in (
+            (f"exec {run}", ["CW_AGENT=boxy"]),
+            (report + run, []),
+            (f"exec {run}", []),
+        )
+    )
+    client.report_task(hooked, "which branch?", "blocked")
+    for session in (ruled, said, hooked):
+        client.wait(session, states=["blocked"], timeout_seconds=30)
+        answer = client.submit(session, "not typed")
+        assert (answer.verdict, answer.bytes) == ("refused", 0), answer
+        with pytest.raises(RequestError, match="waits for a decision"):
+            client.prompt(session, "not typed")
+        assert client.msg(session, "a letter", delivery="both").typed == "waiting"
+    assert not log.exists()
+    client.report_task(hooked, "idle", "idle")
+    wait_until(log.exists, 30, "the letter is typed")
+    assert json.loads(log.read_text())[1].endswith("a letter")
+
+
 def test_a_text_sent_again_with_its_key_is_not_submitted_again(home: Home) -> None:
     box = Box(home, "burst=8")
     box.client.submit(box.id, "once", key="k1")
     home.kill_worker()
     again = box.client.submit(box.id, "once", key="k1")
-    assert again["repeated"] and again["verdict"] != "refused"
+    assert again.repeated and again.verdict != "refused"
     box.client.submit(box.id, "after")
     wait_until(lambda: len(box.said()) >= 2, 10, "both are there")
     assert box.said() == [["submitted", "once"], ["submitted", "after"]]
@@ -116,21 +149,32 @@ def test_keys_by_name_and_a_key_that_is_one(home: Home) -> None:
 def test_a_question_at_a_line_reader_is_answered_by_a_person_only(home: Home) -> None:
     client = home.client()
     session = client.launch(["sh", "-c", 'printf "Proceed? [y/N] "; read x; echo "got $x"; cat'])
-    wait_until(lambda: "Proceed?" in "".join(client.screen(session)["lines"]), 30, "asked")
-    assert client.msg(session, "yes", delivery="both")["typed"] == "waiting"
+    wait_until(lambda: "Proceed?" in "".join(client.screen(session).lines), 30, "asked")
+    assert client.msg(session, "yes", delivery="both").typed == "waiting"
     with pytest.raises(RequestError, match="waits for a decision"):
         client.prompt(session, "y")
-    assert client.submit(session, "y")["verdict"] == "typed"
-    wait_until(lambda: "got y" in "".join(client.screen(session)["lines"]), 30, "answered")
+    assert client.submit(session, "y").verdict == "typed"
+    wait_until(lambda: "got y" in "".join(client.screen(session).lines), 30, "answered")
+
+
+def test_a_question_that_is_reported_is_answered_by_a_person_only(home: Home) -> None:
+    client = home.client()
+    session = client.launch(["cat"])
+    client.report_task(session, "which branch?", "blocked", kind="question")
+    assert client.msg(session, "a letter", delivery="both").typed == "waiting"
+    assert client.submit(session, "the main one").verdict == "typed"
+    client.wait_for_text(session, "the main one", timeout_seconds=30)
+    client.report_task(session, "on it", "working")
+    client.wait_for_text(session, "a letter", timeout_seconds=30)
 
 
 def test_a_message_is_not_run_by_a_shell_that_comes_after_a_line(home: Home) -> None:
     client = home.client()
     session = client.launch(["sh", "-c", "read -r x; exec bash --norc -i"])
     answer = client.msg(session, f"touch {home.path}/RUN", delivery="both")
-    assert "would run the text" in str(answer.get("note"))
+    assert "would run the text" in answer.note
     client.submit(session, "echo still-here")
-    wait_until(lambda: "still-here" in "".join(client.screen(session)["lines"]), 30, "the shell")
+    wait_until(lambda: "still-here" in "".join(client.screen(session).lines), 30, "the shell")
     assert not Path(home.path, "RUN").exists()
 
 
@@ -158,7 +202,7 @@ def test_somebody_at_the_keyboard_is_waited_for(home: Home) -> None:
         raw.send_control({"type": "Attach", "id": box.id, "include_history": False})
         raw.send_data(b"half a li")
         box.shows("half a li")
-        found: list[dict[str, object]] = []
+        found: list[object] = []
         thread = threading.Thread(target=lambda: found.append(box.client.submit(box.id, "mine")))
         thread.start()
         raw.send_data(b"ne")

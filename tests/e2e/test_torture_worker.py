@@ -87,6 +87,10 @@ class Flood:
             answer = connection.request({"type": "Wait", "tags": ["flood"], "condition": "all"})
         assert len(answer["sessions"]) == SESSIONS, answer
 
+    def has_finished(self, seed: int) -> bool:
+        """Say whether the program came to its own end."""
+        return os.path.exists(self._total(seed))
+
     def printed(self, seed: int) -> bytes:
         """Return what the session printed, as it says itself."""
         return printer.lines(seed, 0, int(Path(self._total(seed)).read_text()))
@@ -120,6 +124,12 @@ def test_killed_workers_lose_nothing(node: Home) -> None:
         node.kill_worker()
     flood.end()
 
+    cut_short = [
+        (node.session(number), node.log(number)[-300:])
+        for seed, number in flood.ids.items()
+        if not flood.has_finished(seed)
+    ]
+    assert cut_short == []
     damaged = [
         seed for seed, number in flood.ids.items() if node.log(number) != flood.printed(seed)
     ]

@@ -60,7 +60,7 @@ def said(home: Home, line: str, prefix: str, node: str) -> tuple[int, str]:
     done = home.cw(*words)
     text = re.sub(r'("\w+_(?:seconds|at|ms)": )[^,\n]+', r"\1T", done.stdout)
     text = re.sub(r"\b(req|msg)_\w+", r"\1_ID", text).replace("dev-1:", "")
-    return done.returncode, re.sub(r"\d+[smh] ago *", "AGE", text)
+    return done.returncode, re.sub(r"\d+[smh] ago *|for \d+[smh]", "AGE", text)
 
 
 @pytest.mark.smoke

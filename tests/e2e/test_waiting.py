@@ -179,10 +179,10 @@ def test_input_is_refused_where_it_would_do_harm(home: Home) -> None:
     # The terminal's echo of the line, and what cat makes of it.
     wait_until(lambda: home.log(1).count(b"x") == 2 * 4095, 30, "all of it was printed")
     wait_until(lambda: home.log(1).endswith(b"x\r\n"), 30, "the line has ended")
-    seen = client.screen(1)["screen_hash"]
-    assert seen == client.status(1, screen_hash=True)["info"]["screen_hash"]
+    seen = client.screen(1).screen_hash
+    assert seen == client.status(1, screen_hash=True).info.screen_hash
     client.send_input(1, b"b\n", expect_screen=seen)
-    wait_until(lambda: client.screen(1)["screen_hash"] != seen, 30, "the screen changes")
+    wait_until(lambda: client.screen(1).screen_hash != seen, 30, "the screen changes")
     with pytest.raises(RequestError, match="has changed"):
         client.send_input(1, b"c\n", expect_screen=seen)
     home.request({"type": "Kill", "id": 1})

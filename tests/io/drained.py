@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from codewire.io.pipes import open_memory, open_pipe
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_writable
 from codewire.output.drain import Drain
@@ -20,7 +21,6 @@ class Terminal:
         self.master, self.slave, _ = open_pty(24, 80)
         os.set_blocking(self.slave, False)
         self.log = open_log(path)
-        self.has_exited = False
         self.drained = threading.Event()
         self.drained_at = -1
         self.hung_up = threading.Event()
@@ -67,9 +67,8 @@ Make = Callable[[], Terminal]
 
 
 def new_drain(kind: type[Drain] = Drain) -> Drain:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    note = os.memfd_create("test-drain")
-    os.ftruncate(note, 16)
+    read_end, write_end = open_pipe()
+    note = open_memory("test-drain", 16)
     return opened(kind(read_end, write_end, note))
 
 

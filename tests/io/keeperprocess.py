@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from codewire.keeper import protocol
-from codewire.keeper.channel import Channel
+from codewire.keeper.workerside.channel import Channel
 from tests.processes import is_alive, wait_until
 from tests.support import REPOSITORY
 

@@ -9,8 +9,10 @@ import pytest
 from codewire.client.addressing import oldest_unattached, resolve_session, resolve_session_or_tag
 from codewire.client.api import Client
 from codewire.errors import RequestError
+from codewire.wire.answers.reading import read_each
+from codewire.wire.answers.sessions import SessionInfo
 
-SESSIONS: list[dict[str, Any]] = [
+SENT: list[dict[str, Any]] = [
     {"id": 1, "name": "bob", "status": "completed (0)", "tags": ["old", "bob"]},
     {"id": 2, "name": "bob", "status": "running", "attached": True},
     {"id": 3, "name": "bob", "status": "killed"},
@@ -19,12 +21,13 @@ SESSIONS: list[dict[str, Any]] = [
     {"id": 6, "status": "running", "attached": False, "tags": []},
     {"id": 7, "name": "123456789012", "status": "running", "attached": False},
 ]
+SESSIONS = read_each(SessionInfo, SENT)
 
 
 class Listing:
     """Stands in for a client: all that addressing asks of one is which sessions have a name."""
 
-    def find_sessions(self, name: str = "", tag: str = "") -> list[dict[str, Any]]:
+    def find_sessions(self, name: str = "", tag: str = "") -> list[SessionInfo]:
         """Everything that can be meant, and more: a node may not know how to choose."""
         assert name or tag
         return SESSIONS
@@ -91,6 +94,6 @@ def test_neither_session_nor_tag(ref: str) -> None:
 
 
 def test_the_oldest_free_running_session_is_picked() -> None:
-    assert oldest_unattached(SESSIONS) == 6
+    assert oldest_unattached(SESSIONS).id == 6
     with pytest.raises(RequestError, match="^No unattached running sessions available$"):
         oldest_unattached(SESSIONS[:5])

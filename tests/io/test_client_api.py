@@ -177,7 +177,7 @@ def test_empty_input_still_asks_whether_the_session_is_there(scripted: Scripted)
 
 def test_questions_are_asked_again_when_the_worker_dies(scripted: Scripted) -> None:
     client = scripted(drops, drops, answers({"type": "SessionList", "sessions": [{"id": 1}]}))
-    assert client.list_sessions() == [{"id": 1}]
+    assert [session.id for session in client.list_sessions()] == [1]
 
 
 def test_actions_are_not_repeated(scripted: Scripted) -> None:
@@ -246,7 +246,7 @@ def test_node_status_and_restart(scripted: Scripted) -> None:
         answers({"type": "NodeStatus", "node": {"version": "1"}}),
         answers({"type": "NodeRestarting"}),
     )
-    assert client.node_status() == {"version": "1"}
+    assert client.node_status().version == "1"
     client.node_restart()
 
 

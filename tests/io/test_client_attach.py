@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import signal
 import subprocess
@@ -21,49 +20,13 @@ from typing import Any
 import pytest
 
 from codewire.term.restore import CLEAR, TEARDOWN
+from tests.io.attaching import CHILD, Screen, attached, controls, serve
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 from tests.processes import cpu_seconds
 from tests.support import REPOSITORY
-from tests.terminal import Terminal
 
-CHILD = """
-import sys
-from codewire.client import Client
-from codewire.client.attaching import attach
-from codewire.errors import CodewireError
-{prelude}
-try:
-    sys.exit(attach.run(Client(autostart=False), 1))
-except CodewireError as error:
-    print("Error:", error, file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-
-# What paints the bar and leaves the cursor where it is: it may come between any two outputs.
-BAR = re.compile(rb"\x1b7\x1b\[\d+;1H\x1b\[7m.*?\x1b\[0m\x1b8")
 CTRL_B = b"\x02"
 DETACHED = b"\r\n[cw] detached from session 1\r\n"
-
-
-class Screen(Terminal):
-    """A terminal attached to session 1 of a scripted node; `prelude` runs in the client first."""
-
-    def __init__(self, node: ScriptedNode, rows: int, cols: int, prelude: str, **env: str) -> None:
-        super().__init__(rows, cols)
-        self.node = node
-        drop = ("CW_", "CODEWIRE_")
-        outer = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
-        node_env = {"CODEWIRE_DIR": node.data_dir.root, "PYTHONPATH": str(REPOSITORY)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD.format(prelude=prelude)],
-            start_new_session=True,
-            env={**outer, **node_env, **env},
-            **self.streams,
-        )
-
-    def output(self) -> bytes:
-        """Return all that was seen of the session, without the bar."""
-        return BAR.sub(b"", self.seen)
 
 
 Attach = Callable[..., Screen]
@@ -87,32 +50,6 @@ def attach() -> Iterator[Attach]:
     for screen in screens:
         screen.close()
         screen.node.close()
-
-
-def attached(end: NodeEnd, offset: int | None = 0) -> dict[str, Any]:
-    """Accept an attachment; returns the request."""
-    request = end.receive_control()
-    end.send_control({"type": "Attached", "id": 1, "offset": offset})
-    return request
-
-
-def serve(end: NodeEnd) -> None:
-    """A whole attachment: a greeting, input echoed in brackets, Detach confirmed."""
-    attached(end)
-    end.send_data(b"hello\r\n")
-    while (frame := end.receive()) is not None:
-        if frame[0] == 1:
-            end.send_data(b"<" + frame[1] + b">")
-        elif json.loads(frame[1])["type"] == "Detach":
-            end.send_control({"type": "Detached", "id": 1})
-            return
-
-
-def controls(end: NodeEnd) -> Iterator[dict[str, Any]]:
-    """Yield the control frames that come."""
-    while (frame := end.receive()) is not None:
-        if frame[0] == 0:
-            yield json.loads(frame[1])
 
 
 def test_a_session_is_seen_typed_into_and_left(attach: Attach) -> None:
@@ -259,7 +196,7 @@ def test_a_replaced_worker_is_not_noticed(attach: Attach) -> None:
 
 
 def test_an_error_in_our_own_code_restores_the_terminal(attach: Attach) -> None:
-    prelude = "attach._Attachment._read_keys = lambda self: 1 // 0"
+    prelude = "attachment.Attachment._read_keys = lambda self: 1 // 0"
     screen = attach(serve, prelude=prelude)
     screen.expect(b"hello")
     screen.type(b"x")
@@ -357,7 +294,7 @@ def test_a_new_window_size_is_passed_on(attach: Attach) -> None:
 
 def test_the_bar_names_the_session_and_the_way_out(attach: Attach) -> None:
     # It is painted again once the output has been quiet for a while, not only after a long one.
-    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
+    screen = attach(serve, prelude="attachment.BAR_PERIOD_SECONDS = 1000")
     for output in (b"hello", b""):
         screen.expect(b" [cw] session 1 | running | ")
         screen.expect(b"s | Ctrl+B d")
@@ -407,7 +344,7 @@ def test_without_a_terminal_nothing_is_attached() -> None:
 
 
 def test_an_idle_attachment_uses_no_cpu(attach: Attach) -> None:
-    screen = attach(serve, prelude="attach.BAR_PERIOD_SECONDS = 1000")
+    screen = attach(serve, prelude="attachment.BAR_PERIOD_SECONDS = 1000")
     screen.expect(b"hello")
     screen.expect(b" | running | ")
     before = cpu_seconds(screen.process.pid)

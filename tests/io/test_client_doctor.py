@@ -10,8 +10,9 @@ import pytest
 
 from codewire.commands.context import Context
 from codewire.commands.system import doctor as command
-from codewire.commands.system.doctor import directory, machine, settings
+from codewire.commands.system.doctor import directory, machine, node, settings
 from codewire.commands.system.doctor.finding import FAIL, OK, SKIP, WARN
+from codewire.io.unix import claim_name, claim_of
 
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -270,3 +271,15 @@ def test_the_worst_comes_first_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch
         ("hung up", FAIL), ("so so", WARN), ("broken", WARN), ("fine", OK), ("before", SKIP),
     ]  # fmt: skip
     assert findings[2][2] == "cannot be checked: AssertionError"
+
+
+def test_who_holds_the_lock_outside_of_the_directory(root: Path) -> None:
+    made(root)
+    assert "lock" not in found(node.node), "nobody"
+    name = claim_of(str(root))
+    held, _ = claim_name(name)
+    assert held is not None
+    with held:
+        status, detail = found(node.node)["lock"]
+        assert status == FAIL and f"@{name} is held by pid {os.getpid()}" in detail
+    assert "lock" not in found(node.node)

@@ -12,8 +12,9 @@ import tty
 import pytest
 
 from codewire.term.restore import TEARDOWN
+from tests.io.attaching import Screen, attached, serve
 from tests.io.scripted_node import NodeEnd
-from tests.io.test_client_attach import CTRL_B, DETACHED, Attach, Screen, attach, attached, serve
+from tests.io.test_client_attach import CTRL_B, DETACHED, Attach, attach
 
 __all__ = ["attach"]
 

@@ -17,12 +17,14 @@ import pytest
 
 from codewire.client.local import processes
 from codewire.client.local.ending import running_pids
-from codewire.client.local.look import NOBODY, NODE, OTHER_NODE, STRANGER, look, peer_pid
+from codewire.client.local.look import NOBODY, NODE, OTHER_NODE, STRANGER, look
 from codewire.commands.context import Context
 from codewire.commands.system.doctor import node as doctor
 from codewire.commands.system.doctor.finding import FAIL, OK, WARN
+from codewire.io.peers import peer_pid
 from codewire.paths import DataDir
 from tests.io.scripted_node import NodeEnd, ScriptedNode
+from tests.kernel import PEER, needs_peers
 from tests.processes import command_line, wait_until
 
 KEEPER = [sys.executable, "-c", "import time; time.sleep(600)", "keeper", "--foreground"]
@@ -85,7 +87,7 @@ def test_a_node_says_what_it_is() -> None:
     with ScriptedNode(answering({"type": "NodeStatus", "node": facts})) as node:
         found = look(node.data_dir)
     assert (found.kind, found.serves, found.facts) == (NODE, True, facts)
-    assert found.peer == os.getpid()
+    assert found.peer == PEER
     # A pid that nobody has here, or that is no keeper's, gets no signal.
     assert found.keeper == 0
 
@@ -103,9 +105,10 @@ def test_a_node_that_does_not_know_the_question_lists_its_sessions() -> None:
     listed = answering({"type": "SessionList", "sessions": []})
     with ScriptedNode(unknown, listed) as node:
         found = look(node.data_dir)
-    assert (found.kind, found.serves, found.peer) == (OTHER_NODE, True, os.getpid())
+    assert (found.kind, found.serves, found.peer) == (OTHER_NODE, True, PEER)
 
 
+@needs_peers
 @pytest.mark.parametrize(
     "handlers",
     [
@@ -119,7 +122,7 @@ def test_a_node_that_does_not_know_the_question_lists_its_sessions() -> None:
 def test_strangers(handlers: list[Callable[[NodeEnd], None]]) -> None:
     with ScriptedNode(*handlers) as node:
         found = look(node.data_dir, 2.0)
-    assert (found.kind, found.peer, found.is_alive) == (STRANGER, os.getpid(), False)
+    assert (found.kind, found.peer, found.is_alive) == (STRANGER, PEER, False)
 
 
 def test_a_stranger_that_sends_a_byte_now_and_then_gains_no_time() -> None:
@@ -155,6 +158,7 @@ def test_a_stranger_that_lets_nobody_in(paths: DataDir) -> None:
     assert (found.kind, found.trouble) == (STRANGER, "it lets no client in any more")
 
 
+@needs_peers
 def test_a_backlog_that_is_full_for_a_moment_is_waited_for(paths: DataDir) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(paths.socket)
@@ -179,7 +183,7 @@ def test_the_listener_of_a_socket_is_known(paths: DataDir) -> None:
         listener.bind(paths.socket)
         listener.listen(1)
         sock.connect(paths.socket)
-        assert peer_pid(sock) == os.getpid()
+        assert peer_pid(sock) == PEER
     with socket.socket() as sock:
         assert peer_pid(sock) == 0
 

@@ -14,6 +14,7 @@ from codewire.client import Client
 from codewire.client.attaching.link import Ended, Gap, Link, Output
 from codewire.client.reach import connection
 from codewire.errors import ConnectionLost, NoWorker, RequestError
+from codewire.wire.answers.events import Event, EventsLost, Subscribed
 from codewire.wire.features import FEATURES
 from tests.io.scripted_node import Handler, NodeEnd, ScriptedNode
 
@@ -274,8 +275,8 @@ def test_events_go_on_after_a_second_acknowledgement(client: Any) -> None:
         end.send_control({"type": "EventsLost", "count": 2})
 
     events = client(serve, serve).subscribe(3, event_types=["a"])
-    kinds = [next(events)["type"] for _ in range(6)]
-    assert kinds == ["SubscribeAck", "Event", "EventsLost"] * 2
+    kinds = [type(next(events)) for _ in range(6)]
+    assert kinds == [Subscribed, Event, EventsLost] * 2
     events.close()
 
 

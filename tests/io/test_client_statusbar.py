@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewire.client.attaching.attach import short_age
+from codewire.client.attaching.attachment import short_age
 from codewire.client.attaching.statusbar import StatusBar
 from codewire.term.restore import bar_draw, bar_remove, bar_setup
 

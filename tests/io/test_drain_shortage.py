@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 
 import pytest
 
+from codewire.io.readiness import Readiness
 from codewire.io.wait import spawn
 from codewire.output import drain as drain_module
 from codewire.output.drain import Drain
@@ -16,50 +16,53 @@ from tests.support import wait_until
 
 
 class Stingy:
-    """An epoll that refuses so many registrations."""
+    """What the drain waits with, refusing so many terminals."""
 
-    def __init__(self, epoll: select.epoll, number: int) -> None:
-        self._epoll = epoll
+    def __init__(self, readiness: Readiness, number: int) -> None:
+        self._readiness = readiness
         self._number = number
+        self.sees_reopening = readiness.sees_reopening
         self.refusals = 3
         self.failures = 3
 
-    def register(self, fd: int, events: int) -> None:
+    def add(self, fd: int) -> None:
         if self.refusals:
             self.refusals -= 1
             raise OSError(self._number, os.strerror(self._number))
-        self._epoll.register(fd, events)
+        self._readiness.add(fd)
 
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
+    def wait(self, seconds: float | None) -> None:
+        self._readiness.wait(seconds)
+
+    def take(self) -> list[tuple[int, int]]:
         if self.failures:
             self.failures -= 1
             raise OSError(errno.ENOMEM, "no memory")
-        return self._epoll.poll(timeout)
+        return self._readiness.take()
 
-    def modify(self, fd: int, events: int) -> None:
+    def watch_writable(self, fd: int, wanted: bool) -> None:
         raise OSError(errno.ENOMEM, "no memory")
 
-    def unregister(self, fd: int) -> None:
-        self._epoll.unregister(fd)
-        raise OSError(errno.ENOMEM, "no memory")
+    def rearm(self, fd: int) -> None:
+        self._readiness.rearm(fd)
 
-    def fileno(self) -> int:
-        return self._epoll.fileno()
+    def remove(self, fd: int) -> None:
+        self._readiness.remove(fd)
+        raise OSError(errno.ENOMEM, "no memory")
 
 
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOSPC])
 def test_a_terminal_that_cannot_be_watched_is_drained(make: Make, number: int) -> None:
     """ENOSPC is max_user_watches (epoll_ctl(2)), which may last."""
     drain = new_drain()
-    epoll = Stingy(drain._epoll, number)
-    drain._epoll = epoll  # type: ignore[assignment]
+    drain._readiness = stingy = Stingy(drain._readiness, number)
     spawn(drain.run)
     terminal = make()
     drain.add(terminal)
     drain.watch_writable(terminal, True)
     terminal.print(b"first ")
     wait_until(lambda: terminal.output() == b"first ", 10)
-    wait_until(lambda: not epoll.refusals and not epoll.failures, 10)
+    wait_until(lambda: not stingy.refusals and not stingy.failures, 10)
     terminal.print(b"second")
     wait_until(lambda: terminal.output() == b"first second", 10)
     end(drain, terminal)

@@ -18,11 +18,12 @@ import pytest
 from codewire.errors import NodeRunning
 from codewire.io.unix import SomebodyThere, answering_peer, listen_unix
 from codewire.keeper import protocol
-from codewire.keeper.pidfile import read_pid
-from codewire.keeper.premises import Premises
+from codewire.keeper.place.pidfile import read_pid
+from codewire.keeper.place.premises import Premises
 from codewire.keeper.report import Report
 from codewire.paths import DataDir
 from tests.io.keeperprocess import KeeperProcess, is_alive, stubborn, wait_until
+from tests.kernel import PEER, UID, needs_names
 from tests.processes import cpu_seconds
 from tests.rawwire import RawConnection
 
@@ -250,6 +251,7 @@ def test_a_removed_socket_is_bound_anew(start: Start) -> None:
     assert not os.path.lexists(keeper.socket)
 
 
+@needs_names
 def test_a_removed_directory_is_told_and_made_anew(start: Start) -> None:
     """And no second node starts beside the one that lost it."""
     keeper = start()
@@ -278,7 +280,7 @@ def test_a_foreign_socket_is_left_alone(start: Start) -> None:
             wait_until(lambda: "something already answers" in keeper.log(), 10, "it is logged")
         keeper.spawn(1, "/bin/true")
         assert keeper.log().count("something already answers") == 1
-        assert answering_peer(keeper.socket) == (os.getpid(), os.getuid())
+        assert answering_peer(keeper.socket) == (PEER, UID)
         keeper.close(*held)
         assert os.path.lexists(keeper.socket)
 
@@ -289,7 +291,7 @@ def test_a_new_node_takes_no_socket_that_answers(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(paths.socket)
         foreign.listen()
-        with pytest.raises(SomebodyThere, match=rf"already answers at .*pid {os.getpid()}"):
+        with pytest.raises(SomebodyThere, match=rf"already answers at .*pid {PEER or 'unknown'}"):
             Premises(paths, Report(paths.node_log, False)).take()
         with pytest.raises(SomebodyThere):
             listen_unix(paths)
@@ -345,7 +347,7 @@ def test_a_directory_that_does_not_answer_stops_nobody(
     assert premises.need_a_look(), "what happened meanwhile is looked at"
     premises.leave()
     assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
-    for fd in (premises.listener, premises.lock, premises.claim):
+    for fd in {premises.listener, premises.lock, premises.claim} - {-1}:
         os.close(fd)
 
 
@@ -360,5 +362,5 @@ def test_a_successor_that_could_not_look_leaves_nothing(tmp_path: Path) -> None:
     Path(paths.pid).write_text(str(gone.pid))
     premises.leave()
     assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)
-    for fd in (premises.listener, premises.lock, premises.claim):
+    for fd in {premises.listener, premises.lock, premises.claim} - {-1}:
         os.close(fd)

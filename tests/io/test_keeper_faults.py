@@ -18,16 +18,18 @@ import pytest
 from codewire.errors import KeeperError
 from codewire.io.fds import FileLimit
 from codewire.io.wait import wait_readable
-from codewire.keeper import custody as custody_module
-from codewire.keeper import protocol, succession
-from codewire.keeper.channel import Channel
-from codewire.keeper.children import Child
-from codewire.keeper.custody import Custody, SpawnOrder
+from codewire.keeper import protocol
 from codewire.keeper.link import Link
-from codewire.keeper.orders import Hello
-from codewire.keeper.orphans import Orphans
-from codewire.keeper.roster import Roster
-from codewire.keeper.stopping import SLACK_SECONDS, Stage, Stop
+from codewire.keeper.processes.children import Child
+from codewire.keeper.processes.orphans import Orphans
+from codewire.keeper.processes.roster import Roster
+from codewire.keeper.workerside import custody as custody_module
+from codewire.keeper.workerside import succession
+from codewire.keeper.workerside.channel import Channel
+from codewire.keeper.workerside.custody import Custody, SpawnOrder
+from codewire.keeper.workerside.orders import Hello
+from codewire.wire.exits import Exited
+from tests.kernel import needs_endings
 from tests.processes import is_alive
 
 ORDER = SpawnOrder(1, "/bin/true", ["/bin/true"], {}, "/", 24, 80, {})
@@ -198,6 +200,7 @@ def test_descriptors_that_did_not_arrive_are_missed_in_the_right_message() -> No
     receiver.close()
 
 
+@needs_endings
 def test_an_orphan_that_cannot_be_watched_has_not_ended() -> None:
     poller = select.poll()
     orphans = Orphans(poller)
@@ -298,7 +301,7 @@ def test_an_exit_before_hello_is_no_version_difference() -> None:
     stopping = threading.Event()
     keeper = Keeper(early)
     custody = keeper.custody(on_stop=stopping.set)
-    assert [entry.exit for entry in custody.kept] == [{"code": 4}]
+    assert [entry.exit for entry in custody.kept] == [Exited(4)]
     assert stopping.wait(10)
     keeper.channel.close()
 
@@ -347,7 +350,7 @@ def test_a_launch_whose_terminal_did_not_arrive_is_ended_again() -> None:
 SUCCESSOR = """#!{python}
 import socket, sys
 sys.path.insert(0, {root!r})
-from codewire.keeper.channel import Channel
+from codewire.keeper.workerside.channel import Channel
 channel = Channel(socket.socket(fileno=int(sys.argv[3])))
 message, fds = channel.receive()
 channel.send({{"op": "adopted", "count": message["count"], "fds_got": len(fds)}})
@@ -387,24 +390,3 @@ def test_a_new_keeper_is_started_for_as_long_as_it_takes(
     found[0].close()
     os.waitpid(hello.keeper_pid, 0)
     os.close(null)
-
-
-# How a stop goes on
-
-
-def test_the_stages_of_a_stop() -> None:
-    stop = Stop()
-    assert not stop.is_over(1e9, True)
-    assert stop.asked(15, 0.0, 3600.0)
-    assert stop.deadline == 3600 + SLACK_SECONDS
-    assert not stop.asked(15, 1.0, 3600.0), "another one joins"
-    assert not stop.asked(2, 1.0, 3600.0)
-    assert stop.stage is Stage.WORKER
-    assert not stop.is_over(3600, False)
-    assert stop.is_over(3600, True)
-    assert stop.progress(4.9, 2) == ""
-    assert "2 session(s) left" in stop.progress(5.0, 2)
-    assert stop.progress(9.0, 2) == ""
-    stop.asked(2, 9.0, 3600.0)
-    assert stop.stage is Stage.NOW
-    assert stop.is_over(9.0, False)

@@ -20,9 +20,10 @@ from codewire.io.fds import FileLimit
 from codewire.io.unix import receive_with_fds
 from codewire.io.wait import wait_readable
 from codewire.keeper import protocol
-from codewire.keeper.children import Child, spawn_child
-from codewire.keeper.custody import Custody, Hello, SpawnFailed, SpawnOrder
 from codewire.keeper.link import Link
+from codewire.keeper.processes.children import Child, spawn_child
+from codewire.keeper.workerside.custody import Custody, Hello, SpawnFailed, SpawnOrder
+from codewire.wire.exits import Exit, Exited, Signalled
 from tests.support import REPOSITORY, is_alive, wait_until
 
 PIPE_MESSAGES = 500
@@ -174,7 +175,7 @@ class Worker:
         self.masters.append(master)
         return pid
 
-    def exit_of(self, number: int) -> dict[str, object]:
+    def exit_of(self, number: int) -> Exit:
         return wait_until(lambda: self.exits.get(number), 10, f"the exit of {number}")  # type: ignore[return-value]
 
 
@@ -191,8 +192,8 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
 def test_a_child_is_started_and_its_end_told(worker: Worker) -> None:
     worker.spawn(1, "/bin/sh", "-c", "exit 42")
     worker.spawn(2, "/bin/sh", "-c", "kill -9 $$")
-    assert worker.exit_of(1) == {"code": 42}
-    assert worker.exit_of(2) == {"signal": 9}
+    assert worker.exit_of(1) == Exited(42)
+    assert worker.exit_of(2) == Signalled(9)
 
 
 def test_a_child_that_is_stopped_and_goes_on_is_told(worker: Worker) -> None:
@@ -200,7 +201,7 @@ def test_a_child_that_is_stopped_and_goes_on_is_told(worker: Worker) -> None:
     wait_until(lambda: worker.halts == [(1, True)], 10, "the stop is told")
     assert is_alive(pid)
     worker.custody.signal(1, signal.SIGCONT)
-    assert worker.exit_of(1) == {"code": 3}
+    assert worker.exit_of(1) == Exited(3)
     assert worker.halts == [(1, True), (1, False)]
 
 
@@ -225,7 +226,7 @@ def test_a_worker_is_told_of_halts_only_after_its_greeting() -> None:
 def test_signals_reach_the_group(worker: Worker) -> None:
     pid = worker.spawn(1, "/bin/sh", "-c", "sleep 100 & wait")
     worker.custody.signal(1, signal.SIGTERM)
-    assert worker.exit_of(1) == {"signal": 15}
+    assert worker.exit_of(1) == Signalled(15)
     worker.custody.signal(1, signal.SIGTERM)
     assert not is_alive(pid)
 
@@ -239,7 +240,29 @@ def test_a_failed_start_is_told_with_its_cause(worker: Worker) -> None:
         with pytest.raises(SpawnFailed, match=words):
             worker.spawn(1, path, cwd=cwd)
     worker.spawn(2, "/bin/sh", "-c", "exit 5")
-    assert worker.exit_of(2) == {"code": 5}
+    assert worker.exit_of(2) == Exited(5)
+
+
+def test_who_waits_for_a_keeper_that_died_is_told(worker: Worker) -> None:
+    """At once, not after all the time that a keeper may take."""
+    told: list[str] = []
+
+    def launch() -> None:
+        try:
+            worker.spawn(1, "/bin/true")
+        except KeeperError as error:
+            told.append(str(error))
+
+    os.kill(worker.keeper, signal.SIGSTOP)
+    try:
+        thread = threading.Thread(target=launch)
+        thread.start()
+        wait_until(lambda: worker.custody._pending, 10, "the launch waits")
+        worker.custody._tell_waiters()
+        thread.join(10)
+    finally:
+        os.kill(worker.keeper, signal.SIGCONT)
+    assert told == ["the keeper was replaced while it started the session; try again"]
 
 
 def test_the_keeper_holds_no_more_than_it_must(worker: Worker) -> None:
@@ -257,7 +280,7 @@ def test_the_keeper_holds_no_more_than_it_must(worker: Worker) -> None:
     for number in range(1, 31):
         worker.custody.forget(number)
     worker.spawn(99, "/bin/true")
-    assert worker.exit_of(99) == {"code": 0}
+    assert worker.exit_of(99) == Exited(0)
 
 
 def test_a_listener_can_be_left_with_the_keeper(worker: Worker) -> None:

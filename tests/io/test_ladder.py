@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +17,12 @@ from codewire.io.processes import (
     Process,
     ProcessTable,
     Trace,
-    is_interactive_shell,
     read_process,
     signal_process,
 )
 from codewire.session import ladder as ladder_module
 from codewire.session.ladder import Ladder
+from codewire.wire.exits import Exit, Exited
 from tests.support import is_alive, wait_until
 
 
@@ -42,7 +41,8 @@ class Leader:
         self.record = self
         self.pid = self.process.pid
         self.ended = threading.Event()
-        self.exit: dict[str, int] = {}
+        self.is_running = lambda: not self.ended.is_set()
+        self.exit: Exit | None = None
         self._wakers: list[threading.Event] = []
         self._stopping = threading.Event()
         self._reaper = threading.Thread(target=self._reap)
@@ -53,7 +53,7 @@ class Leader:
         while self.process.poll() is None:
             if self._stopping.wait(0.005):
                 return
-        self.exit = {"code": self.process.returncode}
+        self.exit = Exited(self.process.returncode)
         self.ended.set()
         for waker in self._wakers:
             waker.set()
@@ -65,7 +65,7 @@ class Leader:
         self._wakers.remove(waker)
 
     def signal_group(self, number: int) -> None:
-        if not self.exit:
+        if self.exit is None:
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
@@ -122,40 +122,6 @@ def grown(leader: Leader, count: int) -> set[int]:
     )  # type: ignore[return-value]
 
 
-def test_a_process_is_read_from_proc() -> None:
-    process = read_process(os.getpid())
-    assert process is not None
-    assert (process.pid, process.parent) == (os.getpid(), os.getppid())
-    assert process.session == os.getsid(0)
-    assert process.state in "RS"
-    assert read_process(2**22 + 1) is None
-
-
-def test_odd_command_names_are_read(tmp_path: Path) -> None:
-    """The name in /proc/<pid>/stat may hold brackets, blanks and newlines."""
-    program = tmp_path / "a) S 1 (b\nc"
-    program.symlink_to("/bin/sleep")
-    child = subprocess.Popen([str(program), "100"])
-    try:
-        process = wait_until(
-            lambda: (p := read_process(child.pid)) and p.command.startswith("a)") and p, 10
-        )
-        assert isinstance(process, Process)
-        assert process.command == "a) S 1 (b\nc"
-        assert process.parent == os.getpid()
-        assert child.pid in ProcessTable().tree(child.pid, {})
-    finally:
-        child.kill()
-        child.wait()
-
-
-def test_a_zombie_is_no_process() -> None:
-    child = subprocess.Popen(["/bin/true"])
-    wait_until(lambda: read_process(child.pid) is None, 10, "it has ended")
-    assert os.path.exists(f"/proc/{child.pid}")
-    child.wait()
-
-
 def test_the_tree_holds_all_descendants(start: Start) -> None:
     leader = start(
         "setsid sh -c 'setsid sleep 101 & sleep 102' & sleep 103 & sh -c 'sleep 104 & wait' & wait"
@@ -183,43 +149,6 @@ def test_members_stay_known_when_their_parents_die(start: Start, tmp_path: Path)
     assert leader.pid not in left
     for process in left.values():
         signal_process(process, signal.SIGKILL)
-
-
-def test_a_reused_pid_is_spared() -> None:
-    """Signals go to the process that was seen, not to a later one with its number."""
-    child = subprocess.Popen(["/bin/sleep", "100"])
-    try:
-        seen = read_process(child.pid)
-        assert seen is not None
-        signal_process(seen._replace(started=seen.started - 1), signal.SIGKILL)
-        signal_process(seen._replace(namespace="pid:[1]"), signal.SIGKILL)
-        known = {seen.pid: seen._replace(started=seen.started - 1)}
-        assert ProcessTable().tree(2**22 + 1, known) == {}
-        assert child.poll() is None
-        # A session whose leader is gone: whoever has its pid now is somebody else.
-        assert ProcessTable().tree(child.pid, {}, is_gone=True) == {}
-        signal_process(seen, signal.SIGKILL)
-        assert child.wait(10) == -signal.SIGKILL
-        signal_process(seen, signal.SIGKILL)
-    finally:
-        child.kill()
-        child.wait()
-
-
-@pytest.mark.parametrize(
-    ("trap", "is_shell"), [("TERM TSTP TTIN", True), ("TERM", False), ("TSTP", False)]
-)
-def test_who_counts_as_an_interactive_shell(trap: str, is_shell: bool) -> None:
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", f"trap '' {trap}; echo ready; read line"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    assert is_interactive_shell(child.pid) is is_shell
-    child.communicate(b"\n", timeout=10)
-    assert not is_interactive_shell(child.pid), "gone"
 
 
 def test_a_program_that_ignores_sigterm_has_its_grace_time(start: Start, tmp_path: Path) -> None:
@@ -281,11 +210,6 @@ def test_the_leader_may_be_gone_already(start: Start) -> None:
     leader = start("exit 0")
     assert leader.ended.wait(10)
     assert climb([leader], 0.2) == {}
-
-
-def test_our_own_process_is_never_a_member() -> None:
-    assert os.getpid() not in ProcessTable().tree(os.getpid(), {})
-    assert sys.executable
 
 
 GUARD = """
@@ -406,7 +330,7 @@ def test_a_finished_session_is_known_by_its_mark_alone(
     stranger = start("sleep 1000 & wait")
     members = grown(stranger, 2)
     finished.pid = stranger.pid
-    finished.exit = {}
+    finished.exit = None
     pid = daemon()
     assert climb([finished], 5, {finished.id: Trace(mark)}, takes_daemons=True) == {}
     assert not is_alive(pid)

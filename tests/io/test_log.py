@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from codewire.io.pipes import open_pipe
 from codewire.output.log import Cursor, OutputLog
 from codewire.output.opening import open_log
+from tests.kernel import needs_holes
 
 LINES = b"".join(b"line %d\n" % number for number in range(20_000))
 
@@ -50,7 +52,7 @@ def test_what_is_written_is_read_at_its_offset(path: str) -> None:
 
 def test_a_pipe_is_moved_whole(path: str) -> None:
     log = open_log(path)
-    read_end, write_end = os.pipe2(os.O_NONBLOCK)
+    read_end, write_end = open_pipe()
     try:
         for turn in range(100):
             os.write(write_end, b"%05d" % turn * 100)
@@ -89,6 +91,7 @@ def test_the_last_lines(path: str, text: bytes, lines: int, tail: bytes) -> None
     log.release()
 
 
+@needs_holes
 def test_the_budget_frees_the_oldest_bytes(path: str) -> None:
     """Offsets stay; the file keeps its size and loses its blocks; a restart finds the same."""
     log = open_log(path, max_bytes=100_000)
@@ -110,6 +113,7 @@ def test_the_budget_frees_the_oldest_bytes(path: str) -> None:
         again.release()
 
 
+@needs_holes
 def test_a_reader_overtaken_by_the_budget_is_told(path: str) -> None:
     log = open_log(path, max_bytes=50_000)
     log.take_bytes(LINES[:1000])
@@ -172,7 +176,7 @@ def test_what_the_disk_refuses_is_a_gap(path: str) -> None:
 def test_a_full_disk_through_the_pipe(path: str) -> None:
     """The pipe is emptied all the same: it must never hold bytes of another session."""
     log = open_log(path)
-    read_end, write_end = os.pipe2(os.O_NONBLOCK)
+    read_end, write_end = open_pipe()
     try:
         with FullDisk(path, 4096):
             for start in range(0, 12_000, 3000):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,7 +67,7 @@ def test_lines_are_waited_for(pair: tuple[socket.socket, socket.socket]) -> None
     thread = threading.Thread(target=lambda: lines.extend((reader.next_line(), reader.next_line())))
     thread.start()
     theirs.sendall(b"{}")
-    os.sched_yield()
+    time.sleep(0)
     theirs.sendall(b"\n")
     theirs.shutdown(socket.SHUT_WR)
     thread.join(20)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import LogUnavailable
+from codewire.io.pipes import open_pipe
 from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.records.record import Record
@@ -59,7 +60,7 @@ def path(tmp_path: Path) -> Path:
 
 def drain_into(log: OutputLog, data: bytes) -> None:
     """Move bytes through a pipe, as the drain does."""
-    read_end, write_end = os.pipe2(os.O_NONBLOCK)
+    read_end, write_end = open_pipe()
     os.write(write_end, data)
     log.take_pipe(read_end, len(data))
     with pytest.raises(BlockingIOError):

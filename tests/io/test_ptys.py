@@ -144,12 +144,6 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     os.close(fd)
 
 
-def test_shared_descriptors_stay_blocking() -> None:
-    for fd in range(3):
-        with pytest.raises(ValueError):
-            fds.set_nonblocking(fd)
-
-
 def test_children_inherit_the_users_file_limit() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

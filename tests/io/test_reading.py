@@ -22,10 +22,12 @@ from codewire.node.handlers.output import Deadline, TextReader
 from codewire.node.handlers.peer import Peer
 from codewire.output.log import Cursor
 from codewire.output.opening import open_log
+from codewire.session.life import State
 from codewire.session.observer import Observer
 from codewire.session.records.record import Record
 from codewire.session.session import Session
 from codewire.wire.frames import CONTROL, FrameDecoder
+from tests.kernel import needs_holes
 
 LAST = b"the last words\r\n"
 
@@ -80,7 +82,7 @@ class LastMoment:
         if found == self._nothing and not self.is_over:
             self.is_over = True
             self._session.log.take_bytes(LAST)
-            self._session.ended.set()
+            self._session.life.state = State.CLOSED
             self._session.wake()
         return found
 
@@ -140,6 +142,7 @@ def test_an_attached_terminal_gets_the_last_byte(session: Session, client: Clien
 
 
 @pytest.mark.timeout(30)
+@needs_holes
 def test_freed_bytes_are_never_sent(tmp_path: Path, client: Client) -> None:
     """A stalled client's frame is under way when the budget frees its bytes: zeros in the file."""
     log = open_log(str(tmp_path / "output.log"), 4 * FRAME_BYTES)
@@ -216,7 +219,7 @@ def test_a_summary_that_is_put_off_comes_all_the_same(session: Session) -> None:
     observer.catch_up(session)  # as a status request does
     assert bus.news.wait(10), "without a word more"
     assert bus.totals == [4, 8]
-    session.ended.set()
+    session.life.state = State.CLOSED
 
 
 @pytest.mark.timeout(30)
@@ -232,5 +235,5 @@ def test_one_log_that_cannot_be_counted_costs_no_other(session: Session, tmp_pat
     spawn(observer.run)
     session.log.take_bytes(b"one\n")
     assert bus.news.wait(10)
-    session.ended.set()
-    bad.ended.set()
+    session.life.state = State.CLOSED
+    bad.life.state = State.CLOSED

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from codewire.credentials.replay import Replay
 from codewire.disk.journal import Journal
@@ -12,21 +13,25 @@ NOW = 1_775_210_400_000_000_000
 MINUTE = 60_000_000_000
 
 
+def remember_in(journal: Journal) -> Callable[[dict[str, Any]], bool]:
+    return lambda line: journal.commit(journal.append(line))
+
+
 def test_a_restart_forgets_no_used_token(tmp_path: Path) -> None:
     path = str(tmp_path / "used-tokens.jsonl")
-    replay = Replay(Journal(path).append)
+    replay = Replay(remember_in(Journal(path)))
     for number in range(5):
         assert replay.consume("sender", "proj", f"sd_{number}", NOW + number * MINUTE, NOW)
     # A line cut short by a kill was never confirmed.
     with open(path, "ab") as file:
         file.write(b'{"kind":"sender","network_id":"proj","jti":"sd_9","exp')
     journal = Journal(path)
-    again = Replay(journal.append)
+    again = Replay(remember_in(journal))
     journal.replay(again.restore)
     for number in range(5):
         assert not again.consume("sender", "proj", f"sd_{number}", NOW + number * MINUTE, NOW)
     assert again.consume("sender", "proj", "sd_9", NOW + MINUTE, NOW)
-    journal.shorten(threading.Lock(), lambda: again.lines(NOW + 3 * MINUTE))
+    journal.shorten(lambda: again.lines(NOW + 3 * MINUTE))
     third = Replay()
     Journal(path).replay(third.restore)
     assert [line["jti"] for line in third.lines(NOW)] == ["sd_3", "sd_4"]
@@ -34,5 +39,5 @@ def test_a_restart_forgets_no_used_token(tmp_path: Path) -> None:
 
 def test_what_a_full_disk_does_not_take_is_refused(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "none" / "used-tokens.jsonl"))
-    replay = Replay(journal.append)
+    replay = Replay(remember_in(journal))
     assert not replay.consume("runtime", "proj", "rt_1", NOW, NOW)

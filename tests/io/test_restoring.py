@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from codewire.disk.journal import Journal
-from codewire.keeper.custody import Kept
+from codewire.keeper.workerside.custody import Kept
 from codewire.paths import DataDir
 from codewire.session.records.record import Record, Status
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
 from codewire.session.restoring import Restorer
 from codewire.session.session import Session
+from codewire.wire.exits import Exited
 
 LIMIT = 1 << 20
 
@@ -31,7 +32,8 @@ class Drain:
         self.waiting = (0, 0)
         self.flushed: list[int] = []
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, *, is_over: bool) -> None:
+        assert is_over == (not session.is_running())
         self.added.append(session.id)
 
     def pending(self) -> tuple[int, int]:
@@ -144,7 +146,7 @@ def test_a_damaged_copy_of_the_keeper(tmp_path: Path, meta: Any) -> None:
 def test_ends_and_kills_that_came_while_there_was_no_worker(tmp_path: Path) -> None:
     start = Start(tmp_path)
     entries = [kept(n) for n in (1, 2)]
-    entries[0].exit = {"code": 3}
+    entries[0].exit = Exited(3)
     for number in (1, 2):
         log_file(start, number)
     start.drain.waiting = (2, 17)

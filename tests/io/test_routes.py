@@ -187,8 +187,7 @@ def test_an_unknown_name_says_where_it_was_looked_for(open_box: Any, capsys: Any
     open_box(0)
     assert main(["list", "nobody"]) == 1
     assert capsys.readouterr().err == (
-        'Error: unknown node "nobody": boxes: box; no servers are saved, and '
-        "relay not configured (set CODEWIRE_RELAY_URL or log in to hosted Codewire)\n"
+        f'Error: unknown node "nobody": boxes: box; no servers are saved, and {places.NO_RELAY}\n'
     )
 
 

@@ -110,7 +110,9 @@ def test_one_that_says_nothing_holds_nobody_up(
 
 
 def a_server(listener: Any) -> Server:
-    node: Any = SimpleNamespace(paths=SimpleNamespace(token="/none/token"))
+    node: Any = SimpleNamespace(
+        paths=SimpleNamespace(token="/none/token"), settings=SimpleNamespace(has_nats=False)
+    )
     return Web(node).server(listener)
 
 

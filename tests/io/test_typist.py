@@ -13,6 +13,7 @@ import pytest
 from codewire.mail import delivery
 from codewire.mail.delivery import MAX_WAITING, DeliveryFailed, DeliveryUnknown, Typist
 from codewire.mail.untyped import Untyped
+from codewire.session.life import State
 from codewire.session.session import Session
 from codewire.terminal.input import InputClosed
 from codewire.terminal.submitting import Outcome, Refused
@@ -89,7 +90,7 @@ def test_an_unforeseen_error_is_not_called_typed_and_stops_nobody(
 
 def test_a_session_that_ends_meanwhile(session: Session, terminal: Terminal) -> None:
     def closed(*_: Any, **__: Any) -> Outcome:
-        session.ended.set()
+        session.life.state = State.CLOSED
         raise InputClosed(0)
 
     terminal.submit = closed

@@ -114,6 +114,20 @@ def test_two_waiters_in_io_are_one_too_many() -> None:
     assert found == ["gevent is named in more than one file of io/: codewire.io.a, codewire.io.b"]
 
 
+def test_folders_of_a_room_keep_their_order() -> None:
+    sources = {
+        "codewire.session.records.store": "from codewire.session import life",
+        "codewire.session.life": "from codewire.session.events import EventBus",
+        "codewire.session.events": "",
+        "codewire.commands.talk.kv": "from codewire.commands.nodes import node",
+        "codewire.commands.nodes.node": "",
+    }
+    assert violations(sources) == [
+        "codewire.session.records.store:1: inside: session.records -> session",
+        "codewire.commands.talk.kv:1: inside: commands.talk -> commands.nodes",
+    ]
+
+
 def test_circles_are_seen() -> None:
     found = violations(
         {

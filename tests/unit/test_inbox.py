@@ -6,6 +6,7 @@ from typing import Any
 
 from codewire.client.messaging import unanswered
 from codewire.commands.talk.messages import arrange
+from codewire.wire.answers.messages import Inbox, read_messages
 
 ME, OTHER = 1, 2
 
@@ -24,7 +25,7 @@ def reply(name: str) -> dict[str, Any]:
 
 
 def shown(*letters: dict[str, Any], waiting: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    arranged = arrange({"messages": list(letters), "open_requests": waiting})
+    arranged = arrange(Inbox(read_messages(letters), read_messages(waiting)))
     assert not any("reply_token" in letter or "open" in letter for letter in arranged)
     return [(letter["body"], letter.get("state", "")) for letter in arranged]
 

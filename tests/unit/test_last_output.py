@@ -18,6 +18,7 @@ import pytest
 from codewire.node.handlers import output
 from codewire.node.handlers.attach import Attachment
 from codewire.output.log import Chunk, Cursor, OutputLog
+from codewire.session.life import State
 from codewire.session.records.record import Record
 from codewire.session.session import Session
 
@@ -33,9 +34,9 @@ class LateLog(OutputLog):
 
     def read(self, offset: int, limit: int) -> Chunk:
         chunk = super().read(offset, limit)
-        if not chunk.data and not self._session.ended.is_set():
+        if not chunk.data and self._session.is_running():
             self.take_bytes(LAST)
-            self._session.ended.set()
+            self._session.life.state = State.CLOSED
             self._session.wake()
         return chunk
 

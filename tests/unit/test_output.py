@@ -11,6 +11,8 @@ from codewire.commands import output
 from codewire.commands.jsonlines import JsonLines
 from codewire.commands.sessions import sessions
 from codewire.errors import UsageError
+from codewire.wire.answers.reading import read
+from codewire.wire.answers.sessions import SessionInfo
 
 SECOND = 1_000_000_000
 NOON = "2026-04-03T12:00:00Z"
@@ -48,8 +50,9 @@ def test_columns_are_as_wide_as_they_look(capsysbinary: pytest.CaptureFixture[by
     ]
 
 
-def session(**fields: Any) -> dict[str, Any]:
-    return {"id": 1, "prompt": "x", "status": "running", "created_at": NOON, **fields}
+def session(**fields: Any) -> SessionInfo:
+    sent = {"id": 1, "prompt": "x", "status": "running", "created_at": NOON, **fields}
+    return read(SessionInfo, sent)
 
 
 def test_the_list_is_the_documented_table(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from codewire.keeper.children import Child
-from codewire.keeper.reaper import Reaper
+from codewire.keeper.processes.children import Child
+from codewire.keeper.processes.reaper import Reaper
 
 
 def test_ends_before_a_take_over_was_done_are_told_after_it() -> None:

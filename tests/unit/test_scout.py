@@ -1,13 +1,25 @@
-"""A look that hangs is waited for briefly, once, and its answer taken when it comes."""
+"""A look that hangs is waited for briefly, once, and its answer taken when it comes.
+
+So is what hangs while the log is written, or before a session is started.
+"""
 
 from __future__ import annotations
 
+import select
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from codewire.keeper import scout
-from codewire.keeper.scout import Scout
+from codewire.io.fds import FileLimit, raise_file_limit
+from codewire.keeper import report
+from codewire.keeper.place import scout
+from codewire.keeper.place.scout import Messenger, Scout, answers
+from codewire.keeper.processes import roster
+from codewire.keeper.processes.roster import Roster
+from codewire.keeper.report import Report
+from tests.processes import wait_until
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -54,3 +66,58 @@ def test_without_a_thread_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(NoThreads, "stack_size", staticmethod(lambda size: size))
     assert found.find() is None
     assert found.find() is None
+
+
+def test_jobs_are_done_in_their_order_whatever_hangs() -> None:
+    messenger, done = Messenger(), []
+    may_go = threading.Event()
+
+    def hang() -> None:
+        assert may_go.wait(10)
+        done.append(0)
+
+    began = time.monotonic()
+    messenger.do(hang)
+    for number in range(1, 4 + scout.MAX_WAITING):
+        messenger.do(lambda number=number: done.append(number))  # type: ignore[misc]
+    assert time.monotonic() - began < 5 and done == []
+    may_go.set()
+    wait_until(lambda: len(done) == scout.MAX_WAITING + 1, 10, "they are done")
+    assert done == [0, *range(4, 4 + scout.MAX_WAITING)], "all but the oldest"
+    messenger.do(lambda: done.append(-1))
+    assert done[-1] == -1, "at once again"
+
+
+def test_a_log_that_hangs_holds_up_no_keeper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go = threading.Event()
+    for name in ("last_error_line", "write_stderr"):
+        monkeypatch.setattr(report, name, lambda *_: may_go.wait(20))
+    monkeypatch.setattr(report.LogFile, "write", lambda *_: may_go.wait(20))
+    began = time.monotonic()
+    for detached in (True, False):
+        voice = Report(str(tmp_path / "node.log"), detached)
+        for number in range(50):
+            voice.line("ERROR", str(number))
+            voice.tell(str(number))
+        voice.mark()
+        assert voice.last_error() == ""
+    assert time.monotonic() - began < 5
+    may_go.set()
+
+
+def test_a_session_whose_directory_hangs_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "answers", lambda path, directory: False)
+    order = {"seq": 1, "id": 1, "path": "/bin/true", "cwd": "/", "argv": ["true"], "env": {}}
+    started = Roster(select.poll(), FileLimit(*raise_file_limit()))
+    answer, fds = started.spawn({**order, "rows": 24, "cols": 80, "meta": None})
+    assert (answer["op"], answer["errno"], fds) == ("failed", 0, [])
+    assert answer["error"] == "its program or directory does not answer"
+
+
+def test_what_is_only_wrong_does_answer() -> None:
+    for path, directory in (("/none", "/none"), ("/bin/sh", "/"), ("/", "/dev/null")):
+        assert answers(path, directory)

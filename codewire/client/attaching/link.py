@@ -10,8 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.client.numbers import whole_number
-from codewire.client.reach.connection import Redial, check_answer, field
+from codewire.client.reach.connection import PROMPT_SECONDS, Redial, check_answer, field
 from codewire.errors import ConnectionLost, ProtocolError
+from codewire.wire import events
 from codewire.wire.control import decode_bytes, decode_control
 from codewire.wire.frames import DATA
 
@@ -50,6 +51,12 @@ class Viewers(NamedTuple):
     """So many clients are attached now, this one included."""
 
     number: int
+
+
+class StateChange(NamedTuple):
+    """The session's state: `state`, `kind`, `reason`, `source` and `agent`, as far as known."""
+
+    state: dict[str, Any]
 
 
 class Detached(NamedTuple):
@@ -94,6 +101,7 @@ class Link:
         self.was_continued = False
         self._wanted_size = self._sent_size = (0, 0)
         self._is_detaching = self._detach_sent = False
+        self._wants_states = self._states_sent = False
         self._can_write = True
         self.typed = bytearray()
         self.next_dial: float | None = None
@@ -137,6 +145,7 @@ class Link:
         return (self._is_attached and self._can_write) and bool(
             self.typed
             or self._wanted_size != self._sent_size
+            or self._wants_states != self._states_sent
             or (self._is_detaching and not self._detach_sent)
         )
 
@@ -144,6 +153,10 @@ class Link:
         """Ask for a size of the session's terminal."""
         if rows > 0 and cols > 0:
             self._wanted_size = (rows, cols)
+
+    def ask_states(self) -> None:
+        """Ask to be told what the session does: StateChange items come, from a node that knows."""
+        self._wants_states = True
 
     def detach(self) -> None:
         """Ask the node to let go, after everything typed; it answers with Detached."""
@@ -159,6 +172,10 @@ class Link:
                 rows, cols = self._wanted_size
                 stream.send_control({"type": "Resize", "cols": cols, "rows": rows})
                 self._sent_size = self._wanted_size
+            elif self._wants_states != self._states_sent:
+                about = {"id": self._session_id, "event_types": [events.STATE]}
+                stream.send_control({"type": "Subscribe", **about})
+                self._states_sent = True
             elif self.typed:
                 # Taken off only when it is out: a frame cut short is never read by the node.
                 stream.send_data(bytes(self.typed[:SEND_BYTES]))
@@ -190,7 +207,7 @@ class Link:
         if self._stream is not None and not self._stream.fill():
             self._lose()
 
-    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | None:
+    def next_item(self) -> Output | Gap | Ended | Detached | Viewers | StateChange | None:
         """Return what has arrived, in order; None when nothing more has arrived whole.
 
         Raises ProtocolError, and RequestError when the node refuses to take the attachment back.
@@ -215,8 +232,12 @@ class Link:
     def dial(self) -> None:
         """Try to get the attachment back; call when `next_dial` is due. Never waits for a network.
 
-        Raises ConnectionLost when the node is gone for good.
+        Of a remote node that is there it asks for a sign of life. Raises ConnectionLost when the
+        node is gone for good.
         """
+        if self._stream is not None:
+            self._look_after(self._stream)
+            return
         if not self._client.route.may_block:
             stream = self._redial.try_open()
         else:
@@ -230,7 +251,8 @@ class Link:
         if stream is None:
             self.next_dial = time.monotonic() + self._redial.pause()
             return
-        self.next_dial = None
+        may_block = self._client.route.may_block
+        self.next_dial = time.monotonic() + PROMPT_SECONDS if may_block else None
         self._stream = stream
         try:
             request = {"type": "Attach", "id": self._session_id, "from_offset": self._offset}
@@ -239,6 +261,12 @@ class Link:
                     request[name] = self._request[name]
             stream.send_control(request)
         except ConnectionLost:
+            self._lose()
+
+    def _look_after(self, stream: FrameStream) -> None:
+        if stream.probe():
+            self.next_dial = time.monotonic() + PROMPT_SECONDS
+        else:
             self._lose()
 
     def close(self) -> None:
@@ -256,7 +284,9 @@ class Link:
             raise ConnectionLost("connection lost")
         self.next_dial = time.monotonic() + (0 if was_attached else self._redial.pause())
 
-    def _take_control(self, message: dict[str, Any]) -> Gap | Ended | Detached | Viewers | None:
+    def _take_control(
+        self, message: dict[str, Any]
+    ) -> Gap | Ended | Detached | Viewers | StateChange | None:
         kind = message.get("type")
         if kind == "Attached":
             self._take_attached(message)
@@ -265,6 +295,8 @@ class Link:
             return Gap(field(message, "gap", 0))
         elif kind == "Viewers":
             return Viewers(field(message, "count", 1))
+        elif kind == "State":
+            return StateChange(message)
         elif kind == "Detached":
             return Detached()
         elif kind == "Error":
@@ -279,13 +311,15 @@ class Link:
     def _take_attached(self, message: dict[str, Any]) -> None:
         self._is_attached = True
         self._redial.succeeded()
+        if self._client.route.may_block:
+            self.next_dial = time.monotonic() + PROMPT_SECONDS
         # A node of another make names no offset: then a lost connection is lost.
         self._offset = None if message.get("offset") is None else field(message, "offset", 0)
         self.was_continued = bool(message.get("continued"))
         if message.get("prologue") is not None:
             self._prologue = decode_bytes(message["prologue"])
         self._sent_size = (0, 0)
-        self._detach_sent = False
+        self._detach_sent = self._states_sent = False
         self._can_write = True
 
 

@@ -70,10 +70,13 @@ class StatusBar:
 
     @property
     def may_draw(self) -> bool:
-        """Say whether drawing now would fall between two sequences and two characters."""
-        if not self.is_shown or self._string_end is not None:
-            return False
-        return not PARTIAL_CHARACTER.search(self._end)
+        """Say whether the bar is shown and may be drawn now."""
+        return self.is_shown and self.is_between
+
+    @property
+    def is_between(self) -> bool:
+        """Say whether what is written now would fall between two sequences and two characters."""
+        return self._string_end is None and not PARTIAL_CHARACTER.search(self._end)
 
     def resize(self, rows: int, cols: int) -> bytes:
         """Take the terminal's size and return what sets the scroll region for it."""

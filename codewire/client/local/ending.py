@@ -12,6 +12,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from codewire.client.local.leftover import end_all, left_over, named
 from codewire.client.local.look import ask
 from codewire.client.local.processes import (
     KEEPER,
@@ -20,6 +21,7 @@ from codewire.client.local.processes import (
     catches,
     describe,
     holders,
+    is_locked,
     lives_on,
     read_process,
     role_of,
@@ -27,6 +29,7 @@ from codewire.client.local.processes import (
 )
 from codewire.errors import CodewireError
 from codewire.io.fds import lock_file
+from codewire.io.libproc import UNKNOWN_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +66,9 @@ class Ending:
 
     def run(self, grace_seconds: float, now: bool) -> None:
         """Return once the node and its sessions are gone. Blocks; raises CodewireError."""
-        self._keeper = self._found.keeper or self._await_keeper()
+        self._keeper = self._found.keeper or self._await_keeper(now)
+        if not self._keeper:
+            return
         self._remember()
         try:
             self._signal(now)
@@ -74,8 +79,11 @@ class Ending:
 
     # Who there is
 
-    def _await_keeper(self) -> int:
-        """Return the keeper that a worker starts for the one it lost. Raises CodewireError."""
+    def _await_keeper(self, now: bool) -> int:
+        """Return the keeper that a worker starts for the one it lost. Raises CodewireError.
+
+        0 where it starts none and everything has been ended without one, because it is to end now.
+        """
         for worker in self._found.workers:
             if worker.state == "T":
                 with contextlib.suppress(OSError):
@@ -87,15 +95,27 @@ class Ending:
                 return keepers[0].pid
             time.sleep(POLL_SECONDS)
         where = ", ".join(describe(worker.pid) for worker in self._found.workers)
+        if where and now:
+            self._end_without_keeper()
+            return 0
         if where:
             raise CodewireError(
                 f"the node's keeper is gone and its worker ({where}) starts no other: its sessions "
-                "live on; see node.log in its data directory"
+                "live on; see node.log in its data directory; 'cw stop --now' ends them"
             )
         raise CodewireError(
             f"a node answers at {self._paths.real_socket()}, but its process cannot be seen from "
             "here (another container?): stop it where it runs"
         )
+
+    def _end_without_keeper(self) -> None:
+        """Kill the workers and the sessions' processes. Raises CodewireError: some live on."""
+        # What the files call running, and what the worker does where it answers.
+        living = {process.pid: process for process in left_over(self._paths)}
+        for process in tree(session_pids(self._paths) or [], os.getpid()):
+            living.setdefault(process.pid, process)
+        self._say("the node's keeper is gone: killing its worker and its sessions")
+        end_all(list(living.values()), self._found.workers)
 
     def _remember(self) -> None:
         """Note every process that must be gone when the node is."""
@@ -192,7 +212,14 @@ class Ending:
             )
 
     def _lives(self) -> bool:
-        return self._process is not None and lives_on(self._process)
+        return self._process is not None and self._is_there(self._process)
+
+    def _is_there(self, process: Process) -> bool:
+        """As `lives_on`; where states are not shown, a keeper that nobody has reaped yet is gone
+        when the lock is.
+        """
+        is_known = process.state != UNKNOWN_STATE or process is not self._process
+        return lives_on(process) and (is_known or is_locked(self._paths.lock))
 
     def _hard_signal(self) -> int:
         return signal.SIGQUIT if catches(self._keeper, signal.SIGQUIT) else signal.SIGTERM
@@ -217,7 +244,7 @@ class Ending:
         return False
 
     def _survivors(self) -> list[Process]:
-        return [process for process in self._witnesses if lives_on(process)]
+        return [process for process in self._witnesses if self._is_there(process)]
 
     def _progress(self, grace_seconds: float, now: bool) -> str:
         count = sum(1 for process in self._leaders if lives_on(process))
@@ -279,11 +306,3 @@ def end_other_node(found: Found, say: Callable[[str], None]) -> None:
                 f"still there {MARGIN_SECONDS:.0f} s after SIGTERM: {named(living)}"
             )
         time.sleep(POLL_SECONDS)
-
-
-def named(processes: list[Process]) -> str:
-    """Return processes in words, a few of many."""
-    words = [f"pid {process.pid} ({process.command})" for process in processes[:10]]
-    if len(processes) > len(words):
-        words.append(f"and {len(processes) - len(words)} more")
-    return ", ".join(words)

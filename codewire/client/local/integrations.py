@@ -52,14 +52,20 @@ PLUGIN = """\
 // {mark}: reports what opencode is doing to the Codewire session it runs in.
 import {{ spawn }} from "node:child_process"
 
-const report = (...words) => {{
-  if (!process.env.CW_SESSION_ID) return
+const run = (words) => new Promise((resolve) => {{
   try {{
-    const line = 'cw report "$@" </dev/null >/dev/null 2>&1'
+    const line = 'cw report --hook "$@" </dev/null >/dev/null 2>&1'
     const child = spawn("sh", ["-c", line, "cw", ...words], {{ stdio: "ignore" }})
-    child.on("error", () => {{}})
+    child.on("error", resolve)
+    child.on("close", resolve)
     child.unref()
-  }} catch {{}}
+  }} catch {{ resolve() }}
+}})
+
+// One after the other: the last one said is the one that counts.
+let last = Promise.resolve()
+const report = (...words) => {{
+  if (process.env.CW_SESSION_ID) last = last.then(() => run(words))
 }}
 
 export const Codewire = async () => ({{

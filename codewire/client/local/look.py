@@ -1,6 +1,6 @@
 """Who is at the data directory's socket, and which node lives here even if nobody is.
 
-The kernel says which process listens (SO_PEERCRED), an answer says what it is, and the lock file's
+The kernel says which process listens (io/peers.py), an answer says what it is, and the lock file's
 holders say which node lives without a socket. A pid file is believed by nobody here. Every look is
 bounded in time and starts nothing.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +23,7 @@ from codewire.client.local.processes import (
     role_of,
 )
 from codewire.errors import CodewireError, ConnectionLost, ProtocolError
+from codewire.io.peers import peer_pid
 from codewire.io.streams import FrameStream
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
@@ -146,19 +146,6 @@ def dial(path: str, deadline: float) -> socket.socket | None:
         time.sleep(PAUSE_SECONDS)
 
 
-def peer_pid(sock: socket.socket) -> int:
-    """Return the pid of the process that listens at a connected Unix socket, 0 if not visible.
-
-    It is the one that called listen(2), which may have died since: see unix(7).
-    """
-    try:
-        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid: int = struct.unpack("3i", data)[0]
-    except (OSError, struct.error, AttributeError):
-        return 0
-    return max(0, pid)
-
-
 def _node(
     paths: DataDir,
     peer: int,
@@ -223,6 +210,17 @@ def _not_ours(
         return _node(paths, 0, trouble=trouble)
     keeper = living[KEEPER][0].pid if living[KEEPER] else 0
     return Found(STRANGER, peer, keeper, {}, trouble, False, tuple(living[WORKER]))
+
+
+def claim_holder(paths: DataDir) -> tuple[str, tuple[int, int] | None]:
+    """Return the name of the lock outside of the directory, and who holds it: pid and uid.
+
+    None: nobody; pid 0, uid -1: not known.
+    """
+    from codewire.io.unix import answering_peer, claim_of
+
+    name = claim_of(paths.root)
+    return name, answering_peer(b"\0" + name.encode())
 
 
 def ask(paths: DataDir, request: dict[str, Any], seconds: float) -> dict[str, Any]:

@@ -49,7 +49,7 @@ PROMPT_TOTAL_SECONDS = 60.0
 # What a slow network still carries, so that a large request is not taken for silence.
 SLOW_BYTES_PER_SECOND = 32 * 1024
 # The node words its own time-outs, so it is given a moment to do so before the client does.
-MARGIN_SECONDS = 1.0
+MARGIN_SECONDS = 0.2
 
 NO_WORKER = "no_worker"
 # As every node has always begun it (spec/wire.md 10).
@@ -232,6 +232,8 @@ class Redial:
         Raises OutOfTime past the deadline, NodeSilent when a request that is no wait is not
         answered for PROMPT_SECONDS, and NodeHungUp when the first answer is a goodbye. Whoever
         waits is told, once, of a worker that is stopped; what is only slow is given up then.
+        A remote node is asked for a sign of life instead: without one it counts as lost
+        (ConnectionLost), and whoever waits is told that.
         """
         while True:
             try:
@@ -254,6 +256,9 @@ class Redial:
                 if error.is_stopped and not self._has_told and self._notify is not None:
                     self._has_told = True
                     self._notify(f"[cw] still waiting, but {error}")
+                if not stream.probe():
+                    self.say_silent()
+                    raise ConnectionLost(f"{self._route} does not answer any more") from error
 
     def excuses(self, message: dict[str, Any]) -> bool:
         """Say whether an answer only means that no worker serves at the moment: ask again.
@@ -272,6 +277,11 @@ class Redial:
             check_answer(message)
         self._fruitless = 0
         return True
+
+    def say_silent(self) -> None:
+        """Tell that a remote node gives no sign of life."""
+        if self._notify is not None:
+            self._notify(f"[cw] {self._route} does not answer any more; connecting again")
 
     # Reaching
 

@@ -239,10 +239,10 @@ def status(args: dict[str, Any], context: Context) -> int:
 def _bridge(context: Context) -> dict[str, Any]:
     """Return what the local node says of its bridge; a node is not started for that."""
     try:
-        found = context.client(autostart=False).node_status().get("fleet")
+        found = context.client(autostart=False).node_status().fleet
     except CodewireError:
         return {"state": "no node runs here"}
-    return found if isinstance(found, dict) else {"state": "the node has not joined: restart it"}
+    return dict(found) if found else {"state": "the node has not joined: restart it"}
 
 
 def _nats() -> Nats:

@@ -16,8 +16,11 @@ from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreacha
 from codewire.files import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from codewire.client.local.look import Found
     from codewire.commands.context import Context
+    from codewire.wire.answers.node import NodeStatus
 
 # What may be at the socket, as client.local.look says it.
 OTHER_NODE, STRANGER, NOBODY = "other node", "stranger", "nobody"
@@ -112,6 +115,7 @@ def stop(args: dict[str, Any], context: Context) -> int:
         if name_left(directory.left):
             return 1
     elif found.kind == NOBODY:
+        _end_left_over(directory, bool(args["--now"]))
         _remove_stale(directory.pid)
         output.notice("node already stopped (stale pid file removed)")
     # Who took the socket of a node that lived on without it.
@@ -120,6 +124,22 @@ def stop(args: dict[str, Any], context: Context) -> int:
     elif found.kind == STRANGER:
         raise CodewireError(_strangers_words(directory, found))
     return 0
+
+
+def _end_left_over(directory: paths.DataDir, now: bool) -> None:
+    """End, or name, what a node that was killed has left of its sessions. Raises CodewireError."""
+    from codewire.client.local import leftover
+
+    living = leftover.left_over(directory)
+    if not living:
+        return
+    if not now:
+        raise CodewireError(
+            "no node runs, but processes of its sessions live on: "
+            f"{leftover.named(living)}; 'cw stop --now' kills them"
+        )
+    leftover.end_all(living)
+    output.notice(f"killed what a node had left: {leftover.named(living)}")
 
 
 def status(args: dict[str, Any], context: Context) -> int:
@@ -138,23 +158,23 @@ def status(args: dict[str, Any], context: Context) -> int:
     """
     found = _ask_node(context)
     if output.wants_json(args):
-        output.show_json(found)
+        output.show_json(found.sent)
         return 0
-    output.line(f"Node {found['keeper_pid']}")
+    output.line(f"Node {found.keeper_pid}")
     pairs = [
-        ("Version", found.get("version")),
-        ("Protocol", found.get("protocol")),
-        ("Runtime", found.get("runtime")),
-        ("Started", found.get("started_at")),
-        ("Worker PID", found.get("worker_pid")),
-        ("Worker Started", found.get("worker_started_at")),
-        ("Worker Restarts", found.get("worker_restarts")),
-        ("Sessions", f"{found['sessions_running']} running, {found['sessions_total']} in all"),
-        ("Fleet", _fleet_words(found.get("fleet"))),
-        ("Relay", _relay_words(found.get("relay"))),
-        ("Data Dir", found.get("data_dir")),
-        ("Socket", found.get("socket")),
-        ("Listening", found.get("listen")),
+        ("Version", found.version),
+        ("Protocol", found.protocol),
+        ("Runtime", found.runtime),
+        ("Started", found.started_at),
+        ("Worker PID", found.worker_pid),
+        ("Worker Started", found.worker_started_at),
+        ("Worker Restarts", found.worker_restarts),
+        ("Sessions", f"{found.sessions_running} running, {found.sessions_total} in all"),
+        ("Fleet", _fleet_words(found.fleet)),
+        ("Relay", _relay_words(found.relay)),
+        ("Data Dir", found.data_dir),
+        ("Socket", found.socket),
+        ("Listening", found.listen or None),
     ]
     output.fields(pairs, width=17)
     return 0
@@ -270,7 +290,8 @@ def _who_is_there(directory: paths.DataDir) -> str:
     if found.kind == STRANGER:
         return _strangers_words(directory, found)
     if found.kind == OTHER_NODE:
-        return f"node already running (pid {found.peer}): it is another codewire program"
+        who = f"pid {found.peer}" if found.peer else "its pid is not shown here"
+        return f"node already running ({who}): it is another codewire program"
     return "" if found.kind == NOBODY else f"node already running (pid {found.keeper})"
 
 
@@ -296,7 +317,7 @@ def _start_detached() -> int:
     return found.keeper or found.peer
 
 
-def _ask_node(context: Context) -> dict[str, Any]:
+def _ask_node(context: Context) -> NodeStatus:
     try:
         return context.client(autostart=False).node_status()
     except NodeSilent:
@@ -321,18 +342,18 @@ def _read_pid_file(path: str) -> int:
     raise CodewireError(f"invalid pid file: {go_quote(text)} is no process id ({path})")
 
 
-def _relay_words(relay: Any) -> str | None:
+def _relay_words(relay: Mapping[str, Any]) -> str | None:
     """Return how the uplink is, in a line; None without a relay."""
-    if not isinstance(relay, dict):
+    if not relay:
         return None
     where = " ".join(str(relay[key]) for key in ("url", "network") if relay.get(key))
     words = [str(relay.get("state") or "unknown"), where, str(relay.get("error") or "")]
     return ": ".join(word for word in words if word)
 
 
-def _fleet_words(fleet: Any) -> str | None:
+def _fleet_words(fleet: Mapping[str, Any]) -> str | None:
     """Return how the fleet's bridge is, in a line; None without a fleet."""
-    if not isinstance(fleet, dict):
+    if not fleet:
         return None
     words = [str(fleet.get("state") or "unknown")]
     words += [str(fleet[key]) for key in ("server", "error") if fleet.get(key)]

@@ -87,7 +87,6 @@ def serve(args: dict[str, Any], context: Context) -> int:
       cw relay serve --base-url https://relay.example.com --auth-token-file /etc/cw/token
       CW_AUTH_TOKEN=… cw relay serve --base-url http://localhost:8080 --listen 127.0.0.1:8080
     """
-    context.refuse_server("cw relay serve")
     from codewire.relay import settings as given
     from codewire.relay.premises import prepare
     from codewire.relay.process import pass_settings
@@ -120,7 +119,6 @@ def backup(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw relay backup /backups/relay-2026-04-03.db
     """
-    context.refuse_server("cw relay backup")
     settings = _settings(args)
     store = _open_store(settings, must_exist=True)
     path = os.path.abspath(args["<file>"])
@@ -151,7 +149,6 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw relay import /data/relay.db --data-dir /var/lib/cw-relay
     """
-    context.refuse_server("cw relay import")
     import time
 
     from codewire.relay.premises import lock, prepare
@@ -185,7 +182,7 @@ def status(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw relay status --relay-url https://relay.example.com
     """
-    found = _relay(args, context).get("/api/v1/admin/status")
+    found = _relay(args, context, "cw relay status").get("/api/v1/admin/status")
     if args["--json"]:
         output.show_json(found)
         return 0
@@ -212,7 +209,9 @@ def rotate_keys(args: dict[str, Any], context: Context) -> int:
       cw relay keys rotate --network project-alpha
     """
     body = {"network_id": args["--network"]}
-    rotated = _relay(args, context).post("/api/v1/admin/keys/rotate", body)["rotated"]
+    rotated = _relay(args, context, "cw relay keys rotate").post("/api/v1/admin/keys/rotate", body)[
+        "rotated"
+    ]
     if not rotated:
         output.note("No network has signed anything yet: there is no key to replace")
     for entry in rotated:
@@ -238,8 +237,9 @@ def _open_store(settings: Settings, *, must_exist: bool) -> Any:
     return open_database(settings.database_url, settings.data_dir, vault)
 
 
-def _relay(args: dict[str, Any], context: Context) -> Relay:
+def _relay(args: dict[str, Any], context: Context, command: str) -> Relay:
     """Return the relay to ask as its admin. Raises CodewireError."""
+    context.refuse_server(command)
     from codewire.network.configuration import Given, load_configuration
 
     token = _settings({**args, "--data-dir": None}).auth_token

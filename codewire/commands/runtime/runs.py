@@ -11,11 +11,12 @@ from codewire.commands.runtime.showing import instance_json
 from codewire.errors import CodewireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from codewire.runtimes.records import Instance
+    from codewire.wire.answers.sessions import SessionInfo
 
-    ShowTable = Callable[[list[dict[str, Any]], int], None]
+    ShowTable = Callable[[list[SessionInfo], int], None]
 
 # A runtime whose node does not answer in this time is said to be unavailable.
 LOOKUP_SECONDS = 10.0
@@ -35,7 +36,8 @@ def list_runs(args: dict[str, Any], show_table: ShowTable) -> int:
     with ThreadPoolExecutor(MAX_LOOKUPS) as pool:
         found = list(pool.map(_look_up, load().values()))
     if output.wants_json(args):
-        output.show_json({"local": {"sessions": here}, "runtimes": found})
+        runtimes = [_json(each) for each in found]
+        output.show_json({"local": {"sessions": _sent(here)}, "runtimes": runtimes})
         return 0
     target = current()
     shown: list[tuple[str, Any, bool, str]] = [("local", here, target.is_this_machine, "")]
@@ -53,6 +55,14 @@ def list_runs(args: dict[str, Any], show_table: ShowTable) -> int:
         elif sessions is not None:
             output.line("No sessions")
     return 0
+
+
+def _json(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "sessions": _sent(found["sessions"])} if "sessions" in found else found
+
+
+def _sent(sessions: list[SessionInfo]) -> list[Mapping[str, Any]]:
+    return [session.sent for session in sessions]
 
 
 def _look_up(instance: Instance) -> dict[str, Any]:

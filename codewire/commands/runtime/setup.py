@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewire.commands import output
 from codewire.commands.runtime.sessions import runtime_tag
@@ -13,6 +13,7 @@ from codewire.errors import RequestError
 if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.runtimes.records import Instance
+    from codewire.wire.answers.sessions import SessionInfo
 
 INSTALL, STARTUP = "install", "startup"
 # How often progress is shown.
@@ -71,8 +72,8 @@ def _wait(client: Client, session: int) -> str:
     if shows:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
-    code = found.get("exit_code")
-    return "" if code == 0 else f"exit code {code}" if code is not None else str(found["status"])
+    code = found.exit_code
+    return "" if code == 0 else f"exit code {code}" if code is not None else found.status
 
 
 def _show(client: Client, session: int, seconds: float) -> None:
@@ -91,11 +92,11 @@ def print_logs(instance: Instance, follows: bool) -> int:
     if not found:
         output.line(f"No set-up of {instance.name} has run.")
         return 0
-    for each in sorted(found, key=lambda session: int(session["id"])):
-        for chunk in client.logs(int(each["id"]), follow=follows):
+    for each in sorted(found, key=lambda session: session.id):
+        for chunk in client.logs(each.id, follow=follows):
             output.write(chunk.text, flush=follows)
     return 0
 
 
-def _is_setup(session: Any) -> bool:
-    return any(str(tag).startswith("setup:") for tag in session.get("tags") or ())
+def _is_setup(session: SessionInfo) -> bool:
+    return any(tag.startswith("setup:") for tag in session.tags)

@@ -8,6 +8,7 @@ from codewire.commands import output
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.agents import Explanation
 
 
 def agent(args: dict[str, Any], context: Context) -> int:
@@ -47,35 +48,35 @@ def explain(args: dict[str, Any], context: Context) -> int:
     client, ref = context.locate(args["<session>"])
     found = client.explain_agent(resolve_session(client, ref))
     if output.wants_json(args):
-        output.show_json({key: value for key, value in found.items() if key != "type"})
+        output.show_json({key: value for key, value in found.sent.items() if key != "type"})
         return 0
     _show(found)
     return 0
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: Explanation) -> None:
     from codewire.term.width import printable
 
-    report = found.get("report") or {}
-    kind = f" ({found['kind']})" if found.get("kind") else ""
+    report = found.report
+    kind = f" ({found.kind})" if found.kind else ""
     pairs = [
-        ("State", f"{found.get('state')}{kind}"),
-        ("Since", found.get("since")),
-        ("Why", found.get("reason") or None),
-        ("Source", found.get("source") or None),
-        ("Rule", found.get("rule") or None),
-        ("Program", found.get("program") or "not known"),
+        ("State", f"{found.state}{kind}"),
+        ("Since", found.since or None),
+        ("Why", found.reason or None),
+        ("Source", found.source or None),
+        ("Rule", found.rule or None),
+        ("Program", found.program or "not known"),
         ("Reports", " ".join(str(report[k]) for k in report if k != "at" and report[k]) or "none"),
-        ("Title", found.get("title") or None),
-        ("Progress", found.get("progress") or None),
-        ("Silent for", f"{found.get('quiet_seconds')}s"),
+        ("Title", found.title or None),
+        ("Progress", found.sent.get("progress") or None),
+        ("Silent for", f"{found.quiet_seconds}s"),
     ]
-    output.line(f"Session {found.get('id')}")
+    output.line(f"Session {found.id}")
     output.fields(pairs, width=13)
     output.line("  Rules:")
-    for rule in found.get("rules") or ():
-        said = " ".join(str(rule[k]) for k in ("state", "kind", "text") if rule.get(k)) or "-"
-        output.line(printable(f"    {rule.get('rule', ''):<22}{said}"))
+    for rule in found.rules:
+        said = " ".join(word for word in (rule.state, rule.kind, rule.text) if word) or "-"
+        output.line(printable(f"    {rule.rule:<22}{said}"))
     output.line("  Bottom of the screen:")
-    for text in found.get("bottom") or ():
-        output.line(f"    {printable(str(text))}".rstrip())
+    for text in found.bottom:
+        output.line(f"    {printable(text)}".rstrip())

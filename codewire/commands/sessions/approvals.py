@@ -10,6 +10,7 @@ from codewire.errors import UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.agents import Approval
 
 
 def approvals(args: dict[str, Any], context: Context) -> int:
@@ -39,7 +40,7 @@ def approvals(args: dict[str, Any], context: Context) -> int:
         client = context.client()
     found = client.approvals(session_id, args["--tag"])
     if output.wants_json(args):
-        output.show_json(found)
+        output.show_json([one.sent for one in found])
     elif not found:
         output.line("Nothing waits for a decision")
     for one in found if not output.wants_json(args) else ():
@@ -47,17 +48,17 @@ def approvals(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def _show(one: dict[str, Any], now_ns: int) -> None:
+def _show(one: Approval, now_ns: int) -> None:
     from codewire.term.width import printable
 
-    name = one.get("session_name") or one.get("session_id")
-    kind = f" {one['kind']}" if one.get("kind") else ""
-    age = output.age(str(one.get("since", "")), now_ns)
-    head = f"{one.get('id')}  session {name}{kind}, {age}"
+    name = one.session_name or one.session_id
+    kind = f" {one.kind}" if one.kind else ""
+    age = output.age(one.since, now_ns)
+    head = f"{one.id}  session {name}{kind}, {age}"
     output.line(output.coloured(printable(head), 1))
-    for text in str(one.get("text", "")).split("\n"):
+    for text in one.text.split("\n"):
         output.line(f"    {printable(text)}".rstrip())
-    if not one.get("choices"):
+    if not one.choices:
         output.line("    (its choices are not recognised: answer with 'cw send --keys' or attach)")
 
 
@@ -91,10 +92,10 @@ def approve(args: dict[str, Any], context: Context) -> int:
     client = context.client_of(node) if colon else context.client()
     answer = client.approve(approval, choice=args["--choice"], refuse=bool(args["--no"]))
     if output.wants_json(args):
-        output.show_json({key: value for key, value in answer.items() if key != "type"})
+        output.show_json({key: value for key, value in answer.sent.items() if key != "type"})
         return 0
-    label = printable(str(answer.get("label", "")))
-    output.line(f"Chose {answer.get('choice')}. {label} in session {answer.get('id')}")
-    if not answer.get("confirmed"):
+    label = printable(answer.label)
+    output.line(f"Chose {answer.choice}. {label} in session {answer.id}")
+    if not answer.confirmed:
         output.notice("the question is still on the screen")
     return 0

@@ -49,10 +49,9 @@ def attach(args: dict[str, Any], context: Context) -> int:
     else:
         client = context.client_of(word) if word else context.client()
         picked = attach_client.pick_session(client)
-        session_id = picked["id"]
-        name = picked.get("name")
-        label = f"{name} ({session_id})" if name else ""
-        words = output.plain(f"{label or session_id}: {picked.get('prompt', '')}")
+        session_id = picked.id
+        label = f"{picked.name} ({session_id})" if picked.name else ""
+        words = output.plain(f"{label or session_id}: {picked.prompt}")
         output.notice(f"attaching to session {words}")
     return attach_client.run(
         client,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.sessions.selection import selection
+from codewire.wire.answers.events import Event, EventsLost, Subscribed
 from codewire.wire.events import EVENT_TYPES
 
 if TYPE_CHECKING:
@@ -41,26 +42,26 @@ def subscribe(args: dict[str, Any], context: Context) -> int:
         output.notice(f"no event type is called {unknown}; there are: {' '.join(EVENT_TYPES)}")
     is_subscribed = False
     for frame in client.subscribe(session_id, tags, args["--event"]):
-        if frame.get("type") != "SubscribeAck":
+        if not isinstance(frame, Subscribed):
             _show_event(frame, args["--json"])
         elif is_subscribed:
             output.notice("the node's worker was replaced; events in between may be missing")
         else:
             is_subscribed = True
-            output.notice(f"subscribed (id={frame.get('subscription_id', 0)})")
+            output.notice(f"subscribed (id={frame.subscription_id})")
     return 0
 
 
-def _show_event(frame: dict[str, Any], as_json: bool) -> None:
-    if frame.get("type") == "EventsLost":
-        output.notice(f"{frame.get('count', 0)} events lost: this reader was too slow")
+def _show_event(frame: Event | EventsLost, as_json: bool) -> None:
+    if isinstance(frame, EventsLost):
+        output.notice(f"{frame.count} events lost: this reader was too slow")
         return
-    event = dict(frame.get("event") or {})
+    event = dict(frame.sent)
     if as_json:
-        line = output.compact_json({"session_id": frame.get("session_id", 0), **event})
+        line = output.compact_json({"session_id": frame.session_id, **event})
         output.write(line + "\n", flush=True)
         return
     # The token lets its holder answer in the recipient's name; a transcript must not show it.
-    event["data"] = {k: v for k, v in (event.get("data") or {}).items() if k != "reply_token"}
-    text = f"[session {frame.get('session_id', 0)}] {output.compact_json(event)}\n"
+    event["data"] = {k: v for k, v in frame.data.items() if k != "reply_token"}
+    text = f"[session {frame.session_id}] {output.compact_json(event)}\n"
     output.write(text, flush=True)

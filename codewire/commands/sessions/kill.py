@@ -6,13 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
-from codewire.errors import UsageError
+from codewire.errors import ProtocolError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.wire.answers.kills import Killed, Survivor
 
 
 def kill(args: dict[str, Any], context: Context) -> int:
@@ -42,8 +43,8 @@ def kill(args: dict[str, Any], context: Context) -> int:
     word = args["<session-or-tag>"]
     client = context.client_of(word) if context.names_node(word) else None
     if args["--all"]:
-        answer = (client or context.client()).call(_request(args, "KillAll"))
-        return _show(args, answer, f"Killed {answer.get('count', 0)} session(s)")
+        answer = (client or context.client()).kill_all(tree=args["--tree"])
+        return _show(args, answer, f"Killed {answer.count} session(s)")
     if args["--tag"]:
         return _kill_tags(client or context.client(), args, args["--tag"])
     if word and client is None:
@@ -55,53 +56,46 @@ def kill(args: dict[str, Any], context: Context) -> int:
     raise UsageError("session id, name, or tag required (or use --all / --tag)")
 
 
-def _request(args: dict[str, Any], kind: str, **fields: Any) -> dict[str, Any]:
-    return {"type": kind, "tree": args["--tree"] or None, **fields}
-
-
 def _kill_tags(client: Client, args: dict[str, Any], tags: list[str]) -> int:
-    answer = client.call(_request(args, "KillByTags", tags=tags))
-    words = f"Killed {answer.get('count', 0)} session(s) matching tags [{' '.join(tags)}]"
+    answer = client.kill_by_tags(tags, tree=args["--tree"])
+    words = f"Killed {answer.count} session(s) matching tags [{' '.join(tags)}]"
     return _show(args, answer, words)
 
 
-def _words(session_id: int, answer: dict[str, Any]) -> str:
-    if not answer.get("finished"):
-        return "" if answer.get("survivors") else f"Session {session_id} killed"
-    ended = "; daemons it had left are ended" if answer.get("tree") else ""
-    return f"Session {session_id} has already finished{ended if not _alive(answer) else ''}"
+def _words(session_id: int, answer: Killed) -> str:
+    if not answer.finished:
+        return "" if answer.survivors else f"Session {session_id} killed"
+    ended = "; daemons it had left are ended" if answer.tree and not answer.survivors else ""
+    return f"Session {session_id} has already finished{ended}"
 
 
-def _alive(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    return [item for item in answer.get("survivors") or () if isinstance(item, dict)]
-
-
-def _show(args: dict[str, Any], answer: dict[str, Any], words: str) -> int:
+def _show(args: dict[str, Any], answer: Killed, words: str) -> int:
     """Say what a kill did, and name what outlived it; that makes the command fail."""
-    survivors = _alive(answer)
-    ignores_tree = bool(args["--tree"]) and not answer.get("tree")
+    survivors = answer.survivors
+    ignores_tree = bool(args["--tree"]) and not answer.tree
     if output.wants_json(args):
-        shown = {key: answer[key] for key in ("id", "count", "finished") if key in answer}
-        output.show_json({**shown, "survivors": survivors})
+        sent = answer.sent
+        shown = {key: sent[key] for key in ("id", "count", "finished") if key in sent}
+        output.show_json({**shown, "survivors": [process.sent for process in survivors]})
     else:
         if words:
             output.note(words)
         name_survivors(survivors, output.note)
     if ignores_tree:
         output.notice("this node does not know --tree: daemons were not looked for")
-    elif not output.wants_json(args) and any(item.get("daemon") for item in survivors):
+    elif not output.wants_json(args) and any(process.daemon for process in survivors):
         output.notice("daemons are ended with 'cw kill --tree' only")
     return 1 if survivors or ignores_tree else 0
 
 
-def name_survivors(survivors: Iterable[dict[str, Any]], say: Callable[[str], None]) -> None:
+def name_survivors(survivors: Iterable[Survivor], say: Callable[[str], None]) -> None:
     """Say one line a session about what lives on."""
     from codewire.term.width import printable
 
-    by_session: dict[Any, list[str]] = {}
-    for item in survivors:
-        words = f"{item.get('pid')} ({printable(str(item.get('command', '?')))})"
-        by_session.setdefault(item.get("session_id"), []).append(words)
+    by_session: dict[int, list[str]] = {}
+    for process in survivors:
+        words = f"{process.pid} ({printable(process.command or '?')})"
+        by_session.setdefault(process.session_id, []).append(words)
     for session_id, names in by_session.items():
         say(f"Killed session {session_id}; still alive: {', '.join(names)}")
 
@@ -114,12 +108,14 @@ def name_left(path: str) -> bool:
     import json
 
     from codewire.files import read_regular
+    from codewire.wire.answers.kills import Survivor
+    from codewire.wire.answers.reading import read_each
 
     try:
         survivors = json.loads(read_regular(path, 1 << 20))
+        alive = read_each(Survivor, survivors if isinstance(survivors, list) else [])
         os.unlink(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ProtocolError):
         return False
-    alive = _alive({"survivors": survivors if isinstance(survivors, list) else []})
     name_survivors(alive, output.notice)
-    return any(not item.get("daemon") for item in alive)
+    return any(not process.daemon for process in alive)

@@ -107,11 +107,11 @@ def _submit(client: Client, session_id: int, text: bytes) -> int:
     answer = client.submit(
         session_id, text.decode("utf-8", "surrogateescape"), paste=True, prompt=True
     )
-    if answer["verdict"] == REFUSED:
+    if answer.verdict == REFUSED:
         words = refusal(session_id, answer).splitlines()
         output.note("\n".join(map(output.plain, ["prompt not typed", *words])))
         return 1
-    output.note(f"prompt {'typed, not confirmed' if answer['verdict'] == TYPED else 'submitted'}")
+    output.note(f"prompt {'typed, not confirmed' if answer.verdict == TYPED else 'submitted'}")
     return 0
 
 

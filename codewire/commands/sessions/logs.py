@@ -70,12 +70,12 @@ def _rendered(client: Client, session_id: int) -> list[str] | None:
 
     try:
         # Most sessions scroll: asked for its history is only one that does not.
-        if not client.screen(session_id).get("alternate"):
+        if not client.screen(session_id).alternate:
             return None
         screen = client.screen(session_id, history_lines=HISTORY_LINES)
     except RequestError:
         return None
-    lines = [*(screen.get("history") or []), *(screen.get("lines") or [])]
+    lines = [*screen.history, *screen.lines]
     while lines and not lines[-1]:
         lines.pop()
     return lines

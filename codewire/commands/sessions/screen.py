@@ -39,9 +39,9 @@ def screen(args: dict[str, Any], context: Context) -> int:
         session_id, history_lines=args["--history"], ansi=args["--ansi"], peek=False
     )
     if output.wants_json(args):
-        output.show_json({key: value for key, value in found.items() if key != "type"})
+        output.show_json({key: value for key, value in found.sent.items() if key != "type"})
         return 0
-    lines = [*(found.get("history") or []), *(found.get("lines") or [])]
+    lines = [*found.history, *found.lines]
     while lines and not lines[-1]:
         lines.pop()
     for line in lines:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.wire.answers.screens import Submitted
 
 # One keystroke every 15 ms: what programs that tell typing from pasting by time take as typing.
 KEY_SECONDS = 0.015
@@ -63,7 +64,9 @@ def send(args: dict[str, Any], context: Context) -> int:
     session_id = resolve_session(client, ref)
     told: list[str] = []
     answer = _send(client.telling(_listener(told)), session_id, args)
-    return _say(args, session_id, {**answer, "repeated": True} if told else answer)
+    if told:
+        answer = answer._replace(repeated=True, sent={**answer.sent, "repeated": True})
+    return _say(args, session_id, answer)
 
 
 def _listener(told: list[str]) -> Callable[[str], None]:
@@ -73,7 +76,7 @@ def _listener(told: list[str]) -> Callable[[str], None]:
     return lambda text: told.append(text) if text == ALREADY_SENT else output.note(text)
 
 
-def _send(client: Client, session_id: int, args: dict[str, Any]) -> dict[str, Any]:
+def _send(client: Client, session_id: int, args: dict[str, Any]) -> Submitted:
     """Send what the options say and return what is known of it."""
     if args["--keys"] is not None:
         count = client.send_keys(
@@ -83,11 +86,11 @@ def _send(client: Client, session_id: int, args: dict[str, Any]) -> dict[str, An
             if_idle_seconds=args["--if-idle"],
             expect_screen=args["--expect-screen"],
         )
-        return {"bytes": count}
+        return _counted(count)
     if _is_submitted(args):
         data = b"".join(_source(args))
         if not data and args["<input>"] is None:
-            return {"bytes": 0}
+            return _counted(0)
         return client.submit(
             session_id,
             data.decode("utf-8", "surrogateescape"),
@@ -96,7 +99,14 @@ def _send(client: Client, session_id: int, args: dict[str, Any]) -> dict[str, An
             expect_screen=args["--expect-screen"],
             paste=args["--paste"],
         )
-    return {"bytes": _send_bytes(client, session_id, args)}
+    return _counted(_send_bytes(client, session_id, args))
+
+
+def _counted(count: int) -> Submitted:
+    """Return what is known of bytes that were typed as they are."""
+    from codewire.wire.answers.screens import Submitted
+
+    return Submitted(bytes=count, sent={"bytes": count})
 
 
 def _check(args: dict[str, Any]) -> None:
@@ -126,25 +136,25 @@ def _is_submitted(args: dict[str, Any]) -> bool:
     return args["--submit"] or args["<input>"] is not None or args["--paste"]
 
 
-def _say(args: dict[str, Any], session_id: int, answer: dict[str, Any]) -> int:
+def _say(args: dict[str, Any], session_id: int, answer: Submitted) -> int:
     """Say what was sent and what is known of it; return the exit status."""
     from codewire.client.prompting import REFUSED, TYPED, refusal
 
-    verdict = answer.get("verdict")
+    is_refused = answer.verdict == REFUSED
     if args["--json"]:
         wanted = ("bytes", "verdict", "reason", "screen_text", "repeated", "uncertain")
-        facts = {key: answer[key] for key in wanted if answer.get(key) is not None}
+        facts = {key: answer.sent[key] for key in wanted if answer.sent.get(key) is not None}
         output.line(output.compact_json({"id": session_id, **facts}))
-        return int(verdict == REFUSED)
-    if answer.get("repeated"):
+        return int(is_refused)
+    if answer.repeated:
         output.note(f"already sent to session {session_id} with this key; nothing was typed again")
-    elif answer.get("bytes") or verdict != REFUSED:
-        output.note(f"Sent {answer.get('bytes', 0)} bytes to session {session_id}")
-    if verdict == REFUSED:
+    elif answer.bytes or not is_refused:
+        output.note(f"Sent {answer.bytes} bytes to session {session_id}")
+    if is_refused:
         output.note("\n".join(map(output.plain, refusal(session_id, answer).splitlines())))
         return 1
-    if verdict:
-        output.note("typed, not confirmed" if verdict == TYPED else verdict)
+    if answer.verdict:
+        output.note("typed, not confirmed" if answer.verdict == TYPED else answer.verdict)
     return 0
 
 

@@ -11,6 +11,7 @@ from codewire.paths import has_runtimes
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.sessions import SessionInfo
 
 # Columns of `cw list`, in terminal cells: ID, NAME, COMMAND, STATUS, AGE.
 WIDTHS = (4, 14, 32, 14, 8)
@@ -51,10 +52,10 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
     sessions = [
         session
         for session in client.list_sessions()
-        if wanted == "all" or session["status"].startswith(wanted)
+        if wanted == "all" or session.status.startswith(wanted)
     ]
     if output.wants_json(args):
-        output.show_json(sessions)
+        output.show_json([session.sent for session in sessions])
     elif sessions:
         show_table(sessions, time.time_ns())
     else:
@@ -83,13 +84,13 @@ def status(args: dict[str, Any], context: Context) -> int:
     client, ref = context.locate(args["<session>"])
     answer = client.status(resolve_session(client, ref), full=args["--full"])
     if output.wants_json(args):
-        output.show_json({**answer["info"], "output_size": answer["output_size"]})
+        output.show_json({**answer.info.sent, "output_size": answer.output_size})
     else:
-        show_status(answer["info"], answer["output_size"])
+        show_status(answer.info, answer.output_size)
     return 0
 
 
-def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
+def show_table(sessions: list[SessionInfo], now_ns: int) -> None:
     """Print the table of `cw list`; `now_ns` is what ages count from."""
     from codewire.term.width import clip, printable
 
@@ -102,11 +103,11 @@ def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
         widths.insert(3, STATE_WIDTH)
     for session in sessions:
         row = [
-            str(session["id"]),
-            clip(printable(session.get("name") or "-"), WIDTHS[1]),
-            clip(printable(session.get("prompt", "")), widths[2]),
+            str(session.id),
+            clip(printable(session.name or "-"), WIDTHS[1]),
+            clip(printable(session.prompt), widths[2]),
             state_words(session),
-            output.age(session["created_at"], now_ns),
+            output.age(session.created_at, now_ns),
         ]
         if has_states:
             row.insert(3, state_column(session, now_ns))
@@ -114,46 +115,44 @@ def show_table(sessions: list[dict[str, Any]], now_ns: int) -> None:
     output.table(rows, widths)
 
 
-def show_status(info: dict[str, Any], output_size: int) -> None:
+def show_status(info: SessionInfo, output_size: int) -> None:
     """Print the text of `cw status`; output_size is the node's counter of printed bytes."""
-    output.line(f"Session {info['id']}")
-    log_file_size = info.get("output_size_bytes")
+    output.line(f"Session {info.id}")
+    log_file_size = info.output_size_bytes
     pairs = [
-        ("Name", info.get("name") or None),
-        ("Command", info.get("prompt")),
-        ("Working Dir", info.get("working_dir")),
-        ("Tags", ", ".join(info.get("tags") or ()) or None),
+        ("Name", info.name or None),
+        ("Command", info.prompt or None),
+        ("Working Dir", info.working_dir or None),
+        ("Tags", ", ".join(info.tags) or None),
         ("Status", state_words(info)),
-        ("State", state_line(info, time.time_ns()) if info.get("pid") else None),
-        ("Exit Code", None if info.get("signal") else info.get("exit_code")),
+        ("State", state_line(info, time.time_ns()) if info.pid else None),
+        ("Exit Code", None if info.signal else info.exit_code),
         ("Ended By", _ending(info)),
-        ("Created", info.get("created_at")),
-        ("Completed", info.get("completed_at")),
-        ("Attached", "true" if info.get("attached") else "false"),
-        ("PID", info.get("pid")),
+        ("Created", info.created_at or None),
+        ("Completed", info.completed_at or None),
+        ("Attached", "true" if info.attached else "false"),
+        ("PID", info.pid or None),
         ("Output Size", None if log_file_size is None else f"{log_file_size} bytes"),
         ("Log Size", f"{output_size} bytes"),
     ]
     output.fields(pairs, width=13)
     # Of a node that was not asked for all of it, or has none of it, the last lines.
-    snippet = output.plain(info.get("last_event") or info.get("last_output_snippet") or "")
+    snippet = output.plain(info.last_event or info.last_output_snippet)
     if snippet:
         output.line(f"  Last Output:\n{snippet}")
 
 
-def state_words(info: dict[str, Any]) -> str:
+def state_words(info: SessionInfo) -> str:
     """Return a session's state for people: its status, or what says more than that."""
-    if info.get("end_reason") == "lost":
+    if info.end_reason == "lost":
         return "lost"
-    if info.get("state") == "stopped":
-        return "stopped"
-    return str(info["status"])
+    return "stopped" if info.state == "stopped" else info.status
 
 
-def _ending(info: dict[str, Any]) -> str | None:
+def _ending(info: SessionInfo) -> str | None:
     """Return how a session ended where its status does not say it."""
-    if info.get("end_reason") == "lost":
+    if info.end_reason == "lost":
         return "lost with the node (exit code unknown)"
-    if info.get("end_reason") == "signal" or info.get("signal") is not None:
-        return f"signal {signal_words(info.get('signal', '?'))}"
+    if info.end_reason == "signal" or info.signal is not None:
+        return f"signal {signal_words('?' if info.signal is None else info.signal)}"
     return None

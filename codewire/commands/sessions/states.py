@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codewire.commands import output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from codewire.wire.answers.sessions import SessionInfo
 
 # ANSI colours of states that a person should notice.
 COLOURS = {"blocked": 1, "error": 1, "done": 2, "working": 3}
 
 
-def state_of(info: Mapping[str, Any]) -> str:
+def state_of(info: SessionInfo) -> str:
     """Return a session's state, with its kind: `blocked (permission)`; "-" where none is known."""
-    state = str(info.get("state") or "-")
-    kind = info.get("state_kind")
-    return f"{state} ({kind})" if kind else state
+    state = info.state or "-"
+    return f"{state} ({info.state_kind})" if info.state_kind else state
 
 
-def state_column(info: Mapping[str, Any], now_ns: int) -> str:
+def state_column(info: SessionInfo, now_ns: int) -> str:
     """Return the cell of `cw list`: state and how long it has lasted, `blocked 3m`."""
-    state = str(info.get("state") or "-")
-    since = info.get("state_since")
-    age = output.age(str(since), now_ns).removesuffix(" ago") if since else ""
+    state = info.state or "-"
+    since = info.state_since
+    age = output.age(since, now_ns).removesuffix(" ago") if since else ""
     return f"{state} {age}".rstrip("- ") or "-"
 
 
-def state_line(info: Mapping[str, Any], now_ns: int) -> str | None:
+def state_line(info: SessionInfo, now_ns: int) -> str | None:
     """Return the line of `cw status`, None for a node that knows no states."""
-    if not info.get("state_since"):
+    if not info.state_since:
         return None
-    age = output.age(str(info["state_since"]), now_ns).removesuffix(" ago")
-    reason = info.get("state_reason")
+    age = output.age(info.state_since, now_ns).removesuffix(" ago")
+    reason = info.state_reason
     return f"{state_of(info)} for {age}" + (f": {reason}" if reason else "")
 
 

@@ -13,6 +13,7 @@ from codewire.term.width import printable
 if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.wire.answers.sessions import SessionInfo
 
 
 # A heading has parentheses already.
@@ -89,23 +90,23 @@ def wait(args: dict[str, Any], context: Context) -> int:
     if args["--state"]:
         return _show_states(sessions, args)
     if output.wants_json(args):
-        output.show_json(sessions)
+        output.show_json([session.sent for session in sessions])
     else:
         for session in sessions:
             _show_result(session)
     return _exit_status(sessions[0]) if args["--exit-status"] and sessions else 0
 
 
-def _show_states(sessions: list[dict[str, Any]], args: dict[str, Any]) -> int:
+def _show_states(sessions: list[SessionInfo], args: dict[str, Any]) -> int:
     """Print sessions and their states; 1 if none is in one that was waited for."""
     if output.wants_json(args):
-        output.show_json(sessions)
+        output.show_json([session.sent for session in sessions])
     else:
         for session in sessions:
-            words = [str(session.get("name") or session["id"]), state_of(session)]
-            reason = session.get("state_reason") or ""
+            words = [session.label, state_of(session)]
+            reason = session.state_reason
             output.line(printable(" ".join(words) + (f": {reason}" if reason else "")))
-    return 0 if any(session.get("state") in args["--state"] for session in sessions) else 1
+    return 0 if any(session.state in args["--state"] for session in sessions) else 1
 
 
 def _check_place(args: dict[str, Any], wanted: list[str]) -> None:
@@ -162,24 +163,22 @@ def _start(word: str | None) -> int | None:
     return int(word)
 
 
-def _exit_status(session: dict[str, Any]) -> int:
+def _exit_status(session: SessionInfo) -> int:
     """Return a session's code as a shell would; 1 where there is none."""
-    if session.get("signal"):
-        return 128 + int(session["signal"])
-    code = session.get("exit_code")
-    return int(code) & 255 if isinstance(code, int) and code >= 0 else 1
+    from codewire.wire.exits import shell_status
+
+    return shell_status(session.exit)
 
 
-def _how(session: dict[str, Any]) -> str:
+def _how(session: SessionInfo) -> str:
     """Say how a session ended; by a signal it has no exit code."""
-    if session.get("signal"):
-        return f"signal={signal_words(session['signal']).translate(PLAIN)}"
-    return f"exit_code={session.get('exit_code', 'n/a')}"
+    if session.signal:
+        return f"signal={signal_words(session.signal).translate(PLAIN)}"
+    return f"exit_code={'n/a' if session.exit_code is None else session.exit_code}"
 
 
-def _show_result(session: dict[str, Any]) -> None:
-    name = session.get("name") or session["id"]
-    heading = f"=== {name} ({_how(session)}) ==="
+def _show_result(session: SessionInfo) -> None:
+    heading = f"=== {session.label} ({_how(session)}) ==="
     output.line(output.plain(heading))
-    snippet = output.plain(session.get("last_output_snippet") or "")
+    snippet = output.plain(session.last_output_snippet)
     output.write(f"{snippet}\n\n" if snippet else "\n")

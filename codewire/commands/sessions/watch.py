@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from codewire.client.feedback import refuse_own
 from codewire.commands import output
 from codewire.commands.sessions.logs import note_gap
-from codewire.errors import CodewireError, UsageError
+from codewire.errors import CodewireError, RequestError, UsageError
 from codewire.term.modes import Modes
 from codewire.term.queries import find_unfinished, mask_queries
 from codewire.term.strip import AnsiStripper
 from codewire.wire import events
+from codewire.wire.codes import NO_SUCH_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
     from codewire.commands.jsonlines import JsonLines
+    from codewire.wire.answers.sessions import SessionInfo
 
     # What a follower hands to the printer: its number, then text, an error, or None for its end.
     Report = tuple[int, str | CodewireError | None]
@@ -164,20 +166,19 @@ def _selected(args: dict[str, Any], context: Context) -> list[tuple[Client, int,
         matching = [
             session
             for session in _candidates(client, target)
-            if session["id"] == target or target in (session.get("tags") or ())
+            if session.id == target or target in session.tags
         ]
         if not matching and isinstance(target, int):
-            raise CodewireError(f"session {target} not found")
+            raise RequestError(f"session {target} not found", NO_SUCH_SESSION)
         if not matching:
             raise CodewireError(f'no sessions found with tag "{target}"')
         for session in matching:
-            label = str(session.get("name") or session["id"])
-            key = (node, session["id"])
-            found[key] = (client, session["id"], f"{node}:{label}" if node else label)
+            label = f"{node}:{session.label}" if node else session.label
+            found[node, session.id] = (client, session.id, label)
     return list(found.values())
 
 
-def _candidates(client: Client, target: int | str) -> list[dict[str, Any]]:
+def _candidates(client: Client, target: int | str) -> list[SessionInfo]:
     if isinstance(target, str):
         return client.find_sessions(tag=target)
     return client.find_sessions(session_id=target)
@@ -246,9 +247,11 @@ def _state_follower(
     """Return what reports changes of state; for a node without them, nothing comes."""
 
     def follow() -> None:
+        from codewire.wire.answers.events import Event
+
         try:
             for frame in client.subscribe(session_id, (), [events.STATE]):
-                data = (frame.get("event") or {}).get("data") or {}
+                data = frame.data if isinstance(frame, Event) else {}
                 if data.get("to"):
                     words = [str(data[key]) for key in ("to", "kind", "reason") if data.get(key)]
                     reports.put((number, _State(" ".join(words))))

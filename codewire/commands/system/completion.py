@@ -14,6 +14,7 @@ from codewire.paths import check_owner, home
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.sessions import SessionInfo
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 # What the last line of the candidates says: files are welcome, or not.
@@ -329,18 +330,18 @@ def _sessions(before: list[str], with_tags: bool) -> list[str]:
     sessions = _list(before)
     found: list[str] = []
     for session in sessions:
-        help_text = output.plain(str(session.get("prompt", "")))[:60].replace("\n", " ")
-        words = [str(session["name"])] if session.get("name") else []
-        found += [f"{word}\t{help_text}" for word in (*words, str(session.get("id")))]
+        help_text = output.plain(session.prompt)[:60].replace("\n", " ")
+        words = [session.name] if session.name else []
+        found += [f"{word}\t{help_text}" for word in (*words, str(session.id))]
     return found + (_tags(sessions) if with_tags else [])
 
 
-def _tags(sessions: list[dict[str, Any]]) -> list[str]:
-    tags = (tag for session in sessions for tag in session.get("tags") or ())
+def _tags(sessions: list[SessionInfo]) -> list[str]:
+    tags = (tag for session in sessions for tag in session.tags)
     return list(dict.fromkeys(tags))
 
 
-def _list(before: list[str]) -> list[dict[str, Any]]:
+def _list(before: list[str]) -> list[SessionInfo]:
     """Return the sessions of the node a command line is for; none where it does not run."""
     from codewire.commands.context import Context
 

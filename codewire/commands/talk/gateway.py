@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from codewire.commands import output
 from codewire.errors import CodewireError, ConnectionLost, RequestError, UsageError
 from codewire.wire import events
+from codewire.wire.answers.events import EventsLost, Subscribed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from codewire.client.api import Client
     from codewire.commands.context import Context
@@ -117,33 +118,32 @@ class _Gateway:
             raise ConnectionLost(f"the gateway's node is gone: {error}") from error
         return 0
 
-    def _requests(self, name: str) -> Iterator[dict[str, Any]]:
+    def _requests(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Yield requests to the session as they come, each once; ends with the session."""
         kinds = [events.REQUEST, events.STATUS]
         for frame in self._client.subscribe(self._stub, event_types=kinds):
-            if frame.get("type") == "SubscribeAck":
+            if isinstance(frame, Subscribed):
                 output.note(f'[cw gateway] listening as "{name}" (session {self._stub})')
                 # What was asked before this connection, or before another after a lost one.
                 yield from self._new(self._waiting())
-            elif frame.get("type") == "EventsLost":
+            elif isinstance(frame, EventsLost):
                 yield from self._new(self._waiting())
-            event = frame.get("event") or {}
-            if event.get("type") == events.STATUS:
+            elif frame.type == events.STATUS:
                 return
-            if event.get("type") == events.REQUEST:
-                yield from self._new([event.get("data") or {}])
+            elif frame.type == events.REQUEST:
+                yield from self._new([frame.data])
 
-    def _waiting(self) -> list[dict[str, Any]]:
-        return list(self._client.read_messages(self._stub)["open_requests"])
+    def _waiting(self) -> list[Mapping[str, Any]]:
+        return [request.sent for request in self._client.read_messages(self._stub).open_requests]
 
-    def _new(self, requests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _new(self, requests: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for request in requests:
             request_id = str(request.get("request_id") or "")
             if request_id and request_id not in self._seen:
                 self._seen.add(request_id)
                 yield request
 
-    def _answer(self, request: dict[str, Any]) -> None:
+    def _answer(self, request: Mapping[str, Any]) -> None:
         """Reply to one request, whatever happens."""
         body = str(request.get("body") or "")
         sender = str(request.get("from_name") or request.get("from") or 0)

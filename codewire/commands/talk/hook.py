@@ -93,13 +93,13 @@ def _ask(context: Context, question: str) -> str:
         _gateway(client), question, **as_sender(client.route),
         timeout_seconds=ANSWER_SECONDS, delivery="inbox",
     )  # fmt: skip
-    return str(answer.get("reply_body") or "")
+    return answer.reply_body
 
 
 def _gateway(client: Client) -> int:
     for session in client.find_sessions(name=GATEWAY):
-        if session.get("status") == "running":
-            return int(session["id"])
+        if session.is_running:
+            return session.id
     raise CodewireError("no running session is called gateway (start one with 'cw gateway')")
 
 

@@ -9,6 +9,7 @@ from codewire.errors import RequestError, UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
+    from codewire.wire.answers.messages import Entry
 
 DEFAULT_NAMESPACE = "default"
 KEY_WIDTH = 30
@@ -104,8 +105,8 @@ def list_keys(args: dict[str, Any], context: Context) -> int:
     else:
         from codewire.term.width import display_width, printable
 
-        longest = max(display_width(printable(entry["key"])) for entry in entries)
-        rows = [(entry["key"], _text(entry["value"])) for entry in entries]
+        longest = max(display_width(printable(entry.key)) for entry in entries)
+        rows = [(entry.key, _text(entry.value)) for entry in entries]
         output.table(rows, (max(KEY_WIDTH, longest), 0))
     return 0
 
@@ -132,12 +133,12 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _json(entry: dict[str, Any]) -> dict[str, Any]:
+def _json(entry: Entry) -> dict[str, Any]:
     """Return an entry with its value as text, or as `value_base64` when it is none."""
     try:
-        return {**entry, "value": entry["value"].decode()}
+        return {**entry.sent, "value": entry.value.decode()}
     except UnicodeDecodeError:
         from codewire.wire.control import encode_bytes
 
-        shown = {key: value for key, value in entry.items() if key != "value"}
-        return {**shown, "value_base64": encode_bytes(entry["value"])}
+        shown = {key: value for key, value in entry.sent.items() if key != "value"}
+        return {**shown, "value_base64": encode_bytes(entry.value)}

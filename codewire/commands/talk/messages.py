@@ -13,8 +13,12 @@ from codewire.errors import RequestTimedOut, UsageError
 from codewire.wire import events
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from codewire.client.api import Client
     from codewire.commands.context import Context
+    from codewire.wire.answers.events import Event
+    from codewire.wire.answers.messages import Inbox, MessageSent, Reply, ReplySent
 
 # Of --timeout 0, as the node has it.
 DEFAULT_TIMEOUT = 60.0
@@ -52,7 +56,7 @@ def msg(args: dict[str, Any], context: Context) -> int:
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
-    output.note(f"Message sent: {answer.get('message_id', '')}")
+    output.note(f"Message sent: {answer.message_id}")
     _show_note(answer)
     return 0
 
@@ -102,11 +106,11 @@ def request(args: dict[str, Any], context: Context) -> int:
         later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
         raise RequestTimedOut(later, error.request_id) from error
     _show_note(answer)
-    body = answer.get("reply_body") or ""
+    body = answer.reply_body
     if args["--raw"]:
         output.line(body)
     else:
-        replier = answer.get("from_name") or answer.get("from_id") or 0
+        replier = answer.from_name or answer.from_id
         output.line(f"[reply from {replier}] {_shown(body)}")
     return 0
 
@@ -136,7 +140,7 @@ def reply(args: dict[str, Any], context: Context) -> int:
         sender = _own_session(client)
     token = args["--reply-token"] or ""
     answer = client.reply(args["<request-id>"], args["<body>"], **sender, reply_token=token)
-    output.note(f"Reply sent for request {answer.get('request_id', '')}")
+    output.note(f"Reply sent for request {answer.request_id}")
     _show_note(answer)
     return 0
 
@@ -163,7 +167,7 @@ def inbox(args: dict[str, Any], context: Context) -> int:
     client, ref = _local(args, args["<session>"], context)
     answer = client.read_messages(_resolve(client, ref), tail=_tail(args["--tail"]))
     letters = arrange(answer, has_tokens=output.wants_json(args))
-    if answer.get("cut"):
+    if answer.cut:
         output.notice("older messages are left out: they are too much for one answer")
     if output.wants_json(args):
         output.show_json(letters)
@@ -200,11 +204,13 @@ def listen(args: dict[str, Any], context: Context) -> int:
     if node:
         client = context.client_of(node)
     session_id = _resolve(client, ref) if ref else None
+    from codewire.wire.answers.events import Event, EventsLost
+
     is_listening = False
     for frame in client.listen(session_id):
-        if frame.get("type") == "EventsLost":
-            output.notice(f"{frame.get('count', 0)} messages lost: this reader was too slow")
-        elif frame.get("type") == "Event":
+        if isinstance(frame, EventsLost):
+            output.notice(f"{frame.count} messages lost: this reader was too slow")
+        elif isinstance(frame, Event):
             _show_event(frame, output.wants_json(args))
         elif is_listening:
             output.notice("the node's worker was replaced; messages in between may be missing")
@@ -214,16 +220,15 @@ def listen(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def arrange(answer: dict[str, Any], *, has_tokens: bool = False) -> list[dict[str, Any]]:
+def arrange(inbox: Inbox, *, has_tokens: bool = False) -> list[dict[str, Any]]:
     """Return an inbox in the order to show it: what waits for this session, then all else by time.
 
     A reply follows its request. Requests get a `state`: open, answered, or closed when no reply
-    will come; tokens are taken out unless `has_tokens`. `answer` is what Client.read_messages
-    returns.
+    will come; tokens are taken out unless `has_tokens`.
     """
     pick = dict if has_tokens else _without_token
-    letters = [pick(letter) for letter in answer.get("messages") or []]
-    waiting = [pick(letter) for letter in answer["open_requests"]]
+    letters = [pick(letter.sent) for letter in inbox.messages]
+    waiting = [pick(letter.sent) for letter in inbox.open_requests]
     replies = {x.get("request_id"): x for x in letters if x.get("type") == events.REPLY}
     asked = {x.get("request_id") for x in letters if x.get("type") == events.REQUEST}
     waiting_ids = {letter.get("request_id") for letter in waiting}
@@ -246,7 +251,7 @@ def _with_reply(request: dict[str, Any], reply: dict[str, Any] | None) -> list[d
     return [{**request, "state": "open" if request.get("open") else "closed"}]
 
 
-def _without_token(letter: dict[str, Any]) -> dict[str, Any]:
+def _without_token(letter: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in letter.items() if key != "reply_token"}
 
 
@@ -263,11 +268,11 @@ def _inbox_line(letter: dict[str, Any]) -> str:
     return f"{word} {sender} → {recipient} (req={letter.get('request_id', '')}): {body}"
 
 
-def _show_event(frame: dict[str, Any], as_json: bool) -> None:
-    event = dict(frame.get("event") or {})
-    data = event.get("data") or {}
+def _show_event(frame: Event, as_json: bool) -> None:
+    event = dict(frame.sent)
+    data = frame.data
     if as_json:
-        shown = output.compact_json({"session_id": frame.get("session_id", 0), **event})
+        shown = output.compact_json({"session_id": frame.session_id, **event})
         output.write(shown + "\n", flush=True)
         return
     sender, recipient, body = _label(data, "from"), _label(data, "to"), _shown(data.get("body", ""))
@@ -281,7 +286,7 @@ def _show_event(frame: dict[str, Any], as_json: bool) -> None:
     output.write(text + "\n", flush=True)
 
 
-def _label(letter: dict[str, Any], kind: str) -> str:
+def _label(letter: Mapping[str, Any], kind: str) -> str:
     """Return the name of the sender or recipient, else its id; 0 is nobody."""
     return str(letter.get(f"{kind}_name") or letter.get(kind) or 0)
 
@@ -295,9 +300,9 @@ def _shown(body: str) -> str:
     return harmless(body)
 
 
-def _show_note(answer: dict[str, Any]) -> None:
-    if answer.get("note"):
-        output.notice(str(answer["note"]))
+def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
+    if answer.note:
+        output.notice(answer.note)
 
 
 def _resolve(client: Client, ref: str) -> int:

@@ -13,6 +13,7 @@ from codewire.node.context import Message, Node, Streamer
 from codewire.node.handlers.ahead import Ahead
 from codewire.node.handlers.peer import Peer
 from codewire.output.log import Chunk, Cursor, OutputLog
+from codewire.session.agentstate import Shown
 from codewire.session.session import Session
 from codewire.term.canvas import is_emulated as terminal_is_emulated
 from codewire.term.modes import Modes
@@ -84,6 +85,9 @@ class Attachment:
         # How many clients ours was last told of; only a terminal of our own kind is told.
         self._is_terminal = False
         self._told_viewers = 1
+        # Told to who has subscribed: a client whose terminal shows states.
+        self._wants_states = False
+        self._told_state: Shown | None = None
         self._ahead = Ahead()
         self._has_left = False
         # The last bytes sent: a query may be cut anywhere.
@@ -202,8 +206,10 @@ class Attachment:
             if self._is_terminal and self._told_viewers != session.attached_count:
                 self._told_viewers = session.attached_count
                 self._stream.send_control({"type": "Viewers", "count": self._told_viewers})
+            if self._wants_states:
+                self._tell_state()
             # Looked at first: once it is set, everything printed is in the log.
-            has_ended = session.ended.is_set()
+            has_ended = not session.is_running()
             if self._forward(cursor):
                 continue
             if has_ended:
@@ -211,6 +217,18 @@ class Attachment:
                 self._stream.send_control({"type": "Error", "message": text})
                 return
             peer.wait()
+
+    def _tell_state(self) -> None:
+        """Tell the client what the session does, for the terminal around it."""
+        agent, before = self._session.agent, self._told_state
+        if agent is None or agent.told is before:
+            return
+        now = self._told_state = agent.told
+        if before is not None and now.is_same(before):
+            return
+        told = {key: getattr(now, key) or None for key in ("state", "kind", "reason", "source")}
+        agent_name = agent.program.name or None
+        self._stream.send_control({"type": "State", **told, "agent": agent_name})
 
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
@@ -261,6 +279,9 @@ class Attachment:
             self._peer.waker.set()
         elif message["type"] == "Resize":
             self._resize(message)
+        elif message["type"] == "Subscribe":
+            self._wants_states = True
+            self._peer.waker.set()
 
     def _type(self, data: bytes) -> None:
         """Type what the client sent, and what came while its program did not read."""

@@ -73,7 +73,7 @@ def read(node: Node, request: Message, caller: Caller) -> Message:
 def reply(node: Node, request: Message, caller: Caller) -> Message:
     """Answer a request; the answer also stands where nobody waits for it any more."""
     request_id = request.get("request_id") or ""
-    is_awaited = node.mailbox.reply(
+    is_awaited = node.mailbox.requests.reply(
         request_id,
         check_body(request.get("body") or ""),
         _sender(node, request, caller),
@@ -155,7 +155,7 @@ def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> No
     """Deliver a request and answer with its reply. Raises RequestError when there is no request."""
     peer = Peer(stream)
     note = ""
-    pending = node.mailbox.resume(_key(request), peer.waker)
+    pending = node.mailbox.requests.resume(_key(request), peer.waker)
     try:
         if pending is None:
             seconds = node.timeout(request) or DEFAULT_TIMEOUT_SECONDS
@@ -163,11 +163,11 @@ def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> No
             timeout = min(seconds, MAX_SECONDS)
             # Whole where it is: so it is shown, and so other versions take it from the journal.
             timeout = int(timeout) if timeout == int(timeout) else timeout
-            pending, note = node.mailbox.ask(draft, timeout, peer.waker)
+            pending, note = node.mailbox.requests.ask(draft, timeout, peer.waker)
         Asking(node, peer, pending, note, request).run()
     finally:
         if pending is not None:
-            node.mailbox.leave(pending, peer.waker)
+            node.mailbox.requests.leave(pending, peer.waker)
 
 
 class Asking:
@@ -212,18 +212,18 @@ class Asking:
             failure = self._failure()
             if failure:
                 # Left before it is told: from now on the request shows that nobody waits.
-                self._node.mailbox.leave(request, peer.waker)
+                self._node.mailbox.requests.leave(request, peer.waker)
                 if request.answer is None:
                     self._refuse(*failure)
                     return
                 continue
-            peer.wait(max(0.0, self._node.mailbox.seconds_left(request)))
+            peer.wait(max(0.0, self._node.mailbox.requests.seconds_left(request)))
 
     def _failure(self) -> tuple[str, str] | None:
         """Return why no answer will come for this client, in words and a code; None: one may."""
         request = self._request
         if self._recipient is None or not self._recipient.is_running():
-            if not self._node.mailbox.withdraw(request):
+            if not self._node.mailbox.requests.withdraw(request):
                 return None
             text = (
                 f"session {request.to_id} is not running: it ended before it replied to request "
@@ -232,7 +232,7 @@ class Asking:
             return text, NOT_RUNNING
         if request.is_closed and request.answer is None:
             return f"request {request.id} was withdrawn", NO_SUCH_REQUEST
-        if self._node.mailbox.seconds_left(request) <= 0:
+        if self._node.mailbox.requests.seconds_left(request) <= 0:
             return f"request {request.id} timed out after {request.timeout_seconds}s", TIMED_OUT
         return None
 

@@ -156,7 +156,7 @@ def _follow(
     is_first = True
     while not peer.is_gone:
         peer.waker.clear()
-        has_ended = session.ended.is_set()
+        has_ended = not session.is_running()
         text, gap, anything = reader.read(FOLLOW_BYTES)
         # Looked at after the log: an echo comes after what it is an echo of was noted.
         typed = marks.take() if marks is not None else None
@@ -193,7 +193,7 @@ def watch(node: Node, stream: FrameStream, request: Message, caller: Caller) -> 
 def _watch(stream: FrameStream, session: Session, peer: Peer, reader: TextReader) -> None:
     while not peer.is_gone:
         peer.waker.clear()
-        has_ended = session.ended.is_set()
+        has_ended = not session.is_running()
         text, gap, anything = reader.read(FOLLOW_BYTES)
         if not anything and has_ended:
             rest = reader.finish()

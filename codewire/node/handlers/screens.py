@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from codewire.node.caller import Caller
 from codewire.node.context import Handler, Message, Node
+from codewire.session.decisions import state_of
 from codewire.session.session import Session
-from codewire.term.grid import Row
+from codewire.term.grid import PastRow, Row
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
 from codewire.terminal.display import View, check_size, lines_hash
@@ -35,13 +36,16 @@ def get_screen(node: Node, request: Message, caller: Caller) -> Message:
     if not request.get("peek"):
         node.sessions.lookout.seen(session)
     status = session.record.status_text()
-    return {"type": "Screen", "id": session.id, **answer, "status": status}
+    cursor = answer["cursor"]["row"], answer["cursor"]["col"]
+    plain = None if with_ansi else tuple(answer["lines"])
+    state = state_of(session, plain, cursor) if plain and session.is_running() else None
+    return {"type": "Screen", "id": session.id, **answer, "status": status, "state": state}
 
 
 def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message:
     wanted = min(wanted, len(screen.history))
     above = list(screen.history)[len(screen.history) - wanted :]
-    rows = [*above, *screen.grid.rows]
+    rows: list[Row | PastRow] = [*above, *screen.grid.rows]
     lines = _lines(screen, rows, with_ansi)
     plain = _lines(screen, screen.grid.rows, False) if with_ansi else lines[wanted:]
     return {
@@ -61,7 +65,7 @@ def _shown(screen: Screen, offset: int, wanted: int, with_ansi: bool) -> Message
     }
 
 
-def _lines(screen: Screen, rows: list[Row], with_ansi: bool) -> list[str]:
+def _lines(screen: Screen, rows: Sequence[Row | PastRow], with_ansi: bool) -> list[str]:
     lines, size = [], 0
     for number in screen.slices(len(rows)):
         row = rows[number]

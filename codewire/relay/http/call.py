@@ -60,14 +60,20 @@ class Streams(Protocol):
     def drop(self, network: str, name: str) -> None:
         """End a node's streams, as Presence does."""
 
+    def drop_member(self, network: str, who: str) -> None:
+        """End the streams of somebody who belongs to the network no more."""
+
 
 class Feeds(Protocol):
     """Streams of events of the store."""
 
     def open(
-        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool]
+        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool], who: str
     ) -> Takeover:
         """Return a reader's stream: what came after `last`, then what comes."""
+
+    def drop(self, network: str, who: str) -> None:
+        """End the streams of somebody who belongs to the network no more."""
 
 
 @dataclass(slots=True)

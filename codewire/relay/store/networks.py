@@ -20,6 +20,16 @@ class Network:
     invite_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who belongs to a network; `created_by` let them in."""
+
+    subject: str
+    role: str
+    created_at: int
+    created_by: str
+
+
 def ensure(tx: Tx, network_id: str, now: int) -> None:
     """Have the network be there."""
     tx.run(
@@ -74,6 +84,31 @@ def role(tx: Tx, network_id: str, subject: str) -> str:
         "select role from network_members where network_id = ? and subject = ?", network_id, subject
     )
     return str(row[0]) if row else ""
+
+
+def members(tx: Tx, network_id: str) -> list[Member]:
+    """Return who belongs to the network, by subject."""
+    rows = tx.all(
+        """
+        select subject, role, created_at, created_by from network_members
+        where network_id = ? order by subject
+        """,
+        network_id,
+    )
+    return [Member(*row) for row in rows]
+
+
+def remove_member(tx: Tx, network_id: str, subject: str) -> str:
+    """Have the subject belong to the network no more: "removed", "unknown" or "last owner"."""
+    tx.lock("network", network_id)
+    found = role(tx, network_id, subject)
+    if not found:
+        return "unknown"
+    owners = [member for member in members(tx, network_id) if member.role == OWNER]
+    if found == OWNER and len(owners) == 1:
+        return "last owner"
+    tx.run("delete from network_members where network_id = ? and subject = ?", network_id, subject)
+    return "removed"
 
 
 def add_member(tx: Tx, network_id: str, subject: str, role: str, created_by: str, now: int) -> None:

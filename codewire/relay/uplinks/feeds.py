@@ -40,11 +40,14 @@ ANY = ""
 
 
 class Reader:
-    """One reader: up to which event it has been served, and which it wants."""
+    """One reader: who it is, up to which event it has been served, and which it wants."""
 
-    __slots__ = ("seq", "stream", "wants")
+    __slots__ = ("seq", "stream", "wants", "who")
 
-    def __init__(self, stream: EventStream, wants: Callable[[str], bool], seq: int) -> None:
+    def __init__(
+        self, stream: EventStream, wants: Callable[[str], bool], seq: int, who: str
+    ) -> None:
+        self.who = who
         self.stream = stream
         self.wants = wants
         self.seq = seq
@@ -73,18 +76,24 @@ class EventFeeds:
             self._changed.notify_all()
 
     def open(
-        self, network: str, stream: str, last: int | None, wants: Callable[[str], bool]
+        self,
+        network: str,
+        stream: str,
+        last: int | None,
+        wants: Callable[[str], bool],
+        who: str = "",
     ) -> EventStream:
         """Return a reader's stream: what came after `last` (None: the newest), then what comes.
 
-        `wants` is asked with each event's data.
+        `wants` is asked with each event's data; `who` reads.
         """
         feed = (network, stream)
         out = EventStream(lambda: self._leave(feed, reader), KEEPALIVE_SECONDS)
         newest, floor = self._store.read(
             lambda tx: (events.newest(tx, network), events.floor(tx, network, stream))
         )
-        reader = Reader(out, wants, max(floor, newest - REPLAYED) if last is None else last)
+        seq = max(floor, newest - REPLAYED) if last is None else last
+        reader = Reader(out, wants, seq, who)
         if last is not None and not floor <= last <= newest:
             # Something is gone that the reader has not seen, or its id is none of ours: it has to
             # look for itself how things are now.
@@ -94,6 +103,18 @@ class EventFeeds:
             self._readers.setdefault(feed, set()).add(reader)
         self.wake(network)
         return out
+
+    def drop(self, network: str, who: str) -> None:
+        """End the streams of somebody who belongs to the network no more."""
+        with self._changed:
+            ended = [
+                reader
+                for (of, _), readers in self._readers.items()
+                for reader in readers
+                if (of, reader.who) == (network, who)
+            ]
+        for reader in ended:
+            reader.stream.end()
 
     def _send_reset(self, reader: Reader, network: str, seq: int) -> None:
         data = json.dumps({"seq": seq, "type": "stream.reset", "network_id": network})

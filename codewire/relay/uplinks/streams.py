@@ -44,6 +44,7 @@ PASSED_ON = frozenset((NORMAL, GOING_AWAY, 1008, 1009, 1011, RESTART, 1013))
 # What a close frame without a code counts as.
 NO_CODE = 1005
 NO_WAITER = (NORMAL, "no waiter")
+REMOVED = (POLICY, "you do not belong to the network any more")
 REVOKED = (POLICY, "the node's token was revoked or replaced")
 MAX_REASON = 300
 
@@ -53,10 +54,11 @@ Key = tuple[str, str]
 
 
 class Stream:
-    """One client's way to a node. `back` is the node's connection, once it is there."""
+    """One client's way to a node; `who` it is."""
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, who: str) -> None:
         self.key = key
+        self.who = who
         self.id = os.urandom(16).hex()
         self.reason = ""
         self._lock = threading.Lock()
@@ -169,7 +171,7 @@ class Streams:
 
         Blocks until the node has dialled back. Raises Refusal: 503 is worth trying again.
         """
-        stream = Stream((network, name))
+        stream = Stream((network, name), str(ask.get("subject")))
         accepted = upgrade(
             call.request, stream.serve_client, self._watchdog, on_end=partial(self._forget, stream)
         )
@@ -246,6 +248,14 @@ class Streams:
             streams = list(self._of_node.get((network, name), ()))
         for stream in streams:
             stream.end(*REVOKED)
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End all streams of somebody who belongs to a network no more."""
+        with self._lock:
+            streams = [one for of in self._of_node.values() for one in of if one.who == who]
+        for stream in streams:
+            if stream.key[0] == network:
+                stream.end(*REMOVED)
 
 
 def _say_no_waiter(stream: WebSocketStream) -> None:

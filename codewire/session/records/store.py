@@ -18,6 +18,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from codewire.disk.filing import encode_line, overwrite, write_atomically
@@ -46,7 +47,7 @@ Value = dict[str, Any]
 class Store:
     """Writes records down. `run` belongs to one greenlet or thread, the rest to all.
 
-    No lock that `put` and `changed` need is held while the disk is waited for.
+    No lock that others need is held while the disk is waited for.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Store:
         self._snapshot = snapshot
         self._on_saved = on_saved
         self._lock = threading.Lock()
-        # What the journal's last line about each session says.
+        # What the journal's last line about each session says, once it is written; and the
+        # sessions of which the disk did not take that line.
         self._values: dict[int, Value] = {}
+        self._refused: set[int] = set()
         self._next_id = 1
         self._changed: set[int] = set()
         self._writing: set[int] = set()
@@ -96,10 +99,14 @@ class Store:
     # Taking changes
 
     def put(self, record: Record) -> None:
-        """Write a record down at once: it outlives this process and the keeper. Quick."""
+        """Write a record down at once: it outlives this process and the keeper. Blocks.
+
+        Not for a sync; and what the disk refuses is written soon.
+        """
         with self._lock:
             self._changed.add(record.id)
             self._append(record.to_json())
+        self._journal.write()
         self._news.set()
 
     def changed(self, session_id: int) -> None:
@@ -113,28 +120,32 @@ class Store:
         with self._lock:
             return self._changed | self._writing
 
-    def _append(self, value: Value) -> bool:
+    def _append(self, value: Value) -> None:
         """Add a line unless the last one says the same. The lock is held."""
         session_id = value["id"]
-        if self._values.get(session_id) == value:
-            return True
-        if not self._journal.append({"record": value}):
-            return False
+        if self._values.get(session_id) == value and session_id not in self._refused:
+            return
+        self._journal.append({"record": value}, partial(self._note, session_id))
         self._values[session_id] = value
         self._next_id = max(self._next_id, session_id + 1)
         if not self._unfiled:
             self._filing_at = time.monotonic() + FILING_SECONDS
         self._unfiled.add(session_id)
-        return True
 
-    def _append_gone(self, session_id: int) -> bool:
-        if session_id not in self._values:
-            return True
-        if not self._journal.append({"gone": session_id}):
-            return False
-        del self._values[session_id]
+    def _append_gone(self, session_id: int) -> None:
+        if session_id not in self._values and session_id not in self._refused:
+            return
+        self._journal.append({"gone": session_id}, partial(self._note, session_id))
+        self._values.pop(session_id, None)
         self._unfiled.discard(session_id)
-        return True
+
+    def _note(self, session_id: int, is_written: bool) -> None:
+        """Note what became of the last line about a session."""
+        with self._lock:
+            if is_written:
+                self._refused.discard(session_id)
+            else:
+                self._refused.add(session_id)
 
     # Writing
 
@@ -190,19 +201,19 @@ class Store:
     def _append_changed(self, changed: set[int]) -> dict[int, Value | None]:
         """Append what the journal does not say yet; return what it says of each, if it took it."""
         records = {record.id: record for record in self._snapshot()} if changed else {}
-        written: dict[int, Value | None] = {}
+        values: dict[int, Value | None] = {}
         for session_id in sorted(changed):
             record = records.get(session_id)
             with self._lock:
                 if record is None:
-                    is_there = self._append_gone(session_id)
+                    self._append_gone(session_id)
                 else:
-                    is_there = self._append(record.to_json())
-                if not is_there:
-                    break
+                    self._append(record.to_json())
                 # What was appended, not what the record says by the time the sync has ended.
-                written[session_id] = self._values.get(session_id)
-        return written
+                values[session_id] = self._values.get(session_id)
+        self._journal.write()
+        with self._lock:
+            return {number: values[number] for number in values if number not in self._refused}
 
     def file_own(self) -> None:
         """Put records into their sessions' own directories: what is left when all else is lost."""
@@ -235,9 +246,7 @@ class Store:
     def compact(self) -> bool:
         """Write sessions.json anew and begin the journal anew; False when the disk refuses."""
         with self._save_turn:
-            with self._lock:
-                values = [self._values[number] for number in sorted(self._values)]
-                self._journal.begin()
+            values = self._journal.begin(self._all_values)
             try:
                 base = run_blocking(_write_snapshot, self._path, values)
             except OSError as error:
@@ -245,14 +254,17 @@ class Store:
                     log.error("writing %s failed: %s; trying on", self._path, error.strerror)
                 self._is_failing = self._is_stale = True
                 self._snapshot_at = time.monotonic() + RETRY_SECONDS
-                with self._lock:
-                    self._journal.cancel()
+                self._journal.cancel()
                 return False
             self._is_failing = False
             self._snapshot_at = time.monotonic() + _pause(_size(self._path))
             first_line = {"base": base, "next_id": self._next_id}
-            self._is_stale = not self._journal.restart(self._lock, [first_line])
+            self._is_stale = not self._journal.restart([first_line])
         return True
+
+    def _all_values(self) -> list[Value]:
+        with self._lock:
+            return [self._values[number] for number in sorted(self._values)]
 
 
 def _pause(size: int) -> float:

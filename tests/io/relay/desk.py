@@ -50,6 +50,9 @@ class Hall:
         self.asked.append((network, name, ask))
         return plain(426, "WebSocket upgrade required")
 
+    def drop_member(self, network: str, who: str) -> None:
+        self.dropped.append((network, who))
+
     def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:
         return self.accept(call, node, ident)
 

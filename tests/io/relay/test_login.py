@@ -14,6 +14,8 @@ from codewire.relay.store import networks, people
 from codewire.wire.http import Answer
 from tests.io.relay.desk import BASE_URL, SECOND, Desk, status
 from tests.io.relay.provider import CODE, Provider
+from tests.io.relay.site import Site
+from tests.processes import wait_until
 
 FORBIDDEN = "access denied: not a member of any allowed group ([staff])\n"
 
@@ -275,6 +277,29 @@ def test_a_login_brings_no_node_into_anothers_network(oidc: Desk, provider: Prov
     poll = {"poll_token": begun["poll_token"]}
     refused = (403, "access denied: membership required\n")
     assert oidc.ask("POST", "/api/v1/device/poll", poll, token="") == refused
+
+
+def test_a_running_relay_knows_its_provider(provider: Provider, tmp_path: Path) -> None:
+    issuer = {"oidc_issuer": provider.url, "oidc_client_id": "the-client"}
+    site = Site(tmp_path, auth_mode="oidc", **issuer)
+    assert site.ask("GET", "/api/v1/auth/config", token="") == (200, {"auth_mode": "oidc"})
+    wait_until(lambda: site.relay.oidc._found)
+    assert site.ask("GET", "/auth/oidc", token="")[0] == 302
+    # A session of the platform is a user here.
+    said = site.ok("GET", "/api/v1/auth/validate", token="access")
+    assert said == {"status": "ok", "subject": "user:p1", "username": "ann@example.com"}
+    site.close()
+
+
+def test_an_app_may_be_given_or_asked_for(tmp_path: Path) -> None:
+    site = Site(tmp_path, auth_mode="github")
+    assert len(site.relay.service.setup_code) == 16
+    assert site.ask("GET", "/auth/github", token="")[0] == 412
+    site.close()
+    site = Site(tmp_path, auth_mode="github", github_client_id="i", github_client_secret="s")
+    assert not site.relay.service.setup_code
+    assert site.ask("GET", "/auth/github", token="")[0] == 302
+    site.close()
 
 
 def test_routes_of_another_mode_are_not_there(desk: Desk, github: Desk) -> None:

@@ -146,6 +146,31 @@ def test_an_invite_makes_a_member(desk: Desk) -> None:
     assert desk.ask("GET", "/api/v1/invites?network_id=proj", token=guest) == owners
 
 
+def test_members_leave_and_are_removed(desk: Desk) -> None:
+    owner, ann = desk.login("oidc:o", "proj", "owner"), desk.login("oidc:ann", "proj")
+    bob, path = desk.login("oidc:bob", "proj"), "/api/v1/networks/proj/members"
+    found = desk.ok("GET", path, token=ann)
+    assert [(m["subject"], m["role"]) for m in found] == [
+        ("oidc:ann", "member"),
+        ("oidc:bob", "member"),
+        ("oidc:o", "owner"),
+    ]
+    assert desk.ask("GET", path, token=desk.login("oidc:x")) == (403, "membership required\n")
+    bobs = f"{path}/oidc%3Abob"
+    assert desk.ask("DELETE", bobs, token=ann) == (403, "owner access required\n")
+    gone = {"status": "removed", "network_id": "proj", "subject": "oidc:bob"}
+    assert desk.ok("DELETE", bobs, token=owner) == gone
+    assert desk.ask("DELETE", bobs, token=owner) == (404, "member not found\n")
+    assert status(desk, "GET", path, token=bob) == 403
+    desk.ok("DELETE", f"{path}/oidc:ann", token=ann)
+    assert desk.ask("DELETE", f"{path}/oidc:o", token=owner)[0] == 409
+    found = desk.ok("GET", "/api/v1/admin/audit?network_id=proj")
+    assert [(e["actor"], e["target"]) for e in found] == [
+        ("oidc:ann", "oidc:ann"),
+        ("oidc:o", "oidc:bob"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "ttl", "text"),
     [

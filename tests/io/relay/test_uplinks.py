@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codewire.relay.store import networks, people
 from codewire.wire.frames import CONTROL
 from codewire.wire.websocket import Closed, Receiver
 from tests.io.relay.site import Events, Site, in_parallel, next_message
@@ -163,6 +165,26 @@ def test_a_revocation_reaches_its_readers(site: Site) -> None:
     assert time.monotonic() - before < 1
 
 
+def test_who_is_removed_reads_no_more(site: Site) -> None:
+    def enter(tx: Any) -> None:
+        for name in ("ann", "bob"):
+            networks.ensure(tx, "proj", 1)
+            networks.add_member(tx, "proj", f"oidc:{name}", "member", "", 1)
+            people.upsert_oidc(tx, name, name, "", 1)
+            people.session_create(
+                tx, f"sess_{name}", subject=f"oidc:{name}", expires_at=1 << 62, now=1
+            )
+
+    site.store.write(enter)
+    ann, bob = (Events(site.send("GET", WATCH, token=f"sess_{n}")) for n in ("ann", "bob"))
+    before = time.monotonic()
+    site.ok("DELETE", "/api/v1/networks/proj/members/oidc:ann")
+    assert ann.next() == {} and time.monotonic() - before < 1
+    assert site.ask("GET", WATCH, token="sess_ann")[0] == 403
+    revoke(site)
+    assert bob.next()["id"] == "1"
+
+
 def test_a_reader_continues_where_it_was(site: Site, tmp_path: Path) -> None:
     identities = [revoke(site) for _ in range(3)]
     reader = Events(site.send("GET", WATCH, Last_Event_ID="1"))
@@ -175,6 +197,18 @@ def test_a_reader_continues_where_it_was(site: Site, tmp_path: Path) -> None:
 def test_an_id_that_is_none(site: Site, last: str) -> None:
     if last.isascii():
         assert site.ask("GET", WATCH, Last_Event_ID=last) == (400, "invalid Last-Event-ID\n")
+
+
+def test_a_reader_continues_over_a_restart(tmp_path: Path) -> None:
+    first = Site(tmp_path)
+    identities = [revoke(first) for _ in range(2)]
+    first.close()
+    second = Site(tmp_path)
+    later = revoke(second)
+    reader = Events(second.send("GET", WATCH, Last_Event_ID="1"))
+    seen = [json.loads(reader.next()["data"]) for _ in range(2)]
+    assert [(e["seq"], e["grant_id"]) for e in seen] == [(2, identities[1]), (3, later)]
+    second.close()
 
 
 def test_an_id_from_elsewhere_resets(site: Site) -> None:

@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from tests.recordings import NAMES, confusion, samples, share_right
+from tests.recordings import NAMES, SIZES, confusion, samples, share_right
 
-GENERIC_SHARE, OWN_SHARE, EACH_SHARE = 0.96, 0.98, 0.96
+GENERIC_SHARE, OWN_SHARE, EACH_SHARE, SIZES_SHARE = 0.96, 0.98, 0.96, 0.94
 
 
 def test_there_are_recordings() -> None:
-    assert len(NAMES) == 6
+    assert len(NAMES) == 6 and len(SIZES) == 5
 
 
 def test_rules_that_know_no_program() -> None:
@@ -32,7 +32,14 @@ def test_reports_and_the_programs_own_rules() -> None:
     assert share_right(total) >= OWN_SHARE, total
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIZES)
+def test_other_sizes(name: str) -> None:
+    for knows_program in (True, False):
+        table = confusion(samples(name, knows_program=knows_program))
+        assert share_right(table) >= SIZES_SHARE, table
+
+
+@pytest.mark.parametrize("name", NAMES + SIZES)
 def test_no_false_alarm_lasts(name: str) -> None:
     run = 0.0
     for sample in samples(name, knows_program=True):
@@ -41,7 +48,7 @@ def test_no_false_alarm_lasts(name: str) -> None:
         assert run <= 1.5, sample
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + SIZES)
 def test_a_decision_is_seen_within_a_second(name: str) -> None:
     """With half a second for the label, at both ends, and half for the step between two looks."""
     late = [

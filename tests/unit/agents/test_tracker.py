@@ -35,6 +35,29 @@ def test_done_until_somebody_looks() -> None:
     assert not tracker.update(6, IDLE) and tracker.state.state == "idle"
 
 
+def test_a_start_leaves_nothing_to_see_but_work_does() -> None:
+    guess = WORKING._replace(is_guess=True)
+    for typed, work, expected in (
+        (False, guess, "idle"),
+        (True, guess, "done"),
+        (False, WORKING, "done"),
+    ):
+        tracker = Tracker(0)
+        if typed:
+            tracker.typed()
+        tracker.update(1, work)
+        assert tracker.state.state == "working"
+        tracker.update(2, IDLE)
+        tracker.update(3, IDLE)
+        assert tracker.state.state == expected
+        again = Tracker(0)
+        again.restore(tracker.saved())
+        again.update(4, guess)
+        again.update(5, IDLE)
+        again.update(6, IDLE)
+        assert again.state.state == expected
+
+
 def test_a_dialog_that_was_answered_leaves_nothing_to_see() -> None:
     tracker = Tracker(0)
     tracker.update(1, BLOCKED)
@@ -65,6 +88,19 @@ def test_later_evidence_overrules_an_older_hook() -> None:
     assert tracker.state.source == "hook"
     tracker.update(9, IDLE)
     assert (tracker.state.state, tracker.state.source) == ("idle", "screen")
+
+
+def test_a_dialog_that_still_stands_there_overrules_a_hook_that_knows_none() -> None:
+    tracker = Tracker(0)
+    tracker.update(1, BLOCKED)
+    tracker.hook_said(said("working", 2))
+    tracker.update(2, BLOCKED)
+    assert (tracker.state.state, tracker.wants_look_at) == ("working", 4.0)
+    tracker.update(3.9, BLOCKED)
+    assert tracker.state.state == "working"
+    tracker.update(4.0, BLOCKED)
+    assert (tracker.state.state, tracker.state.source) == ("blocked", "screen")
+    assert tracker.wants_look_at is None
 
 
 def test_since_is_when_the_state_began() -> None:

@@ -22,7 +22,7 @@ def test_the_lines_above_the_input_row_without_the_prompts_echo() -> None:
 
 
 def test_a_dialog_is_shown_whole_and_a_screen_that_stands_still_is_stalled() -> None:
-    dialog = screen("> go", "Proceed?", "❯ 1. Yes", "  2. No", number=1)
+    dialog = screen("> go", "Proceed?", "❯ 1. Yes", "  2. No", number=1, state="blocked")
     reading = Reading("go", screen("> "))
     assert reading.take(dialog, 0.0) is None
     assert reading.take(dialog, 1.1) == Answer("blocked", ["Proceed?", "❯ 1. Yes", "  2. No"])
@@ -35,10 +35,11 @@ def test_a_dialog_is_shown_whole_and_a_screen_that_stands_still_is_stalled() -> 
 def test_an_answer_is_bounded_and_work_is_waited_for() -> None:
     lines = [f"line {number}" for number in range(3 * MAX_LINES)]
     reading = Reading("go", screen("> "))
-    assert reading.take(screen(*lines, "(esc to interrupt)", number=1), 60.0) is None
+    assert reading.take(screen(*lines, "...", number=1, state="working"), 60.0) is None
+    assert reading.take(screen(*lines, "...", number=1, state="working"), 90.0) is None
     done = screen(*lines, "> ", number=2)
-    assert reading.take(done, 61.0) is None
-    assert reading.take(done, 63.0) == Answer("idle", lines[-MAX_LINES:])
+    assert reading.take(done, 91.0) is None
+    assert reading.take(done, 93.0) == Answer("idle", lines[-MAX_LINES:])
 
 
 def test_a_path_is_no_command() -> None:

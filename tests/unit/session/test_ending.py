@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +12,17 @@ from typing import Any
 import pytest
 
 from codewire.io.processes import Process
+from codewire.io.ptys import open_pty, slave_device
 from codewire.mcp.session_tools import _survivors
+from codewire.session import ending as module
 from codewire.session.ending import Ending, survivors_json, write_left
+from codewire.session.life import State
 from codewire.session.records.record import Record, Status
 from codewire.session.session import Session
+from codewire.terminal.input import Input
+from codewire.wire.answers.kills import Killed, Survivor
+from codewire.wire.answers.reading import read_each
+from codewire.wire.exits import Exited, Lost
 
 STUCK = Process(7, 1, 7, 0, 100, "D", "dd")
 DAEMON = Process(8, 1, 8, 0, 100, "S", "tmux: server", is_daemon=True)
@@ -42,7 +50,9 @@ class Told:
 
 
 def make_session(number: int = 1) -> Session:
-    return Session(Record(number, ["x"], "/", 77), "/none/output.log", "/none/events.jsonl")
+    made = Session(Record(number, ["x"], "/", 77), "/none/output.log", "/none/events.jsonl")
+    made.life.state = State.RUNNING
+    return made
 
 
 def test_stops_are_told_once_and_wake_who_looks() -> None:
@@ -61,10 +71,10 @@ def test_stops_are_told_once_and_wake_who_looks() -> None:
 def test_a_stop_before_the_announcement_is_told_after_it() -> None:
     session = make_session()
     told = Told(session)
-    told.ending.hold(1)
+    session.life.state = State.LAUNCHING
     told.ending.on_halted(1, True)
     assert not told.events
-    told.ending.release(session)
+    told.ending.announced(session)
     assert told.events == [(1, "session.stopped")]
 
 
@@ -72,17 +82,33 @@ def test_a_stop_before_the_announcement_is_told_after_it() -> None:
 def test_what_the_ladder_stops_is_no_news(how: str) -> None:
     session = make_session()
     told = Told(session)
-    session.record.kill_requested = how == "killed"
-    if how == "ended":
-        session.ended.set()
+    session.life.state = State.KILLING if how == "killed" else State.CLOSED
     told.ending.on_halted(1, True)
     assert not told.events
 
 
+def test_an_exit_that_is_told_twice_ends_it_once() -> None:
+    session = make_session()
+    told = Told(session)
+    ends: list[Session] = []
+    told.ending._backlog = SimpleNamespace(add=lambda end, ended: ends.append(ended))  # type: ignore[assignment]
+    told.ending.on_exit(1, Exited(3))
+    told.ending.on_exit(1, Lost())
+    assert (ends, session.exit) == ([session], Exited(3))
+
+
+def test_a_kill_before_the_announcement_is_remembered() -> None:
+    session = make_session()
+    session.life.state = State.LAUNCHING
+    session.record.kill_requested = True
+    Told(session).ending.announced(session)
+    assert session.life.state is State.KILLING
+
+
 def test_an_ended_session_is_not_stopped() -> None:
     session = make_session()
-    session.halted = True
-    session.ended.set()
+    session.tells_stops = True
+    session.life.state = State.CLOSED
     assert not session.is_halted()
 
 
@@ -98,7 +124,7 @@ def test_a_terminal_that_closes_late_lets_old_sessions_go() -> None:
     session.master = 5
     told.ending.close_terminal(session)
     assert not told.asked_to_keep, "it still runs"
-    session.ended.set()
+    session.life.state = State.ENDED
     session.record.status = Status.COMPLETED
     told.ending.close_terminal(session)
     assert told.asked_to_keep == [3]
@@ -123,9 +149,46 @@ def test_what_a_stop_leaves_is_written_down(tmp_path: Path) -> None:
 
 
 def test_agents_are_told_of_survivors() -> None:
-    answer = {"survivors": survivors_json({3: [STUCK, DAEMON]})}
+    answer = Killed(tuple(read_each(Survivor, survivors_json({3: [STUCK, DAEMON]}))))
     assert _survivors(answer, False) == (
         "; still alive: dd (pid 7), tmux: server (pid 8); to end daemons as well, set tree"
     )
     assert "does not know tree" in _survivors(answer, True)
-    assert _survivors({"tree": True}, True) == _survivors({}, False) == ""
+    assert _survivors(Killed(tree=True), True) == _survivors(Killed(), False) == ""
+
+
+def test_a_terminal_is_nobody_elses_while_its_session_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel gives the number of a closed one to the next: a stranger would be killed."""
+    terminals = [open_pty(24, 80)]
+    session = make_session()
+    session.input = Input(terminals[0][0], lambda wanted: None)
+    climbed: list[bool] = []
+
+    class Climb:
+        def __init__(self, _sessions: Any, _signal: Any, _grace: Any, traces: Any, *_: Any) -> None:
+            self.device = traces[1].device
+
+        def climb(self) -> dict[int, list[Process]]:
+            assert session.input is not None
+            session.input.close()
+            os.close(terminals.pop()[1])
+            terminals.extend(open_pty(24, 80) for _ in range(5))
+            taken = {slave_device(master) for master, *_ in terminals}
+            climbed.append(self.device is not None and self.device not in taken)
+            return {}
+
+    monkeypatch.setattr(module, "Ladder", Climb)
+    told = Told(session)
+    told.ending._settings = SimpleNamespace(grace_seconds=1)  # type: ignore[assignment]
+    custody = SimpleNamespace(note=print, signal=print, hello=SimpleNamespace(keeper_pid=1))
+    told.ending.use(custody, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    before = len(os.listdir("/proc/self/fd"))
+    told.ending.kill([session])
+    assert climbed == [True]
+    # Two ends of one terminal went, ten of five came.
+    assert len(os.listdir("/proc/self/fd")) == before + 8
+    for master, slave, _ in terminals:
+        os.close(master)
+        os.close(slave)

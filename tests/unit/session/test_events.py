@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from codewire.disk.lines import Lines
+from codewire.disk.scribe import Scribe
 from codewire.session import events as module
 from codewire.session.events import Event, EventBus
+from codewire.session.session import EVENTS_BYTES
 
 
 def event(number: int, kind: str = "x", tags: tuple[str, ...] = ()) -> Event:
@@ -48,19 +51,25 @@ def test_one_piece_of_news_reaches_each_once() -> None:
 
 
 def test_events_of_a_session_have_a_budget_on_disk(tmp_path: Path) -> None:
-    bus = EventBus()
+    scribe = Scribe()
+    bus = EventBus(scribe)
     path = tmp_path / "events.jsonl"
+    file = Lines(str(path), EVENTS_BYTES // 2)
     for _ in range(60):
-        bus.publish(1, [], "session.input", {"text": "x" * 100_000}, str(path))
-    bus.publish(1, [], "session.status", {"to": "completed"}, str(path))
+        bus.publish(1, [], "session.input", {"text": "x" * 100_000}, file)
+        scribe.write()
+    bus.publish(1, [], "session.status", {"to": "completed"}, file)
+    scribe.write()
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["events.jsonl", "events.jsonl.1"]
-    assert sum(file.stat().st_size for file in files) <= module.FILE_BYTES + 200_000
+    assert sum(file.stat().st_size for file in files) <= EVENTS_BYTES + 200_000
     assert b"session.status" in path.read_bytes(), "the newest is there"
 
 
 def test_a_disk_that_refuses_is_no_reason_to_raise(tmp_path: Path) -> None:
-    bus = EventBus()
+    scribe = Scribe()
+    bus = EventBus(scribe)
     subscription = bus.subscribe()
-    bus.publish(1, [], "x", {}, str(tmp_path / "missing" / "events.jsonl"))
+    bus.publish(1, [], "x", {}, Lines(str(tmp_path / "missing" / "events.jsonl")))
+    scribe.write()
     assert len(subscription.take()[1]) == 1

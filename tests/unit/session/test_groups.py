@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewire.mail.groups import groups_of, may_reach
+from codewire.session.life import State
 from codewire.session.records.record import Record
 from codewire.session.session import Session
 
@@ -27,7 +28,7 @@ def session(name: str, *tags: str, ended: bool = False) -> Session:
     record = Record(id=1, argv=["x"], working_dir="/", created_ns=0, name=name, tags=list(tags))
     made = Session(record, "", "")
     if ended:
-        made.ended.set()
+        made.life.state = State.CLOSED
     return made
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from codewire.disk import journal as journals
-from codewire.disk.filing import append_line, read_json, sync_file
+from codewire.disk.filing import append_data, read_json, sync_file
 from codewire.disk.journal import Journal
+from codewire.disk.lines import Lines
 from tests.processes import wait_until
 
 
@@ -19,6 +20,13 @@ def replayed(path: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     Journal(str(path)).replay(lines.append)
     return lines
+
+
+def append(journal: Lines, value: dict[str, Any]) -> bool:
+    """Add a line and have it written; say whether it is."""
+    line = journal.add(value)
+    journal.write()
+    return line.is_written
 
 
 @pytest.mark.parametrize(
@@ -40,7 +48,7 @@ def test_a_line_cut_short_by_a_death_is_no_damage(tmp_path: Path) -> None:
     journal = Journal(str(path))
     lines: list[dict[str, Any]] = []
     assert journal.replay(lines.append)
-    assert journal.append({"n": 2})
+    assert append(journal, {"n": 2})
     assert replayed(path) == [{"n": 1}, {"n": 2}]
 
 
@@ -62,37 +70,35 @@ def test_what_the_owner_cannot_use_is_kept_aside(tmp_path: Path, error: type[Exc
 def test_lines_appended_while_it_shrinks_are_kept(tmp_path: Path) -> None:
     """Others append while the new file is synced; nobody's line is in the old one only."""
     path = str(tmp_path / "j")
-    lock = threading.Lock()
     journal = Journal(path)
     for number in range(10):
-        journal.append({"n": number})
+        append(journal, {"n": number})
 
     def during() -> list[dict[str, Any]]:
         return [{"n": 9}]
 
-    with lock:
-        journal.begin()
-    journal.append({"n": 10})
-    assert journal.restart(lock, during())
+    journal.begin(list)
+    append(journal, {"n": 10})
+    assert journal.restart(during())
     assert replayed(tmp_path / "j") == [{"n": 9}, {"n": 10}]
     assert journal.size == 2 and journal.bytes == os.stat(path).st_size
 
 
 def test_shrinking_that_fails_leaves_the_file(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "j"))
-    journal.append({"n": 1})
+    append(journal, {"n": 1})
     (tmp_path / "j.part.new").mkdir()
-    journal.shorten(threading.Lock(), lambda: [])
-    journal.append({"n": 2})
+    journal.shorten(lambda: [])
+    append(journal, {"n": 2})
     assert replayed(tmp_path / "j") == [{"n": 1}, {"n": 2}]
 
 
 def test_it_is_not_shortened_at_every_line_when_that_fails(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "j"))
-    journal.append({"text": "x" * (journals.FEW_BYTES + 1)})
+    append(journal, {"text": "x" * (journals.FEW_BYTES + 1)})
     assert journal.is_long(0, 0)
     (tmp_path / "j.part.new").mkdir()
-    journal.shorten(threading.Lock(), lambda: [])
+    journal.shorten(lambda: [])
     assert not journal.is_long(0, 0)
 
 
@@ -108,7 +114,7 @@ def test_one_sync_serves_all_who_wait(tmp_path: Path) -> None:
         sync_file(path)
 
     journal = Journal(str(tmp_path / "j"), slow)
-    journal.append({"n": 0})
+    append(journal, {"n": 0})
     threads = [threading.Thread(target=journal.sync) for _ in range(9)]
     threads[0].start()
     assert began.wait(10)
@@ -126,8 +132,9 @@ def test_one_sync_serves_all_who_wait(tmp_path: Path) -> None:
 def test_a_file_with_a_budget(tmp_path: Path) -> None:
     """The oldest lines go, the last ones stay, and the newest is always there."""
     path = tmp_path / "f"
+    file = Lines(str(path), 500)
     for number in range(1000):
-        assert append_line(str(path), {"n": number}, 500)
+        assert append(file, {"n": number})
         kept = [
             read_json(line)["n"]
             for name in ("f.1", "f")
@@ -148,6 +155,8 @@ def test_a_journal_begins_anew_where_something_else_stands(tmp_path: Path, kind:
         os.mkfifo(path)
     else:
         path.symlink_to(path)
-    assert not append_line(str(path), {"n": 1}), "nobody waits for a FIFO, either"
-    assert Journal(str(path)).append({"n": 1})
+    with pytest.raises(OSError):
+        # Nobody waits for a FIFO, either.
+        append_data(str(path), b"{}")
+    assert append(Journal(str(path)), {"n": 1})
     assert path.read_bytes() == b'{"n":1}\n'

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import RequestError
+from codewire.session import kv as module
 from codewire.session.kv import MAX_KEY_BYTES, KeyValues
 from tests.unit.session.records import DAY, SECOND, SetClock
 
@@ -104,6 +105,38 @@ def test_a_change_is_confirmed_when_it_is_synced(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="could not be stored"):
         keys.set("", "k", b"v")
     assert seen == [b"v"]
+
+
+def test_a_change_that_is_refused_is_none(tmp_path: Path) -> None:
+    """Those that follow it count."""
+    keys = opened(tmp_path / "later" / "kv", SetClock())
+    for change in (lambda: keys.set("", "k", b"v"), lambda: keys.set("", "k", b"x" * 1000)):
+        with pytest.raises(RequestError, match="could not be stored"):
+            change()
+    assert keys.list("", "") == [] and keys._promised == 0
+    (tmp_path / "later").mkdir()
+    keys.set("", "k", b"w")
+    assert keys.get("", "k") == b"w"
+    keys.delete("", "k")
+    assert opened(tmp_path / "later" / "kv", SetClock()).list("", "") == []
+
+
+def test_what_is_being_written_takes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TOTAL_BYTES", 1000)
+    keys = opened(tmp_path / "kv", SetClock())
+    refused: list[str] = []
+
+    def meanwhile(path: str) -> None:
+        keys._journal._sync = lambda path: None
+        try:
+            with keys._lock:
+                assert not keys._has_room(500)
+        except AssertionError:
+            refused.append("there was room")
+
+    keys._journal._sync = meanwhile
+    keys.set("", "k", b"v" * 400)
+    assert refused == [] and keys._has_room(300)
 
 
 def test_a_key_too_long_is_no_key(tmp_path: Path) -> None:

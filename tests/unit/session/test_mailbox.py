@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from codewire.disk.scribe import Scribe
 from codewire.errors import RequestError
-from codewire.mail import letters, mailbox
+from codewire.mail import mailbox
 from codewire.mail.draft import Draft
 from codewire.mail.mailbox import Mailbox
 from codewire.mail.party import Party, here
@@ -26,7 +27,8 @@ class Sessions:
 
     def __init__(self, paths: DataDir) -> None:
         self.registry = Registry(paths)
-        self.bus = EventBus()
+        self.scribe = Scribe()
+        self.bus = EventBus(self.scribe)
         for number in (1, 2):
             directory = paths.session(number)
             os.makedirs(directory)
@@ -42,7 +44,9 @@ class Office:
         self.sessions: Any = Sessions(paths)
         self.synced: list[str] = []
         self.on_sync: Any = self.synced.append
-        self.box = Mailbox(paths, self.sessions, lambda path: self.on_sync(path))
+        self.box = Mailbox(paths, self.sessions)
+        for session in self.sessions.registry.all():
+            session.messages._sync = lambda path: self.on_sync(path)
         self.box._pending._journal._sync = lambda path: self.on_sync(path)
 
     def draft(self, body: str, key: str = "") -> Draft:
@@ -68,13 +72,13 @@ def test_a_message_is_confirmed_when_it_is_synced(office: Office) -> None:
 
 
 def test_requests_and_replies_are_confirmed_when_they_are_synced(office: Office) -> None:
-    request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
+    request, _ = office.box.requests.ask(office.draft("?"), 60, threading.Event())
     assert [os.path.basename(path) for path in office.synced] == ["requests.jsonl"]
-    office.box.reply(request.id, "!", Party(2), "", "")
+    office.box.requests.reply(request.id, "!", Party(2), "", "")
     assert len(office.synced) == 2
     office.on_sync = fail
     with pytest.raises(RequestError, match="could not be stored"):
-        office.box.ask(office.draft("?"), 60, threading.Event())
+        office.box.requests.ask(office.draft("?"), 60, threading.Event())
     assert office.box.read(office.sessions.registry.get(2), 0).open_requests == []
 
 
@@ -86,19 +90,17 @@ def test_nobody_else_waits_for_a_sync(office: Office) -> None:
         office.on_sync = lambda path: None
         recipient = office.sessions.registry.get(2)
         seen.append(len(office.box.read(recipient, 0).messages))
-        request, _ = office.box.ask(office.draft("?"), 60, threading.Event())
-        office.box.reply(request.id, "!", Party(2), "", "")
+        request, _ = office.box.requests.ask(office.draft("?"), 60, threading.Event())
+        office.box.requests.reply(request.id, "!", Party(2), "", "")
 
     office.on_sync = slow
     office.box.send(office.draft("hello"))
     assert seen == [1]
 
 
-def test_an_inbox_has_a_budget_and_open_requests_have_none(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(letters, "FILE_BYTES", 4000)
-    request, _ = office.box.ask(office.draft("first of all"), 60, threading.Event())
+def test_an_inbox_has_a_budget_and_open_requests_have_none(office: Office) -> None:
+    office.sessions.registry.get(2).messages.max_bytes = 2000
+    request, _ = office.box.requests.ask(office.draft("first of all"), 60, threading.Event())
     for number in range(100):
         office.box.send(office.draft(f"message {number}"))
     recipient = office.sessions.registry.get(2)
@@ -107,17 +109,57 @@ def test_an_inbox_has_a_budget_and_open_requests_have_none(
     assert bodies == [f"message {n}" for n in range(100 - len(bodies), 100)] and len(bodies) > 5
     assert [letter["request_id"] for letter in inbox.open_requests] == [request.id]
     assert [m["body"] for m in office.box.read(recipient, 3).messages] == bodies[-3:]
-    directory = Path(recipient.events_path).parent
+    directory = Path(recipient.messages.path).parent
     assert sum(p.stat().st_size for p in directory.glob("messages.jsonl*")) < 5000
 
 
-def test_an_inbox_that_is_no_file_is_an_error(office: Office) -> None:
+def test_an_inbox_that_is_no_file_is_moved_aside(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once: then there is a new one."""
     recipient = office.sessions.registry.get(2)
-    os.mkfifo(letters.messages_path(recipient))
+    path = recipient.messages.path
+    os.mkfifo(path)
     with pytest.raises(RequestError, match="failed to read messages"):
         office.box.read(recipient, 0)
+    for body in ("hello", "again"):
+        office.box.send(office.draft(body))
+    assert [m["body"] for m in office.box.read(recipient, 0).messages] == ["hello", "again"]
+    assert len(list(Path(path).parent.glob("messages.jsonl.corrupt.*"))) == 1
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
+
+
+def test_what_killed_workers_left_half_done_is_finished(office: Office, tmp_path: Path) -> None:
+    """Each of several letters that were journalled and reached no inbox; none comes twice."""
+    asked = [
+        office.box.requests.ask(office.draft(f"? {n}"), 60, threading.Event())[0] for n in "ab"
+    ]
+    office.box.requests.reply(asked[0].id, "!", Party(2), "", "")
+    find = office.sessions.registry.get
+    whole = [office.box.read(find(number), 0).messages for number in (1, 2)]
+    for number in (1, 2):
+        lines = Path(find(number).messages.path).read_bytes().splitlines(keepends=True)
+        # Of the first request only the reply is missing, of the second one everything.
+        Path(find(number).messages.path).write_bytes(lines[0])
+    for _ in range(2):
+        again = Office.__new__(Office)
+        again.sessions = office.sessions
+        Mailbox(DataDir(str(tmp_path)), office.sessions).restore()
+        for number in (1, 2):
+            found = office.box.read(find(number), 0).messages
+            key = [(m["type"], m["request_id"]) for m in found]
+            assert sorted(key) == sorted((m["type"], m["request_id"]) for m in whole[number - 1])
+
+
+def test_a_message_that_was_not_stored_may_be_sent_again(office: Office) -> None:
+    recipient = office.sessions.registry.get(2)
+    office.on_sync = fail
     with pytest.raises(RequestError, match="could not be stored"):
-        office.box.send(office.draft("hello"))
+        office.box.send(office.draft("hello", "key"))
+    synced: list[str] = []
+    office.on_sync = synced.append
+    office.box.send(office.draft("hello", "key"))
+    assert len(office.box.read(recipient, 0).messages) >= 1
 
 
 @pytest.mark.parametrize(
@@ -131,7 +173,7 @@ def test_an_inbox_that_is_no_file_is_an_error(office: Office) -> None:
 )
 def test_foreign_lines_in_an_inbox(office: Office, line: bytes) -> None:
     recipient = office.sessions.registry.get(2)
-    path = letters.messages_path(recipient)
+    path = recipient.messages.path
     office.box.send(office.draft("before"))
     with open(path, "ab") as file:
         file.write(line + b"\n" + line)

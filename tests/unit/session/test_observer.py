@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from codewire.session.events import EventBus, Subscription
+from codewire.session.life import State
 from codewire.session.observer import SUMMARY_SECONDS, Observer
 from codewire.session.records.record import Record
 from codewire.session.session import Session
@@ -62,6 +63,6 @@ def test_an_ended_session_is_told_to_its_end_and_never_again(watched: Watched) -
     assert watched.look(10.0) == [4]
     watched.log.take_bytes(b"two\n")
     watched.observer.finish(watched.session)
-    watched.session.ended.set()
+    watched.session.life.state = State.CLOSED
     assert watched.look(10.1) == [8]
     assert watched.look(20.0) == []

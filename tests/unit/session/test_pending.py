@@ -21,6 +21,14 @@ def opened(path: Path, clock: SetClock) -> Pending:
     return pending
 
 
+def put(pending: Pending, each: Request) -> bool:
+    return pending.commit(pending.open(each))
+
+
+def settle(pending: Pending, each: Request, how: Answer) -> bool:
+    return pending.commit(pending.answer(each, how))
+
+
 def request(number: int, clock: SetClock, *, seconds: int = 60, body: str = "?") -> Request:
     now = clock.now()
     return Request(
@@ -47,9 +55,10 @@ def test_open_and_answered_come_back_and_closed_does_not(tmp_path: Path) -> None
     pending = opened(tmp_path, clock)
     requests = [request(n, clock) for n in range(3)]
     for each in requests:
-        pending.open(each)
-    pending.answer(requests[0], answer("yes"))
+        put(pending, each)
+    settle(pending, requests[0], answer("yes"))
     pending.close(requests[1])
+    pending._scribe.write()
     again = opened(tmp_path, clock)
     assert [r.id for r in again.all()] == ["req_2"]
     found = again.recent("req_0")
@@ -64,15 +73,15 @@ def test_waiting_texts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     clock = SetClock()
     pending = opened(tmp_path, clock)
     for number in range(9):
-        pending.open(request(number, clock))
+        put(pending, request(number, clock))
     assert [r.id for r in pending.all()] == [f"req_{n}" for n in range(4, 9)], "the oldest went"
-    pending.open(request(9, clock, body="x" * 99))
+    put(pending, request(9, clock, body="x" * 99))
     assert [r.id for r in pending.all()] == ["req_8", "req_9"]
     assert [r.id for r in opened(tmp_path, clock).all()] == ["req_8", "req_9"]
     for each in pending.all():
         each.wakers.append(threading.Event())
     with pytest.raises(RequestError, match="too many requests"):
-        pending.open(request(10, clock, body="x" * 99))
+        put(pending, request(10, clock, body="x" * 99))
     assert [r.id for r in pending.all()] == ["req_8", "req_9"], "those that are waited for stay"
 
 
@@ -82,7 +91,7 @@ def test_what_is_read_at_the_start_is_bounded(
     clock = SetClock()
     pending = opened(tmp_path, clock)
     for number in range(9):
-        pending.open(request(number, clock))
+        put(pending, request(number, clock))
     monkeypatch.setattr(module, "MAX_OPEN", 3)
     assert [r.id for r in opened(tmp_path, clock).all()] == ["req_6", "req_7", "req_8"]
 
@@ -97,8 +106,8 @@ def test_answers_are_bounded(
     pending = opened(tmp_path, clock)
     for number in range(20):
         each = request(number, clock)
-        pending.open(each)
-        pending.answer(each, answer("x" * 5))
+        put(pending, each)
+        settle(pending, each, answer("x" * 5))
     for state in (pending, opened(tmp_path, clock)):
         found = [n for n in range(20) if state.recent(f"req_{n}") is not None]
         assert found == list(range(20 - kept, 20)), "the newest are kept"
@@ -108,7 +117,7 @@ def test_a_deadline_does_not_follow_the_time_of_day(tmp_path: Path) -> None:
     clock = SetClock()
     pending = opened(tmp_path, clock)
     each = request(1, clock, seconds=5)
-    pending.open(each)
+    put(pending, each)
     clock.pass_seconds(2)
     for jump in (DAY, -2 * DAY):
         clock.wall += jump
@@ -120,7 +129,7 @@ def test_a_deadline_does_not_follow_the_time_of_day(tmp_path: Path) -> None:
 def test_a_clock_set_back_over_a_boot_keeps_no_request_for_a_day(tmp_path: Path) -> None:
     clock = SetClock()
     pending = opened(tmp_path, clock)
-    pending.open(request(1, clock, seconds=5))
+    put(pending, request(1, clock, seconds=5))
     clock.reboot()
     clock.wall -= DAY
     again = opened(tmp_path, clock)
@@ -133,7 +142,7 @@ def test_a_clock_set_back_over_a_boot_keeps_no_request_for_a_day(tmp_path: Path)
 
 def test_lines_of_an_older_release(tmp_path: Path) -> None:
     clock = SetClock()
-    opened(tmp_path, clock).open(request(1, clock, seconds=5))
+    put(opened(tmp_path, clock), request(1, clock, seconds=5))
     path = tmp_path / "requests.jsonl"
     line = json.loads(path.read_text())
     assert set(line["open"]) == {
@@ -155,7 +164,7 @@ def test_lines_with_wrong_values(tmp_path: Path, key: str) -> None:
     clock = SetClock()
     path = tmp_path / "requests.jsonl"
     pending = opened(tmp_path, clock)
-    pending.open(request(1, clock))
+    put(pending, request(1, clock))
     good = path.read_text()
     bad = json.loads(good)
     bad["open"]["id"] = "req_bad"
@@ -172,9 +181,42 @@ def test_lines_with_wrong_values(tmp_path: Path, key: str) -> None:
     assert len(list(tmp_path.glob("*.corrupt.*"))) == 1
 
 
-def test_a_full_disk_opens_and_answers_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_answers_nothing(tmp_path: Path) -> None:
     clock = SetClock()
-    pending = Pending(str(tmp_path / "missing" / "requests.jsonl"), clock)
-    with pytest.raises(RequestError, match="could not be stored"):
-        pending.open(request(1, clock))
-    assert pending.all() == []
+    pending = Pending(str(tmp_path / "later" / "requests.jsonl"), clock)
+    each = request(1, clock)
+    assert not put(pending, each)
+    assert not settle(pending, each, answer())
+    assert each.answer is None and pending.all() == [each], "it may be answered yet"
+    (tmp_path / "later").mkdir()
+    assert settle(pending, each, answer()) and pending.all() == []
+
+
+def test_a_request_is_not_closed_while_its_answer_is_being_written(tmp_path: Path) -> None:
+    clock = SetClock()
+    pending = opened(tmp_path, clock)
+    each = request(1, clock)
+    put(pending, each)
+    line = pending.answer(each, answer("yes"))
+    pending.close(each)
+    assert each.answer is None and pending.all() == [each]
+    assert pending.commit(line) and each.answer == answer("yes")
+    assert opened(tmp_path, clock).recent("req_1") is not None
+
+
+def test_what_was_journalled_last_is_known(tmp_path: Path) -> None:
+    """Those who wrote it may all have been killed before they wrote to the inboxes."""
+    clock = SetClock()
+    pending = opened(tmp_path, clock)
+    requests = [request(n, clock) for n in range(4)]
+    for each in requests:
+        put(pending, each)
+    settle(pending, requests[1], answer())
+    pending.close(requests[2])
+    pending._scribe.write()
+    last = Pending(str(tmp_path / "requests.jsonl"), clock).load()
+    assert [(r.id, r.answer is not None) for r in last] == [
+        ("req_0", False),
+        ("req_1", True),
+        ("req_3", False),
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from codewire.errors import LaunchError
 from codewire.paths import DataDir
+from codewire.session.life import State
 from codewire.session.records.record import MAX_ID, Record
 from codewire.session.registry import Registry
 from codewire.session.session import Session
@@ -18,7 +19,7 @@ from tests.unit.session.records import DAY, START, ended, running
 def session(record: Record) -> Session:
     found = Session(record, "/nonexistent/output.log", "")
     if record.completed_ns:
-        found.ended.set()
+        found.life.state = State.CLOSED
     return found
 
 

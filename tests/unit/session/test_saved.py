@@ -8,6 +8,7 @@ from typing import Any
 
 from codewire.config import load_settings
 from codewire.paths import DataDir
+from codewire.session.life import State
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.records.record import Status
 from codewire.session.session import Session
@@ -37,7 +38,7 @@ def test_an_end_is_forgotten_once_the_disk_tells_of_it(tmp_path: Path) -> None:
     def end_it(path: str) -> None:
         record.exit_code, record.end_reason = 7, "exited"
         record.status = Status.COMPLETED
-        session.ended.set()
+        session.life.state = State.CLOSED
         sessions.store.changed(1)
 
     sessions._journal._sync = end_it

@@ -222,9 +222,9 @@ def test_an_old_journal_over_a_newer_snapshot_changes_nothing(disk: Disk) -> Non
 def test_what_comes_during_the_snapshot_is_kept(disk: Disk) -> None:
     disk.add(ended(1))
     disk.store.save()
-    disk.journal.begin()
+    disk.journal.begin(list)
     disk.add(running(2))
-    assert disk.journal.restart(disk.store._lock, [{"base": "other", "next_id": 2}])
+    assert disk.journal.restart([{"base": "other", "next_id": 2}])
     found = disk.found()
     assert 2 in found.records and found.next_id == 3
 

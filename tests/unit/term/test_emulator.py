@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from codewire.term.grid import PastRow
 from codewire.term.screen import Screen
 
 
@@ -108,3 +109,41 @@ def test_ansi_lines() -> None:
     screen = Screen(1, 10)
     screen.feed(b"a\x1b[31mb\x1b[0m c")
     assert screen.grid.rows[0].ansi() == b"a\x1b[0;31mb\x1b[0m c"
+
+
+def test_what_has_left_the_screen_is_kept_as_it_was() -> None:
+    """Packed it says the same, and comes back whole when the terminal grows."""
+    lines = [
+        "plain",
+        "\x1b[31mred\x1b[0m and \x1b[1mbold",
+        "日本 wide",
+        "e\u0301 combined",
+        "",
+        "\x1b[44m  ",
+    ]
+    data = "\r\n".join(lines * 3).encode()
+    whole, packed = Screen(4, 20), Screen(4, 20)
+    for start in range(0, len(data), 7):
+        for screen in (whole, packed):
+            screen.feed(data[start : start + 7])
+        packed.pack()
+    for size in ((4, 20), (9, 20), (12, 9), (3, 30)):
+        for screen in (whole, packed):
+            screen.resize(*size)
+        packed.pack()
+        for way in ("text", "ansi"):
+            both = [
+                [getattr(row, way)() for row in (*screen.history, *screen.grid.rows)]
+                for screen in (whole, packed)
+            ]
+            assert both[0] == both[1], size
+    assert packed.history and all(isinstance(row, PastRow) for row in packed.history)
+
+
+def test_tab_stops_of_one_screen_are_its_own() -> None:
+    first, second = Screen(2, 40), Screen(2, 40)
+    first.feed(b"\x1b[3g\x1b[5G\x1bH\r\ta")
+    second.feed(b"\ta")
+    third = Screen(2, 40)
+    third.feed(b"\x1b[9G\x1b[0g\r\ta")
+    assert [s.lines()[0].index("a") for s in (first, second, third)] == [4, 8, 16]

@@ -53,6 +53,9 @@ VERDICTS = [
     (PROMPT, TYPED, left("❯ 1. Yes"), UNKNOWN),
     (left("┃"), left("┃ fix the bug"), left("┃", "┃ fix the bug", 21), NEWLINE),
     (left("┃"), left("┃ fix the bug"), left("┃", "────"), SUBMITTED),
+    (left("┃"), left("┃ [Pasted ~60 lines]"), left("┃", "┃ [Pasted ~60 lines]", 21), NEWLINE),
+    (PROMPT, left("❯ [Pasted text #1]"), Snapshot("", "❯ [Pasted text #1]", 21, 0), NEWLINE),
+    (left("┃"), left("┃ [Pasted ~60 lines]"), left("┃", "────"), SUBMITTED),
     (Snapshot("", ""), left("fix the bug"), Snapshot("", "fix the bug", 1, 0), UNKNOWN),
 ]
 

@@ -173,7 +173,7 @@ def test_offences(name: str, data: str, code: int) -> None:
     for _ in range(2):
         with pytest.raises(Violation) as caught:
             receiver.next_event()
-        assert caught.value.code == code, name
+        assert caught.value.close_code == code, name
 
 
 def test_an_unmasked_client_is_refused() -> None:
@@ -212,7 +212,7 @@ def test_the_limit_is_on_the_whole_message() -> None:
     receiver.feed(encode(BINARY, b"x" * 6, is_final=False) + encode(CONTINUATION, b"x" * 5))
     with pytest.raises(Violation) as caught:
         receiver.next_event()
-    assert caught.value.code == TOO_BIG
+    assert caught.value.close_code == TOO_BIG
 
 
 @given(st.binary(max_size=200), st.booleans())
@@ -220,9 +220,9 @@ def test_garbage_never_does_more_than_offend(data: bytes, is_server: bool) -> No
     try:
         whole: list[Event] | int = events(data, is_server=is_server)
     except Violation as violation:
-        whole = violation.code
+        whole = violation.close_code
     try:
         piecemeal: list[Event] | int = events(data, is_server=is_server, step=1)
     except Violation as violation:
-        piecemeal = violation.code
+        piecemeal = violation.close_code
     assert whole == piecemeal

@@ -133,7 +133,7 @@ def pid_file(context: Context) -> Iterator[Finding]:
     """Does the pid file name a node that lives?"""
     if context.server:
         return
-    from codewire.client.local.processes import KEEPER, is_alive, role_of
+    from codewire.client.local.processes import is_alive, may_be_keeper
     from codewire.files import read_regular
 
     path = _paths().pid
@@ -146,7 +146,7 @@ def pid_file(context: Context) -> Iterator[Finding]:
         return
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         yield "pid file", WARN, f"{path} holds no number: remove it"
-    elif not is_alive(int(text)) or role_of(int(text)) != KEEPER:
+    elif not is_alive(int(text)) or not may_be_keeper(int(text)):
         yield "pid file", WARN, f"{path} is stale (pid {text} is no node); 'cw stop' removes it"
     else:
         yield "pid file", OK, f"pid {text}"

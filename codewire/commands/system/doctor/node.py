@@ -43,8 +43,9 @@ def node(context: Context) -> Iterator[Finding]:
     yield from _socket(paths, found)
     yield from _files_gone(paths, found)
     yield from _who(paths, found)
+    yield from _claim(paths, found)
     if found.facts and found.kind == "node":
-        yield _version(found.facts)
+        yield _version(str(found.facts.get("version")))
         yield from _crash_loop(paths, found.facts)
         yield from _listening(paths, found.facts)
         yield from _uplink(found.facts)
@@ -58,8 +59,8 @@ def _remote(context: Context) -> Iterator[Finding]:
     except (NodeUnreachable, CodewireError) as error:
         yield "node", FAIL, str(error)
         return
-    yield "node", OK, f"pid {facts.get('keeper_pid')}, {facts.get('runtime')}"
-    yield _version(facts)
+    yield "node", OK, f"pid {facts.keeper_pid}, {facts.runtime}"
+    yield _version(facts.version)
 
 
 def _who(paths: DataDir, found: Found) -> Iterator[Finding]:
@@ -132,10 +133,39 @@ def _is_in_the_way(path: str) -> bool:
         return False
 
 
-def _version(facts: dict[str, Any]) -> Finding:
+def _claim(paths: DataDir, found: Found) -> Iterator[Finding]:
+    """Who holds the lock outside of the directory, which keeps a second node away?"""
+    from codewire.client.local.look import claim_holder
+    from codewire.client.local.processes import describe
+
+    name, holder = claim_holder(paths)
+    if holder is None:
+        if found.keeper:
+            yield (
+                "lock",
+                WARN,
+                f"@{name}: the node does not hold it (it is older, or in another network "
+                "namespace): were the data directory removed, a second node could start",
+            )
+        return
+    pid, uid = holder
+    if pid and pid in (found.keeper, found.peer):
+        yield "lock", OK, f"@{name} (abstract socket), held by the node (pid {pid})"
+    elif uid not in (os.getuid(), -1):
+        yield "lock", WARN, f"@{name} is held by another user (uid {uid}, {describe(pid)})"
+    elif not found.is_alive:
+        yield (
+            "lock",
+            FAIL,
+            f"@{name} is held by {describe(pid)}: no node starts here before that has ended",
+        )
+    else:
+        yield "lock", WARN, f"@{name} is held by {describe(pid)}, and not by the node"
+
+
+def _version(version: str) -> Finding:
     from codewire import __version__
 
-    version = str(facts.get("version"))
     if version == __version__:
         return "version", OK, version
     return "version", WARN, f"node {version}, cw {__version__}: run 'cw node restart'"

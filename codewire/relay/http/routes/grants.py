@@ -13,6 +13,7 @@ from codewire.relay.http.identity import ADMIN, OWNER, need_member, need_owner, 
 from codewire.relay.http.inputs import Body, Given, check_name
 from codewire.relay.http.routes.groups import MAX_SESSION_NAME
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, WORDS, listed, shape
+from codewire.relay.http.streams import open_feed
 from codewire.relay.store import people, trust
 from codewire.relay.store.trust import Grant
 from codewire.wire.timestamps import format_nanos
@@ -194,20 +195,7 @@ def _needed(grant: Grant | None) -> Grant:
 
 def watch(call: Call, store: Database) -> Any:
     """Stream what changes about access: `access.grant.revoked`."""
-    network = call.network
-    store.read(lambda tx: need_member(tx, call.user, network))
-    last = read_last_event_id(call)
-    return call.service.feeds.open(network, "access", last, lambda data: True)
-
-
-def read_last_event_id(call: Call) -> int | None:
-    """Return the last event a returning reader has, None for a new one. Raises Refusal (400)."""
-    given = call.request.last_event_id.strip()
-    if not given:
-        return None
-    if not (given.isascii() and given.isdigit() and len(given) < 19):
-        raise bad_request("invalid Last-Event-ID")
-    return int(given)
+    return open_feed(call, store, "access")
 
 
 def _shown(grant: Grant) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.relay.http.answers import Refusal
 from codewire.relay.http.endpoint import Endpoint, Who
-from codewire.relay.http.identity import MEMBER
+from codewire.relay.http.identity import MEMBER, need_member, need_owner
 from codewire.relay.http.inputs import Body, check_name
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, listed, shape
 from codewire.relay.store import invites, networks, trust
@@ -69,6 +69,46 @@ def join_network(call: Call, store: Database) -> Any:
     return {"status": "joined", "network_id": store.write(join)}
 
 
+def show_members(call: Call, store: Database) -> Any:
+    """List who belongs to a network."""
+    network = call.value("id")
+
+    def find(tx: Tx) -> list[networks.Member]:
+        need_member(tx, call.user, network)
+        return networks.members(tx, network)
+
+    return [
+        {
+            "subject": member.subject,
+            "role": member.role,
+            "created_at": format_nanos(member.created_at),
+        }
+        for member in store.read(find)
+    ]
+
+
+def remove_member(call: Call, store: Database) -> Any:
+    """Have somebody belong to a network no more: an owner may, and everybody for themselves."""
+    network, subject, user = call.value("id"), call.value("subject"), call.user
+
+    def remove(tx: Tx) -> None:
+        need_member(tx, user, network)
+        if subject != user.subject:
+            need_owner(tx, user, network)
+        outcome = networks.remove_member(tx, network, subject)
+        if outcome == "unknown":
+            raise Refusal(404, "member not found")
+        if outcome == "last owner":
+            raise Refusal(409, "the last owner cannot leave: make another one, or keep it")
+        trust.audit(tx, network, user.subject, "member.removed", subject, call.now)
+
+    store.write(remove)
+    call.service.feeds.drop(network, subject)
+    call.service.streams.drop_member(network, subject)
+    return {"status": "removed", "network_id": network, "subject": subject}
+
+
+MEMBERSHIP = shape(subject=TEXT, role=TEXT, created_at=TIME)
 NETWORK = shape(id=TEXT, created_at=TIME, node_count=WHOLE, invite_count=WHOLE)
 ENDPOINTS = [
     Endpoint(
@@ -98,5 +138,23 @@ ENDPOINTS = [
         body=Body(invite_token="text"),
         answers=shape(status=TEXT, network_id=TEXT),
         errors=(403,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/networks/{id}/members",
+        show_members,
+        Who.USER,
+        "List members",
+        answers=listed(MEMBERSHIP),
+        errors=(403,),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/networks/{id}/members/{subject}",
+        remove_member,
+        Who.USER,
+        "Remove a member, or leave",
+        answers=shape(status=TEXT, network_id=TEXT, subject=TEXT),
+        errors=(403, 404, 409),
     ),
 ]

@@ -30,7 +30,14 @@ def open_stream(call: Call, store: Database) -> Any:
     network, name = call.network, call.value("name")
     as_owner = store.read(lambda tx: _admit(tx, call, network, name, service))
     ask = {"service": service, "subject": call.actor, "role": as_owner}
-    return call.service.streams.open(call, network, name, ask)
+    stream = call.service.streams.open(call, network, name, ask)
+    try:
+        # Who was removed since is not among those whose streams ended with that.
+        store.read(lambda tx: _admit(tx, call, network, name, service))
+    except BaseException:
+        call.service.streams.drop_member(network, call.actor)
+        raise
+    return stream
 
 
 def _service(call: Call) -> str:

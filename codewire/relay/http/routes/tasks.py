@@ -9,8 +9,8 @@ from codewire.relay.http.answers import bad_request
 from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import need_member
 from codewire.relay.http.inputs import MAX_U32
-from codewire.relay.http.routes.grants import read_last_event_id
 from codewire.relay.http.shapes import TEXT, TIME, WHOLE, listed, shape
+from codewire.relay.http.streams import open_feed
 from codewire.relay.store import tasks
 from codewire.wire.timestamps import format_nanos
 
@@ -36,10 +36,7 @@ def show_tasks(call: Call, store: Database) -> Any:
 
 def watch_tasks(call: Call, store: Database) -> Any:
     """Stream reports as they come."""
-    network = call.network
-    store.read(lambda tx: need_member(tx, call.user, network))
     node, session, state = _filters(call)
-    last = read_last_event_id(call)
 
     def wants(data: str) -> bool:
         if not (node or session or state):
@@ -51,7 +48,7 @@ def watch_tasks(call: Call, store: Database) -> Any:
             and state in ("", task.get("state"))
         )
 
-    return call.service.feeds.open(network, "tasks", last, wants)
+    return open_feed(call, store, "tasks", wants)
 
 
 def _filters(call: Call) -> tuple[str, int | None, str]:

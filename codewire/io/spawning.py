@@ -1,0 +1,116 @@
+"""Starting a process that leads a session of its own (setsid(2)), with or without a terminal.
+
+posix_spawn(3) where it can do all of it; else fork and exec by hand. The keeper calls it, and has
+one thread that runs Python.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import select
+import signal
+import termios
+from typing import TYPE_CHECKING, NoReturn
+
+from codewire.io.pipes import open_pipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from codewire.io.fds import FileLimit
+
+# Children start with default dispositions: an ignored SIGPIPE or SIGHUP would be inherited.
+DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+# A leader's controlling terminal is the first one it opens on Linux, whose epoll this is; BSD's
+# descendants want to be asked (TIOCSCTTY, tty(4)), which posix_spawn cannot.
+OPENING_CONTROLS = hasattr(select, "epoll")
+
+
+def spawn_leader(argv: list[str], env: Mapping[str, str]) -> int:
+    """Start a program as leader of a session without a terminal; return its pid. Raises OSError."""
+    try:
+        return os.posix_spawn(argv[0], argv, env, setsid=True, setsigdef=DEFAULT_SIGNALS)
+    except NotImplementedError:
+        # A C library without POSIX_SPAWN_SETSID.
+        return _fork(os.setsid, argv[0], argv, env)
+
+
+def spawn_on_terminal(
+    path: str, argv: list[str], env: Mapping[str, str], slave_path: str, limit: FileLimit
+) -> int:
+    """Start a program whose controlling terminal is `slave_path`, which is also its 0, 1 and 2.
+
+    `limit` is its limit of open files. Returns its pid; raises OSError when it cannot be run.
+    """
+    if not OPENING_CONTROLS:
+        return _fork(lambda: _take_terminal(slave_path, limit), path, argv, env)
+    # As session leader, opening the slave makes it the controlling terminal.
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, slave_path, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    ]
+    with limit:
+        return os.posix_spawn(
+            path,
+            argv,
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=DEFAULT_SIGNALS,
+        )
+
+
+def _take_terminal(slave_path: str, limit: FileLimit) -> None:
+    os.setsid()
+    fd = os.open(slave_path, os.O_RDWR)
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(fd, number, inheritable=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit.limits)
+
+
+def _fork(prepare: Callable[[], None], path: str, argv: list[str], env: Mapping[str, str]) -> int:
+    """Fork; in the child prepare and exec. Returns once that has worked; raises OSError if not."""
+    reader, writer = open_pipe()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(prepare, path, argv, env, writer)
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    try:
+        # The write end closes at exec: nothing to read says that it went well.
+        os.set_blocking(reader, True)
+        failure = os.read(reader, 16)
+    finally:
+        os.close(reader)
+    if failure:
+        os.waitpid(pid, 0)
+        raise OSError(int(failure), os.strerror(int(failure)), path)
+    return pid
+
+
+def _become(
+    prepare: Callable[[], None], path: str, argv: list[str], env: Mapping[str, str], writer: int
+) -> NoReturn:
+    """Turn this forked process into the program."""
+    try:
+        # A signal that comes now must not be told to the parent's loop.
+        signal.set_wakeup_fd(-1)
+        for number in DEFAULT_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        prepare()
+        os.execve(path, argv, env)
+    except (OSError, ValueError) as error:
+        os.write(writer, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
+    finally:
+        os._exit(127)

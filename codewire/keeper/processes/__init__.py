@@ -1,0 +1,1 @@
+"""The keeper's records of sessions' processes: how they are started, watched and reaped."""
