@@ -24,6 +24,7 @@ from codewire.node.server import serve
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.timestamps import format_nanos
+from codewire.wire.websocket import GOING_AWAY
 
 if TYPE_CHECKING:
     from codewire.io.websockets import WebSocketStream
@@ -79,10 +80,12 @@ class Uplink:
         self._failures = 0
         self._said = ""
         self._streams: set[str] = set()
+        self._is_over = threading.Event()
+        self._stream: WebSocketStream | None = None
 
     def run(self) -> None:
-        """Keep the uplink, for ever. Raises nothing."""
-        while True:
+        """Keep the uplink until `stop`. Raises nothing."""
+        while not self._is_over.is_set():
             seen = _signature(self._path)
             try:
                 self._keep()
@@ -98,6 +101,12 @@ class Uplink:
                 log.exception("the uplink failed")
                 self._fail(f"{type(error).__name__}: {error}", "waiting")
                 self._await_change(seen, LAST_PAUSE)
+
+    def stop(self) -> None:
+        """End the connection with a goodbye, and `run`. From any thread; sessions need neither."""
+        self._is_over.set()
+        if self._stream is not None:
+            self._stream.shutdown(GOING_AWAY)
 
     def _keep(self) -> None:
         """Connect where a relay is configured, and serve until the connection ends.
@@ -133,6 +142,7 @@ class Uplink:
         is_over = threading.Event()
         began = time.monotonic()
         self._watch(stream)
+        self._stream = stream
         try:
             spawn(self._look_after, relay, stream, is_over)
             self._tell("connected", relay)
@@ -143,6 +153,7 @@ class Uplink:
                     self._take(relay, stream, frame[1])
         finally:
             is_over.set()
+            self._stream = None
             self._watchdog.remove(stream)
             stream.close()
             if time.monotonic() - began > STEADY_SECONDS:
@@ -239,11 +250,11 @@ class Uplink:
     def _await_change(self, seen: object, seconds: float | None) -> None:
         """Return when config.toml is another one than `seen`, or after so many seconds."""
         end = None if seconds is None else time.monotonic() + seconds
-        while _signature(self._path) == seen:
+        while _signature(self._path) == seen and not self._is_over.is_set():
             left = LOOK_SECONDS if end is None else min(LOOK_SECONDS, end - time.monotonic())
             if left <= 0:
                 return
-            time.sleep(left)
+            self._is_over.wait(left)
         self._failures = 0
 
     def _look_after(

@@ -33,6 +33,7 @@ from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Worker:
         self._link = link
         self._stop = threading.Event()
         self._fleet: Fleet | None = None
+        self._uplink: Uplink | None = None
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -150,7 +152,8 @@ class Worker:
         """Stay connected to a relay where one is configured. What it imports is not waited for."""
         from codewire.node.uplink import Uplink
 
-        Uplink(self._node).run()
+        self._uplink = Uplink(self._node)
+        self._uplink.run()
 
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
@@ -160,6 +163,8 @@ class Worker:
         self._stop.wait()
         if self._fleet is not None:
             self._fleet.stop()
+        if self._uplink is not None:
+            self._uplink.stop()
         self._sessions.stop()
         self._custody.stopped()
 
