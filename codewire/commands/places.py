@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Said in this program only: a node knows of no others.
 NO_SUCH_NODE = "no_such_node"
-NO_RELAY = "relay not configured (not in this version; 'cw server add' saves a node by its URL)"
+NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL; 'cw server add' saves a node by its URL)"
 
 
 # What this machine is called as a target (spec/runtimes.md 5.1).

@@ -26,7 +26,7 @@ from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
 from codewire.output.drain import Drain
-from codewire.paths import data_dir
+from codewire.paths import data_dir, has_relay
 from codewire.session.identity import node_id
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 
 KEEP_ALL = 1 << 31
+# How often a node without a relay looks whether there is one.
+LOOK_SECONDS = 2.0
 
 
 class Worker:
@@ -149,7 +151,10 @@ class Worker:
         self._run_loop(self._fleet.run)
 
     def _keep_uplink(self) -> None:
-        """Stay connected to a relay where one is configured. What it imports is not waited for."""
+        """Stay connected to a relay, once one is configured: without, nothing is imported."""
+        while not has_relay():
+            if self._stop.wait(LOOK_SECONDS):
+                return
         from codewire.node.uplink import Uplink
 
         self._uplink = Uplink(self._node)

@@ -14,6 +14,7 @@ from codewire.client.reach.servers import Options
 from codewire.commands import places
 from codewire.commands.relays.places import RelayRoute
 from codewire.errors import NodeRefused, NodeUnreachable
+from codewire.mcp.shared_tools import list_nodes
 from codewire.network import directory
 from tests.io.relay.desk import ADMIN
 from tests.io.relay.site import Site
@@ -62,6 +63,9 @@ def test_a_word_means_ones_own_nodes_only(user: User) -> None:
     assert find("planner") is None
     assert "network proj of relay" in places.unknown_node("planner")
     assert places.node_names() == ["mine", "theirs"]
+    # As agents are told.
+    told = json.loads(list_nodes(None, {}))  # type: ignore[arg-type]
+    assert [(node["name"], node["owned"]) for node in told] == [("mine", True), ("theirs", False)]
     # Private, and without the token.
     assert user.file.stat().st_mode & 0o777 == 0o600 and "sess_me" not in user.file.read_text()
 
