@@ -73,6 +73,8 @@ def test_every_command_says_the_same_from_elsewhere(net: Net) -> None:
     for line, code in COMMANDS:
         here = said(node, line, "", "")
         assert (here[0], said(client, line, "dev-1:", "dev-1")) == (code, here), line
+    assert client.cw("launch", "--on", "dev-1", "--name", "on", "--", "true").returncode == 0
+    node.wait_finished(3)
     [row] = json.loads(client.cw("node", "list", "--json").stdout)
     assert (row["name"], row["connected"], row["owned"]) == ("dev-1", True, True)
     assert row["owner_subject"] == "admin" and row["features"] == ["stream"]
