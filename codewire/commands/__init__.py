@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from codewire.commands import output, table, usage
 from codewire.commands.context import Context
-from codewire.errors import CodewireError, NoSuchName, UsageError
+from codewire.errors import CodewireError, NoSuchName, OutOfTime, UsageError
 
 if TYPE_CHECKING:
     from codewire.commands.usage import Line
@@ -21,6 +21,8 @@ BROKEN_PIPE = 128 + 13
 
 LIST_HINT = "\n\nUse 'cw list' to see active sessions"
 STATUS_HINT = "\n\nUse 'cw status <id>' to check session status"
+# Commands whose --timeout bounds all that they do.
+TIMED = frozenset(("prompt", "wait"))
 # Errors of these commands carry no hint upstream, except for a reference that names nothing.
 UNHINTED = frozenset(("wait", "subscribe", "request", "listen"))
 
@@ -106,6 +108,9 @@ def _report(error: BaseException, command: str) -> int:
         return INTERRUPTED
     if isinstance(error, CodewireError):
         text = f"{error}{_hint(error, command)}"
+        if isinstance(error, OutOfTime) and command in TIMED:
+            # Its time was up before it came to wait: finding the session took it.
+            text = f"{command} timed out" + (f": {error}" if error.is_stopped else "")
         if isinstance(error, UsageError) and error.usage:
             text += f"\n\n{error.usage}"
         output.note(f"Error: {text}")

@@ -57,7 +57,7 @@ def run_line_by_line(home: Home, block: str, directory: str) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=100,
+        timeout=240,
     )
     said = done.stdout.decode()
     assert done.returncode == 0, f"{block}\n{said}"
