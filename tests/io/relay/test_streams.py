@@ -188,6 +188,18 @@ def test_a_revoked_node_loses_its_streams(pair: Pair) -> None:
     assert pair.uplink.receive() is None and pair.uplink.close_code == 4401
 
 
+def test_who_is_removed_loses_their_streams(pair: Pair) -> None:
+    member, other = login(pair.site, "member", "proj"), login(pair.site, "other", "proj")
+    path = WS.format("dev-1", "proj", "peer")
+    client, node = pair.open(path, member)
+    kept, _ = pair.open(path, other)
+    pair.site.ok("DELETE", "/api/v1/networks/proj/members/oidc:member")
+    assert client.receive() is None and node.receive() is None
+    assert (client.close_code, node.close_code) == (1008, 1008)
+    assert pair.site.dial(path, member)[0] == 403
+    kept.send_data(b"still there")
+
+
 def test_who_may(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every path by every credential: the status, 503 for who may (the node is away)."""
     monkeypatch.setattr("codewire.relay.uplinks.streams.BACK_SECONDS", 0.1)
