@@ -32,6 +32,7 @@ MAX_CONFIG_BYTES = 1 << 20
 NODE_KEYS = (
     "name", "listen", "external_url", "tls_cert", "tls_key",
     "log_max_bytes", "keep_finished", "grace_seconds", "env", "restore",
+    "allow_network_owners",
 )  # fmt: skip
 KNOWN_KEYS: dict[str, tuple[str, ...] | None] = {
     "node": (*NODE_KEYS, "relay_url"),
@@ -75,6 +76,8 @@ class Settings(NamedTuple):
     env: str = CALLER
     # What becomes of sessions that ended with their node: offered, started again, or nothing.
     restore: str = ASK
+    # Whether owners of the relay's network may use the node as its own owner does.
+    allow_network_owners: bool = False
     # Keys of the file that mean nothing to anybody, as `table.key`, in its order.
     unknown_keys: tuple[str, ...] = ()
 
@@ -125,6 +128,7 @@ def load_settings(path: str, environ: Mapping[str, str] | None = None) -> Settin
         has_notify="notify" in tables,
         env=_choice(node, "env", (CALLER, NODE), path),
         restore=_choice(node, "restore", RESTORE, path),
+        allow_network_owners=_truth(node, "allow_network_owners", path),
         unknown_keys=tuple(unknown_keys(tables)),
     )
 
@@ -166,6 +170,13 @@ def _text(table: dict[str, Any], key: str, path: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str):
         raise ConfigError(f"parsing {path}: node.{key} must be a string, got {value!r}")
+    return value
+
+
+def _truth(table: dict[str, Any], key: str, path: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"parsing {path}: node.{key} must be true or false, got {value!r}")
     return value
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PRIVATE_NAMES = frozenset((
     "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SESSION_ID",
     "CODEWIRE_AUTOSTART", "CODEWIRE_TOKEN",
+    # A node's own key to a relay, and what enrols one: nothing a session is to speak as.
+    "CODEWIRE_RELAY_NODE_TOKEN", "CODEWIRE_RELAY_TOKEN", "CODEWIRE_RELAY_INVITE_TOKEN",
     "STY", "SSH_TTY", "ZELLIJ", "ZELLIJ_PANE_ID", "ZELLIJ_SESSION_NAME",
     # Programs take them for the size of their terminal; the shell says what it runs in the last.
     "LINES", "COLUMNS", "_",

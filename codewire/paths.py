@@ -12,6 +12,8 @@ from codewire.errors import CodewireError
 
 # sun_path with its final NUL is 108 bytes on Linux (unix(7)), 104 where a length comes before it.
 MAX_SOCKET_PATH = 107 if hasattr(os, "splice") else 103
+# More than a configuration ever has (config.py refuses it).
+MAX_CONFIG_BYTES = 1 << 20
 # Far more than an id and what it is kept with.
 NODE_ID_BYTES = 4096
 
@@ -86,6 +88,21 @@ def node_environment() -> dict[str, str]:
     if not os.environ.get("CODEWIRE_DIR"):
         return dict(os.environ)
     return {**os.environ, "CODEWIRE_DIR": data_dir().root}
+
+
+def has_relay() -> bool:
+    """Say whether a relay may be configured, without reading how (network/configuration.py)."""
+    if any(name in os.environ for name in ("CODEWIRE_RELAY_URL", "CODEWIRE_SERVER_URL")):
+        return True
+    from codewire.files import read_regular
+
+    try:
+        if b"relay" in read_regular(data_dir().config, MAX_CONFIG_BYTES):
+            return True
+    except OSError:
+        pass
+    directory = os.environ.get("CW_CONFIG_DIR") or os.path.join(home(), ".config", "cw")
+    return os.path.exists(os.path.join(directory, "config.json"))
 
 
 def home() -> str:

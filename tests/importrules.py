@@ -71,7 +71,7 @@ INNER = {
     # What this machine says of a node is asked on the way to it, and by `cw node --stdio`.
     "client.reach": {"client.local"},
     "client.local": {"client.reach"},
-    "commands": {"commands.fleet", "commands.runtime", "commands.system"},
+    "commands": {"commands.fleet", "commands.relays", "commands.runtime", "commands.system"},
     "commands.fleet": {"commands", "commands.sessions"},
     "commands.network": {"commands"},
     "commands.relays": {"commands"},

@@ -59,7 +59,7 @@ class Context:
         return route or server_route(data_dir().servers, self.server, self._options())
 
     def client_on(self, target: str) -> Client:
-        """Return a client of a target's node: a local runtime's, or with `local` this machine's."""
+        """Return a client of a target: a local runtime, another node, `local` for this machine."""
         if self._named_server:
             raise UsageError("--on cannot be combined with --server; use one of them")
         if target == "local":
@@ -67,9 +67,11 @@ class Context:
 
             return self._client(local_route())
         from codewire.commands.runtime.sessions import route_to
+        from codewire.runtimes.records import find
         from codewire.runtimes.targets import choose, instance_of
 
-        return self._client(route_to(instance_of(choose(target))))
+        node = self._find_node(target, only_elsewhere=True) if find(target) is None else None
+        return self._client(node or route_to(instance_of(choose(target))))
 
     def exec_runtime(self, target: str | None, client: Client) -> Instance | None:
         """Return the runtime whose sessions are commands of its engine on this machine's node.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codewire.paths import has_runtimes
+from codewire.paths import has_relay, has_runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Said in this program only: a node knows of no others.
 NO_SUCH_NODE = "no_such_node"
-NO_RELAY = "relay not configured (not in this version; 'cw server add' saves a node by its URL)"
+NO_RELAY = "relay not configured (set CODEWIRE_RELAY_URL; 'cw server add' saves a node by its URL)"
 
 
 # What this machine is called as a target (spec/runtimes.md 5.1).
@@ -41,6 +41,10 @@ class Place:
         looked at, or the name is here and of no use.
         """
         return None
+
+    def find_word(self, word: str, options: Options) -> Route | None:
+        """Return the way to the node that a word alone means, as `find` does; soon."""
+        return self.find(word, options)
 
     def names(self) -> list[str]:
         """Return all names, for who completes one; does not wait for a network."""
@@ -134,16 +138,45 @@ class Fleet(Place):
         return words()
 
 
-class NoRelay(Place):
-    """Stands where a relay's nodes would be found: says that none is configured."""
+class RelayNodes(Place):
+    """The nodes of the selected network of a relay, where one is configured.
+
+    A word alone means one of the user's own: a stranger's node must not catch what was meant for
+    this machine.
+    """
+
+    def find(self, name: str, options: Options) -> Route | None:
+        if not has_relay():
+            return None
+        from codewire.commands.relays.places import find_by_name
+
+        return find_by_name(name, options)
+
+    def find_word(self, word: str, options: Options) -> Route | None:
+        if not has_relay():
+            return None
+        from codewire.commands.relays.places import find_word
+
+        return find_word(word, options)
+
+    def names(self) -> list[str]:
+        if not has_relay():
+            return []
+        from codewire.commands.relays.places import names
+
+        return names()
 
     def words(self, is_certain: bool) -> str:
-        return NO_RELAY if is_certain else ""
+        if not has_relay():
+            return NO_RELAY if is_certain else ""
+        from codewire.commands.relays.places import words
+
+        return words()
 
 
 # In the order they are asked: what is on this machine first, what takes a network last. Each line
 # makes a place when it is asked, and may import what that takes.
-PLACES: tuple[Callable[[], Place], ...] = (Runtimes, SavedServers, ThisMachine, NoRelay, Fleet)
+PLACES: tuple[Callable[[], Place], ...] = (Runtimes, SavedServers, ThisMachine, RelayNodes, Fleet)
 
 
 def find_node(
@@ -157,7 +190,7 @@ def find_node(
         place = make()
         if (only_elsewhere and not place.is_elsewhere) or (is_word and not place.takes_words):
             continue
-        route = place.find(name, options)
+        route = (place.find_word if is_word else place.find)(name, options)
         if route is not None:
             return route
     return None

@@ -224,6 +224,8 @@ TABLE = {
         "nodes.node", "node", SYSTEM, "Run the node in the foreground (-d: detached)", is_local=True
     ),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
+    "node list": Command("nodes.listing", "list_nodes", SYSTEM, "List the nodes of a network"),
+    "nodes": Command("nodes.listing", "list_nodes", "", "The same as node list"),
     "node restart": Command(
         "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
     ),

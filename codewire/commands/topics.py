@@ -40,8 +40,9 @@ What a session's command finds:
   Everything that the shell has which launches it, as with nohup: PATH, virtual environments,
   exported keys. On top, each over the one before: environment.json in the data directory (an
   object of strings), --env, CW_SESSION_ID, CW_SESSION_NAME, CW_COHORT_TAG (the first tag).
-  Left out is what is about another process: CODEWIRE_TOKEN, CLAUDECODE*, TMUX*, STY, SSH_TTY,
-  LINES, COLUMNS, and CW_* of other sessions.
+  Left out is what is about another process: CODEWIRE_TOKEN, CODEWIRE_RELAY_NODE_TOKEN and
+  _INVITE_TOKEN, CLAUDECODE*, TMUX*, STY, SSH_TTY, LINES, COLUMNS,
+  and CW_* of other sessions.
   --clean-env leaves HOME, USER, LOGNAME, SHELL, PATH, LANG and TERM, and what --env names.
   [node] env = "node" in config.toml: nothing of the shell's, all that the node was started with.
   On another node: what that node was started with, and what --env names.
@@ -59,6 +60,7 @@ What cw reads:
   CODEWIRE_RELAY_AUTH_TOKEN  Token of a user of the relay; wins over 'cw login'
   CODEWIRE_SERVER_URL     Where 'cw login' goes, and with CODEWIRE_API_KEY a login itself
   CW_CONFIG_DIR           Where the login is kept, instead of ~/.config/cw
+  CODEWIRE_RELAY_INVITE_TOKEN  Has a node join a network of the relay by it
   CW_SESSION_ID           The session this command runs in: sender of messages
   CW_DETACH_KEY           Key that detaches, then d (ctrl-b)
   CW_AGENT                What the agent in a session is, where its process does not say it
@@ -74,7 +76,8 @@ How sessions and nodes are named.
   3              A session by its id
   planner        By its name; of several, the running one, else the newest. @planner is the same
   worker         kill, watch, wait and subscribe take a tag as well, where no session has that name
-  gpu:planner    On another node: a name saved with 'cw server add', then a session there
+  gpu:planner    On another node, then a session there: a local runtime, a name saved with
+                 'cw server add', a node of the relay's network ('cw node list'), one of the fleet
   gpu            A node alone, where a command is about all its sessions (list, kill --all)
   --server gpu   The same for any command; also a URL: wss://host:9100, with --token
 

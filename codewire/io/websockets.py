@@ -54,9 +54,14 @@ class WebSocketStream(FrameStream):
         peer_limit: int = 0,
         received: bytes = b"",
         max_message: int = websocket.MAX_MESSAGE,
+        awaits_close: bool = False,
     ) -> None:
         super().__init__(sock)
         self._is_server = is_server
+        # Whoever speaks last waits for the peer's goodbye: a server, and a node that dialled back.
+        self._awaits_close = is_server or awaits_close
+        # What the peer's close frame said, 0 and "" without one.
+        self.close_code, self.close_reason = 0, ""
         self.peer_limit = peer_limit
         self._receiver = websocket.Receiver(is_server=is_server, max_message=max_message)
         self._receiver.feed(received)
@@ -100,6 +105,7 @@ class WebSocketStream(FrameStream):
             elif isinstance(event, websocket.Ping):
                 self._send_urgent(websocket.encode(websocket.PONG, event.data, self._mask()))
             elif isinstance(event, websocket.Closed):
+                self.close_code, self.close_reason = event.code, event.reason
                 self._was_dismissed = not self._said_close() and event.code not in COMING_BACK
                 self._end.happens(Event.PEER_ENDED)
                 self._say_close(event.code)
@@ -281,11 +287,11 @@ class WebSocketStream(FrameStream):
         super().shutdown()
 
     def close(self) -> None:
-        """Close with a goodbye; a server waits shortly for the peer's. Idempotent."""
+        """Close with a goodbye; whoever `awaits_close` waits shortly for the peer's. Idempotent."""
         if self._closed:
             return
         said_close = self._say_close(websocket.NORMAL)
-        if self._is_server and said_close and self._end.state is not closing.State.CLOSED:
+        if self._awaits_close and said_close and self._end.state is not closing.State.CLOSED:
             self._await_close()
         super().close()
 

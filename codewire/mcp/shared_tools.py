@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from codewire.config import read_toml
-from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
@@ -19,15 +17,12 @@ MAX_LISTED_VALUE = 16 << 10
 
 
 def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
-    """Run codewire_list_nodes: there is no relay to ask in a standalone node."""
-    settings = read_toml(data_dir().config)
-    url = settings.get("relay_url") or settings.get("node", {}).get("relay_url")
-    if url:
-        raise RequestError(f"relay networks are not supported by this version (relay_url = {url})")
-    raise RequestError(
-        "relay not configured, and relay networks are not in this version; this node alone is "
-        "available"
-    )
+    """Run codewire_list_nodes: the relay is asked, as the user whose configuration this is."""
+    from codewire.network.configuration import load_configuration
+
+    relay = load_configuration(data_dir().config)
+    found = relay.as_user().nodes(relay.required_network())
+    return to_json([node._asdict() for node in found])
 
 
 def kv_set(client: CallClient, args: dict[str, Any]) -> str:

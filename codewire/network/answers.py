@@ -38,6 +38,11 @@ class Node(NamedTuple):
     name: str = ""
     peer_url: str = ""
     connected: bool = False
+    # A relay of another make says none of these. `owned`: whether the node is the caller's.
+    owned: bool = False
+    owner_subject: str = ""
+    last_seen_at: str = ""
+    features: tuple[str, ...] = ()
 
 
 class Enrollment(NamedTuple):

@@ -17,9 +17,14 @@ from codewire.io.streams import FrameStream
 from codewire.session.registry import Registry
 from codewire.session.session import Session
 from codewire.wire.codes import UNAUTHORISED
-from codewire.wire.requests import VERBS
+from codewire.wire.requests import MSG_READ, VERBS
 
 ALL_VERBS = frozenset(VERBS)
+# Those who may use a node may not for that read what its sessions are told.
+NEEDS_GRANT = (
+    "reading a session's messages through a relay needs a grant, also for the node's owner; this "
+    "node does not take grants yet: run 'cw inbox' on its machine"
+)
 
 
 class Kind(Enum):
@@ -27,6 +32,7 @@ class Kind(Enum):
 
     LOCAL = "local"
     TOKEN = "token"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,17 @@ def token_caller(stream: FrameStream, address: str) -> Caller:
     return Caller(Kind.TOKEN, address, has_left=stream.has_left)
 
 
+def relay_caller(stream: FrameStream, subject: str) -> Caller:
+    """Return somebody whom the relay knows, and lets in because the node is theirs."""
+    verbs = ALL_VERBS - {MSG_READ}
+    return Caller(Kind.RELAY, subject, verbs=verbs, has_left=stream.has_left)
+
+
 def authorise(caller: Caller, verb: str, session_id: int | None) -> None:
     """Raise RequestError unless a caller may do this, to this session (None: to the node)."""
     if verb not in caller.verbs:
+        if caller.kind is Kind.RELAY and verb == MSG_READ:
+            raise RequestError(NEEDS_GRANT, UNAUTHORISED)
         what = "the node" if session_id is None else f"session {session_id}"
         raise RequestError(f"not allowed: {caller.name} may not {verb} on {what}", UNAUTHORISED)
 

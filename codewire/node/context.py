@@ -46,6 +46,8 @@ class Node:
     listening: list[str] = field(default_factory=list)
     # How the fleet's bridge is, as it says; empty without one.
     fleet: dict[str, Any] = field(default_factory=dict)
+    # How the uplink is (uplink.py); empty without a relay.
+    relay: dict[str, Any] = field(default_factory=dict)
     showing: Showing = field(default_factory=Showing)
     notices: Notices = field(default_factory=Notices)
 
@@ -81,6 +83,7 @@ class Node:
             "data_dir": self.paths.root,
             "socket": hello.socket_path,
             "grace_seconds": self.settings.grace_seconds,
+            **({"relay": dict(self.relay)} if self.relay else {}),
             **({"fleet": dict(self.fleet)} if self.fleet else {}),
             **({"listen": ", ".join(self.listening)} if self.listening else {}),
         }

@@ -38,7 +38,7 @@ class Island:
         what: str,
         argv: list[str],
         on_line: Callable[[bytes], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._what = what
         self._argv = argv

@@ -26,18 +26,21 @@ from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
 from codewire.output.drain import Drain
-from codewire.paths import data_dir
+from codewire.paths import data_dir, has_relay
 from codewire.session.identity import node_id
 from codewire.session.kv import KeyValues
 from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
 
 KEEP_ALL = 1 << 31
+# How often a node without a relay looks whether there is one.
+LOOK_SECONDS = 2.0
 
 
 class Worker:
@@ -47,6 +50,7 @@ class Worker:
         self._link = link
         self._stop = threading.Event()
         self._fleet: Fleet | None = None
+        self._uplink: Uplink | None = None
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -95,6 +99,8 @@ class Worker:
         self._custody.ready()
         self._listen(hello.listener)
         self._bring_back()
+        if not problem:
+            _try_step("keeping the uplink", spawn, self._keep_uplink)
         log.info("node listening socket=%s runtime=%s", hello.socket_path, RUNTIME)
 
     def _kept(self) -> list[Kept]:
@@ -160,6 +166,16 @@ class Worker:
 
         self._run_loop(Notifier(self._node).run)
 
+    def _keep_uplink(self) -> None:
+        """Stay connected to a relay, once one is configured: without, nothing is imported."""
+        while not has_relay():
+            if self._stop.wait(LOOK_SECONDS):
+                return
+        from codewire.node.uplink import Uplink
+
+        self._uplink = Uplink(self._node)
+        self._uplink.run()
+
     def run(self) -> None:
         """Serve until the keeper says stop, then end every session."""
         self._custody.while_kept(self._serve)
@@ -168,6 +184,8 @@ class Worker:
         self._stop.wait()
         if self._fleet is not None:
             self._fleet.stop()
+        if self._uplink is not None:
+            self._uplink.stop()
         self._sessions.stop()
         self._custody.stopped()
 

@@ -33,6 +33,7 @@ from codewire.relay.store import people
 from codewire.relay.uplinks.coordinator import Coordinator
 from codewire.relay.uplinks.feeds import EventFeeds
 from codewire.relay.uplinks.hub import DEAD_SECONDS, PING_SECONDS, Hub
+from codewire.relay.uplinks.streams import Streams
 from codewire.web.connection import Limits
 from codewire.web.router import Router
 from codewire.web.server import Server
@@ -76,6 +77,7 @@ class Relay:
         self.hub = Hub(store, self._watchdog, clock)
         self.feeds = EventFeeds(store)
         store.on_events = self.feeds.wake
+        self.streams = Streams(self.hub, self._watchdog)
         mesh = derp_map(settings.host, settings.port, settings.is_encrypted)
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
         self.proxies = Proxies(settings.trusted_proxy)
@@ -87,6 +89,7 @@ class Relay:
             identities=Identities(settings.auth_token, settings.base_url, self._resolvers()),
             presence=self.hub,
             coordination=self.coordinator,
+            streams=self.streams,
             feeds=self.feeds,
             status=self.status,
             limiter=self.limiter,
@@ -147,6 +150,7 @@ class Relay:
             "connections": sum(server.connections for server in self._servers),
             "uplinks": len(self.hub),
             "uplinks_replaced_total": self.hub.replaced,
+            "streams": len(self.streams),
             "peers": len(self.coordinator),
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,

@@ -5,33 +5,20 @@ Imported for nodes on other machines only. Which URL and token is not its busine
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
-from codewire import __version__
 from codewire.client.reach.route import Route
 from codewire.errors import ConnectionLost, NodeRefused, NodeUnreachable, ProtocolError
 from codewire.io.deadline import NEVER, Deadline
-from codewire.io.outbound import TRANSIENT, Address, connect, parse_address, secure
-from codewire.io.proxies import proxy_for
-from codewire.io.tcp import read_head
-from codewire.io.websockets import WebSocketStream
-from codewire.wire import handshake, http
+from codewire.io.dialling import Declined, Trust, dial_websocket
+from codewire.io.outbound import TRANSIENT, Address, parse_address
 
 if TYPE_CHECKING:
-    from codewire.io.tls import TlsSocket
+    from codewire.io.websockets import WebSocketStream
 
 # All of it: name look-up, connect, proxy, TLS, handshake.
 DIAL_SECONDS = 10.0
-
-# What a node of another make takes in one message (spec/wire.md 1); ours names its own limit.
-OTHER_NODES_LIMIT = 32768
-
-# A poll(2) that promises room promises a third of this (tcp_sendmsg); the kernel allows as much
-# without being asked. An attachment's 16 KiB frames then never block it.
-SEND_BUFFER_BYTES = 212992
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 MAX_REASON = 400
@@ -76,9 +63,13 @@ class WebRoute(Route):
     def warning(self) -> str:
         return f"the certificate of {self.url} is not checked" if self.insecure else ""
 
+    def where(self) -> str:
+        """Return what errors say was dialled."""
+        return f"remote server: {self.url}"
+
     def open(self, deadline: Deadline = NEVER) -> WebSocketStream:
         """See Route. Blocks for DIAL_SECONDS at most."""
-        where = f"connecting to remote server: {self.url}"
+        where = f"connecting to {self.where()}"
         timeout = deadline.within(DIAL_SECONDS).left() or 0.0
         try:
             return self._open(parse_url(self.url), time.monotonic() + timeout)
@@ -136,48 +127,13 @@ def parse_url(url: str) -> Address:
 
 
 def _dial(route: WebRoute, address: Address, deadline: float) -> WebSocketStream:
-    proxy = proxy_for(address.host, address.port, address.is_secure, os.environ)
-    sock = connect(address, proxy, deadline)
-    transport: socket.socket | TlsSocket = sock
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        transport = secure(sock, address, deadline, route.ca, route.insecure)
-        limit, rest = _shake_hands(transport, route, address, deadline)
-    except BaseException:
-        sock.close()
-        raise
-    transport.settimeout(None)
-    peer_limit = limit or OTHER_NODES_LIMIT
-    stream = WebSocketStream(transport, is_server=False, peer_limit=peer_limit, received=rest)
-    # One of ours does, and has said that it is one.
-    stream.answers_pings = bool(limit)
-    return stream
-
-
-def _shake_hands(
-    transport: socket.socket | TlsSocket, route: WebRoute, address: Address, deadline: float
-) -> tuple[int, bytes]:
-    """Turn the connection into a WebSocket; return the node's message limit and early bytes.
-
-    The limit is 0 where it names none.
-    """
-    key = handshake.new_key(os.urandom(handshake.KEY_BYTES))
-    fields: tuple[tuple[str, str], ...] = (("User-Agent", f"codewire/{__version__}"),)
+    fields: tuple[tuple[str, str], ...] = ()
     if route.token and "?token=" not in address.path:
-        fields = (*fields, ("Authorization", f"Bearer {route.token}"))
-    request = handshake.upgrade_request(address.authority, address.path, key, fields)
+        fields = (("Authorization", f"Bearer {route.token}"),)
     try:
-        transport.sendall(request)
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise NodeUnreachable((error.strerror or str(error)).lower()) from error
-    data, rest = read_head(transport, deadline)
-    head = http.parse_head(data)
-    status = handshake.status_of(head)
-    if status != 101:
-        raise route.refusal(status, rest)
-    return handshake.check_response(head, key), rest
+        return dial_websocket(address, fields, deadline, Trust(route.ca, route.insecure))
+    except Declined as error:
+        raise route.refusal(error.status, error.body) from error
 
 
 def _reason(body: bytes) -> str:

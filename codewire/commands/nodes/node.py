@@ -171,6 +171,7 @@ def status(args: dict[str, Any], context: Context) -> int:
         ("Worker Restarts", found.worker_restarts),
         ("Sessions", f"{found.sessions_running} running, {found.sessions_total} in all"),
         ("Fleet", _fleet_words(found.fleet)),
+        ("Relay", _relay_words(found.relay)),
         ("Data Dir", found.data_dir),
         ("Socket", found.socket),
         ("Listening", found.listen or None),
@@ -339,6 +340,15 @@ def _read_pid_file(path: str) -> int:
     from codewire.wire.texts import go_quote
 
     raise CodewireError(f"invalid pid file: {go_quote(text)} is no process id ({path})")
+
+
+def _relay_words(relay: Mapping[str, Any]) -> str | None:
+    """Return how the uplink is, in a line; None without a relay."""
+    if not relay:
+        return None
+    where = " ".join(str(relay[key]) for key in ("url", "network") if relay.get(key))
+    words = [str(relay.get("state") or "unknown"), where, str(relay.get("error") or "")]
+    return ": ".join(word for word in words if word)
 
 
 def _fleet_words(fleet: Mapping[str, Any]) -> str | None:

@@ -33,7 +33,7 @@ def launch(args: dict[str, Any], context: Context) -> int:
                                  has none of that name, the home directory there)
           --name <name>          Name of the session: letters, digits and hyphens, at most 32
       -t, --tag <tag,...>        Tag the session; repeatable
-          --on <target>          Start it in this local runtime (local: on this machine)
+          --on <target>          Start it in this local runtime or on this node (local: here)
       -e, --env <KEY=VALUE>...   Set a variable in its environment; repeatable
           --clean-env            Of the environment only HOME, USER, LOGNAME, SHELL, PATH, LANG,
                                  TERM, and what --env names

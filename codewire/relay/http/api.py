@@ -16,6 +16,7 @@ from codewire.relay.http.routes import (
     networks,
     nodes,
     service,
+    streams,
     tasks,
     uplinks,
 )
@@ -52,6 +53,7 @@ ENDPOINTS: list[Endpoint] = [
     *kv.ENDPOINTS,
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
+    *streams.ENDPOINTS,
     *selfhosted.ENDPOINTS,
 ]
 

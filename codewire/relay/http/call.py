@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from codewire.relay.http.answers import unauthorized
 from codewire.relay.http.identity import Identities, User, node_of
@@ -48,6 +48,22 @@ class Coordination(Protocol):
         """Turn an admitted peer's request into its connection."""
 
 
+class Streams(Protocol):
+    """Clients' streams to nodes."""
+
+    def open(self, call: Call, network: str, name: str, ask: dict[str, Any]) -> Answer | Takeover:
+        """Turn a client's request into a stream to a node, which is asked with `ask`."""
+
+    def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:
+        """Turn a node's request into its side of a stream."""
+
+    def drop(self, network: str, name: str) -> None:
+        """End a node's streams, as Presence does."""
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End the streams of somebody who belongs to the network no more."""
+
+
 class Feeds(Protocol):
     """Streams of events of the store."""
 
@@ -69,6 +85,7 @@ class Service:
     identities: Identities
     presence: Presence
     coordination: Coordination
+    streams: Streams
     feeds: Feeds
     status: Callable[[], dict[str, object]] = dict
     limiter: Limiter = field(default_factory=Limiter)
@@ -82,6 +99,7 @@ class Service:
         """End a node's connections: its token is no longer good."""
         self.presence.drop(network, name)
         self.coordination.drop(network, name)
+        self.streams.drop(network, name)
 
 
 class Call:
@@ -121,6 +139,11 @@ class Call:
     def find_user(self) -> bool:
         """Look for a user; say whether there is one."""
         self._user = self.service.identities.user(self.request, self._store, self.now)
+        return self._note(self._user is not None)
+
+    def find_bearer(self) -> bool:
+        """Look for a user by the Bearer token alone; say whether there is one."""
+        self._user = self.service.identities.by_bearer(self.request, self._store, self.now)
         return self._note(self._user is not None)
 
     def find_node(self) -> bool:

@@ -61,8 +61,7 @@ class Identities:
 
         Raises Refusal (403) for a cookie that another site's page may have sent along.
         """
-        bearer = bearer_token(request)
-        found = self._resolve(store, bearer, True, now) if bearer else None
+        found = self.by_bearer(request, store, now)
         if found is not None:
             return found
         cookie = cookie_token(request)
@@ -70,6 +69,11 @@ class Identities:
         if found is not None:
             self._check_origin(request)
         return found
+
+    def by_bearer(self, request: Request, store: Database, now: int) -> User | None:
+        """Return the user whose Bearer token the request carries, None for nobody known."""
+        bearer = bearer_token(request)
+        return self._resolve(store, bearer, True, now) if bearer else None
 
     def is_admin_token(self, token: str) -> bool:
         """Compare with the admin token, in constant time; without one nobody has it."""

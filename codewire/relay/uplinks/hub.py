@@ -81,6 +81,8 @@ class Hub:
         self._uplinks: dict[Key, Uplink] = {}
         self._is_over = threading.Event()
         self.replaced = 0
+        # What a node says that is nothing of the hub's.
+        self.on_message: Callable[[Uplink, dict[str, Any]], None] = lambda uplink, message: None
 
     def __len__(self) -> int:
         return len(self._uplinks)
@@ -172,6 +174,8 @@ class Hub:
             return
         if message.get("type") == "TaskReport":
             take_report(self._store, uplink.node, message, self._clock())
+        else:
+            self.on_message(uplink, message)
 
     # Signs of life
 

@@ -12,6 +12,7 @@ class NodeStatus(NamedTuple):
     """Versions, processes, times (RFC 3339) and counts of a node; `listen` is "" if it does not.
 
     `fleet` is how its bridge to a fleet is: `state`, and with it `server`, `error` and `last_error`.
+    `relay` is how its uplink is: `state`, `url`, `network`, `since` and `error`.
     """
 
     version: str = ""
@@ -29,4 +30,5 @@ class NodeStatus(NamedTuple):
     grace_seconds: float = 0.0
     listen: str = ""
     fleet: Mapping[str, Any] = NOTHING_SENT
+    relay: Mapping[str, Any] = NOTHING_SENT
     sent: Mapping[str, Any] = NOTHING_SENT

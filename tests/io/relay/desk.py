@@ -37,6 +37,7 @@ class Hall:
         self.connected: set[tuple[str, str]] = set()
         self.dropped: list[tuple[str, str]] = []
         self.admitted: list[tuple[str, ...]] = []
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
     def is_connected(self, network: str, name: str) -> bool:
         return (network, name) in self.connected
@@ -44,6 +45,16 @@ class Hall:
     def drop(self, network: str, name: str) -> None:
         if (network, name) not in self.dropped:
             self.dropped.append((network, name))
+
+    def open(self, call: Call, network: str, name: str, ask: dict[str, Any]) -> Answer | Takeover:
+        self.asked.append((network, name, ask))
+        return plain(426, "WebSocket upgrade required")
+
+    def drop_member(self, network: str, who: str) -> None:
+        self.dropped.append((network, who))
+
+    def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:
+        return self.accept(call, node, ident)
 
     def accept(self, call: Call, *who: Any) -> Answer | Takeover:
         self.admitted.append(tuple(w.name if isinstance(w, Node) else w for w in who))
@@ -70,6 +81,7 @@ class Desk:
             identities=Identities(self.settings.auth_token, BASE_URL, more),
             presence=self.hall,
             coordination=self.hall,
+            streams=self.hall,
             feeds=self.feeds,
             status=lambda: {"version": "1", "uplinks": 0},
             proxies=Proxies(self.settings.trusted_proxy),

@@ -42,8 +42,17 @@ def test_networks_and_nodes(either: Desk) -> None:
         403,
         "invalid or expired enrollment token\n",
     )
+    is_shared = desk.store.kind == "postgresql"
     assert desk.ok("GET", "/api/v1/nodes?network_id=proj") == [
-        {"network_id": "proj", "name": "dev-1", "connected": True}
+        {
+            "network_id": "proj",
+            "name": "dev-1",
+            "connected": is_shared,
+            "owned": True,
+            "owner_subject": "admin",
+            "last_seen_at": "2026-04-03T10:00:00Z",
+            "features": [],
+        }
     ]
     desk.now += 121_000_000_000
     assert not desk.ok("GET", "/api/v1/nodes?network_id=proj")[0]["connected"]
@@ -56,7 +65,8 @@ def test_a_node_lists_its_own_network(either: Desk) -> None:
     node = desk.enrol(peer_url=" wss://x/peer ")
     desk.enrol("other", "elsewhere")
     said = desk.ok("GET", "/api/v1/nodes?network_id=other", token=node)
-    assert said == [{"name": "dev-1", "peer_url": "wss://x/peer", "connected": True}]
+    is_shared = desk.store.kind == "postgresql"
+    assert said == [{"name": "dev-1", "peer_url": "wss://x/peer", "connected": is_shared}]
     assert desk.ok("GET", "/api/v1/nodes", token="", authorization=node) == said
 
 

@@ -35,9 +35,9 @@ def close_code(sock) -> int:
 def test_an_uplink_is_there_before_the_node_knows(site: Site) -> None:
     token = site.enrol()
     site.uplink(token, X_CodeWire_Peer_URL="wss://x/peer", X_CodeWire_Features="back-control")
-    assert site.ok("GET", NODES) == [
-        {"network_id": "proj", "name": "dev-1", "peer_url": "wss://x/peer", "connected": True}
-    ]
+    [node] = site.ok("GET", NODES)
+    assert (node["peer_url"], node["connected"]) == ("wss://x/peer", True)
+    assert (node["owned"], node["features"]) == (True, ["back-control"])
     uplink = site.relay.hub.find("proj", "dev-1")
     assert uplink is not None and uplink.features == ("back-control",)
 

@@ -13,6 +13,7 @@ from codewire.session.program import LaunchRequest
 
 # Of other sessions, other multiplexers, other logins, and the node's own.
 PRIVATE = [
+    "CODEWIRE_RELAY_NODE_TOKEN", "CODEWIRE_RELAY_TOKEN", "CODEWIRE_RELAY_INVITE_TOKEN",
     "CODEWIRE_TOKEN", "CODEWIRE_AUTOSTART", "CLAUDECODE", "CLAUDECODE_X", "CLAUDE_CODE_ENTRYPOINT",
     "TMUX", "TMUX_PANE", "STY", "SSH_TTY", "ZELLIJ", "LINES", "COLUMNS", "_",
     "CW_NODE_ID", "CW_SESSION_MARK", "CW_REQUEST_BODY", "CW_ANYTHING_OF_LATER",

@@ -49,6 +49,7 @@ def node(context: Context) -> Iterator[Finding]:
         yield from _crash_loop(paths, found.facts)
         yield from _listening(paths, found.facts)
         yield from _fleet(paths, found.facts)
+        yield from _uplink(found.facts)
     if found.keeper:
         yield _oom(found.keeper)
 
@@ -229,6 +230,18 @@ def _fleet(paths: DataDir, facts: dict[str, Any]) -> Iterator[Finding]:
         yield "fleet", WARN, f"{state}, but nobody can attach: node.external_url is not set"
     else:
         yield "fleet", OK, f"{state}: {fleet.get('server')}"
+
+
+def _uplink(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Is the node connected to its relay?"""
+    relay = facts.get("relay")
+    if not isinstance(relay, dict):
+        return
+    state, url, error = (str(relay.get(key) or "") for key in ("state", "url", "error"))
+    if state == "connected":
+        yield "relay", OK, f"connected to {url}"
+    else:
+        yield "relay", FAIL if state == "stopped" else WARN, f"{url} {state}: {error}".rstrip(": ")
 
 
 def _oom(pid: int) -> Finding:

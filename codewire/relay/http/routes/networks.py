@@ -104,6 +104,7 @@ def remove_member(call: Call, store: Database) -> Any:
 
     store.write(remove)
     call.service.feeds.drop(network, subject)
+    call.service.streams.drop_member(network, subject)
     return {"status": "removed", "network_id": network, "subject": subject}
 
 

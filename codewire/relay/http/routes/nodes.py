@@ -10,7 +10,7 @@ from codewire.relay.http.endpoint import Endpoint, Who
 from codewire.relay.http.identity import OWNER, need_member, need_owner, role
 from codewire.relay.http.inputs import Body, check_name, check_url
 from codewire.relay.http.limits import REDEEM
-from codewire.relay.http.shapes import TEXT, TIME, TRUTH, WHOLE, listed, shape
+from codewire.relay.http.shapes import TEXT, TIME, TRUTH, WHOLE, WORDS, listed, shape
 from codewire.relay.store import networks, nodes, trust
 from codewire.wire.timestamps import SECOND, format_nanos
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT_SECONDS = 600
 MAX_SECONDS = 24 * 3600
-# Without an uplink here a node counts as connected for so long after it was last heard of.
+# Where other relays use the same database, a node counts as connected to one of them for so long
+# after it was last heard of. A relay of its own knows.
 RECENT = 120 * SECOND
+SHARED = "postgresql"
 TOKEN_PREFIX = "cw_enr_"
 
 GONE = (
@@ -129,13 +131,13 @@ def show_nodes(call: Call, store: Database) -> Any:
     if call.is_node:
         network = call.node.network_id
         found = store.read(lambda tx: nodes.list_of(tx, network))
-        return [_shown(call, node) for node in found]
+        return [_shown(call, store, node) for node in found]
     if call.query.text("all").lower() == "true":
         found = store.read(lambda tx: _all_nodes(tx, call))
     else:
         network = call.network
         found = store.read(lambda tx: _nodes_of(tx, call, network))
-    return [{"network_id": node.network_id, **_shown(call, node)} for node in found]
+    return [{**_shown(call, store, node), **_told_users(call, node)} for node in found]
 
 
 def _nodes_of(tx: Tx, call: Call, network: str) -> list[Node]:
@@ -150,13 +152,25 @@ def _all_nodes(tx: Tx, call: Call) -> list[Node]:
     return [node for network in mine for node in nodes.list_of(tx, network.network_id)]
 
 
-def _shown(call: Call, node: Node) -> dict[str, Any]:
+def _shown(call: Call, store: Database, node: Node) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": node.name}
     if node.peer_url:
         shown["peer_url"] = node.peer_url
     is_here = call.service.presence.is_connected(node.network_id, node.name)
-    shown["connected"] = is_here or call.now - node.last_seen_at < RECENT
+    is_recent = store.kind == SHARED and call.now - node.last_seen_at < RECENT
+    shown["connected"] = is_here or is_recent
     return shown
+
+
+def _told_users(call: Call, node: Node) -> dict[str, Any]:
+    """Return what upstream's relay does not say, and of which network it is."""
+    return {
+        "network_id": node.network_id,
+        "owned": node.owner_subject == call.user.subject,
+        "owner_subject": node.owner_subject,
+        "last_seen_at": format_nanos(node.last_seen_at),
+        "features": list(node.features),
+    }
 
 
 def revoke_node(call: Call, store: Database) -> Any:
@@ -177,6 +191,15 @@ def revoke_node(call: Call, store: Database) -> Any:
 REGISTERED = shape(
     status=TEXT, node_token=TEXT, node_name=TEXT, network_id=TEXT, enrollment_id=TEXT
 )
+# Of a node in a list: to users, and where it has one.
+SOMETIMES = {
+    "network_id": TEXT,
+    "peer_url": TEXT,
+    "owned": TRUTH,
+    "owner_subject": TEXT,
+    "last_seen_at": TIME,
+    "features": WORDS,
+}
 ENDPOINTS = [
     Endpoint(
         "POST",
@@ -220,7 +243,7 @@ ENDPOINTS = [
         Who.EITHER,
         "List nodes",
         query=("network_id", "all"),
-        answers=listed(shape({"network_id": TEXT, "peer_url": TEXT}, name=TEXT, connected=TRUTH)),
+        answers=listed(shape(SOMETIMES, name=TEXT, connected=TRUTH)),
         errors=(403,),
     ),
     Endpoint(
