@@ -18,7 +18,7 @@ from codewire.keeper import protocol
 from codewire.keeper.workerside.custody import Custody
 from codewire.mail.mailbox import Mailbox
 from codewire.node.caller import Caller
-from codewire.node.notifying import Notices
+from codewire.node.notices import Notices
 from codewire.node.showing import Showing
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues

@@ -1,11 +1,9 @@
-"""The node's notifier: a process beside the worker, and the attached terminals it may tell."""
+"""The node's notifier: a process beside the worker."""
 
 from __future__ import annotations
 
 import json
 import logging
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.node.island import Island
@@ -17,33 +15,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_WORDS = 300
-
-Post = Callable[[dict[str, Any]], object]
-
-
-class Notices:
-    """The attached terminals that take notices. Their `post` must not block."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._posts: list[Post] = []
-
-    def add(self, post: Post) -> None:
-        """Tell this terminal, too."""
-        with self._lock:
-            self._posts.append(post)
-
-    def remove(self, post: Post) -> None:
-        """Tell it no more."""
-        with self._lock:
-            self._posts = [one for one in self._posts if one != post]
-
-    def tell(self, notice: dict[str, Any]) -> None:
-        """Tell all of them."""
-        with self._lock:
-            posts = list(self._posts)
-        for post in posts:
-            post(notice)
 
 
 class Notifier:

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 
 from tests.support import CW, Home
 
-LOCAL_TOOLS = 22
+LOCAL_TOOLS = 24
 ALL_TOOLS = 37
 
 Script = Callable[["Agent"], Awaitable[None]]

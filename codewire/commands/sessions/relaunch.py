@@ -22,8 +22,8 @@ AS_WAS, RESUME, COMMAND = "as-was", "resume", "printed"
 def relaunch(args: dict[str, Any], context: Context) -> int:
     """Start a session that has ended again: same command, directory, environment, tags and name.
 
-    The new session has an id of its own. What was not saved of its environment (launch
-    --no-save-env) is that of this shell.
+    The new session has an id of its own. Where its environment was not saved (with --no-save-env of
+    launch) it has that of this shell.
 
     Usage:
       cw relaunch [options] <session>
