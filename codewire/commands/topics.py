@@ -40,8 +40,8 @@ What a session's command finds:
   Everything that the shell has which launches it, as with nohup: PATH, virtual environments,
   exported keys. On top, each over the one before: environment.json in the data directory (an
   object of strings), --env, CW_SESSION_ID, CW_SESSION_NAME, CW_COHORT_TAG (the first tag).
-  Left out is what is about another process: CODEWIRE_TOKEN, CODEWIRE_RELAY_NODE_TOKEN and
-  _INVITE_TOKEN, CLAUDECODE*, TMUX*, STY, SSH_TTY, LINES, COLUMNS,
+  Left out is what is about another process: CODEWIRE_TOKEN, CODEWIRE_NATS_*,
+  CODEWIRE_RELAY_NODE_TOKEN and _INVITE_TOKEN, CLAUDECODE*, TMUX*, STY, SSH_TTY, LINES, COLUMNS,
   and CW_* of other sessions.
   --clean-env leaves HOME, USER, LOGNAME, SHELL, PATH, LANG and TERM, and what --env names.
   [node] env = "node" in config.toml: nothing of the shell's, all that the node was started with.

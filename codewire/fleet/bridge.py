@@ -162,7 +162,7 @@ class Bridge:
         if stopping.is_set() and not link.closed.is_set():
             try:
                 await asyncio.wait_for(self._leave(link), GOODBYE_SECONDS)
-            except (TimeoutError, NatsError):
+            except (NatsError, asyncio.TimeoutError):
                 # Gone without a word is what upstream's nodes always do.
                 pass
 

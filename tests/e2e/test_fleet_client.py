@@ -1,4 +1,4 @@
-"""The fleet's client with nodes of code: old ones, many of them, such that say what they should not."""
+"""The fleet's client with nodes of code: old ones, many, such that say what they should not."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from codewire.wire.answers.reading import NOTHING_SENT
 class NodeStatus(NamedTuple):
     """Versions, processes, times (RFC 3339) and counts of a node; `listen` is "" if it does not.
 
-    `fleet` is how its bridge to a fleet is: `state`, and with it `server`, `error` and `last_error`.
+    `fleet` is how its bridge to a fleet is: `state`, with it `server`, `error` and `last_error`.
     `relay` is how its uplink is: `state`, `url`, `network`, `since` and `error`.
     """
 
