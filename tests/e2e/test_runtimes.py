@@ -94,6 +94,8 @@ def test_what_fails_leaves_nothing(home: Home, engine: Engine) -> None:
     assert engine.containers() == {}
     assert home.cw("local", "list").stdout == "No local instances found.\n"
     for arguments, words in (
+        (["--image", "x", "--network", "n"], "cannot join a network in this version"),
+        (["--image", "x", "--network", "n", "--no-network"], "use either --network or"),
         (["--image", "x", "--name", "a:b"], "invalid local instance name 'a:b'"),
         ([], "local create requires an image; set image in codewire.yaml or pass --image"),
         (["--image", "x", "--env", "b"], 'invalid --env format "b", expected KEY=val'),
@@ -130,6 +132,8 @@ def test_strays_are_found_and_pruned(home: Home, engine: Engine) -> None:
     assert home.cw("local", "prune", "--dry-run").stdout.startswith(
         "container  cw-my-proj-1 (docker, running): no record\n"
     )
+    found = json.loads(home.cw("local", "doctor", "-o", "json").stdout)
+    assert (found["ok"], found["containers"][0]["runtime_name"]) == (False, "cw-my-proj-1")
     refused = home.cw("local", "prune")
     assert refused.returncode == 1 and "pass --yes" in refused.stderr
     assert home.cw("local", "prune", "--yes").returncode == 0

@@ -55,6 +55,8 @@ def test_exec_ends_as_in_a_shell(home: Home, engine: Engine) -> None:
     both = home.cw("exec", "p2", "--dir", "/a", "--workdir", "/b", "--", "true")
     assert both.stderr == "Error: use either --dir or --workdir, not both\n"
     assert json.loads(home.cw("local", "info", "p2", "--json").stdout)["last_used_at"]
+    assert home.cw("__complete", "use", "").stdout == "local\np2\n:4\n"
+    assert home.cw("__complete", "local", "files", "list", "").stdout == "p2\n:4\n"
     home.cw("local", "stop", "p2")
     down = home.cw("exec", "p2", "--", "true")
     assert down.returncode == 1 and "'cw local start p2' starts it" in down.stderr

@@ -221,7 +221,9 @@ class _Foreground:
         try:
             is_over = end_inside(self._engine, self._instance, self._run.command, self._started)
         except CodewireError as error:
-            output.notice(output.plain(str(error)).partition("\n")[0])
+            # What was asked of the engine is a script of ours and explains nothing.
+            words = output.plain(str(error)).partition("\n")[0].partition(": ")[0]
+            output.notice(f"{words}: the command may still run in {self._instance.name}")
             return
         if not is_over:
             output.notice(
