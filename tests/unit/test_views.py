@@ -48,7 +48,11 @@ def test_a_status_that_says_it_ended_says_how() -> None:
     record.exit_code, record.end_reason, record.completed_ns = 3, "exited", 2
     record.status = Status.COMPLETED
     observer = SimpleNamespace(catch_up=lambda session: None)
-    node: Any = SimpleNamespace(sessions=SimpleNamespace(observer=observer))
+    relauncher = SimpleNamespace(is_restorable=lambda session: False)
+    node: Any = SimpleNamespace(
+        sessions=SimpleNamespace(observer=observer, relauncher=relauncher),
+        settings=SimpleNamespace(restore="ask"),
+    )
     session: Any = SimpleNamespace(
         record=record,
         attached_count=0,
