@@ -31,7 +31,7 @@ DETACHED = b"\r\n[cw] detached from session 1\r\n"
 
 Attach = Callable[..., Screen]
 
-RESUMED = {"type": "Attach", "id": 1, "history": "terminal"}
+RESUMED = {"type": "Attach", "id": 1, "history": "terminal", "notices": True}
 
 
 @pytest.fixture

@@ -297,8 +297,9 @@ def test_a_gap_reaches_the_attachment(client: Any) -> None:
     link.open()
     assert pump(link) == [Gap(10), Output(b"xy"), Output(b"z"), Ended("session killed")]
     link.close()
-    assert seen[0] == {"type": "Attach", "id": 1, "include_history": False, "history": "terminal"}
-    assert seen[1] == {"type": "Attach", "id": 1, "from_offset": 12, "history": "terminal"}
+    about = {"type": "Attach", "id": 1, "history": "terminal", "notices": True}
+    assert seen[0] == {**about, "include_history": False}
+    assert seen[1] == {**about, "from_offset": 12}
 
 
 def test_typed_bytes_wait_for_the_new_worker(client: Any) -> None:

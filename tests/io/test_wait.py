@@ -75,7 +75,7 @@ def test_an_event_loop_that_fails_for_a_moment_goes_on() -> None:
         gevent.sleep(0.01)
 
 
-LOOPS = ("backlog", "observer", "answerer", "lookout", "scribe", "store")
+LOOPS = ("backlog", "observer", "answerer", "lookout", "relauncher", "scribe", "store")
 
 
 def _refuse(*_: Any) -> None:

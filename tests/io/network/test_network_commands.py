@@ -125,8 +125,8 @@ def test_a_machine_becomes_a_node_by_a_token(
     listed = [line.split() for line in ann.cw("network", "nodes").out.splitlines()]
     assert listed == [
         ["NAME", "PEER", "URL", "STATUS"],
-        ["dev-1", "-", "online"],
-        ["laptop", "-", "online"],
+        ["dev-1", "-", "offline"],
+        ["laptop", "-", "offline"],
     ]
     assert ann.cw("network", "revoke", "laptop").err == 'Node "laptop" revoked\n'
     assert ann.run("network", "revoke", "laptop").error == "failed to revoke node: node not found"
