@@ -90,7 +90,7 @@ def test_each_transition_is_told_also_over_a_killed_worker(home: Home, hook: Hoo
     (letter,) = hook.told(event="blocked")
     assert (letter["name"], letter["session_id"], letter["tags"]) == ("agent", agent, ["t"])
     assert "\x1b" not in json.dumps(letter) and letter["kind"] == "permission"
-    wait_until(log.exists, 20, "the command is told")
+    wait_until(lambda: log.exists() and "\n" in log.read_text(), 20, "the command is told")
     assert json.loads(log.read_text().splitlines()[0]) == letter
     # It fails while there is no worker.
     hook.fails = 1

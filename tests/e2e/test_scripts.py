@@ -42,10 +42,6 @@ def home() -> Iterator[Home]:
         ("send cat --stdin", 0, "", "Sent 0 bytes"),
         ("send cat --stdin --submit", 0, "", "Sent 0 bytes"),
         ("send cat --stdin --type", 0, "", "Sent 0 bytes"),
-        ("send cat --key k --stdin --enter", 0, "", "Sent 1 bytes"),
-        ("send cat --key k --stdin --enter", 0, "", "already sent"),
-        ("send cat --keys Left --key k2", 0, "", "Sent 3 bytes"),
-        ("send cat --keys Left --key k2 --json", 0, '{"id":1,"bytes":3,"repeated":true}\n', ""),
         ("launch --name= -- true", 1, "", "the name is empty"),
         ("logs cat --tail x", 1, "", "must be a whole number"),
         ("completion --server x", 1, "", "--server cannot be used"),
@@ -65,6 +61,18 @@ def home() -> Iterator[Home]:
 def test_outcomes_can_be_told_apart(
     home: Home, line: str, code: int, stdout: str, stderr: str
 ) -> None:
+    check(home, line, code, stdout, stderr)
+
+
+def test_what_was_sent_already_is_said(home: Home) -> None:
+    check(home, "send cat --key k --stdin --enter", 0, "", "Sent 1 bytes")
+    check(home, "send cat --key k --stdin --enter", 0, "", "already sent")
+    check(home, "send cat --keys Left --key k2", 0, "", "Sent 3 bytes")
+    repeated = '{"id":1,"bytes":3,"repeated":true}\n'
+    check(home, "send cat --keys Left --key k2 --json", 0, repeated, "")
+
+
+def check(home: Home, line: str, code: int, stdout: str, stderr: str) -> None:
     done = home.cw(*line.split())
     assert done.returncode == code, done
     assert done.stdout.startswith(stdout) and bool(done.stdout) == bool(stdout), done

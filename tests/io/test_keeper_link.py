@@ -197,12 +197,14 @@ def test_a_child_is_started_and_its_end_told(worker: Worker) -> None:
 
 
 def test_a_child_that_is_stopped_and_goes_on_is_told(worker: Worker) -> None:
-    pid = worker.spawn(1, "/bin/sh", "-c", "kill -STOP $$; exit 3")
+    script = "trap 'exit 3' TERM; kill -STOP $$; while :; do sleep 0.05; done"
+    pid = worker.spawn(1, "/bin/sh", "-c", script)
     wait_until(lambda: worker.halts == [(1, True)], 10, "the stop is told")
     assert is_alive(pid)
     worker.custody.signal(1, signal.SIGCONT)
+    wait_until(lambda: worker.halts == [(1, True), (1, False)], 10, "that it goes on is told")
+    worker.custody.signal(1, signal.SIGTERM)
     assert worker.exit_of(1) == Exited(3)
-    assert worker.halts == [(1, True), (1, False)]
 
 
 def test_a_worker_is_told_of_halts_only_after_its_greeting() -> None:
