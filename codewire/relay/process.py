@@ -14,6 +14,7 @@ from typing import Any
 
 from codewire.errors import CodewireError
 from codewire.io.logfile import write_stderr
+from codewire.io.pipes import open_memory
 from codewire.io.threads import spare_address_space
 from codewire.io.wait import outlast_loop_errors, wait_readable
 from codewire.relay.premises import lock, prepare
@@ -29,7 +30,7 @@ def pass_settings(settings: Settings) -> int:
 
     No list of processes and no environment shows them.
     """
-    reader = os.memfd_create("cw-relay-settings", 0)
+    reader = open_memory("cw-relay-settings", 0)
     data = json.dumps(asdict(settings)).encode()
     os.write(reader, data)
     os.lseek(reader, 0, os.SEEK_SET)

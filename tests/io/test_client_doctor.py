@@ -13,6 +13,7 @@ from codewire.commands.system import doctor as command
 from codewire.commands.system.doctor import directory, machine, node, settings
 from codewire.commands.system.doctor.finding import FAIL, OK, SKIP, WARN
 from codewire.io.unix import claim_name, claim_of
+from tests.kernel import needs_names
 
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -273,6 +274,7 @@ def test_the_worst_comes_first_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch
     assert findings[2][2] == "cannot be checked: AssertionError"
 
 
+@needs_names
 def test_who_holds_the_lock_outside_of_the_directory(root: Path) -> None:
     made(root)
     assert "lock" not in found(node.node), "nobody"

@@ -194,7 +194,8 @@ def test_a_key_that_is_being_noted_holds_up_nobody_at_the_keyboard(
     tmp_path: Path, disk: HangingDisk
 ) -> None:
     """Others type, and the terminal's size can be told."""
-    read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
     inputs = Input(write_end, lambda wanted: None)
     keys = InputKeys(str(tmp_path / "input-keys.jsonl"))
     disk.name = "input-keys.jsonl"
