@@ -78,11 +78,6 @@ def _contains(directory: str, path: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def needs_consent(spec: Spec) -> bool:
-    """Say whether a spec would do something that its user should see first."""
-    return bool(spec.install or spec.startup)
-
-
 def consent_text(spec: Spec, path: str) -> str:
     """Return what is shown before the commands of a project's file run."""
     lines = [f"{path} wants to run in the new container:"]
