@@ -23,7 +23,8 @@ from codewire.errors import CodewireError
 from codewire.fleet import asking
 from codewire.fleet.link import NatsError
 from codewire.fleet.settings import Nats
-from tests.natsserver import NatsServer, RawNats, credentials, free_port
+from tests.natsserver import NatsServer, RawNats, credentials
+from tests.remote import free_port
 from tests.support import Home, wait_until
 
 SECRET = "hush-s3cret"
