@@ -32,6 +32,10 @@ python=$venv/bin/python
 # The tools' own subprocesses (and people reading along) find the environment's programs first.
 export PATH="$venv/bin:$PATH"
 
+# Without cached bytecode each of the thousands of processes that the tests start would compile all
+# it imports, and pytest would rewrite every test file in every worker.
+unset PYTHONDONTWRITEBYTECODE
+
 stamp=$venv/.codewire-installed
 if [ ! -e "$stamp" ] || [ -n "$(find cw.py setup.cfg setup.py codewire -newer "$stamp" \
     -not -name '*.pyc' -not -name __pycache__ -print -quit)" ]; then

@@ -83,7 +83,7 @@ def test_a_decision_is_listed_and_taken_on_the_marked_choice(home: Home) -> None
             found = [json.loads(line) for line in file]
         return [event["data"] for event in found if event["type"] == kind]
 
-    wait_until(lambda: told("session.decision"), 10, "it is written down")
+    wait_until(lambda: told("session.decision"), 30, "it is written down")
     [decision] = told("session.decision")
     assert decision["label"] == "Yes, delete" and decision["by_pid"] > 0
     states = told("session.state")
