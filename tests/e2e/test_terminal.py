@@ -377,7 +377,8 @@ def test_watching_one_leaves_the_terminal_as_it_was(stage: Stage) -> None:
     shell.expect("watch timeout reached")
     shell.expect_prompt()
     assert shell.facts(*FACTS) == before
-    assert not re.search(r"\d[cR]", shell.settled())
+    # The directory's name is a random one.
+    assert not re.search(r"\d[cR]", shell.settled().replace("\n", "").replace(stage.home.path, ""))
 
 
 def test_the_bar_names_what_there_is_to_know(stage: Stage) -> None:
