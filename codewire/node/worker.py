@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from codewire.config import AUTO, Settings, load_settings
@@ -17,7 +18,13 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
+from codewire.io.wait import (
+    RUNTIME,
+    is_loop_failure,
+    outlast_loop_errors,
+    spawn,
+    spawn_essential,
+)
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
@@ -33,6 +40,7 @@ from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.peers.serving import Peers
     from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -146,7 +154,14 @@ class Worker:
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node).start(self._run_loop)
+        Web(self._node, lambda: self._peers).start(self._run_loop)
+
+    @cached_property
+    def _peers(self) -> Peers:
+        """Return what serves the peer RPC, to whom the listener and the uplink bring visitors."""
+        from codewire.node.peers.serving import Peers
+
+        return Peers(self._node)
 
     def _open_fleet(self) -> None:
         from codewire.node.fleet import Fleet
@@ -173,7 +188,7 @@ class Worker:
                 return
         from codewire.node.uplink import Uplink
 
-        self._uplink = Uplink(self._node)
+        self._uplink = Uplink(self._node, self._peers)
         self._uplink.run()
 
     def run(self) -> None:
