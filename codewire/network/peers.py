@@ -6,7 +6,7 @@ A credential is good for one connection, so each connection gets one of its own.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.errors import (
     ConnectionLost,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from codewire.io.streams import FrameStream
     from codewire.network.configuration import Configuration
+    from codewire.wire.peers import Locator
 
 DIAL_SECONDS = 15.0
 # The node may have to ask the relay for its keys first.
@@ -132,6 +133,31 @@ def _refusal(answer: dict[str, Any]) -> RequestError:
     if code == CredentialError.code or not isinstance(code, str):
         return CredentialError(words) if code else RequestError(words)
     return RequestError(words, code)
+
+
+class PeerWay(NamedTuple):
+    """The way to one node's peer RPC; accepted grants are kept in `root`, the data directory."""
+
+    relay: Configuration
+    node: str
+    root: str
+
+    def dial(self) -> PeerLink:
+        """Return a greeted connection; see `dial_peer`."""
+        return dial_peer(self.relay, self.node)
+
+    def grant_for(self, locator: Locator, verb: str) -> str:
+        """Return the token of an accepted grant for a session. Asks the relay whether it holds.
+
+        Raises CredentialError where there is none.
+        """
+        from codewire.network.accepted import Accepted, find_accepted
+
+        found = find_accepted(Accepted(self.root), self.relay, self.node, locator, verb)
+        if found is None:
+            target = f"{self.node}:{locator.shown()}"
+            raise CredentialError(f"no accepted grant found for {target}")
+        return str(found["token"])
 
 
 def dial_peer(relay: Configuration, node: str, seconds: float = DIAL_SECONDS) -> PeerLink:
