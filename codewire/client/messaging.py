@@ -69,24 +69,13 @@ class Messaging(Asker):
         wait for this session's reply. Of a node in a relay's network (`dev-1:planner`, or by its
         route) this takes a `grant`, or one that was accepted.
         """
-        from codewire.wire.answers.messages import Inbox, read_messages
-
-        seen = self._observed(session, grant)
+        tail, seen = whole_number("tail", tail, MAX_U32), self._observed(session, grant)
         if seen is not None:
             from codewire.client.observing import read_inbox
 
-            return read_inbox(seen, whole_number("tail", tail, MAX_U32), self._observing())
-        request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
-        answer = self.ask({**request, **_named(session, "id")})
-        if "open_requests" not in answer:
-            # There are no requests at all, or the node is of another make and does not say.
-            answer["open_requests"] = unanswered(answer, session)
-        return Inbox(
-            read_messages(answer.get("messages")),
-            read_messages(answer["open_requests"]),
-            field(answer, "cut", False),
-            answer,
-        )
+            return _inbox(read_inbox(seen, tail, self._observing()), seen.session)
+        request = {"type": "MsgRead", "tail": tail}
+        return _inbox(self.ask({**request, **_named(session, "id")}), session)
 
     def request(
         self,
@@ -248,6 +237,21 @@ class Messaging(Asker):
         The node does a request with the same key once. Raises RequestError unless not `is_checked`.
         """
         return self.ask({**request, "request_key": os.urandom(16).hex()}, is_checked=is_checked)
+
+
+def _inbox(answer: dict[str, Any], session: int | str) -> Inbox:
+    """Return what a MsgReadResult says of a session. Raises ProtocolError."""
+    from codewire.wire.answers.messages import Inbox, read_messages
+
+    if "open_requests" not in answer:
+        # There are no requests at all, or the node is of another make and does not say.
+        answer["open_requests"] = unanswered(answer, session)
+    return Inbox(
+        read_messages(answer.get("messages")),
+        read_messages(answer["open_requests"]),
+        field(answer, "cut", False),
+        answer,
+    )
 
 
 def unanswered(answer: dict[str, Any], session: int | str) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from codewire.errors import (
     UsageError,
 )
 from codewire.wire.answers.events import Event, Subscribed
-from codewire.wire.answers.messages import Inbox, read_messages
 from codewire.wire.answers.reading import read
 from codewire.wire.peers import EVENT, Locator
 
@@ -52,6 +51,11 @@ class Observed(NamedTuple):
     way: PeerWay
     locator: Locator
     grant: str
+
+    @property
+    def session(self) -> int | str:
+        """The session's id or name."""
+        return self.locator.name if self.locator.id is None else self.locator.id
 
     def token(self, verb: str) -> str:
         """Return the grant to show. Blocks for the relay. Raises RequestError without one."""
@@ -107,8 +111,11 @@ class Observing(NamedTuple):
         return link
 
 
-def read_inbox(seen: Observed, tail: int | None, who: Observing) -> Inbox:
-    """Return a session's last `tail` messages (None: 50, 0: all). Raises CodewireError."""
+def read_inbox(seen: Observed, tail: int | None, who: Observing) -> dict[str, Any]:
+    """Return the answer with a session's last `tail` messages (None: 50, 0: all).
+
+    Raises CodewireError.
+    """
     request = {
         "type": "MsgRead",
         "session": seen.locator.to_json(),
@@ -116,19 +123,7 @@ def read_inbox(seen: Observed, tail: int | None, who: Observing) -> Inbox:
         "tail": tail,
     }
     with who.dial(seen) as link:
-        answer = link.ask(request, who.deadline.within(ANSWER_SECONDS))
-    waiting = answer.get("open_requests")
-    if waiting is None:
-        from codewire.client.messaging import unanswered
-
-        session = seen.locator.id if seen.locator.id is not None else seen.locator.name
-        waiting = unanswered(answer, session)
-    return Inbox(
-        read_messages(answer.get("messages")),
-        read_messages(waiting),
-        answer.get("cut") is True,
-        answer,
-    )
+        return link.ask(request, who.deadline.within(ANSWER_SECONDS))
 
 
 def follow(seen: Observed, who: Observing) -> Iterator[Happening]:
