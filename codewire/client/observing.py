@@ -72,13 +72,15 @@ def observed(route: Route, session: int | str | None, grant: str) -> Observed | 
 
     `session` may name its node (`dev-1:planner`). Raises UsageError for a grant of no use.
     """
-    node, colon, name = session.partition(":") if isinstance(session, str) else ("", "", session)
-    way = way_to(node) if colon else route.peer()
+    way = route.peer()
+    if isinstance(session, str) and ":" in session:
+        node, _, session = session.partition(":")
+        way = way_to(node)
     if way is None or session is None:
         if grant:
             raise UsageError(NO_USE)
         return None
-    return Observed(way, _locator(way.node, name), grant)
+    return Observed(way, way.locator(session), grant)
 
 
 def way_to(node: str) -> PeerWay:
@@ -89,12 +91,6 @@ def way_to(node: str) -> PeerWay:
 
     paths = data_dir()
     return PeerWay(load_configuration(paths.config), node, paths.root)
-
-
-def _locator(node: str, session: int | str | None) -> Locator:
-    text = str(session).removeprefix("@")
-    is_id = text.isascii() and text.isdigit() and len(text) <= 10
-    return Locator(node, int(text)) if is_id else Locator(node, name=text)
 
 
 class Observing(NamedTuple):
