@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -12,8 +13,11 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
+from codewire.client.reach.route import local_route
 from codewire.errors import RequestError
 from codewire.io.messagesocket import MessageStream
+from codewire.mcp.calls import CallClient
+from codewire.mcp.toolbox import TOOLS
 from codewire.network.configuration import Configuration
 from codewire.network.exchange import Server
 from codewire.network.peers import PeerLink, dial_peer
@@ -86,6 +90,13 @@ class Peers:
             "sender_cap": self.delegation("msg"), "to": {"node": "dev-1", "name": "coder"},
             "body": body, **changed,
         }  # fmt: skip
+
+
+def tool(agent: CallClient, name: str, **arguments: Any) -> Any:
+    """Return what a tool of an agent's says of `coder`."""
+    chosen = TOOLS[f"codewire_{name}"]
+    given = {param.name: param.default for param in chosen.params}
+    return chosen.run(agent, {**given, "session_id": "dev-1:coder", **arguments})
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +221,21 @@ def test_programs_read_by_a_grant_as_people_do(
     assert peers.net.node.cw("msg", "coder", "to programs").returncode == 0
     assert getattr(next(frames), "data", {}).get("body") == "to programs"
     frames.close()  # type: ignore[attr-defined]
+    # And an agent's tools.
+    agent = CallClient(local_route(), print)
+    shown = json.loads(tool(agent, "read_messages", grant=token, tail=0)[0])
+    assert [one["body"] for one in shown[:2]] == ["one", "two"]
+    with pytest.raises(RequestError, match="observer grant does not allow msg.listen"):
+        tool(agent, "subscribe", grant=peers.grant("--read")["delegation"], max_events=1)
+    heard: list[str] = []
+    listener = threading.Thread(
+        target=lambda: heard.extend(tool(agent, "subscribe", grant=token, max_events=1))
+    )
+    listener.start()
+    # What is sent before the node has acknowledged is not heard.
+    wait_until(lambda: peers.net.node.cw("msg", "coder", "to agents").returncode == 0
+               and not listener.is_alive(), 30, "the agent has heard one")  # fmt: skip
+    assert json.loads(heard[0])[0]["data"]["body"] == "to agents"
 
 
 def test_it_is_served_while_the_relay_is_away_and_no_credential_twice(lonely: Peers) -> None:
