@@ -63,7 +63,7 @@ def test_nobody_waits_for_anothers_line() -> None:
     assert has_begun.wait(20)
     assert replay.consume("runtime", "proj", "rt_1", NOW, NOW)
     assert not replay.consume("runtime", "proj", "rt_slow", NOW, NOW)
-    assert [line["jti"] for line in replay.lines(NOW)] == ["rt_slow", "rt_1"]
+    assert [line["jti"] for line in replay.lines(NOW)] == ["rt_1", "rt_slow"]
     is_hanging.set()
     slow.join(20)
     assert results == [True]
