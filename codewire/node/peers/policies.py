@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # A changed policy counts after so long.
 FRESH_SECONDS = 3.0
 ASK_SECONDS = 5.0
+# A relay that could not be asked is left alone for so long.
+AWAY_SECONDS = 5.0
 MAX_KNOWN = 10_000
 # The policy that nobody may look, whatever grant they have (spec/network-auth.md 6.1).
 NONE = "none"
@@ -44,6 +46,7 @@ class Policies:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._away_until = 0.0
         self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
 
     def bindings(self, session: Session, me: Me) -> tuple[Binding, ...] | None:
@@ -58,15 +61,16 @@ class Policies:
         known, now = self._known.get(key), time.monotonic()
         if known is not None and now - known.at < FRESH_SECONDS:
             return known.bindings
+        if now < self._away_until:
+            return None if known is None else known.bindings
         try:
             relay = Relay(me.relay.server, me.relay.node_token, ASK_SECONDS)
             found = tuple(relay.bindings(me.name, name))
         except RelayError as error:
             log.info("what the groups of %s say is not known now: %s", name, error)
-            if known is None:
-                return None
             # Not asked again at once: each visitor would wait for it.
-            found = known.bindings
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return None if known is None else known.bindings
         self._note(key, _Known(now, found))
         return found
 
