@@ -1,4 +1,4 @@
-"""The peer RPC of a real node, through a real relay and on the node's own listener (spec/peer.md)."""
+"""A real node's peer RPC, through a real relay and on its own listener (spec/peer.md)."""
 
 from __future__ import annotations
 
