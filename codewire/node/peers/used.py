@@ -43,7 +43,8 @@ class Used:
             # Somebody or something damaged it: what it forgot may have been any of these.
             self._known_since = self._clock.wall_ns()
             log.warning("%s was damaged: older credentials are refused", self._journal.path)
-        self._shorten()
+        if self._journal.size:
+            self._shorten()
 
     def _remember(self, line: Line) -> bool:
         is_kept = self._journal.commit(self._journal.append(line))
