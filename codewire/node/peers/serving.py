@@ -79,7 +79,7 @@ class Peers:
 
     def __init__(self, node: Node, clock: Clock = CLOCK) -> None:
         self._node = node
-        self.gate = Gate(node.paths, clock)
+        self.gate = Gate(node.paths, clock, node.sessions.scribe)
         self.strangers = Places(MAX_STRANGERS, STRANGERS_EACH)
         self._visitors = Places(MAX_VISITORS, VISITORS_EACH)
 
