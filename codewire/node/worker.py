@@ -17,7 +17,13 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
+from codewire.io.wait import (
+    RUNTIME,
+    is_loop_failure,
+    outlast_loop_errors,
+    spawn,
+    spawn_essential,
+)
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
@@ -33,6 +39,7 @@ from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.peers.serving import Peers
     from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -51,6 +58,8 @@ class Worker:
         self._stop = threading.Event()
         self._fleet: Fleet | None = None
         self._uplink: Uplink | None = None
+        self._peers: Peers | None = None
+        self._peers_lock = threading.Lock()
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -146,7 +155,19 @@ class Worker:
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node).start(self._run_loop)
+        Web(self._node, self._find_peers).start(self._run_loop)
+
+    def _find_peers(self) -> Peers:
+        """Return what serves the peer RPC, the one for listener and uplink. Blocks the first time.
+
+        Two would each let somebody in with the same credential.
+        """
+        from codewire.node.peers.serving import Peers
+
+        with self._peers_lock:
+            if self._peers is None:
+                self._peers = Peers(self._node)
+            return self._peers
 
     def _open_fleet(self) -> None:
         from codewire.node.fleet import Fleet
@@ -173,7 +194,7 @@ class Worker:
                 return
         from codewire.node.uplink import Uplink
 
-        self._uplink = Uplink(self._node)
+        self._uplink = Uplink(self._node, self._find_peers())
         self._uplink.run()
 
     def run(self) -> None:
