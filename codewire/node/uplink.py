@@ -21,20 +21,25 @@ from codewire.network.websocket import open_websocket
 from codewire.node.caller import relay_caller
 from codewire.node.enrolment import enrol, is_possible
 from codewire.node.server import serve
+from codewire.node.shells.shells import Shells
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.timestamps import format_nanos
 from codewire.wire.websocket import GOING_AWAY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codewire.io.websockets import WebSocketStream
     from codewire.network.configuration import Configuration
     from codewire.node.context import Node
 
+    Serve = Callable[[WebSocketStream, dict[str, Any]], None]
+
 log = logging.getLogger(__name__)
 
 # What a relay may ask of this node beyond what the first releases could.
-FEATURES = ("stream",)
+FEATURES = ("stream", "back-control")
 NETWORK_OWNERS = "network-owners"
 
 PING_SECONDS = 20.0
@@ -80,6 +85,12 @@ class Uplink:
         self._failures = 0
         self._said = ""
         self._streams: set[str] = set()
+        self._shells = Shells()
+        # What a relay may ask for, and who serves it.
+        self._services: dict[str, Serve] = {
+            "StreamRequest": self._serve_client,
+            "SSHRequest": self._shells.serve,
+        }
         self._is_over = threading.Event()
         self._stream: WebSocketStream | None = None
 
@@ -105,6 +116,7 @@ class Uplink:
     def stop(self) -> None:
         """End the connection with a goodbye, and `run`. From any thread; sessions need neither."""
         self._is_over.set()
+        self._shells.stop()
         if self._stream is not None:
             self._stream.shutdown(GOING_AWAY)
 
@@ -178,16 +190,14 @@ class Uplink:
             message = decode_control(payload)
         except ProtocolError:
             return
-        ident = message.get("session_id")
-        if message.get("type") != "StreamRequest":
-            return
-        if not isinstance(ident, str) or not _is_id(ident):
+        ident, serving = message.get("session_id"), self._services.get(str(message.get("type")))
+        if serving is None or not isinstance(ident, str) or not _is_id(ident):
             return
         problem = self._problem(message)
         if not problem:
             try:
                 self._streams.add(ident)
-                spawn(self._serve_stream, relay, ident, str(message.get("subject") or "relay"))
+                spawn(self._serve_stream, relay, ident, message, serving)
             except OutOfThreads as error:
                 self._streams.discard(ident)
                 problem = str(error)
@@ -197,28 +207,36 @@ class Uplink:
 
     def _problem(self, message: dict[str, Any]) -> str:
         """Return why a stream is refused, "" for one that is served."""
-        if message.get("service") != "node":
-            return NO_PEERS
-        if message.get("role") != "owner" and not self._node.settings.allow_network_owners:
-            return NO_NETWORK_OWNERS
+        if message.get("type") == "StreamRequest":
+            if message.get("service") != "node":
+                return NO_PEERS
+            if message.get("role") != "owner" and not self._node.settings.allow_network_owners:
+                return NO_NETWORK_OWNERS
         if len(self._streams) >= MAX_STREAMS:
             return "the node serves as many streams as it can"
         return ""
 
-    def _serve_stream(self, relay: Configuration, ident: str, subject: str) -> None:
-        """Dial back and serve whoever is there, as a client like any other."""
+    def _serve_stream(
+        self, relay: Configuration, ident: str, message: dict[str, Any], serving: Serve
+    ) -> None:
+        """Dial back and serve whoever is there."""
         path = f"/node/back/{ident}"
         try:
             stream = open_websocket(relay.server, path, relay.node_token, (), BACK_SECONDS)
             self._watch(stream)
             try:
-                serve(self._node, stream, relay_caller(stream, subject))
+                serving(stream, message)
             finally:
                 self._watchdog.remove(stream)
-        except CodewireError as error:
-            log.info("a stream of %s ends: %s", subject, error)
+                stream.close()
+        except (CodewireError, OSError) as error:
+            log.info("a stream of %s ends: %s", _subject(message), error)
         finally:
             self._streams.discard(ident)
+
+    def _serve_client(self, stream: WebSocketStream, message: dict[str, Any]) -> None:
+        """Serve a client like any other."""
+        serve(self._node, stream, relay_caller(stream, _subject(message)))
 
     # How it is
 
@@ -272,6 +290,11 @@ class Uplink:
                 seen = now
                 if not _is_same(relay, self._path):
                     stream.shutdown()
+
+
+def _subject(message: dict[str, Any]) -> str:
+    """Return who asks, as the relay names them."""
+    return str(message.get("subject") or "relay")
 
 
 def _is_same(relay: Configuration, path: str) -> bool:
