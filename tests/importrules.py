@@ -111,6 +111,8 @@ INNER = {
         "relay.providers",
         "relay.store",
     },
+    # Who logs in, how failures are counted, is the same for HTTP and SSH.
+    "relay.ssh": {"relay", "relay.http", "relay.store"},
     "relay.store": {"relay.store.engines"},
     "relay.store.engines": {"relay.store"},
     "relay.uplinks": {"relay.http", "relay.http.routes", "relay.store"},

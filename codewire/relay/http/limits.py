@@ -102,14 +102,18 @@ class Limiter:
 
 
 def _key(limit: Limit, address: str) -> str:
-    """Return what is counted; whoever has an IPv6 address has a whole /64."""
+    return f"{limit.name} {holder_of(address)}"
+
+
+def holder_of(address: str) -> str:
+    """Return what an address is counted by; whoever has an IPv6 address has a whole /64."""
     if ":" in address and not address.startswith("::ffff:"):
         try:
             network = ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False)
-            return f"{limit.name} {network.network_address}"
+            return str(network.network_address)
         except ValueError:
             pass
-    return f"{limit.name} {address}"
+    return address
 
 
 class Proxies:
