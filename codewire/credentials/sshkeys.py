@@ -60,9 +60,15 @@ def parse_public_key(text: str) -> PublicKey:
         raise BadValue(_why_not(kind))
     blob = _decoded(encoded)
     _check(kind, blob)
-    fingerprint = PREFIX + b64encode(sha256(blob).digest()).decode().rstrip("=")
+    line = f"{kind} {b64encode(blob).decode()}"
     comment = words[2].strip() if len(words) > 2 else ""
-    return PublicKey(kind, f"{kind} {b64encode(blob).decode()}", fingerprint, comment)
+    return PublicKey(kind, line, fingerprint_of(line), comment)
+
+
+def fingerprint_of(line: str) -> str:
+    """Return the fingerprint of a good key in one line, as ssh-keygen -l says it."""
+    digest = sha256(b64decode(line.split()[1])).digest()
+    return PREFIX + b64encode(digest).decode().rstrip("=")
 
 
 def _why_not(kind: str) -> str:

@@ -39,6 +39,7 @@ REDEEM = Limit("redeem", 60)
 POLL = Limit("poll", 60)
 CONNECT = Limit("connect", 60)
 CONFIRM = Limit("confirm", 20)
+SSH_KEYS = Limit("ssh-keys", 60)
 
 
 class Limiter:

@@ -79,12 +79,12 @@ def by_key(store: Database, user: str, key: str) -> Admitted | None:
         fingerprint = parse_public_key(key).fingerprint
     except BadValue:
         return None
-    return store.read(lambda tx: _of_owner(tx, wanted, people.key_owner(tx, fingerprint)))
+    return store.read(lambda tx: _of_owners(tx, wanted, people.key_owners(tx, fingerprint)))
 
 
 def _by_session(tx: Tx, wanted: User, password: str, now: int) -> Admitted | None:
     login = people.session(tx, password, now)
-    return _of_owner(tx, wanted, login.subject) if login is not None else None
+    return _of_owners(tx, wanted, [login.subject]) if login is not None else None
 
 
 def _by_token(tx: Tx, wanted: User, password: str) -> Admitted | None:
@@ -94,22 +94,19 @@ def _by_token(tx: Tx, wanted: User, password: str) -> Admitted | None:
     return Admitted(node.network_id, node.name, f"node:{node.name}")
 
 
-def _of_owner(tx: Tx, wanted: User, subject: str) -> Admitted | None:
-    """Return the node that is meant, if it is this somebody's; of several none."""
-    if not subject:
+def _of_owners(tx: Tx, wanted: User, subjects: list[str]) -> Admitted | None:
+    """Return the node that is meant, if it is one of these people's; of several none."""
+    found = [
+        node
+        for subject in subjects
+        for node in nodes.owned_by(tx, subject, wanted.node)
+        if wanted.network in ("", node.network_id) and _may_enter(tx, node, subject)
+    ]
+    if len(found) != 1:
         return None
-    found = [node for node in _meant(tx, wanted, subject) if _may_enter(tx, node, subject)]
-    return Admitted(found[0].network_id, found[0].name, subject) if len(found) == 1 else None
-
-
-def _meant(tx: Tx, wanted: User, subject: str) -> list[Node]:
-    if not wanted.network:
-        return nodes.owned_by(tx, subject, wanted.node)
-    node = nodes.get(tx, wanted.network, wanted.node)
-    return [node] if node is not None else []
+    return Admitted(found[0].network_id, found[0].name, found[0].owner_subject)
 
 
 def _may_enter(tx: Tx, node: Node, subject: str) -> bool:
-    """Say whether somebody owns a node and is in its network (as for a stream to it)."""
-    is_member = subject == ADMIN or bool(networks.role(tx, node.network_id, subject))
-    return is_member and node.owner_subject == subject
+    """Say whether a node's owner is in its network still, as for a stream to it."""
+    return subject == ADMIN or bool(networks.role(tx, node.network_id, subject))
