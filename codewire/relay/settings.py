@@ -30,7 +30,8 @@ class Settings:
 
     base_url: str = ""
     listen: str = ":8080"
-    ssh_listen: str = ":2222"
+    # "": at the usual port if that can be had; "off": not at all.
+    ssh_listen: str = ""
     ssh_public: str = ""
     data_dir: str = ""
     auth_mode: str = "none"

@@ -240,9 +240,7 @@ class Shell:
 
     def _fail(self, why: str) -> None:
         words = f"{self._order.path}: {why.lower()}"
-        tell_failure(
-            self._stream, words, has_control=self._order.has_control, leaves=False
-        )
+        tell_failure(self._stream, words, has_control=self._order.has_control, leaves=False)
         self._exit = {"code": NOT_RUN}
 
     def _sent(self, name: str) -> None:

@@ -69,7 +69,10 @@ class Fence:
                 self._rest = found + tail
                 return output
         keep = _overlap(self._rest, self._last)
-        output, self._rest = self._rest[: len(self._rest) - keep], self._rest[-keep:] if keep else b""
+        output, self._rest = (
+            self._rest[: len(self._rest) - keep],
+            self._rest[-keep:] if keep else b"",
+        )
         return output
 
 

@@ -17,9 +17,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.errors import CodewireError, OutOfThreads
+from codewire.errors import CodewireError, ConfigError, OutOfThreads
 from codewire.io.island import Island
 from codewire.io.lines import Line, open_line, take_line
 from codewire.io.wait import spawn, wait_readable
@@ -54,6 +55,12 @@ TOO_LONG = f"the command and its environment are too long: a node takes {MAX_MES
 ASKED = ("cols", "rows", "pty", "term", "command", "subsystem", "env")
 SIZE = ("cols", "rows")
 MAX_WORDS = 300
+
+
+def check_asyncssh() -> None:
+    """Raise ConfigError where the gateway's process could not run; this one never imports it."""
+    if find_spec("asyncssh") is None:
+        raise ConfigError("it needs the Python package 'asyncssh': pip install 'codewire[relay]'")
 
 
 class Login(NamedTuple):
@@ -202,7 +209,7 @@ class Gateway:
         if uplink is None:
             raise Refusal(503, NOT_CONNECTED)
         has_control = BACK_CONTROL in uplink.features
-        request = {"type": "SSHRequest", "session_id": stream.id}
+        request: dict[str, Any] = {"type": "SSHRequest", "session_id": stream.id}
         request |= {name: message.get(name) for name in (ASKED if has_control else SIZE)}
         if has_control:
             request |= {"control": True, "subject": stream.who}
