@@ -24,6 +24,7 @@ from codewire.io.transient import is_transient
 from codewire.io.wait import spawn, wait_readable, wait_writable
 from codewire.node.shells.order import Order, read_size
 from codewire.node.shells.plumbing import Plumbing
+from codewire.node.shells.trees import end_session
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import CONTROL
 
@@ -64,6 +65,7 @@ class Shell:
         self._has_eof = False
         self._is_over = False
         self._exit: dict[str, Any] | None = None
+        self._pid = 0
         # Those who still have something to send.
         self._senders = {"line", "stdout"} | (set() if order.has_terminal else {"stderr"})
 
@@ -203,28 +205,29 @@ class Shell:
 
     def _follow(self) -> None:
         """Take what the warden says, to the end of the line, which is closed here."""
-        is_clean = False
         try:
             self._line.set_timeout(START_SECONDS)
-            while (frame := self._line.receive()) is not None:
+            while self._exit is None and (frame := self._line.receive()) is not None:
                 self._line.set_timeout(None)
-                said = decode_control(frame[1])
-                if said.get("type") == "Exit":
-                    is_clean = True
-                    self._exit = _exit_of(said)
-                    break
-                if said.get("type") == "Failed":
-                    number = said.get("errno")
-                    self._fail(os.strerror(number) if isinstance(number, int) else "unknown error")
-                    break
+                self._hear(decode_control(frame[1]))
         except TimeoutError:
             self._fail(f"not started within {START_SECONDS:.0f} s")
         except CodewireError as error:
             log.warning("the warden's word about a shell: %s", error)
+        if self._exit is None and not self._is_over and self._pid:
+            end_session(self._pid)
         self._sent("line")
-        if is_clean:
-            self._await_end()
+        self._await_end()
         self._line.close()
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        what, number = said.get("type"), said.get("errno")
+        if what == "Exit":
+            self._exit = _exit_of(said)
+        elif what == "Started":
+            self._pid = int(said.get("pid") or 0)
+        else:
+            self._fail(os.strerror(number) if isinstance(number, int) else "unknown error")
 
     def _await_end(self) -> None:
         """What ended by itself leaves alone what it put into the background, as with sshd(8)."""

@@ -5,7 +5,7 @@ shell and sends what to start with its descriptors; whatever becomes of a line, 
 the whole connection, what was started on it is hung up, and killed soon after.
 
     worker → warden   Start {path, argv, env, cwd}, Signal {number, group}, Leave {}
-    warden → worker   Started {}, Failed {errno}, Exit {code} or {signal, core}
+    warden → worker   Started {pid}, Failed {errno}, Exit {code} or {signal, core}
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from codewire.errors import CodewireError
 from codewire.io.lines import Line, take_line
 from codewire.io.pipes import open_pipe
-from codewire.io.processes import Process, ProcessTable, signal_process
+from codewire.io.processes import ProcessTable
 from codewire.io.spawning import spawn_wired
+from codewire.node.shells.trees import TICK_SECONDS, Tree
 from codewire.wire.control import decode_control
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# From SIGHUP to SIGKILL, and until what survives that (it hangs in the kernel) is given up.
-HANGUP_SECONDS, GIVE_UP_SECONDS = 0.5, 10.0
-TICK_SECONDS = 0.05
 # What most systems allow a login; the worker has more.
 OPEN_FILES = 1024
 STDIN = 0
@@ -47,10 +45,6 @@ class Shell:
         self.fds = fds
         self.pid = 0
         self.is_reaped = False
-        # Its processes as they were seen last, once they are being ended.
-        self.members: dict[int, Process] = {}
-        self.ends_at = 0.0
-        self.was_hung_up = False
 
     def close_fds(self) -> None:
         """Close our copies of what was started with. Idempotent."""
@@ -66,7 +60,7 @@ class Warden:
         self._link = link
         self._selector = selectors.DefaultSelector()
         self._shells: dict[Line, Shell] = {}
-        self._ending: list[Shell] = []
+        self._ending: list[Tree] = []
         self._is_over = False
 
     def run(self) -> None:
@@ -128,7 +122,7 @@ class Warden:
             shell.pid = spawn_wired(
                 order["path"], order["argv"], order["env"], order["cwd"], shell.fds, OPEN_FILES
             )
-            answer: dict[str, Any] = {"type": "Started"}
+            answer: dict[str, Any] = {"type": "Started", "pid": shell.pid}
         except OSError as error:
             answer = {"type": "Failed", "errno": error.errno}
         finally:
@@ -146,23 +140,15 @@ class Warden:
 
     def _reap(self) -> None:
         """Take the exits of our children, and tell who started them."""
-        shells = {
-            shell.pid: shell
-            for shell in (*self._shells.values(), *self._ending)
-            if shell.pid and not shell.is_reaped
-        }
-        for pid, shell in shells.items():
-            try:
-                ended, status = os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                ended, status = pid, 0
-            if ended:
-                shell.is_reaped = True
-                self._tell(shell, status)
+        for shell in list(self._shells.values()):
+            if shell.pid and not shell.is_reaped:
+                shell.is_reaped, status = _reap(shell.pid)
+                if shell.is_reaped:
+                    self._tell(shell, status)
+        for tree in self._ending:
+            tree.is_reaped = tree.is_reaped or _reap(tree.pid)[0]
 
     def _tell(self, shell: Shell, status: int) -> None:
-        if shell.line not in self._shells:
-            return
         code = os.waitstatus_to_exitcode(status)
         how: dict[str, Any] = {"code": code}
         if code < 0:
@@ -177,36 +163,22 @@ class Warden:
         """Begin to end what was started on a line, which is over."""
         self._forget(shell)
         if shell.pid:
-            shell.ends_at = time.monotonic() + HANGUP_SECONDS
-            self._ending.append(shell)
+            tree = Tree(shell.pid, time.monotonic())
+            tree.is_reaped = shell.is_reaped
+            self._ending.append(tree)
 
     def _end_some(self, now: float) -> None:
-        """Hang up, then kill, whatever is left of those that are to end."""
         if not self._ending:
             return
-        self._ending = [s for s in self._ending if now < s.ends_at + GIVE_UP_SECONDS]
         try:
             table = ProcessTable()
         except (OSError, MemoryError):
-            for shell in self._ending:
-                if not shell.is_reaped:
-                    _signal_group(shell.pid, signal.SIGKILL)
+            for tree in self._ending:
+                if not tree.is_reaped:
+                    _signal_group(tree.pid, signal.SIGKILL)
+            # The next look is another chance.
             return
-        for shell in list(self._ending):
-            shell.members = table.tree(shell.pid, shell.members, shell.is_reaped)
-            if not shell.members:
-                self._ending.remove(shell)
-            elif now >= shell.ends_at:
-                _signal_all(shell, signal.SIGKILL)
-            elif not shell.was_hung_up:
-                shell.was_hung_up = True
-                _signal_all(shell, signal.SIGHUP)
-                _signal_all(shell, signal.SIGCONT)
-
-
-def _signal_all(shell: Shell, number: int) -> None:
-    for process in shell.members.values():
-        signal_process(process, number)
+        self._ending = [tree for tree in self._ending if not tree.end(table, now)]
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -215,6 +187,15 @@ def _signal_group(group: int, number: int) -> None:
     except OSError:
         # Gone, or not ours to signal (setuid).
         pass
+
+
+def _reap(pid: int) -> tuple[bool, int]:
+    """Return whether a child has ended, and its wait(2) status."""
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return True, 0
+    return bool(ended), status
 
 
 def _child_bell() -> int:

@@ -11,13 +11,14 @@ import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Any
 
 import asyncssh
 
 from codewire import __version__
 from codewire.io.transient import is_transient
 from codewire.relay.ssh.asking import Relay
-from codewire.relay.ssh.visitor import Visitor
+from codewire.relay.ssh.visitor import SESSIONS_ONLY, Visitor
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,23 @@ def _known_kex() -> set[str]:
     from asyncssh.kex import get_kex_algs
 
     return {name.decode() for name in get_kex_algs()}
+
+
+class Connection(asyncssh.SSHServerConnection):
+    """A connection without the services that asyncssh would begin to offer at this point."""
+
+    async def reload_config(self) -> None:
+        """Keep the options: no file has others for some users."""
+
+    async def create_agent_listener(self) -> bool:
+        """Refuse -A; the protocol has no words for it but these, which ssh -v shows."""
+        self.send_debug(SESSIONS_ONLY, always_display=True)
+        return False
+
+    async def attach_x11_listener(self, *_: Any) -> str | None:
+        """Refuse -X in the same way."""
+        self.send_debug(SESSIONS_ONLY, always_display=True)
+        return None
 
 
 class Doors:
@@ -133,7 +151,7 @@ class Doors:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(
-                lambda: asyncssh.SSHServerConnection(loop, self._options), sock
+                lambda: Connection(loop, self._options), sock
             )
         except OSError:
             sock.close()

@@ -218,8 +218,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
         if speech is None or wire is None or self.is_over:
             return
         if speech.is_ready and self._pending:
-            speech.send(b"".join(self._pending))
-            self._pending.clear()
+            # Taken first: a full line says so at once, and calls this again.
+            pending, self._pending = self._pending, []
+            speech.send(b"".join(pending))
         if speech.is_ready and self._has_eof:
             self._has_eof = False
             speech.send_eof()
