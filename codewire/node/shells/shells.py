@@ -90,6 +90,6 @@ class Shells:
 
     def _lose(self) -> None:
         with self._changed:
-            link, self._link = self._link, None
-        if link is not None:
-            link.close()
+            if self._link is not None:
+                self._link.close()
+                self._link = None

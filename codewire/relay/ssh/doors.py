@@ -7,6 +7,7 @@ and says nothing holds up their own address alone, for as long as a login may ta
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections import Counter, deque
@@ -104,12 +105,14 @@ class Doors:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Accept for ever. Raises OSError when the listener is broken for good."""
+        """Accept until the relay shuts the listener. Raises OSError when it is broken for good."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 sock, address = await loop.sock_accept(self._listener)
             except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return
                 if not is_transient(error):
                     raise
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -6,6 +6,8 @@ before the first is the shell's, the second tells the exit code. Pure: bytes in,
 
 from __future__ import annotations
 
+import re
+
 from codewire.errors import CodewireError
 
 # RS, which no program prints by itself; the nonce makes sure.
@@ -58,33 +60,32 @@ class Fence:
         return self._until_last()
 
     def _until_last(self) -> bytes:
-        output, found, tail = self._rest.partition(self._last)
+        rest = self._rest
+        found = re.search(re.escape(self._last) + b"([0-9]{1,3})" + MARK, rest)
         if found:
-            digits, ends, _ = tail.partition(MARK)
-            if ends and digits.isdigit():
-                self.code, self._rest = int(digits), b""
-                return output
-            if not ends and len(tail) <= MAX_DIGITS:
-                # The mark is cut.
-                self._rest = found + tail
-                return output
-        keep = _overlap(self._rest, self._last)
-        output, self._rest = (
-            self._rest[: len(self._rest) - keep],
-            self._rest[-keep:] if keep else b"",
-        )
-        return output
+            self.code, self._rest = int(found[1]), b""
+            return rest[: found.start()]
+        at = self._cut_mark(rest)
+        self._rest = rest[at:]
+        return rest[:at]
+
+    def _cut_mark(self, data: bytes) -> int:
+        """Return where the last mark may begin whose end has not come yet."""
+        at = max(0, len(data) - len(self._last) - MAX_DIGITS)
+        while (at := data.find(MARK, at)) >= 0:
+            tail = data[at:]
+            digits = tail[len(self._last) :]
+            if self._last.startswith(tail):
+                return at
+            if tail.startswith(self._last) and (not digits or digits.isdigit()):
+                return at
+            at += 1
+        return len(data)
 
 
 def end_input(last: bytes) -> bytes:
     """Return what ends a terminal's input after `last` was typed: twice within a line."""
     return EOF_KEY if not last or last.endswith((b"\n", EOF_KEY)) else EOF_KEY * 2
-
-
-def _overlap(data: bytes, mark: bytes) -> int:
-    """Return how many bytes at the end of `data` may begin `mark`."""
-    longest = min(len(data), len(mark) - 1)
-    return next((n for n in range(longest, 0, -1) if mark.startswith(data[-n:])), 0)
 
 
 def _quote(text: str) -> str:
