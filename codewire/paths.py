@@ -183,6 +183,16 @@ def notifier_command() -> list[str]:
     return [*program(), "notifier"]
 
 
+def warden_command() -> list[str]:
+    """Return the argv of the warden of SSH's shells; its end of the link is appended."""
+    return [*program(), "shell-warden"]
+
+
+def gateway_command() -> list[str]:
+    """Return the argv of a relay's SSH gateway; its end of the link is appended."""
+    return [*program(), "ssh-gateway"]
+
+
 def worker_command() -> list[str]:
     """Return the argv of a worker; its end of the keeper's link is appended by the keeper."""
     return [*program(), "worker"]

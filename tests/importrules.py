@@ -85,7 +85,7 @@ INNER = {
     "keeper.place": {"keeper", "keeper.processes"},
     "keeper.processes": {"keeper", "keeper.place"},
     "keeper.workerside": {"keeper", "keeper.processes"},
-    "node": {"node.handlers", "node.peers"},
+    "node": {"node.handlers", "node.peers", "node.shells"},
     "node.handlers": {"node"},
     "node.peers": {"node", "node.handlers"},
     "relay": {
@@ -93,6 +93,7 @@ INNER = {
         "relay.http.routes",
         "relay.http.routes.login",
         "relay.providers",
+        "relay.ssh",
         "relay.store",
         "relay.uplinks",
     },
@@ -112,6 +113,8 @@ INNER = {
         "relay.providers",
         "relay.store",
     },
+    # Who logs in, how failures are counted, is the same for HTTP and SSH.
+    "relay.ssh": {"relay", "relay.http", "relay.store", "relay.uplinks"},
     "relay.store": {"relay.store.engines"},
     "relay.store.engines": {"relay.store"},
     "relay.uplinks": {"relay.http", "relay.http.routes", "relay.store"},

@@ -21,7 +21,7 @@ class Net:
 
     def __init__(self, runtime: str) -> None:
         self.relay_home, self.node, self.client = Home(runtime), Home(runtime), Home()
-        self.port = free_port()
+        self.port, self.ssh_port = free_port(), 0
         self.url = f"http://127.0.0.1:{self.port}"
         for home, name in ((self.node, "dev-1"), (self.client, "here")):
             home.env.update(
@@ -41,6 +41,7 @@ class Net:
         self.relay = self.relay_home.popen(
             "relay", "serve", "--auth-mode", "token", "--base-url", self.url,
             "--listen", f"127.0.0.1:{self.port}",
+            "--ssh-listen", f"127.0.0.1:{self.ssh_port}",
             "--data-dir", str(Path(self.relay_home.path, "data")),
             env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -50,6 +51,7 @@ class Net:
             line = self.relay.stderr.readline()
             assert line, said
             said += line
+        self.ssh_port = int(said.partition(b"SSH listening on 127.0.0.1:")[2].split()[0])
 
     def kill_relay(self) -> None:
         self.relay.send_signal(signal.SIGKILL)

@@ -1,11 +1,12 @@
 """Starting a process that leads a session of its own (setsid(2)), with or without a terminal.
 
-posix_spawn(3) where it can do all of it; else fork and exec by hand. The keeper calls it, and has
-one thread that runs Python.
+posix_spawn(3) where it can do all of it; else fork and exec by hand. The keeper and the warden of
+SSH's shells call it, which have one thread that runs Python.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -27,6 +28,7 @@ DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTO
 # A leader's controlling terminal is the first one it opens on Linux, whose epoll this is; BSD's
 # descendants want to be asked (TIOCSCTTY, tty(4)), which posix_spawn cannot.
 OPENING_CONTROLS = hasattr(select, "epoll")
+PR_SET_PDEATHSIG = 1
 
 
 def spawn_leader(argv: list[str], env: Mapping[str, str]) -> int:
@@ -63,6 +65,44 @@ def spawn_on_terminal(
             setsigmask=[],
             setsigdef=DEFAULT_SIGNALS,
         )
+
+
+def spawn_wired(
+    path: str, argv: list[str], env: Mapping[str, str], cwd: str, fds: list[int], files: int
+) -> int:
+    """Start a program on `fds`: one is a terminal's slave, which it gets as its own; three are 0-2.
+
+    `files` is its soft limit of open files; where `cwd` cannot be entered, it starts in /. It is
+    killed when its parent dies, where the system can do that. Returns its pid; raises OSError.
+    """
+
+    def prepare() -> None:
+        os.setsid()
+        _die_with_parent()
+        if len(fds) == 1:
+            fcntl.ioctl(fds[0], termios.TIOCSCTTY, 0)
+        for number, fd in enumerate(fds if len(fds) == 3 else fds * 3):
+            os.dup2(fd, number, inheritable=True)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_least(files, hard), hard))
+        try:
+            os.chdir(cwd)
+        except OSError:
+            os.chdir("/")
+
+    return _fork(prepare, path, argv, env)
+
+
+def _least(wanted: int, hard: int) -> int:
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends: PR_SET_PDEATHSIG, prctl(2)."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _take_terminal(slave_path: str, limit: FileLimit) -> None:

@@ -124,6 +124,10 @@ class FrameStream:
         """Send one data frame of at most MAX_PAYLOAD bytes. Raises ConnectionLost."""
         self._send(encode_frame(DATA, data))
 
+    def send_frame(self, kind: int, payload: bytes) -> None:
+        """Send one frame whose payload is ready. Raises ConnectionLost."""
+        self._send(encode_frame(kind, payload))
+
     def try_send_data(self, data: bytes) -> bool:
         """Send one small data frame if the socket takes it now; False when it has to be polled.
 

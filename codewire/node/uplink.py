@@ -22,6 +22,7 @@ from codewire.network.websocket import open_websocket
 from codewire.node.caller import relay_caller
 from codewire.node.enrolment import enrol, is_possible
 from codewire.node.server import serve
+from codewire.node.shells.shells import Shells
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.timestamps import format_nanos, parse_timestamp
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What a relay may ask of this node beyond what the first releases could.
-FEATURES = ("stream",)
+FEATURES = ("stream", "back-control")
 NETWORK_OWNERS = "network-owners"
 
 PING_SECONDS = 20.0
@@ -50,6 +51,8 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 32.0
 STEADY_SECONDS = 60.0
 # How often config.toml is looked at.
 LOOK_SECONDS = 2.0
+# How often the age of the network's keys is.
+KEYS_SECONDS = 30.0
 # The wall clock ran on by that much more than the other: the machine slept, and the relay may have
 # given this node up.
 SLEPT_SECONDS = 10.0
@@ -64,8 +67,8 @@ NOT_ACCEPTED = (
 )
 TAKEN_OVER = "another node uses this node's token: it was replaced there"
 # The streams that are served at a time: an owner's, and peers', who cannot take the owner's away.
-NODE, PEER = "node", "peer"
-MAX_STREAMS = {NODE: 256, PEER: 128}
+NODE, PEER, SHELL = "node", "peer", "ssh"
+MAX_STREAMS = {NODE: 256, PEER: 128, SHELL: 256}
 NO_NETWORK_OWNERS = "the node's owner has not set node.allow_network_owners"
 
 
@@ -86,6 +89,7 @@ class Uplink:
         self._said = ""
         # Of each service, by their ids.
         self._streams: dict[str, set[str]] = {service: set() for service in MAX_STREAMS}
+        self._shells = Shells()
         self._is_over = threading.Event()
         self._stream: WebSocketStream | None = None
 
@@ -111,6 +115,7 @@ class Uplink:
     def stop(self) -> None:
         """End the connection with a goodbye, and `run`. From any thread; sessions need neither."""
         self._is_over.set()
+        self._shells.stop()
         if self._stream is not None:
             self._stream.shutdown(GOING_AWAY)
 
@@ -151,6 +156,7 @@ class Uplink:
         self._stream = stream
         try:
             spawn(self._look_after, relay, stream, is_over)
+            spawn(self._keep_keys, is_over)
             self._tell("connected", relay)
             self._said = ""
             log.info("connected to relay %s (network %s)", relay.url, relay.node_network)
@@ -191,17 +197,16 @@ class Uplink:
     def _open_stream(
         self, relay: Configuration, uplink: WebSocketStream, message: dict[str, Any]
     ) -> None:
-        """Serve the stream of a StreamRequest, or say why not."""
+        """Serve the stream that is asked for, or say why not."""
         ident = message.get("session_id")
         if not isinstance(ident, str) or not _is_id(ident):
             return
-        service = str(message.get("service"))
+        service = SHELL if message["type"] == "SSHRequest" else str(message.get("service"))
         problem = self._problem(service, message.get("role") == "owner")
         if not problem:
             try:
                 self._streams[service].add(ident)
-                who = str(message.get("subject") or "relay")
-                spawn(self._serve_stream, relay, service, ident, who)
+                spawn(self._serve_stream, relay, service, ident, message)
             except OutOfThreads as error:
                 self._streams[service].discard(ident)
                 problem = str(error)
@@ -213,27 +218,32 @@ class Uplink:
         """Return why a stream is refused, "" for one that is served."""
         if service not in MAX_STREAMS:
             return "the node has no such service"
-        is_theirs = is_owner or service == PEER
-        if not is_theirs and not self._node.settings.allow_network_owners:
+        is_strange = service == NODE and not is_owner
+        if is_strange and not self._node.settings.allow_network_owners:
             return NO_NETWORK_OWNERS
         if len(self._streams[service]) >= MAX_STREAMS[service]:
             return "the node serves as many streams as it can"
         return ""
 
-    def _serve_stream(self, relay: Configuration, service: str, ident: str, subject: str) -> None:
-        """Dial back and serve whoever is there, as a client like any other, or as a peer."""
-        path = f"/node/back/{ident}"
+    def _serve_stream(
+        self, relay: Configuration, service: str, ident: str, message: dict[str, Any]
+    ) -> None:
+        """Dial back and serve whoever is there: a client like any other, a peer, an SSH client."""
+        path, subject = f"/node/back/{ident}", str(message.get("subject") or "relay")
         try:
             stream = open_websocket(relay.server, path, relay.node_token, (), BACK_SECONDS)
             self._watch(stream)
             try:
                 if service == PEER:
                     self._peers.serve_messages(stream)
+                elif service == SHELL:
+                    self._shells.serve(stream, message)
                 else:
                     serve(self._node, stream, relay_caller(stream, subject))
             finally:
                 self._watchdog.remove(stream)
-        except CodewireError as error:
+                stream.close()
+        except (CodewireError, OSError) as error:
             log.info("a stream of %s ends: %s", subject, error)
         finally:
             self._streams[service].discard(ident)
@@ -284,6 +294,13 @@ class Uplink:
             self._is_over.wait(left)
         self._failures = 0
 
+    def _keep_keys(self, is_over: threading.Event) -> None:
+        """Have the network's keys before anybody comes, and some of their life when it is lost."""
+        while True:
+            self._peers.gate.keep_keys()
+            if is_over.wait(KEYS_SECONDS):
+                return
+
     def _look_after(
         self, relay: Configuration, stream: WebSocketStream, is_over: threading.Event
     ) -> None:
@@ -291,10 +308,7 @@ class Uplink:
         wall, clock = time.time(), time.monotonic()
         # It may have been changed since it was read for this connection: dialling takes a while.
         seen: object = None
-        while True:
-            self._peers.gate.keep_keys()
-            if is_over.wait(LOOK_SECONDS):
-                return
+        while not is_over.wait(LOOK_SECONDS):
             slept = (time.time() - wall) - (time.monotonic() - clock)
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:
@@ -310,6 +324,7 @@ class Uplink:
 Act = Callable[[Uplink, "Configuration", "WebSocketStream", dict[str, Any]], None]
 ACTS: dict[str, Act] = {
     "StreamRequest": Uplink._open_stream,
+    "SSHRequest": Uplink._open_stream,
     "GrantRevoked": Uplink._note_revoked,
 }
 

@@ -29,6 +29,9 @@ from codewire.relay.http.routes.login.oidc import Platform
 from codewire.relay.http.routes.service import METRICS_KIND
 from codewire.relay.providers.github import GitHub
 from codewire.relay.providers.oidc import Oidc
+from codewire.relay.ssh.failures import Failures
+from codewire.relay.ssh.gateway import Gateway, check_asyncssh
+from codewire.relay.ssh.hostkey import host_key, public_line
 from codewire.relay.store import people
 from codewire.relay.uplinks.coordinator import Coordinator
 from codewire.relay.uplinks.feeds import EventFeeds
@@ -53,6 +56,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 SETUP_CODE_LENGTH = 16
+# Where SSH is served unless --ssh-listen says otherwise, or this.
+SSH_LISTEN, OFF = ":2222", "off"
 SAVE_SECONDS = 1.0
 # Everything has ended by then.
 STOP_SECONDS = 5.0
@@ -86,6 +91,7 @@ class Relay:
         self.proxies = Proxies(settings.trusted_proxy)
         self.limiter = Limiter()
         self.oidc = Oidc(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+        self.gateway: Gateway | None = None
         self.service = Service(
             settings=settings,
             clock=clock,
@@ -119,6 +125,7 @@ class Relay:
             self._prepare_github()
         if self.settings.auth_mode == "oidc":
             spawn(self._discover)
+        self.gateway = self._open_ssh()
         for loop in (
             self._watchdog.run,
             self.feeds.run,
@@ -129,6 +136,8 @@ class Relay:
         ):
             spawn_essential(self._until_over, loop)
         self._serve(listener, make_router(self.service, self.store), tls=True)
+        if self.gateway is not None:
+            spawn_essential(self._until_over, self.gateway.run)
         address = join_address((host, port))
         log.info("HTTP listening on %s (base_url=%s)", address, self.settings.base_url)
         return str(host), int(port)
@@ -140,6 +149,8 @@ class Relay:
         self.feeds.end()
         self.revocations.end()
         deadline = time.monotonic() + STOP_SECONDS
+        if self.gateway is not None:
+            spawn(self.gateway.stop)
         is_clean = all(
             [server.stop(max(0.1, deadline - time.monotonic())) for server in self._servers]
         )
@@ -167,10 +178,33 @@ class Relay:
             "uplinks": len(self.hub),
             "uplinks_replaced_total": self.hub.replaced,
             "streams": len(self.streams),
+            "ssh_logins": len(self.gateway) if self.gateway is not None else 0,
             "peers": len(self.coordinator),
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,
         }
+
+    def _open_ssh(self) -> Gateway | None:
+        """Listen for SSH and return who serves it; None where it is not to be, or cannot.
+
+        Raises CodewireError where it was asked for.
+        """
+        wanted = self.settings.ssh_listen
+        if wanted == OFF:
+            return None
+        try:
+            check_asyncssh()
+            key = host_key(self.store, self.settings.data_dir)
+            listener = _listen(wanted or SSH_LISTEN)
+        except CodewireError as error:
+            if wanted:
+                raise
+            log.warning("no SSH: %s (--ssh-listen off says so, too)", error)
+            return None
+        address = listener.getsockname()[:2]
+        self.service.ssh_host_key, self.service.ssh_port = public_line(key), address[1]
+        log.info("SSH listening on %s", join_address(address))
+        return Gateway(listener, key, self.store, self.hub, self.streams, Failures())
 
     def _prepare_github(self) -> None:
         """Keep the app that was given, or print what whoever makes one has to know."""

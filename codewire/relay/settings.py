@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MODES = ("none", "token", "github", "oidc")
 MAX_SECRET_BYTES = 65536
+HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:")
+PUBLIC_CHARACTERS = HOST_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Settings:
 
     base_url: str = ""
     listen: str = ":8080"
-    ssh_listen: str = ":2222"
+    # "": at the usual port if that can be had; "off": not at all.
+    ssh_listen: str = ""
+    ssh_public: str = ""
     data_dir: str = ""
     auth_mode: str = "none"
     auth_token: str = ""
@@ -57,6 +61,14 @@ class Settings:
     def port(self) -> int:
         """Return the base URL's port, its scheme's where it names none."""
         return urlsplit(self.base_url).port or (443 if self.is_encrypted else 80)
+
+    def ssh_address(self, bound_port: int = 0) -> tuple[str, int]:
+        """Return where clients come for SSH: --ssh-public, else the base URL's host and our port.
+
+        A port of 0 is not known.
+        """
+        host, port = split_address(self.ssh_public)
+        return host or self.host, port or bound_port
 
     @property
     def is_encrypted(self) -> bool:
@@ -122,6 +134,7 @@ def check_settings(settings: Settings) -> None:
     for url in (settings.oidc_issuer, settings.github_url, settings.github_api_url):
         if url:
             _check_url(url)
+    _check_ssh_public(settings.ssh_public)
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
     if settings.database_url and not settings.database_url.startswith(
@@ -145,6 +158,26 @@ def _check_url(url: str, name: str = "") -> None:
         is_usable = False
     if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigError(f"{name}{url!r}: must be http://host or https://host")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; 0 where no port is named. Raises ValueError.
+
+    >>> split_address("[::1]:22")
+    ('::1', 22)
+    """
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or 0
+
+
+def _check_ssh_public(text: str) -> None:
+    try:
+        host, _ = split_address(text)
+        is_usable = not text or HOST_CHARACTERS.issuperset(host) and bool(host)
+    except ValueError:
+        is_usable = False
+    if not is_usable or not PUBLIC_CHARACTERS.issuperset(text):
+        raise ConfigError(f"--ssh-public {text!r}: must be host or host:port")
 
 
 def names_without_effect(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

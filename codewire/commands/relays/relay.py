@@ -54,7 +54,9 @@ def serve(args: dict[str, Any], context: Context) -> int:
     Options:
           --base-url <url>                     What clients call the relay: https://host[:port]
           --listen <address>                   Listen here (default :8080)
-          --ssh-listen <address>               For SSH, which is not there yet (default :2222)
+          --ssh-listen <address>               Serve SSH here, or off (default :2222 if it is free)
+          --ssh-public <host:port>             Where clients come for SSH (default: the base URL's
+                                               host, and the port of --ssh-listen)
           --data-dir <dir>                     Keep everything here (default ~/.codewire/relay)
           --auth-mode <none|token|github|oidc>  How users log in (default none)
           --auth-token <token>                 The admin's token, good in every mode

@@ -16,6 +16,7 @@ from codewire.relay.http.routes import (
     networks,
     nodes,
     service,
+    ssh,
     streams,
     tasks,
     uplinks,
@@ -54,6 +55,7 @@ ENDPOINTS: list[Endpoint] = [
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
     *streams.ENDPOINTS,
+    *ssh.ENDPOINTS,
     *selfhosted.ENDPOINTS,
 ]
 

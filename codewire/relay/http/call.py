@@ -92,6 +92,10 @@ class Service:
     proxies: Proxies = field(default_factory=lambda: Proxies(()))
     github: GitHub = field(default_factory=GitHub)
     oidc: Oidc = field(default_factory=lambda: Oidc("", "", ""))
+    # The public half of the SSH host key ("ssh-ed25519 AAAA…") and the port that was bound; ""
+    # where SSH is not served.
+    ssh_host_key: str = ""
+    ssh_port: int = 0
     # What the first visitor of a relay with GitHub has to know.
     setup_code: str = ""
 

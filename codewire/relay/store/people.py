@@ -258,7 +258,7 @@ def _secret_put(tx: Tx, name: str, data: bytes) -> None:
 def key_add(
     tx: Tx, fingerprint: str, subject: str, public_key: str, comment: str, now: int
 ) -> bool:
-    """Keep a public key; False where somebody has it already."""
+    """Keep somebody's public key; False where they have it already."""
     changed = tx.run(
         """
         insert into ssh_keys (fingerprint, subject, public_key, comment, created_at)
@@ -273,10 +273,10 @@ def key_add(
     return changed > 0
 
 
-def key_owner(tx: Tx, fingerprint: str) -> str:
-    """Return whose key it is, "" for nobody's."""
-    row = tx.one("select subject from ssh_keys where fingerprint = ?", fingerprint)
-    return str(row[0]) if row else ""
+def key_owners(tx: Tx, fingerprint: str) -> list[str]:
+    """Return whose key it is: nobody has shown more than that they know the public half."""
+    rows = tx.all("select subject from ssh_keys where fingerprint = ?", fingerprint)
+    return [str(row[0]) for row in rows]
 
 
 def keys_of(tx: Tx, subject: str) -> list[SshKey]:

@@ -20,11 +20,15 @@ from codewire.wire.http import Answer
 from codewire.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
+    from codewire.io.lines import Line
     from codewire.io.watchdog import Watchdog
     from codewire.io.websockets import WebSocketStream
     from codewire.relay.http.call import Call
     from codewire.relay.store.nodes import Node
     from codewire.relay.uplinks.hub import Hub, Uplink
+
+    # Who wants a node: over a connection of their own, or through the SSH gateway.
+    Client = WebSocketStream | Line
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +68,7 @@ class Stream:
         self._lock = threading.Lock()
         self._answered, self._joined = threading.Event(), threading.Event()
         self._client_done, self._back_done = threading.Event(), threading.Event()
-        self._client: WebSocketStream | None = None
+        self._client: Client | None = None
         self._back: WebSocketStream | None = None
         self._is_over = False
 
@@ -94,7 +98,7 @@ class Stream:
             self._back_done.set()
             _part(back, self._client_done)
 
-    def serve_client(self, client: WebSocketStream) -> None:
+    def serve_client(self, client: Client) -> None:
         """Carry what the client sends to the node, until either has gone."""
         with self._lock:
             if self._is_over or self._back is None:
@@ -126,7 +130,7 @@ class Stream:
         self.end()
 
 
-def _carry(source: WebSocketStream, sink: WebSocketStream) -> None:
+def _carry(source: Client, sink: Client) -> None:
     """Pass on messages until one of the two has gone."""
     try:
         while (frame := source.receive()) is not None:
@@ -135,7 +139,7 @@ def _carry(source: WebSocketStream, sink: WebSocketStream) -> None:
         log.debug("a stream ends: %s", error)
 
 
-def _part(own: WebSocketStream, other_done: threading.Event) -> None:
+def _part(own: Client, other_done: threading.Event) -> None:
     """Return when the other half writes to `own` no more, which may then be closed."""
     if not other_done.wait(END_SECONDS):
         own.abort()
@@ -173,16 +177,16 @@ class Streams:
         """
         stream = Stream((network, name), str(ask.get("subject")))
         accepted = upgrade(
-            call.request, stream.serve_client, self._watchdog, on_end=partial(self._forget, stream)
+            call.request, stream.serve_client, self._watchdog, on_end=partial(self.forget, stream)
         )
         if isinstance(accepted, Answer):
             return accepted
         uplink = self._uplink(network, name)
-        self._enter(stream)
+        self.enter(stream)
         try:
             self._ask(uplink, stream, ask)
         except BaseException:
-            self._forget(stream)
+            self.forget(stream)
             raise
         return accepted
 
@@ -194,7 +198,8 @@ class Streams:
             raise Refusal(501, f'node "{name}" cannot be reached this way; use ssh')
         return uplink
 
-    def _enter(self, stream: Stream) -> None:
+    def enter(self, stream: Stream) -> None:
+        """Wait for a node to dial back for a stream, until `forget`. Raises Refusal."""
         with self._lock:
             streams = self._of_node.setdefault(stream.key, set())
             if len(streams) >= MAX_PER_NODE:
@@ -209,7 +214,8 @@ class Streams:
         if not stream.wait(BACK_SECONDS):
             raise Refusal(503, stream.reason or f'node "{name}" does not answer', AGAIN)
 
-    def _forget(self, stream: Stream) -> None:
+    def forget(self, stream: Stream) -> None:
+        """Let go of a stream, and end what there is of it."""
         with self._lock:
             self._waiting.pop(stream.id, None)
             streams = self._of_node.get(stream.key, set())

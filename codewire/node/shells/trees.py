@@ -1,0 +1,57 @@
+"""Ending everything that one process has started: hung up first, killed soon after.
+
+For the warden, and for a worker that has lost its warden.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from codewire.io.processes import Process, ProcessTable, signal_process
+
+# From SIGHUP to SIGKILL, and until what survives that (it hangs in the kernel) is given up.
+HANGUP_SECONDS, GIVE_UP_SECONDS = 0.5, 10.0
+TICK_SECONDS = 0.05
+
+
+class Tree:
+    """What descends from `pid`, and its Unix session. Moments are monotonic seconds, handed in."""
+
+    def __init__(self, pid: int, now: float) -> None:
+        self.pid = pid
+        # Whether it has been reaped: its pid may be another's by now.
+        self.is_reaped = False
+        self._members: dict[int, Process] = {}
+        self._was_hung_up = False
+        self._kill_at = now + HANGUP_SECONDS
+
+    def end(self, table: ProcessTable, now: float) -> bool:
+        """Signal what there is of it; say whether that was the last time. Call it every tick."""
+        self._members = table.tree(self.pid, self._members, self.is_reaped)
+        if not self._members or now > self._kill_at + GIVE_UP_SECONDS:
+            return True
+        if now >= self._kill_at:
+            self._signal(signal.SIGKILL)
+        elif not self._was_hung_up:
+            self._was_hung_up = True
+            self._signal(signal.SIGHUP)
+            # What was stopped cannot take it.
+            self._signal(signal.SIGCONT)
+        return False
+
+    def _signal(self, number: int) -> None:
+        for process in self._members.values():
+            signal_process(process, number)
+
+
+def end_session(pid: int) -> None:
+    """End what is left of the Unix session of a process that nobody looks after. Blocks."""
+    tree = Tree(pid, time.monotonic())
+    tree.is_reaped = True
+    try:
+        while not tree.end(ProcessTable(), time.monotonic()):
+            time.sleep(TICK_SECONDS)
+    except (OSError, MemoryError):
+        # Processes cannot be listed: their descriptors have ended, most end by that.
+        pass
