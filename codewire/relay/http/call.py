@@ -96,6 +96,8 @@ class Service:
     # where SSH is not served.
     ssh_host_key: str = ""
     ssh_port: int = 0
+    # Has the other relays of the database do something: network, what, whom (uplinks/orders.py).
+    order: Callable[[str, str, str], None] = lambda network, kind, whom: None
     # What the first visitor of a relay with GitHub has to know.
     setup_code: str = ""
 
