@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Home, wait_until
-from tests.terminal import Terminal
+from tests.support import Home
 from tests.uplinks import TOKEN, Net
 
 
@@ -85,46 +84,6 @@ def test_every_command_says_the_same_from_elsewhere(net: Net) -> None:
     assert unknown.returncode == 1
     assert f"network proj of relay {net.url} has no node of that name" in unknown.stderr
     assert client.processes() == [], "a command for another node started one here"
-
-
-def test_a_killed_relay_costs_no_byte(gevent_net: Net) -> None:
-    net = gevent_net
-    client, node = net.client, net.node
-    go = Path(node.path, "go")
-    count = f"for i in $(seq 300); do echo line $i; done; until [ -e {go} ]; do sleep 0.05; done; "
-    node.launch("sh", "-c", count + "seq 301 20000; exit 5", name="flood")
-    node.launch("cat", name="cat")
-    out = Path(client.path, "out")
-    terminal = Terminal()
-    with out.open("wb") as file:
-        following = client.popen("logs", "-f", "dev-1:flood", stdout=file)
-        waiting = client.popen("wait", "dev-1:flood")
-        terminal.process = client.popen("attach", "dev-1:cat", **terminal.streams)
-    try:
-        terminal.expect(b"attached to session 2")
-        terminal.expect_raw()
-        terminal.type(b"before\n")
-        terminal.expect(b"before\r\n")
-        terminal.expect(b"before\r\n")
-        wait_until(lambda: b"line 300" in out.read_bytes(), 30)
-        net.kill_relay()
-        terminal.expect(b"reconnecting")
-        node.kill_worker()
-        net.start_relay()
-        wait_until(lambda: node.session(2)["attached"], 60, "attached again")
-        go.touch()
-        terminal.type(b"after\n")
-        terminal.expect(b"after\r\n")
-        terminal.expect(b"after\r\n")
-        terminal.type(b"\x02d")
-        assert terminal.wait() == 0
-    finally:
-        terminal.close()
-    assert following.wait(60) == 0
-    wanted = [*(f"line {n}" for n in range(1, 301)), *map(str, range(301, 20001))]
-    assert out.read_text().split("\n")[:-1] == wanted
-    stdout, _ = waiting.communicate(timeout=60)
-    assert waiting.returncode == 0 and stdout.startswith(b"=== flood (exit_code=5)")
 
 
 def test_a_revoked_node_stops_and_is_never_taken_for_this_one(gevent_net: Net) -> None:
