@@ -23,7 +23,7 @@ PORT = 8080
 class Net:
     """A network of nodes, `dev-1` alone by default, that belong to who runs `client`'s commands.
 
-    With a `lan` all are on hosts of their own: its hosts are `relay`, `client` and the nodes' names.
+    With a `lan` each is on a host of its own: `relay`, `client`, and those of the nodes' names.
     """
 
     def __init__(

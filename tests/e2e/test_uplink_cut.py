@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from tests import printer
-from tests.namespaces import joined
+from tests.namespaces import Lan, joined
 from tests.support import wait_until
 from tests.terminal import Terminal
 from tests.uplinks import Net
 
 # A request may take longer than the cut and what the kernels take to send again what was lost.
 PATIENCE = "250"
+# What these tests are about is the time that passes.
+CUT_SECONDS, LONG_CUT_SECONDS = 3, 20
+BOTH = ("dev-1", "dev-2")
 
 
 class Under:
@@ -124,32 +127,37 @@ def test_a_killed_relay_costs_no_byte() -> None:
 
 
 def test_a_short_cut_costs_no_byte() -> None:
-    cut("gevent", 3)
+    """Nor does it cost the other nodes anything."""
+    with joined("relay", "client", *BOTH) as lan:
+        with under_way(Net("gevent", nodes=BOTH, lan=lan)) as under, cut(lan, under, "dev-1"):
+            assert under.net.client.cw("list", "dev-2").stdout == "No sessions\n"
+            time.sleep(CUT_SECONDS)
 
 
 # The cut, and then what the kernels take to send again what was lost: doubling pauses.
 @pytest.mark.timeout(300)
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize(("runtime", "killed"), [("gevent", True), ("threads", False)])
-def test_twenty_seconds_without_a_network(runtime: str, killed: bool) -> None:
-    cut(runtime, 20, killed=killed)
+@pytest.mark.parametrize(("runtime", "is_killed"), [("gevent", True), ("threads", False)])
+def test_twenty_seconds_without_a_network(runtime: str, is_killed: bool) -> None:
+    """Node and client lose it; a worker killed meanwhile changes nothing."""
+    with joined("relay", "client", "dev-1") as lan:
+        with under_way(Net(runtime, lan=lan)) as under, cut(lan, under, "dev-1", "client"):
+            if is_killed:
+                under.node.kill_worker()
+            time.sleep(LONG_CUT_SECONDS)
 
 
-def cut(runtime: str, seconds: float, *, killed: bool = False) -> None:
-    """Unplug the node and the client for a while; a worker killed meanwhile changes nothing."""
-    with joined("relay", "dev-1", "client") as lan, under_way(Net(runtime, lan=lan)) as under:
-        for name in ("client", "dev-1"):
-            lan[name].cut()
-        end = time.monotonic() + seconds
-        before = under.printed()
-        under.answer()
-        if killed:
-            under.node.kill_worker()
-        wait_until(lambda: under.printed() > before + 10_000, 30, "the session goes on")
-        # What the test is about is the time that passes.
-        time.sleep(max(0.0, end - time.monotonic()))
-        assert under.received() <= before
-        for name in ("client", "dev-1"):
-            lan[name].restore()
-        under.check()
+@contextmanager
+def cut(lan: Lan, under: Under, *names: str) -> Iterator[None]:
+    """Unplug hosts while the block runs; then all must come to its end."""
+    for name in names:
+        lan[name].cut()
+    before = under.printed()
+    under.answer()
+    yield
+    wait_until(lambda: under.printed() > before + 10_000, 30, "the session goes on")
+    assert under.received() <= before
+    for name in names:
+        lan[name].restore()
+    under.check()
