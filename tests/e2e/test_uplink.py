@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Home
 from tests.uplinks import TOKEN, Net
 
 
@@ -32,58 +30,6 @@ def gevent_net() -> Iterator[Net]:
         yield net
     finally:
         net.close()
-
-
-# What each command is given for `{}` here, `dev-1:` elsewhere. Sessions 1 (cat, `bot`) and 2 (ended
-# with 3, tag `build`) are there; each line leaves them so.
-COMMANDS = (
-    ("list {node}", 0),
-    ("list --json {node}", 0),
-    ("status {}bot", 0),
-    ("status --json {}2", 0),
-    ("logs {}2", 0),
-    ("logs --tail 1 {}2", 0),
-    ("screen {}bot", 0),
-    ("wait {}2", 0),
-    ("wait {}9", 1),
-    ("send {}2 x", 1),
-    ("msg {}bot hello", 0),
-    ("request {}bot question --timeout 0.1", 124),
-    ("kill {}nosuch", 1),
-)
-
-
-def said(home: Home, line: str, prefix: str, node: str) -> tuple[int, str]:
-    """Return exit code and stdout of a command, without what time it is."""
-    words = line.format(prefix, node=node).split()
-    done = home.cw(*words)
-    text = re.sub(r'("\w+_(?:seconds|at|ms)": )[^,\n]+', r"\1T", done.stdout)
-    text = re.sub(r"\b(req|msg)_\w+", r"\1_ID", text).replace("dev-1:", "")
-    return done.returncode, re.sub(r"\d+[smh] ago *|for \d+[smh]", "AGE", text)
-
-
-@pytest.mark.smoke
-def test_every_command_says_the_same_from_elsewhere(net: Net) -> None:
-    client, node = net.client, net.node
-    assert client.cw("launch", "dev-1:bot", "--", "cat").returncode == 0
-    done = client.cw("launch", "dev-1", "-t", "build", "--", "sh", "-c", "echo a; echo b; exit 3")
-    assert done.returncode == 0 and "Session 2 launched: sh -c" in done.stdout + done.stderr
-    node.wait_finished(2)
-    for line, code in COMMANDS:
-        here = said(node, line, "", "")
-        assert (here[0], said(client, line, "dev-1:", "dev-1")) == (code, here), line
-    assert client.cw("launch", "--on", "dev-1", "--name", "on", "--", "true").returncode == 0
-    node.wait_finished(3)
-    [row] = json.loads(client.cw("node", "list", "--json").stdout)
-    assert (row["name"], row["connected"], row["owned"]) == ("dev-1", True, True)
-    assert row["owner_subject"] == "admin" and row["features"] == ["stream"]
-    shown = client.cw("nodes").stdout.splitlines()
-    assert shown[0].split() == ["NAME", "STATUS", "LAST", "SEEN", "OWNER", "FEATURES"]
-    assert re.fullmatch(r"dev-1 +online +\d+s ago +admin \(you\) +stream", shown[1])
-    unknown = client.cw("list", "dev-2")
-    assert unknown.returncode == 1
-    assert f"network proj of relay {net.url} has no node of that name" in unknown.stderr
-    assert client.processes() == [], "a command for another node started one here"
 
 
 def test_a_revoked_node_stops_and_is_never_taken_for_this_one(gevent_net: Net) -> None:

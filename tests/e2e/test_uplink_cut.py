@@ -128,10 +128,13 @@ def test_a_killed_relay_costs_no_byte() -> None:
 
 def test_a_short_cut_costs_no_byte() -> None:
     """Nor does it cost the other nodes anything."""
-    with joined("relay", "client", *BOTH) as lan:
-        with under_way(Net("gevent", nodes=BOTH, lan=lan)) as under, cut(lan, under, "dev-1"):
-            assert under.net.client.cw("list", "dev-2").stdout == "No sessions\n"
-            time.sleep(CUT_SECONDS)
+    with (
+        joined("relay", "client", *BOTH) as lan,
+        under_way(Net("gevent", nodes=BOTH, lan=lan)) as under,
+        cut(lan, under, "dev-1"),
+    ):
+        assert under.net.client.cw("list", "dev-2").stdout == "No sessions\n"
+        time.sleep(CUT_SECONDS)
 
 
 # The cut, and then what the kernels take to send again what was lost: doubling pauses.
@@ -141,11 +144,14 @@ def test_a_short_cut_costs_no_byte() -> None:
 @pytest.mark.parametrize(("runtime", "is_killed"), [("gevent", True), ("threads", False)])
 def test_twenty_seconds_without_a_network(runtime: str, is_killed: bool) -> None:
     """Node and client lose it; a worker killed meanwhile changes nothing."""
-    with joined("relay", "client", "dev-1") as lan:
-        with under_way(Net(runtime, lan=lan)) as under, cut(lan, under, "dev-1", "client"):
-            if is_killed:
-                under.node.kill_worker()
-            time.sleep(LONG_CUT_SECONDS)
+    with (
+        joined("relay", "client", "dev-1") as lan,
+        under_way(Net(runtime, lan=lan)) as under,
+        cut(lan, under, "dev-1", "client"),
+    ):
+        if is_killed:
+            under.node.kill_worker()
+        time.sleep(LONG_CUT_SECONDS)
 
 
 @contextmanager
