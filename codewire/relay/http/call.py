@@ -42,7 +42,10 @@ class Coordination(Protocol):
     """The mesh's introductions."""
 
     def drop(self, network: str, name: str) -> None:
-        """End a node's connection, as Presence does."""
+        """End a node's connections, as Presence does."""
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End the connections of somebody who belongs to the network no more."""
 
     def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | Takeover:
         """Turn an admitted peer's request into its connection."""
@@ -100,6 +103,12 @@ class Service:
         self.presence.drop(network, name)
         self.coordination.drop(network, name)
         self.streams.drop(network, name)
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End all that somebody has open in a network they belong to no more."""
+        self.feeds.drop(network, who)
+        self.streams.drop_member(network, who)
+        self.coordination.drop_member(network, who)
 
 
 class Call:
