@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RelayRoute(WebRoute):
     """A node behind a relay: a stream that the relay joins to the node's own connection."""
 
-    __slots__ = ("relay_url",)
+    __slots__ = ("network", "relay_url")
 
     def __init__(self, relay: Configuration, name: str, options: Options) -> None:
         base = parse_base(relay.url)
@@ -35,6 +35,7 @@ class RelayRoute(WebRoute):
             name=name,
         )
         self.relay_url = relay.url
+        self.network = relay.network
 
     def lost(self) -> str:
         return f"connection to node {self.name} lost; trying again"
@@ -49,7 +50,8 @@ class RelayRoute(WebRoute):
         if status == 403:
             return NodeRefused(text or "not allowed (403)")
         if status == 404:
-            return NodeRefused("the relay knows no such node" if "node" in text else text or "404")
+            words = f"the relay knows no such node in network {self.network}"
+            return NodeRefused(words if "node" in text else text or "404")
         if status == 501:
             return NodeRefused(text or "the node cannot be reached this way; use ssh")
         if status == 503 and text:
