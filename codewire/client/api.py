@@ -70,11 +70,12 @@ class Client(Messaging, Waiting, Agents, Prompting, Returning):
 
     `server` is None for the local node, a name in servers.toml, or a URL; with `network` a node of
     that network of the relay that `cw` uses. Of a wss one, `ca` is a file of authorities to trust
-    instead of the system's, and `insecure` trusts any certificate. A `route` instead is a way to a node of the caller's own making. A local node that does not run
-    is started unless `autostart` is false; `notify` is then told in one line (default: stderr), as
-    it is when a remote node is out of reach for a while. Every call may raise NodeUnreachable,
-    ConnectionLost, ProtocolError and, with the node's own text, RequestError. What is no wait ends
-    within a minute, with NodeSilent where nobody answers; see `until` for less.
+    instead of the system's, and `insecure` trusts any certificate. A `route` instead is a way to a
+    node of the caller's own making. A local node that does not run is started unless `autostart` is
+    false; `notify` is then told in one line (default: stderr), as it is when a remote node is out
+    of reach for a while. Every call may raise NodeUnreachable, ConnectionLost, ProtocolError and,
+    with the node's own text, RequestError. What is no wait ends within a minute, with NodeSilent
+    where nobody answers; see `until` for less.
     """
 
     def __init__(
