@@ -285,18 +285,19 @@ Usage:
 
 GLOBAL_FLAGS = """\
 Global options:
-  -s, --server <server>  Act on another node: a saved server's name, or its URL
-      --token <token>    Access token for --server
-      --ca <file>        Trust these authorities (PEM) for a wss server, not the system's
-      --insecure         Accept any certificate of a wss server: it could be anyone's
-  -h, --help             Show this help
+  -s, --server <server>    Act on another node: a saved server's name, or its URL
+      --network <network>  Nodes are of this network of the relay, not the selected one
+      --token <token>      Access token for --server
+      --ca <file>          Trust these authorities (PEM) for a wss server, not the system's
+      --insecure           Accept any certificate of a wss server: it could be anyone's
+  -h, --help               Show this help
 """
 LOCAL_FLAGS = """\
 Global options:
   -h, --help  Show this help
 """
 
-VERSION_FLAG = "  -v, -V, --version      Print the version\n"
+VERSION_FLAG = "  -v, -V, --version        Print the version\n"
 OUTRO = """
 Use "cw [command] --help" for more information about a command.
 Topics that "cw help <topic>" explains:

@@ -38,13 +38,8 @@ def list_nodes(args: dict[str, Any], context: Context) -> int:
     from codewire.network.configuration import Given, load_configuration
     from codewire.paths import data_dir
 
-    given = Given(
-        args["--relay-url"] or "",
-        args["--network"] or "",
-        context.token or "",
-        context.ca or "",
-        context.insecure,
-    )
+    url, token, ca = args["--relay-url"] or "", context.token or "", context.ca or ""
+    given = Given(url, context.network, token, ca, context.insecure)
     relay = load_configuration(data_dir().config, given)
     user, is_all = relay.as_user(), bool(args["--all"])
     found = user.nodes("" if is_all else relay.required_network(), of_all=is_all)

@@ -16,8 +16,7 @@ from codewire.errors import CodewireError, ProtocolError
 from codewire.relay.http.answers import unauthorized
 from codewire.relay.http.identity import node_of
 from codewire.relay.http.inputs import check_url
-from codewire.relay.store import nodes
-from codewire.relay.uplinks import orders
+from codewire.relay.store import nodes, orders
 from codewire.relay.uplinks.outbox import Outbox
 from codewire.relay.uplinks.reports import take_report
 from codewire.web.upgrade import WebSocketUpgrade, upgrade

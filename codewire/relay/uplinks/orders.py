@@ -1,8 +1,7 @@
-"""What one relay of a database has all others do: end what somebody has lost the right to.
+"""Does what other relays of the database have ordered (store/orders.py).
 
-An order is an event of the network's (store/events.py), which every relay reads in order. It is
-obeyed more than once without harm, and looked at against the tables first: whoever has come back
-with a new right since is left alone.
+An order is obeyed more than once without harm, and looked at against the tables first: whoever has
+come back with a new right since is left alone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError
-from codewire.relay.store import events
+from codewire.relay.store import events, orders
 
 if TYPE_CHECKING:
     from codewire.relay.store.database import Database, Tx
@@ -23,20 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STREAM = "relays"
 # How soon another relay's order is found where the database does not say.
 POLL_SECONDS = 2.0
 BATCH = 64
 ALL = ""
-# A node's connections, a member's, one uplink that has another in its place.
-NODE, MEMBER, CONNECTION = "node", "member", "connection"
 
 Obey = Callable[[str, str, str], None]
-
-
-def give(tx: Tx, network: str, kind: str, whom: str, by: str, now: int) -> None:
-    """Have all relays but the one at `by` end something, once this transaction is committed."""
-    events.append(tx, network, STREAM, kind, {"whom": whom, "by": by}, now)
 
 
 class Orders:
@@ -87,7 +78,7 @@ class Orders:
             is_all = False
             while not is_all:
                 seq = self._seen.get(network, 0)
-                newest_seq, found = self._store.read(partial(_after, network=network, seq=seq))
+                newest_seq, found = self._store.read(partial(_after, network, seq))
                 for event in found:
                     self._follow(network, event)
                 is_all = len(found) < BATCH
@@ -110,5 +101,5 @@ class Orders:
             self._changed.notify_all()
 
 
-def _after(tx: Tx, *, network: str, seq: int) -> tuple[int, list[Event]]:
-    return events.newest(tx, network), events.after(tx, network, STREAM, seq, BATCH)
+def _after(network: str, seq: int, tx: Tx) -> tuple[int, list[Event]]:
+    return orders.after(tx, network, seq, BATCH)

@@ -17,7 +17,7 @@ from codewire.io.wait import spawn
 from codewire.network.exchange import Server
 from codewire.network.websocket import open_websocket
 from codewire.relay.http.answers import Refusal
-from codewire.relay.store import nodes, people
+from codewire.relay.store import nodes, people, whereabouts
 from codewire.relay.uplinks.passes import (
     NONCE_BYTES,
     SECRET_BYTES,
@@ -102,6 +102,16 @@ class Siblings:
         if place is None or node is None:
             return None
         return FarNode(self, place.relay_url, (network, name), node.features)
+
+    def connected(self, network: str) -> set[str] | None:
+        """Return the nodes of a network that any relay has, None where that is not known.
+
+        Raises StoreError.
+        """
+        if not self._leases.url:
+            return None
+        now = self._leases.now()
+        return self._store.read(lambda tx: whereabouts.nodes_of(tx, network, now))
 
     def ask(self, url: str, key: tuple[str, str], stream: Stream, request: dict[str, Any]) -> bool:
         """Ask the relay at `url`; see FarNode.ask."""
