@@ -50,6 +50,8 @@ class Settings:
     tls_cert: str = ""
     tls_key: str = ""
     metrics_listen: str = ""
+    # Where other relays of the same database reach this one; "": there are none.
+    advertise_url: str = ""
     trusted_proxy: tuple[str, ...] = ()
 
     @property
@@ -118,6 +120,7 @@ def read_settings(
         data_dir=data_dir,
         secret_key_file=os.path.abspath(os.path.expanduser(key_file)),
         base_url=values.get("base_url", "").rstrip("/"),
+        advertise_url=values.get("advertise_url", "").rstrip("/"),
     )
     return settings
 
@@ -135,6 +138,7 @@ def check_settings(settings: Settings) -> None:
         if url:
             _check_url(url)
     _check_ssh_public(settings.ssh_public)
+    _check_advertised(settings)
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
     if settings.database_url and not settings.database_url.startswith(
@@ -168,6 +172,38 @@ def split_address(text: str) -> tuple[str, int]:
     """
     parts = urlsplit(f"//{text}")
     return parts.hostname or "", parts.port or 0
+
+
+def _check_advertised(settings: Settings) -> None:
+    """What relays say to each other in the clear stays in a private network."""
+    url = settings.advertise_url
+    if not url:
+        return
+    _check_url(url, "--advertise-url ")
+    if not settings.database_url:
+        raise ConfigError("--advertise-url is for several relays on one --database-url")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_private(parts.hostname or ""):
+        raise ConfigError(
+            f"--advertise-url {url}: must be https, or http to a private address such as "
+            "http://10.0.0.5:8080"
+        )
+
+
+def is_private(host: str) -> bool:
+    """Say whether a host is an address of a private network, or this machine.
+
+    >>> is_private("10.0.0.5"), is_private("8.8.8.8"), is_private("relay.example")
+    (True, False, False)
+    """
+    import ipaddress
+
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _check_ssh_public(text: str) -> None:

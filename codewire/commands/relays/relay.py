@@ -68,6 +68,8 @@ def serve(args: dict[str, Any], context: Context) -> int:
           --tls-key <file>                     Its key
           --trusted-proxy <address,...>        Believe X-Forwarded-For of these (or networks)
           --metrics-listen <address>           Serve /metrics here without a token, too
+          --advertise-url <url>                Where other relays of the same --database-url reach
+                                               this one: https, or http to a private address
           --allowed-users <user,...>           GitHub logins that may come in
           --github-client-id <id>              The GitHub app's
           --github-client-secret <secret>      The GitHub app's

@@ -16,6 +16,7 @@ from codewire.relay.http.routes import (
     networks,
     nodes,
     service,
+    siblings,
     ssh,
     streams,
     tasks,
@@ -55,6 +56,7 @@ ENDPOINTS: list[Endpoint] = [
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
     *streams.ENDPOINTS,
+    *siblings.ENDPOINTS,
     *ssh.ENDPOINTS,
     *selfhosted.ENDPOINTS,
 ]

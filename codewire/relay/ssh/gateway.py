@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from codewire.relay.ssh.access import Admitted
     from codewire.relay.ssh.failures import Failures
     from codewire.relay.store.database import Database
-    from codewire.relay.uplinks.hub import Hub
     from codewire.relay.uplinks.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -78,14 +77,12 @@ class Gateway:
         listener: socket.socket,
         host_key: str,
         store: Database,
-        hub: Hub,
         streams: Streams,
         failures: Failures,
     ) -> None:
         self._listener = listener
         self._host_key = host_key
         self._store = store
-        self._hub = hub
         self._streams = streams
         self._failures = failures
         self._logins: dict[str, Login] = {}
@@ -205,17 +202,17 @@ class Gateway:
 
     def _ask(self, stream: Stream, message: dict[str, Any]) -> dict[str, Any]:
         """Ask the node, and return what the gateway is told when it has dialled back, or not."""
-        uplink = self._hub.find(*stream.key)
-        if uplink is None:
+        way = self._streams.way(*stream.key)
+        if way is None:
             raise Refusal(503, NOT_CONNECTED)
-        has_control = BACK_CONTROL in uplink.features
+        has_control = BACK_CONTROL in way.features
         request: dict[str, Any] = {"type": "SSHRequest", "session_id": stream.id}
         request |= {name: message.get(name) for name in (ASKED if has_control else SIZE)}
         if has_control:
             request |= {"control": True, "subject": stream.who}
         if len(encode_control(request)) > MAX_MESSAGE:
             raise Refusal(413, TOO_LONG)
-        if not uplink.send(request):
+        if not way.ask(stream, request):
             raise Refusal(503, NOT_CONNECTED)
         if not stream.wait(BACK_SECONDS):
             raise Refusal(503, stream.reason or TIMED_OUT)

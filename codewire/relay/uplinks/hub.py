@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from codewire.relay.store.database import Database, Tx
     from codewire.relay.store.nodes import Node
     from codewire.relay.uplinks.leases import Leases
-    from codewire.relay.uplinks.streams import Stream
     from codewire.web.request import Request
 
 log = logging.getLogger(__name__)
@@ -80,8 +79,8 @@ class Uplink:
         """Ask the node for something; False when it does not take it. Never blocks."""
         return self.outbox.send(message)
 
-    def ask(self, stream: Stream, request: dict[str, Any]) -> bool:
-        """Ask the node to dial back for a stream; it names that in its request."""
+    def ask(self, stream: object, request: dict[str, Any]) -> bool:
+        """Ask the node to dial back for a stream, which the request names."""
         return self.send(request)
 
 
@@ -120,11 +119,13 @@ class Hub:
         """Say whether a node's uplink is open here."""
         return (network, name) in self._uplinks
 
-    def drop_stale(self, network: str, name: str, node: Node | None) -> None:
-        """End a node's uplink unless it belongs to this registration of it."""
+    def drop_stale(self, network: str, name: str, node: Node | None) -> bool:
+        """End a node's uplink unless it belongs to this registration of it; say whether it did."""
         uplink = self.find(network, name)
-        if uplink is not None and (node is None or not uplink.is_of(node)):
-            self.drop(network, name)
+        if uplink is None or (node is not None and uplink.is_of(node)):
+            return False
+        self.drop(network, name)
+        return True
 
     def drop_connection(self, network: str, conn_id: str) -> None:
         """End an uplink that has another in its place, at another relay."""

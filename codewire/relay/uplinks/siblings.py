@@ -132,9 +132,7 @@ class Siblings:
 
     def _dial(self, url: str, question: Question) -> WebSocketStream:
         """Return the connection to the node. Raises Refusal as the node said, CodewireError."""
-        shown = make_pass(
-            self._secret, question, self._leases.now(), os.urandom(NONCE_BYTES).hex()
-        )
+        shown = make_pass(self._secret, question, self._leases.now(), os.urandom(NONCE_BYTES).hex())
         path = f"/internal/ask/{_quoted(question.node)}?network_id={_quoted(question.network)}"
         back = open_websocket(Server(url), path, shown, (), DIAL_SECONDS)
         try:
@@ -218,4 +216,3 @@ def _quoted(text: str) -> str:
     from urllib.parse import quote
 
     return quote(text, safe="")
-

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from codewire.io.websockets import WebSocketStream
     from codewire.relay.http.call import Call
     from codewire.relay.store.nodes import Node
-    from codewire.relay.uplinks.hub import Hub
+    from codewire.relay.uplinks.hub import Hub, Uplink
 
     # Who wants a node: over a connection of their own, or through the SSH gateway.
     Client = WebSocketStream | Line

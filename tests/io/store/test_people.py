@@ -162,12 +162,12 @@ def test_the_newest_place_counts(database: Database, network: str) -> None:
     assert claim(one) is None
     replaced = claim(two)
     assert replaced == whereabouts.Place("http://a", one, NOW + 90 * SECOND)
-    database.write(lambda tx: whereabouts.release_if(tx, one))
+    database.write(lambda tx: whereabouts.release(tx, [one]))
     assert find() == two
     assert find(NOW + 90 * SECOND) == ""
     database.write(lambda tx: whereabouts.renew(tx, [two, one], NOW + MINUTE))
     assert find(NOW + 90 * SECOND) == two
-    database.write(lambda tx: whereabouts.release_if(tx, two))
+    database.write(lambda tx: whereabouts.release(tx, [two]))
     assert find() == ""
     assert claim(three, NOW + DAY) is None
 
