@@ -24,7 +24,10 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 class Server:
     """One relay in a directory of its own, ended by `close`."""
 
-    def __init__(self, runtime: str, url: str = "", preload: str = "") -> None:
+    def __init__(
+        self, runtime: str, url: str = "", preload: str = "", sibling_key: str = ""
+    ) -> None:
+        """With `sibling_key`, a secret key file, others on the database at `url` reach it."""
         self.directory = tempfile.mkdtemp(prefix="cwb-", dir="/tmp")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -35,6 +38,9 @@ class Server:
         environment.pop("DATABASE_URL", None)
         if url:
             environment["CW_DATABASE_URL"] = url
+        if sibling_key:
+            command += ["--secret-key-file", sibling_key, "--advertise-url", base]
+        command += ["--ssh-listen", "off"]
         if preload:
             environment["LD_PRELOAD"] = preload
         # A thousand clients come from one address here.
