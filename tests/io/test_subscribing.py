@@ -13,8 +13,10 @@ import pytest
 from codewire.io.streams import FrameStream
 from codewire.node.caller import Caller, local_caller, relay_caller
 from codewire.node.handlers.waiting import subscribe
-from codewire.session.events import Event, EventBus
+from codewire.session.events import EventBus
 from codewire.wire import events
+
+PATIENCE = 20.0
 
 
 def next_types(caller: Any, count: int) -> list[str]:
@@ -23,7 +25,7 @@ def next_types(caller: Any, count: int) -> list[str]:
     node: Any = SimpleNamespace(sessions=SimpleNamespace(bus=bus))
     ours, theirs = socket.socketpair()
     stream, client = FrameStream(theirs), FrameStream(ours)
-    ours.settimeout(20)
+    ours.settimeout(PATIENCE)
     who: Caller = caller(stream)
     serving = threading.Thread(target=subscribe, args=(node, stream, {}, who))
     serving.start()
@@ -31,14 +33,15 @@ def next_types(caller: Any, count: int) -> list[str]:
     try:
         assert client.receive() is not None
         kinds = (events.MESSAGE, events.REQUEST, events.REPLY, events.INPUT)
-        bus.tell([Event(1, (), kind, {"body": "secret"}, 0) for kind in kinds])
+        for kind in kinds:
+            bus.publish(1, (), kind, {"body": "secret"})
         for _ in range(count):
             frame = client.receive()
             assert frame is not None
             found.append(json.loads(frame[1])["event"]["type"])
     finally:
         client.close()
-        serving.join(20)
+        serving.join(PATIENCE)
         stream.close()
     return found
 
