@@ -11,7 +11,7 @@ import pytest
 from codewire.errors import RequestError
 from codewire.network.answers import Binding
 from codewire.network.relay import Relay
-from codewire.node.peers import policies
+from codewire.node.peers import policies, reading
 from tests.io.peers.host import Host
 from tests.unit.credentials.issuer import NOW, SECOND
 
@@ -61,6 +61,16 @@ def test_who_listens_hears_nothing_after_the_revocation(host: Host) -> None:
     with pytest.raises(RequestError, match="^observer grant revoked$"):
         next(heard)
     assert time.monotonic() - started < SOON
+
+
+def test_who_listens_while_nothing_is_said_is_cut_off_at_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 60.0)
+    heard = listening(host)
+    host.peers.gate.revoke("proj", "og_1")
+    with pytest.raises(RequestError, match="^observer grant revoked$"):
+        next(heard)
 
 
 def test_who_listens_is_told_when_the_grant_runs_out(host: Host) -> None:
