@@ -43,6 +43,7 @@ class DataDir:
         self.notify = os.path.join(root, "notify.json")
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
+        self.groups = os.path.join(root, "groups.jsonl")
 
     def session(self, session_id: int) -> str:
         """Return the directory of one session's files."""

@@ -7,7 +7,6 @@ node's status and tried again: no session depends on it.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.errors import CodewireError, OutOfThreads, ProtocolError, RelayRefused
 from codewire.io.wait import spawn
 from codewire.io.watchdog import Watchdog
+from codewire.network.access import signature
 from codewire.network.configuration import load_configuration
 from codewire.network.websocket import open_websocket
 from codewire.node.caller import relay_caller
@@ -86,7 +86,7 @@ class Uplink:
     def run(self) -> None:
         """Keep the uplink until `stop`. Raises nothing."""
         while not self._is_over.is_set():
-            seen = _signature(self._path)
+            seen = signature(self._path)
             try:
                 self._keep()
                 self._await_change(seen, None)
@@ -250,7 +250,7 @@ class Uplink:
     def _await_change(self, seen: object, seconds: float | None) -> None:
         """Return when config.toml is another one than `seen`, or after so many seconds."""
         end = None if seconds is None else time.monotonic() + seconds
-        while _signature(self._path) == seen and not self._is_over.is_set():
+        while signature(self._path) == seen and not self._is_over.is_set():
             left = LOOK_SECONDS if end is None else min(LOOK_SECONDS, end - time.monotonic())
             if left <= 0:
                 return
@@ -261,13 +261,13 @@ class Uplink:
         self, relay: Configuration, stream: WebSocketStream, is_over: threading.Event
     ) -> None:
         """End a connection that is no longer the configured one; knock after a sleep."""
-        seen, wall, clock = _signature(self._path), time.time(), time.monotonic()
+        seen, wall, clock = signature(self._path), time.time(), time.monotonic()
         while not is_over.wait(LOOK_SECONDS):
             slept = (time.time() - wall) - (time.monotonic() - clock)
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:
                 stream.ping()
-            now = _signature(self._path)
+            now = signature(self._path)
             if now != seen:
                 seen = now
                 if not _is_same(relay, self._path):
@@ -281,14 +281,6 @@ def _is_same(relay: Configuration, path: str) -> bool:
     except CodewireError:
         return True
     return (now.url, now.node_token) == (relay.url, relay.node_token)
-
-
-def _signature(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _is_id(text: str) -> bool:

@@ -6,7 +6,6 @@ from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
 from codewire.mail.draft import DELIVERIES, Draft
-from codewire.mail.groups import may_reach
 from codewire.mail.letters import check_body
 from codewire.mail.party import NOBODY, Party, here
 from codewire.mail.pending import Request
@@ -95,7 +94,7 @@ def _draft(node: Node, request: Message, what: str, caller: Caller) -> Draft:
         )
     body = check_body(request.get("body") or "")
     sender = _sender(node, request, caller)
-    if not may_reach(recipient, sender.session):
+    if not node.grouping.may_reach(recipient, sender):
         text = f"group policy forbids {what} delivery to this session"
         raise RequestError(text, UNAUTHORISED)
     if sender.id and sender.session is None:
