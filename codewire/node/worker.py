@@ -17,7 +17,13 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
+from codewire.io.wait import (
+    RUNTIME,
+    is_loop_failure,
+    outlast_loop_errors,
+    spawn,
+    spawn_essential,
+)
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox

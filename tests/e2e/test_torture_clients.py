@@ -14,7 +14,12 @@ import time
 import pytest
 
 from tests.follower import Probe
-from tests.processes import cpu_seconds, open_descriptors, resident_kilobytes, thread_count
+from tests.processes import (
+    cpu_seconds,
+    open_descriptors,
+    resident_kilobytes,
+    thread_count,
+)
 from tests.support import Home, wait_until
 
 # What any other client may wait meanwhile. A node that waits for a bad one waits for good; one on

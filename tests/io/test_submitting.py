@@ -11,7 +11,12 @@ from codewire.agents.evidence import BLOCKED, Verdict
 from codewire.io.readers import Foreground
 from codewire.terminal import submitting as module
 from codewire.terminal.scene import Scene
-from codewire.terminal.submitting import AGENT_PASTES_SECONDS, AGENT_SECONDS, Refused, Submission
+from codewire.terminal.submitting import (
+    AGENT_PASTES_SECONDS,
+    AGENT_SECONDS,
+    Refused,
+    Submission,
+)
 
 PAINTED = ("title", "", "one", "two", "> ", "footer")
 
