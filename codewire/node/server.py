@@ -21,6 +21,7 @@ from codewire.node.handlers import (
     agents,
     attach,
     control,
+    delegation,
     kv,
     messages,
     output,
@@ -44,6 +45,7 @@ NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
 ANSWERS: dict[str, Handler] = {
     **agents.ANSWERS,
     **control.ANSWERS,
+    **delegation.ANSWERS,
     **kv.ANSWERS,
     **messages.ANSWERS,
     **returning.ANSWERS,
