@@ -5,10 +5,10 @@ from __future__ import annotations
 from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
-from codewire.mail.draft import DELIVERIES, Draft
+from codewire.mail.draft import INBOX, Draft, check_delivery
 from codewire.mail.letters import check_body
 from codewire.mail.party import NOBODY, Party, here
-from codewire.mail.pending import Request
+from codewire.mail.pending import Answer, Request
 from codewire.node.caller import Caller, calling_session
 from codewire.node.context import Handler, Message, Node, Streamer, refusal
 from codewire.node.handlers.peer import Peer
@@ -24,7 +24,6 @@ from codewire.wire.codes import (
     UNAUTHORISED,
 )
 from codewire.wire.events import MAIL, REQUEST
-from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos
 
 DEFAULT_TIMEOUT_SECONDS = 60
@@ -42,7 +41,7 @@ def send(node: Node, request: Message, caller: Caller) -> Message:
         "status": format_nanos(receipt.sent_ns),
         # Only what did not go as asked is worth a field that upstream does not have.
         "delivered": receipt.delivered
-        if receipt.delivered != (request.get("delivery") or "inbox")
+        if receipt.delivered != (request.get("delivery") or INBOX)
         else None,
         "note": receipt.note or None,
         "typed": receipt.typed or None,
@@ -86,23 +85,23 @@ def reply(node: Node, request: Message, caller: Caller) -> Message:
 def _draft(node: Node, request: Message, what: str, caller: Caller) -> Draft:
     """Return what is to be sent, checked; `what` names it in the words of group policy."""
     recipient = _recipient(node, request)
-    delivery = request.get("delivery") or "inbox"
-    if delivery not in DELIVERIES:
-        raise RequestError(
-            f"unknown delivery mode {go_quote(delivery)}: use {', '.join(DELIVERIES[:-1])} or both",
-            BAD_REQUEST,
-        )
+    delivery = check_delivery(request.get("delivery"))
     body = check_body(request.get("body") or "")
     sender = _sender(node, request, caller)
-    if not node.grouping.may_reach(recipient, sender):
-        text = f"group policy forbids {what} delivery to this session"
-        raise RequestError(text, UNAUTHORISED)
+    check_group(node, recipient, sender, what)
     if sender.id and sender.session is None:
         raise RequestError(f"sender session {sender.id} not found", NO_SUCH_SESSION)
     if request.get("auto") and sender == NOBODY:
         # It was to be typed for the sender's sake; nobody's text only goes into the inbox.
-        delivery = "inbox"
+        delivery = INBOX
     return Draft(sender, recipient, body, delivery, bool(request.get("force")), _key(request))
+
+
+def check_group(node: Node, recipient: Session, sender: Party, what: str) -> None:
+    """Raise RequestError where group policy keeps somebody from a session."""
+    if not node.grouping.may_reach(recipient, sender):
+        text = f"group policy forbids {what} delivery to this session"
+        raise RequestError(text, UNAUTHORISED)
 
 
 def _sender(node: Node, request: Message, caller: Caller) -> Party:
@@ -170,7 +169,7 @@ def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> No
 
 
 class Asking:
-    """One client that waits for the reply to a request."""
+    """One client that waits for the reply to a request; `answered` and `refused` word its answer."""
 
     def __init__(
         self, node: Node, peer: Peer, pending: Request, note: str, request: Message
@@ -198,22 +197,14 @@ class Asking:
             peer.waker.clear()
             answer = request.answer
             if answer is not None:
-                result = {
-                    "type": "MsgRequestResult",
-                    "request_id": request.id,
-                    "reply_body": answer.body,
-                    "from_id": answer.from_id,
-                    "from_name": answer.from_name or None,
-                    "note": self._note or None,
-                }
-                peer.stream.send_control(result)
+                self._send(self.answered(answer))
                 return
             failure = self._failure()
             if failure:
                 # Left before it is told: from now on the request shows that nobody waits.
                 self._node.mailbox.requests.leave(request, peer.waker)
                 if request.answer is None:
-                    self._refuse(*failure)
+                    self._send(self.refused(*failure))
                     return
                 continue
             peer.wait(max(0.0, self._node.mailbox.requests.seconds_left(request)))
@@ -235,14 +226,23 @@ class Asking:
             return f"request {request.id} timed out after {request.timeout_seconds}s", TIMED_OUT
         return None
 
-    def _refuse(self, text: str, code: str) -> None:
-        self._peer.stream.send_control(
-            {
-                **refusal(text, code, self._asked),
-                "request_id": self._request.id,
-                "note": self._note or None,
-            }
-        )
+    def _send(self, message: Message) -> None:
+        shown = {"request_id": self._request.id, "note": self._note or None}
+        self._peer.stream.send_control({**message, **shown})
+
+    def answered(self, answer: Answer) -> Message:
+        """Return the answer that brings the reply."""
+        return {
+            "type": "MsgRequestResult",
+            "request_id": self._request.id,
+            "reply_body": answer.body,
+            "from_id": answer.from_id,
+            "from_name": answer.from_name or None,
+        }
+
+    def refused(self, text: str, code: str) -> Message:
+        """Return the answer that says why there is none."""
+        return refusal(text, code, self._asked)
 
 
 def listen(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
