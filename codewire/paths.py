@@ -44,6 +44,8 @@ class DataDir:
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
         self.groups = os.path.join(root, "groups.jsonl")
+        self.used_tokens = os.path.join(root, "used_tokens.jsonl")
+        self.relay_keys = os.path.join(root, "relay_keys.json")
 
     def session(self, session_id: int) -> str:
         """Return the directory of one session's files."""

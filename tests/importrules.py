@@ -85,8 +85,9 @@ INNER = {
     "keeper.place": {"keeper", "keeper.processes"},
     "keeper.processes": {"keeper", "keeper.place"},
     "keeper.workerside": {"keeper", "keeper.processes"},
-    "node": {"node.handlers"},
+    "node": {"node.handlers", "node.peers"},
     "node.handlers": {"node"},
+    "node.peers": {"node", "node.handlers"},
     "relay": {
         "relay.http",
         "relay.http.routes",

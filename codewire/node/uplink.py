@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, OutOfThreads, ProtocolError, RelayRefused
@@ -23,13 +24,14 @@ from codewire.node.enrolment import enrol, is_possible
 from codewire.node.server import serve
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.timestamps import format_nanos
+from codewire.wire.timestamps import format_nanos, parse_timestamp
 from codewire.wire.websocket import GOING_AWAY
 
 if TYPE_CHECKING:
     from codewire.io.websockets import WebSocketStream
     from codewire.network.configuration import Configuration
     from codewire.node.context import Node
+    from codewire.node.peers.serving import Peers
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ LOOK_SECONDS = 2.0
 # The wall clock ran on by that much more than the other: the machine slept, and the relay may have
 # given this node up.
 SLEPT_SECONDS = 10.0
-MAX_STREAMS = 256
 MAX_ID = 64
+MAX_GRANT_ID = 200
 
 # How the relay ends an uplink (4401, 4409: ours).
 REVOKED, REPLACED = 4401, 4409
@@ -61,7 +63,9 @@ NOT_ACCEPTED = (
     "again: cw network join INVITE, or remove relay_node_token from config.toml"
 )
 TAKEN_OVER = "another node uses this node's token: it was replaced there"
-NO_PEERS = "this node does not answer peers yet"
+# The streams that are served at a time: an owner's, and peers', who cannot take the owner's away.
+NODE, PEER = "node", "peer"
+MAX_STREAMS = {NODE: 256, PEER: 128}
 NO_NETWORK_OWNERS = "the node's owner has not set node.allow_network_owners"
 
 
@@ -72,14 +76,16 @@ class Stopped(CodewireError):
 class Uplink:
     """A node's connection to the relay of its configuration, if there is one."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, peers: Peers) -> None:
         self._node = node
+        self._peers = peers
         self._path = node.paths.config
         self._watchdog = Watchdog(PING_SECONDS, DEAD_SECONDS)
         self._is_watched = False
         self._failures = 0
         self._said = ""
-        self._streams: set[str] = set()
+        # Of each service, by their ids.
+        self._streams: dict[str, set[str]] = {service: set() for service in MAX_STREAMS}
         self._is_over = threading.Event()
         self._stream: WebSocketStream | None = None
 
@@ -178,18 +184,25 @@ class Uplink:
             message = decode_control(payload)
         except ProtocolError:
             return
+        act = ACTS.get(str(message.get("type")))
+        if act is not None:
+            act(self, relay, uplink, message)
+
+    def _open_stream(
+        self, relay: Configuration, uplink: WebSocketStream, message: dict[str, Any]
+    ) -> None:
+        """Serve the stream of a StreamRequest, or say why not."""
         ident = message.get("session_id")
-        if message.get("type") != "StreamRequest":
-            return
         if not isinstance(ident, str) or not _is_id(ident):
             return
-        problem = self._problem(message)
+        problem, service = self._problem(message), str(message.get("service"))
         if not problem:
             try:
-                self._streams.add(ident)
-                spawn(self._serve_stream, relay, ident, str(message.get("subject") or "relay"))
+                self._streams[service].add(ident)
+                who = str(message.get("subject") or "relay")
+                spawn(self._serve_stream, relay, service, ident, who)
             except OutOfThreads as error:
-                self._streams.discard(ident)
+                self._streams[service].discard(ident)
                 problem = str(error)
         if problem:
             refused = {"type": "StreamRefused", "session_id": ident, "reason": problem}
@@ -197,28 +210,42 @@ class Uplink:
 
     def _problem(self, message: dict[str, Any]) -> str:
         """Return why a stream is refused, "" for one that is served."""
-        if message.get("service") != "node":
-            return NO_PEERS
-        if message.get("role") != "owner" and not self._node.settings.allow_network_owners:
+        service = message.get("service")
+        if service not in MAX_STREAMS:
+            return "the node has no such service"
+        is_owner = service == PEER or message.get("role") == "owner"
+        if not is_owner and not self._node.settings.allow_network_owners:
             return NO_NETWORK_OWNERS
-        if len(self._streams) >= MAX_STREAMS:
+        if len(self._streams[service]) >= MAX_STREAMS[service]:
             return "the node serves as many streams as it can"
         return ""
 
-    def _serve_stream(self, relay: Configuration, ident: str, subject: str) -> None:
-        """Dial back and serve whoever is there, as a client like any other."""
+    def _serve_stream(self, relay: Configuration, service: str, ident: str, subject: str) -> None:
+        """Dial back and serve whoever is there, as a client like any other, or as a peer."""
         path = f"/node/back/{ident}"
         try:
             stream = open_websocket(relay.server, path, relay.node_token, (), BACK_SECONDS)
             self._watch(stream)
             try:
-                serve(self._node, stream, relay_caller(stream, subject))
+                if service == PEER:
+                    self._peers.serve_messages(stream)
+                else:
+                    serve(self._node, stream, relay_caller(stream, subject))
             finally:
                 self._watchdog.remove(stream)
         except CodewireError as error:
             log.info("a stream of %s ends: %s", subject, error)
         finally:
-            self._streams.discard(ident)
+            self._streams[service].discard(ident)
+
+    def _note_revoked(
+        self, relay: Configuration, uplink: WebSocketStream, message: dict[str, Any]
+    ) -> None:
+        """Refuse a grant from now on; `expires_at` is ours, and says how long to remember it."""
+        grant_id = message.get("grant_id")
+        if isinstance(grant_id, str) and 0 < len(grant_id) <= MAX_GRANT_ID:
+            network = relay.node_network or relay.network
+            self._peers.gate.revoke(network, grant_id, _time_of(message.get("expires_at")))
 
     # How it is
 
@@ -262,7 +289,10 @@ class Uplink:
     ) -> None:
         """End a connection that is no longer the configured one; knock after a sleep."""
         seen, wall, clock = signature(self._path), time.time(), time.monotonic()
-        while not is_over.wait(LOOK_SECONDS):
+        while True:
+            self._peers.gate.keep_keys()
+            if is_over.wait(LOOK_SECONDS):
+                return
             slept = (time.time() - wall) - (time.monotonic() - clock)
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:
@@ -272,6 +302,22 @@ class Uplink:
                 seen = now
                 if not _is_same(relay, self._path):
                     stream.shutdown()
+
+
+# What the relay may say, by its type; all else is ignored (spec/relay.md 6.1).
+Act = Callable[[Uplink, "Configuration", "WebSocketStream", dict[str, Any]], None]
+ACTS: dict[str, Act] = {
+    "StreamRequest": Uplink._open_stream,
+    "GrantRevoked": Uplink._note_revoked,
+}
+
+
+def _time_of(value: object) -> int:
+    """Return a time in nanoseconds, 0 for what is none."""
+    try:
+        return parse_timestamp(value)
+    except ValueError:
+        return 0
 
 
 def _is_same(relay: Configuration, path: str) -> bool:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from codewire.config import AUTO, Settings, load_settings
@@ -40,6 +41,7 @@ from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.peers.serving import Peers
     from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -156,7 +158,14 @@ class Worker:
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node).start(self._run_loop)
+        Web(self._node, lambda: self._peers).start(self._run_loop)
+
+    @cached_property
+    def _peers(self) -> Peers:
+        """Return what serves the peer RPC, to whom the listener and the uplink bring visitors."""
+        from codewire.node.peers.serving import Peers
+
+        return Peers(self._node)
 
     def _open_fleet(self) -> None:
         from codewire.node.fleet import Fleet
@@ -184,7 +193,7 @@ class Worker:
         from codewire.node.uplink import Uplink
 
         spawn(self._node.grouping.run)
-        self._uplink = Uplink(self._node)
+        self._uplink = Uplink(self._node, self._peers)
         self._uplink.run()
 
     def run(self) -> None:

@@ -53,10 +53,15 @@ class Registry:
 
     def by_name(self, name: str) -> Session:
         """Return the session called `name`: the live one, else the newest. Raises RequestError."""
-        found = [s for s in self.all() if s.record.name == name]
-        if not found:
+        found = self.named(name)
+        if found is None:
             raise RequestError(f"no session named {go_quote(name)}", NO_SUCH_SESSION)
-        return max(found, key=lambda s: (s.is_running(), s.id))
+        return found
+
+    def named(self, name: str) -> Session | None:
+        """Return the same, None where there is none."""
+        found = [s for s in self.all() if s.record.name == name]
+        return max(found, key=lambda s: (s.is_running(), s.id), default=None)
 
     def tagged(self, tags: Iterable[str]) -> list[Session]:
         """Return the sessions that carry any of `tags`."""

@@ -1,0 +1,175 @@
+"""Another node's peer RPC, through the relay: found, dialled, greeted, asked (spec/peer.md 1, 2).
+
+A credential is good for one connection, so each connection gets one of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from codewire.errors import (
+    ConnectionLost,
+    CredentialError,
+    NodeRefused,
+    NodeUnreachable,
+    OutOfTime,
+    ProtocolError,
+    RelayRefused,
+    RequestError,
+)
+from codewire.io.deadline import NEVER, Deadline
+from codewire.io.messagesocket import MessageStream
+from codewire.network.caller import API, encode_query, encode_segment
+from codewire.network.websocket import open_websocket
+from codewire.wire.control import decode_control
+from codewire.wire.frames import CONTROL
+from codewire.wire.peers import ACK, ERROR, HELLO
+from codewire.wire.texts import go_quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codewire.io.streams import FrameStream
+    from codewire.network.configuration import Configuration
+
+DIAL_SECONDS = 15.0
+# The node may have to ask the relay for its keys first.
+GREET_SECONDS = 15.0
+# How often a node that says nothing is asked for a sign of life.
+PROBE_SECONDS = 10.0
+
+
+class PeerLink:
+    """A connection on which a node knows who asks. A context manager, which closes it."""
+
+    def __init__(self, node: str, stream: FrameStream) -> None:
+        """`stream` carries frames to the node and is the link's own from now on."""
+        self.node = node
+        self.stream = stream
+        self._asked = 0
+
+    def __enter__(self) -> PeerLink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def greet(self, credential: str) -> None:
+        """Say who asks. Blocks. Raises RequestError with the node's words, NodeUnreachable."""
+        self._send({"type": HELLO, "runtime_credential": credential})
+        answer = self._receive(Deadline.after(GREET_SECONDS))
+        if answer.get("type") == ERROR:
+            raise _refusal(answer)
+        if answer.get("type") != ACK:
+            raise ProtocolError(f"node {self.node} does not speak the peer RPC")
+
+    def ask(self, request: dict[str, Any], deadline: Deadline = NEVER) -> dict[str, Any]:
+        """Send a request, its `op_id` apart, and return its answer, by the deadline.
+
+        Raises RequestError with the node's words, OutOfTime, ConnectionLost, ProtocolError.
+        """
+        self._asked += 1
+        op_id = f"op_{time.time_ns():x}_{self._asked}"
+        self._send({"op_id": op_id, **request})
+        return self._answer(op_id, deadline)
+
+    def follow(
+        self, request: dict[str, Any], deadline: Deadline = NEVER
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the acknowledgement of a request that streams, then what comes until the deadline.
+
+        Raises as `ask` does.
+        """
+        answer = self.ask(request, deadline.within(GREET_SECONDS))
+        while True:
+            yield answer
+            answer = self._answer(str(answer["op_id"]), deadline)
+
+    def _answer(self, op_id: str, deadline: Deadline) -> dict[str, Any]:
+        answer = self._receive(deadline)
+        if answer.get("op_id") != op_id:
+            raise ProtocolError(f"node {self.node} answered another request")
+        if answer.get("type") == ERROR:
+            raise _refusal(answer)
+        return answer
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.stream.set_timeout(GREET_SECONDS)
+        try:
+            self.stream.send_control(message)
+        except TimeoutError as error:
+            raise ConnectionLost(self._silent) from error
+
+    def _receive(self, deadline: Deadline) -> dict[str, Any]:
+        """Return the next message, and ask for a sign of life while none comes."""
+        while True:
+            left = deadline.within(PROBE_SECONDS).left()
+            if left == 0:
+                raise OutOfTime(self._silent)
+            self.stream.set_timeout(left)
+            try:
+                frame = self.stream.receive()
+                break
+            except TimeoutError:
+                if not deadline.expired and not self.stream.probe():
+                    raise ConnectionLost(f"{self._silent} any more") from None
+        if frame is None:
+            raise ConnectionLost(f"node {self.node} closed the connection without an answer")
+        kind, payload = frame
+        if kind != CONTROL:
+            raise ProtocolError(f"node {self.node} sent a data frame in the peer RPC")
+        return decode_control(payload)
+
+    @property
+    def _silent(self) -> str:
+        return f"node {self.node} does not answer"
+
+
+def _refusal(answer: dict[str, Any]) -> RequestError:
+    text, code = answer.get("error"), answer.get("code")
+    words = text if isinstance(text, str) and text else "the node reported an unnamed error"
+    if code == CredentialError.code or not isinstance(code, str):
+        return CredentialError(words) if code else RequestError(words)
+    return RequestError(words, code)
+
+
+def dial_peer(relay: Configuration, node: str, seconds: float = DIAL_SECONDS) -> PeerLink:
+    """Return a greeted connection to a node of the selected network; the caller closes it.
+
+    Blocks. Raises NodeRefused for a node that is not there, RelayError and its kin, RequestError
+    with the node's words.
+    """
+    user, network = relay.as_user(), relay.required_network()
+    found = next((one for one in user.nodes(network) if one.name == node), None)
+    if found is None:
+        raise NodeRefused(
+            f"remote node {go_quote(node)} was not found in the current relay network"
+        )
+    if not found.connected:
+        raise NodeUnreachable(_not_connected(node))
+    credential = user.runtime_credential(network).token
+    query = encode_query({"network_id": network, "service": "peer"})
+    path = f"{API}/nodes/{encode_segment(node)}/ws{query}"
+    try:
+        messages = open_websocket(relay.server, path, relay.user_token, (), seconds)
+    except RelayRefused as error:
+        if error.status == 503 and "is not connected" in error.text:
+            raise NodeUnreachable(_not_connected(node)) from error
+        if error.status in (501, 503) and error.text:
+            raise NodeUnreachable(error.text) from error
+        raise
+    link = PeerLink(node, MessageStream(messages))
+    try:
+        link.greet(credential)
+    except BaseException:
+        link.stream.close()
+        raise
+    return link
+
+
+def _not_connected(node: str) -> str:
+    return (
+        f"remote node {go_quote(node)} is registered in the current relay network but is not "
+        "connected"
+    )

@@ -1,0 +1,176 @@
+"""Serves the peer RPC on a byte stream, whoever carries it: a hello, then requests one by one.
+
+Of a connection that has not said who it is, little is taken and for not long, and there are not
+many of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    OutOfThreads,
+    ProtocolError,
+    RequestError,
+)
+from codewire.io.messagesocket import MessageStream
+from codewire.node.peers import letters, reading
+from codewire.node.peers.gate import Gate
+from codewire.node.peers.visit import PeerHandler, PeerStreamer, Visit
+from codewire.wire.codes import INTERNAL, code_of
+from codewire.wire.control import decode_control
+from codewire.wire.frames import CONTROL, MAX_PAYLOAD
+from codewire.wire.peers import ACK, ERROR, REQUESTS, parse_hello, parse_peer_request
+
+if TYPE_CHECKING:
+    from codewire.io.streams import FrameStream
+    from codewire.io.websockets import WebSocketStream
+    from codewire.node.context import Message, Node
+    from codewire.node.peers.gate import Visitor
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS = 10.0
+# The longest token there is, with room for the JSON around it.
+MAX_HELLO = 300 * 1024
+# A visitor that asks for nothing.
+IDLE_SECONDS = 60.0
+# Those who have not said who they are, and those who have.
+STRANGERS, VISITORS = "strangers", "visitors"
+MAX_STRANGERS, MAX_VISITORS = 64, 256
+
+ANSWERS: dict[str, PeerHandler] = {**letters.ANSWERS, **reading.ANSWERS}
+STREAMS: dict[str, PeerStreamer] = {**letters.STREAMS, **reading.STREAMS}
+
+
+class Peers:
+    """The peer RPC of a node, for whatever brings a connection."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.gate = Gate(node.paths)
+        self._rooms = {STRANGERS: MAX_STRANGERS, VISITORS: MAX_VISITORS}
+        self._lock = threading.Lock()
+
+    def serve_messages(self, messages: WebSocketStream) -> None:
+        """Serve a WebSocket whose binary messages are the bytes of the RPC."""
+        self.serve(MessageStream(messages))
+
+    def serve(self, stream: FrameStream) -> None:
+        """Serve one visitor until it goes. Blocks; closes the stream."""
+        try:
+            with self._room(STRANGERS):
+                visitor = _shake_hands(self.gate, stream)
+            if visitor is not None:
+                log.info("a peer comes in: %s", visitor)
+                with self._room(VISITORS):
+                    _serve_requests(Visit(self._node, self.gate, stream, visitor))
+        except (ConnectionLost, TimeoutError):
+            pass
+        except ProtocolError as error:
+            log.info("a peer is dropped: %s", error)
+        except OutOfThreads as error:
+            log.warning("a peer is turned away: %s", error)
+        finally:
+            stream.close()
+
+    @contextmanager
+    def _room(self, kind: str) -> Iterator[None]:
+        """Have one of the places of a kind. Raises ProtocolError where there is none."""
+        with self._lock:
+            if not self._rooms[kind]:
+                raise ProtocolError(f"too many {kind}")
+            self._rooms[kind] -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._rooms[kind] += 1
+
+
+def _shake_hands(gate: Gate, stream: FrameStream) -> Visitor | None:
+    """Return who has come; None after an answer that says why not. Raises as a stream does."""
+    stream.bound_frames(MAX_HELLO)
+    stream.set_timeout(HELLO_SECONDS)
+    message = _receive(stream)
+    if message is None:
+        return None
+    try:
+        visitor = gate.admit(_credential(message))
+    except RequestError as error:
+        log.info("a peer is refused: %s", error)
+        stream.send_control(_error(error))
+        return None
+    stream.send_control(
+        {
+            "type": ACK,
+            "network_id": visitor.me.network,
+            "subject_kind": visitor.principal.kind,
+            "subject_id": visitor.principal.id,
+        }
+    )
+    stream.bound_frames(MAX_PAYLOAD)
+    return visitor
+
+
+def _credential(message: Message) -> str:
+    """Return the credential in a hello. Raises RequestError for what is none."""
+    try:
+        return parse_hello(message)
+    except ProtocolError as error:
+        raise RequestError(str(error)) from error
+
+
+def _serve_requests(visit: Visit) -> None:
+    while True:
+        visit.stream.set_timeout(IDLE_SECONDS)
+        message = _receive(visit.stream)
+        if message is None:
+            return
+        request = parse_peer_request(message)
+        visit.stream.set_timeout(None)
+        try:
+            if not _dispatch(visit, request):
+                return
+        except (ConnectionLost, ProtocolError):
+            raise
+        except CodewireError as error:
+            visit.answer(request, _error(error))
+        except Exception:
+            log.exception("a peer's request failed")
+            text = "internal error; the node's log has the details"
+            visit.answer(request, {"type": ERROR, "error": text, "code": INTERNAL})
+            return
+
+
+def _dispatch(visit: Visit, request: Message) -> bool:
+    """Have a request answered; say whether another may follow."""
+    row = REQUESTS[request["type"]]
+    log.debug("peer %s: %s", visit.visitor, row.type)
+    streamer = STREAMS.get(row.type)
+    if streamer is not None:
+        streamer(visit, request)
+    else:
+        visit.answer(request, {"type": row.answer, **ANSWERS[row.type](visit, request)})
+    return not row.streams
+
+
+def _receive(stream: FrameStream) -> Message | None:
+    """Return the next message, None at the end. Raises ProtocolError."""
+    frame = stream.receive()
+    if frame is None:
+        return None
+    kind, payload = frame
+    if kind != CONTROL:
+        raise ProtocolError("a data frame in the peer RPC")
+    return decode_control(payload)
+
+
+def _error(error: CodewireError) -> Message:
+    return {"type": ERROR, "error": str(error), "code": code_of(error) or None}
