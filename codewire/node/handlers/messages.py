@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
-from codewire.mail.draft import INBOX, Draft, check_delivery
+from codewire.mail.draft import INBOX, Draft, Receipt, check_delivery
 from codewire.mail.letters import check_body
 from codewire.mail.party import NOBODY, Party, here
 from codewire.mail.pending import Answer, Request
@@ -35,14 +37,17 @@ def send(node: Node, request: Message, caller: Caller) -> Message:
     """Deliver a message; `status` of the answer is when (wire.md 6)."""
     draft = _draft(node, request, "msg", caller)
     receipt = node.mailbox.send(draft)
+    return {"type": "MsgSent", **shown_receipt(receipt, request)}
+
+
+def shown_receipt(receipt: Receipt, request: Message) -> Message:
+    """Return what became of a message, as its sender is answered."""
+    asked = request.get("delivery") or INBOX
     return {
-        "type": "MsgSent",
         "message_id": receipt.id,
         "status": format_nanos(receipt.sent_ns),
         # Only what did not go as asked is worth a field that upstream does not have.
-        "delivered": receipt.delivered
-        if receipt.delivered != (request.get("delivery") or INBOX)
-        else None,
+        "delivered": receipt.delivered if receipt.delivered != asked else None,
         "note": receipt.note or None,
         "typed": receipt.typed or None,
     }
@@ -151,45 +156,51 @@ def _key(request: Message) -> str:
 
 def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Deliver a request and answer with its reply. Raises RequestError when there is no request."""
-    peer = Peer(stream)
-    note = ""
-    pending = node.mailbox.requests.resume(_key(request), peer.waker)
-    try:
-        if pending is None:
-            seconds = node.timeout(request) or DEFAULT_TIMEOUT_SECONDS
-            draft = _draft(node, request, "request", caller)
-            timeout = min(seconds, MAX_SECONDS)
-            # Whole where it is: so it is shown, and so other versions take it from the journal.
-            timeout = int(timeout) if timeout == int(timeout) else timeout
-            pending, note = node.mailbox.requests.ask(draft, timeout, peer.waker)
-        Asking(node, peer, pending, note, request).run()
-    finally:
-        if pending is not None:
-            node.mailbox.requests.leave(pending, peer.waker)
+    asking = Asking(node, Peer(stream), request)
+    asking.run(_key(request), lambda: _draft(node, request, "request", caller))
 
 
 class Asking:
     """One client that waits for the reply to a request; `answered` and `refused` word its answer."""
 
-    def __init__(
-        self, node: Node, peer: Peer, pending: Request, note: str, request: Message
-    ) -> None:
+    def __init__(self, node: Node, peer: Peer, asked: Message) -> None:
         self._node = node
         self._peer = peer
-        self._request = pending
-        self._asked = request
-        self._note = note
-        self._recipient = node.sessions.registry.find(pending.to_id)
+        self._asked = asked
+        self._note = ""
+        self._request: Request
+        self._recipient: Session | None = None
 
-    def run(self) -> None:
-        """Serve the client. Blocks."""
-        if self._recipient is not None:
-            self._recipient.watch(self._peer.waker)
+    def run(self, key: str, draft: Callable[[], Draft]) -> None:
+        """Ask, unless an earlier attempt with this key did, and serve the client. Blocks.
+
+        Raises RequestError when there is no request.
+        """
+        requests, waker = self._node.mailbox.requests, self._peer.waker
+        pending = requests.resume(key, waker)
+        try:
+            if pending is None:
+                pending, self._note = requests.ask(draft(), self._timeout(), waker)
+            self._request = pending
+            self._serve()
+        finally:
+            if pending is not None:
+                requests.leave(pending, waker)
+
+    def _timeout(self) -> float:
+        timeout = min(self._node.timeout(self._asked) or DEFAULT_TIMEOUT_SECONDS, MAX_SECONDS)
+        # Whole where it is: so it is shown, and so other versions take it from the journal.
+        return int(timeout) if timeout == int(timeout) else timeout
+
+    def _serve(self) -> None:
+        recipient = self._recipient = self._node.sessions.registry.find(self._request.to_id)
+        if recipient is not None:
+            recipient.watch(self._peer.waker)
         try:
             self._peer.run(self._pump)
         finally:
-            if self._recipient is not None:
-                self._recipient.unwatch(self._peer.waker)
+            if recipient is not None:
+                recipient.unwatch(self._peer.waker)
 
     def _pump(self) -> None:
         request, peer = self._request, self._peer
