@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from codewire.io.streams import FrameStream
     from codewire.network.configuration import Configuration
     from codewire.network.relay import Relay
+    from codewire.wire.peers import Locator
 
 DIAL_SECONDS = 15.0
 # The node may have to ask the relay for its keys first.
@@ -138,6 +139,31 @@ def _refusal(answer: dict[str, Any]) -> RequestError:
     return RequestError(words, code)
 
 
+class PeerWay(NamedTuple):
+    """The way to one node's peer RPC; accepted grants are kept in `root`, the data directory."""
+
+    relay: Configuration
+    node: str
+    root: str
+
+    def dial(self) -> PeerLink:
+        """Return a greeted connection; see `dial_peer`."""
+        return dial_peer(self.relay, self.node)
+
+    def grant_for(self, locator: Locator, verb: str) -> str:
+        """Return the token of an accepted grant for a session. Asks the relay whether it holds.
+
+        Raises CredentialError where there is none.
+        """
+        from codewire.network.accepted import Accepted, find_accepted
+
+        found = find_accepted(Accepted(self.root), self.relay, self.node, locator, verb)
+        if found is None:
+            target = f"{self.node}:{locator.shown()}"
+            raise CredentialError(f"no accepted grant found for {target}")
+        return str(found["token"])
+
+
 class _Visitor(NamedTuple):
     """Who dials: the user, or this machine's node."""
 
@@ -161,8 +187,8 @@ def dial_peer(
 ) -> PeerLink:
     """Return a greeted connection to a node of the selected network; the caller closes it.
 
-    `as_node`: this machine's node dials, and in its own network. Blocks. Raises NodeRefused for a node that is not there, RelayError and its kin, RequestError
-    with the node's words.
+    `as_node`: this machine's node dials, and in its own network. Blocks. Raises NodeRefused for a
+    node that is not there, RelayError and its kin, RequestError with the node's words.
     """
     visitor = _visitor(relay, as_node)
     network = visitor.network

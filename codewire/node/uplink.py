@@ -195,7 +195,8 @@ class Uplink:
         ident = message.get("session_id")
         if not isinstance(ident, str) or not _is_id(ident):
             return
-        problem, service = self._problem(message), str(message.get("service"))
+        service = str(message.get("service"))
+        problem = self._problem(service, message.get("role") == "owner")
         if not problem:
             try:
                 self._streams[service].add(ident)
@@ -208,13 +209,12 @@ class Uplink:
             refused = {"type": "StreamRefused", "session_id": ident, "reason": problem}
             uplink.send_control(refused)
 
-    def _problem(self, message: dict[str, Any]) -> str:
+    def _problem(self, service: str, is_owner: bool) -> str:
         """Return why a stream is refused, "" for one that is served."""
-        service = message.get("service")
         if service not in MAX_STREAMS:
             return "the node has no such service"
-        is_owner = service == PEER or message.get("role") == "owner"
-        if not is_owner and not self._node.settings.allow_network_owners:
+        is_theirs = is_owner or service == PEER
+        if not is_theirs and not self._node.settings.allow_network_owners:
             return NO_NETWORK_OWNERS
         if len(self._streams[service]) >= MAX_STREAMS[service]:
             return "the node serves as many streams as it can"

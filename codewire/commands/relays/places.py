@@ -16,12 +16,13 @@ from codewire.paths import data_dir
 if TYPE_CHECKING:
     from codewire.client.reach.servers import Options
     from codewire.network.configuration import Configuration
+    from codewire.network.peers import PeerWay
 
 
 class RelayRoute(WebRoute):
     """A node behind a relay: a stream that the relay joins to the node's own connection."""
 
-    __slots__ = ("relay_url",)
+    __slots__ = ("_relay", "relay_url")
 
     def __init__(self, relay: Configuration, name: str, options: Options) -> None:
         base = parse_base(relay.url)
@@ -36,6 +37,12 @@ class RelayRoute(WebRoute):
             name=name,
         )
         self.relay_url = relay.url
+        self._relay = relay
+
+    def peer(self) -> PeerWay:
+        from codewire.network.peers import PeerWay
+
+        return PeerWay(self._relay, self.name, data_dir().root)
 
     def lost(self) -> str:
         return f"connection to node {self.name} lost; trying again"
