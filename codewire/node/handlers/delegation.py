@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codewire.errors import ConfigError, RelayError, RequestError
+from codewire.errors import ConfigError, RelayError, RelayRefused, RequestError
 from codewire.node.caller import Caller, calling_session
 from codewire.node.context import Handler, Message, Node
 from codewire.session.session import Session
@@ -75,9 +75,9 @@ def _ask(node: Node, session: Session, verb: str, audience: str) -> Credential:
     try:
         relay = load_configuration(node.paths.config)
         if not relay.url:
-            raise RequestError("relay is not configured", UNAVAILABLE)
+            raise RequestError("relay is not configured", BAD_REQUEST)
         if not relay.node_token:
-            raise RequestError("relay node token is not configured", UNAVAILABLE)
+            raise RequestError("relay node token is not configured", BAD_REQUEST)
         return Relay(relay.server, relay.node_token, ISSUE_SECONDS).sender_delegation(
             [verb],
             session_id=session.id,
@@ -85,7 +85,11 @@ def _ask(node: Node, session: Session, verb: str, audience: str) -> Credential:
             audience_node=audience,
         )
     except (ConfigError, RelayError) as error:
-        raise RequestError(f"no sender delegation: {error}", UNAVAILABLE) from error
+        is_final = isinstance(error, ConfigError) or (
+            isinstance(error, RelayRefused) and not error.is_transient
+        )
+        code = UNAUTHORISED if is_final else UNAVAILABLE
+        raise RequestError(f"no sender delegation: {error}", code) from error
 
 
 ANSWERS: dict[str, Handler] = {"IssueSenderDelegation": issue}
