@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
+from codewire.commands.talk.parties import letter_from, own_session, resolve
 from codewire.errors import RequestTimedOut, UsageError
 from codewire.wire import events
 
@@ -33,7 +34,9 @@ def msg(args: dict[str, Any], context: Context) -> int:
     """Send a message to a session: into its inbox, its terminal, or both.
 
     The sender is --from, else the session this command runs in, else nobody. Text is typed only
-    where a program takes it as text: at a shell's prompt it goes to the inbox alone.
+    where a program takes it as text: at a shell's prompt it goes to the inbox alone. A session of
+    another node of the network (dev-1:coder) is sent to by a session of this one, into its inbox
+    unless --delivery says otherwise.
 
     Usage:
       cw msg [options] <session> <body>
@@ -49,12 +52,13 @@ def msg(args: dict[str, Any], context: Context) -> int:
       cw msg coder "start with the auth module"
       cw msg -f planner coder "start with the auth module"
       cw msg --delivery pty 3 "check this out"
+      cw msg -f planner dev-1:coder "start with the auth module"
     """
-    client, ref = context.locate(args["<session>"])
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     answer = client.msg(
-        _resolve(client, ref),
+        recipient,
         args["<body>"],
-        **_sender(args, client, context),
+        **sender,
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
@@ -84,12 +88,12 @@ def request(args: dict[str, Any], context: Context) -> int:
       cw request coder "ready for review?"
       cw request -f planner coder "status?" --timeout 30
       answer=$(cw request --raw coder "which branch?")
+      cw request -f planner dev-1:coder "ready for review?"
     """
     # Without the flag it is the text of the default.
     timeout = float(args["--timeout"]) or DEFAULT_TIMEOUT
     context.give_up_after(timeout)
-    client, ref = context.locate(args["<session>"])
-    recipient, sender = _resolve(client, ref), _sender(args, client, context)
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     try:
         answer = client.request(
             recipient,
@@ -103,6 +107,9 @@ def request(args: dict[str, Any], context: Context) -> int:
         if error.note:
             output.notice(error.note)
         shown = str(args["--from"] or sender["sender"] or args["<session>"])
+        if isinstance(recipient, str):
+            # The reply is where the question is.
+            shown = recipient
         if ":" not in shown:
             shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
         later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
@@ -136,10 +143,10 @@ def reply(args: dict[str, Any], context: Context) -> int:
     """
     if args["--from"]:
         client, ref = context.locate(args["--from"])
-        sender: dict[str, Any] = {"sender": _resolve(client, ref)}
+        sender: dict[str, Any] = {"sender": resolve(client, ref)}
     else:
         client = context.client()
-        sender = _own_session(client)
+        sender = own_session(client)
     token = args["--reply-token"] or ""
     answer = client.reply(args["<request-id>"], args["<body>"], **sender, reply_token=token)
     output.note(f"Reply sent for request {answer.request_id}")
@@ -167,7 +174,7 @@ def inbox(args: dict[str, Any], context: Context) -> int:
       cw inbox coder --json
     """
     client, ref = _local(args, args["<session>"], context)
-    answer = client.read_messages(_resolve(client, ref), tail=_tail(args["--tail"]))
+    answer = client.read_messages(resolve(client, ref), tail=_tail(args["--tail"]))
     letters = arrange(answer, has_tokens=output.wants_json(args))
     if answer.cut:
         output.notice("older messages are left out: they are too much for one answer")
@@ -208,7 +215,7 @@ def listen(args: dict[str, Any], context: Context) -> int:
     client, ref = _local(args, session, context)
     if node:
         client = context.client_of(node)
-    session_id = _resolve(client, ref) if ref else None
+    session_id = resolve(client, ref) if ref else None
     from codewire.wire.answers.events import Event, EventsLost
 
     is_listening = False
@@ -324,35 +331,6 @@ def _shown(body: str) -> str:
 def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
     if answer.note:
         output.notice(answer.note)
-
-
-def _resolve(client: Client, ref: str) -> int:
-    from codewire.client.addressing import resolve_session
-
-    return resolve_session(client, ref)
-
-
-def _sender(args: dict[str, Any], client: Client, context: Context) -> dict[str, Any]:
-    """Return who sends, a session of the recipient's node; its name may be left out.
-
-    Raises UsageError for a session of another node: its id means nothing there.
-    """
-    sender = args["--from"]
-    if not sender:
-        return _own_session(client)
-    if ":" not in sender:
-        return {"sender": _resolve(client, sender)}
-    home, ref = context.locate(sender)
-    if home.route.key != client.route.key:
-        raise UsageError("--from must be a session of the node that the message is sent to")
-    return {"sender": _resolve(client, ref)}
-
-
-def _own_session(client: Client) -> dict[str, Any]:
-    """Return the session this command runs in; its id means nothing to another node."""
-    from codewire.client.inside import as_sender
-
-    return as_sender(client.route)
 
 
 def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
