@@ -68,14 +68,35 @@ class Net:
         finally:
             connection.close()
 
-    def uplink(self) -> dict[str, Any]:
-        """Return what the node says of its uplink."""
-        found: dict[str, Any] = self.node.node_status().get("relay", {})
+    def uplink(self, node: Home | None = None) -> dict[str, Any]:
+        """Return what a node, `dev-1` without one, says of its uplink."""
+        found: dict[str, Any] = (node or self.node).node_status().get("relay", {})
         return found
 
-    def wait_for(self, state: str) -> None:
-        wait_until(lambda: self.uplink().get("state") == state, 60, f"the uplink is {state}")
+    def wait_for(self, state: str, node: Home | None = None) -> None:
+        wait_until(lambda: self.uplink(node).get("state") == state, 60, f"the uplink is {state}")
+
+    def homes(self) -> tuple[Home, ...]:
+        return (self.client, self.node, self.relay_home)
 
     def close(self) -> None:
-        for home in (self.client, self.node, self.relay_home):
+        for home in self.homes():
             home.close()
+
+
+class Pair(Net):
+    """The same with a second node, `dev-2`."""
+
+    def __init__(self, runtime: str) -> None:
+        super().__init__(runtime)
+        self.other = Home(runtime)
+        relay = {name: text for name, text in self.node.env.items() if "CODEWIRE_RELAY" in name}
+        self.other.env.update(relay, CODEWIRE_NODE_NAME="dev-2")
+
+    def start(self) -> None:
+        super().start()
+        self.other.start_node()
+        self.wait_for("connected", self.other)
+
+    def homes(self) -> tuple[Home, ...]:
+        return (self.other, *super().homes())

@@ -28,7 +28,7 @@ from codewire.errors import (
 from codewire.wire.answers.messages import MessageSent, Reply
 from codewire.wire.answers.reading import read
 from codewire.wire.codes import UNAVAILABLE
-from codewire.wire.peers import Locator, read_locator
+from codewire.wire.peers import Locator
 from codewire.wire.texts import go_quote
 
 if TYPE_CHECKING:
@@ -101,8 +101,14 @@ class Abroad:
         except OutOfTime as error:
             text = f"request timed out after {limit:g}s: {error}"
             raise RequestTimedOut(text) from error
-        replier = read_locator(answer.get("from"))._replace(node=self._node)
-        return read(Reply, answer, from_id=0, from_name=f"{self._node}:{replier.shown()}")
+        # Its number means nothing here.
+        return read(Reply, answer, from_id=0, from_name=self._replier(answer))
+
+    def _replier(self, answer: dict[str, Any]) -> str:
+        """Return who replied; both name and number may be there (spec/peer.md 1.5)."""
+        found = answer.get("from")
+        name = found.get("name") or found.get("id") if isinstance(found, dict) else None
+        return f"{self._node}:{name}" if isinstance(name, (str, int)) else self._node
 
     def _letter(self, kind: str, to: str, body: str, delivery: str, force: bool) -> dict[str, Any]:
         if force:

@@ -23,6 +23,7 @@ from codewire.io.deadline import NEVER, Deadline
 from codewire.io.messagesocket import MessageStream
 from codewire.network.caller import API, encode_query, encode_segment
 from codewire.network.websocket import open_websocket
+from codewire.wire.codes import TIMED_OUT
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.peers import ACK, ERROR, HELLO
@@ -132,7 +133,8 @@ class PeerLink:
 def _refusal(answer: dict[str, Any]) -> RequestError:
     text, code = answer.get("error"), answer.get("code")
     words = text if isinstance(text, str) and text else "the node reported an unnamed error"
-    if code == RequestTimedOut.code:
+    # Other makes of node have no codes.
+    if code == TIMED_OUT or (code is None and " timed out after " in words):
         return RequestTimedOut(words, str(answer.get("request_id") or ""))
     if code == CredentialError.code or not isinstance(code, str):
         return CredentialError(words) if code else RequestError(words)

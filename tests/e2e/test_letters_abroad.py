@@ -1,0 +1,129 @@
+"""Messages, requests and replies between sessions of two nodes, through a relay."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import Home, wait_until
+from tests.uplinks import Pair
+
+
+@pytest.fixture
+def pair(runtime: str) -> Iterator[Pair]:
+    pair = Pair(runtime)
+    try:
+        pair.start()
+        yield pair
+    finally:
+        pair.close()
+
+
+def letters(home: Home, name: str) -> list[dict[str, Any]]:
+    """Return what a session's inbox says, oldest first."""
+    answer = home.request({"type": "MsgRead", "to_name": name, "tail": 0})
+    found: list[dict[str, Any]] = answer["messages"]
+    return found
+
+
+def members(pair: Pair, group: str) -> list[str]:
+    found = pair.ask("GET", f"/api/v1/groups/{group}?network_id=proj").get("members", [])
+    return [f"{one['node_name']}:{one['session_name']}" for one in found]
+
+
+@pytest.mark.smoke
+def test_three_sessions_on_two_nodes(pair: Pair) -> None:
+    here, there = pair.node, pair.other
+    pair.ask("POST", "/api/v1/groups", {"network_id": "proj", "name": "mesh"})
+    nowhere = here.cw("launch", "--group", "nowhere", "planner", "--", "cat")
+    assert nowhere.returncode == 1 and 'group "nowhere" does not exist' in nowhere.stderr
+    assert here.cw("list", "--json").stdout.strip() in ("[]", "")
+    for home, name in ((here, "planner"), (there, "coder")):
+        launched = home.cw("launch", "--group", "mesh", name, "--", "cat")
+        assert launched.returncode == 0, launched.stderr
+    there.launch("cat", name="reviewer")
+    stranger = here.launch("cat", name="stranger")
+    assert members(pair, "mesh") == ["dev-1:planner", "dev-2:coder"]
+
+    sent = here.cw("msg", "-f", "planner", "dev-2:coder", "start with auth")
+    assert sent.returncode == 0 and "Message sent: msg_" in sent.stderr, sent.stderr
+    [letter] = letters(there, "coder")
+    assert (letter["from"], letter["from_name"], letter["body"]) == (
+        0, "dev-1:planner", "start with auth",
+    )  # fmt: skip
+    # In a session no sender is named, nor can another be.
+    inside = here.inside(stranger)
+    refused = here.cw("msg", "dev-2:coder", "let me in", env=inside)
+    assert refused.returncode == 1
+    assert "group policy forbids msg delivery to this session" in refused.stderr
+    assert here.cw("msg", "dev-2:reviewer", "hello", env=inside).returncode == 0
+    assert [one["from_name"] for one in letters(there, "reviewer")] == ["dev-1:stranger"]
+    forced = here.cw("msg", "--force", "-f", "planner", "dev-2:coder", "x")
+    assert forced.returncode == 1 and "cannot be forced" in forced.stderr, forced.stderr
+    unknown = here.cw("msg", "-f", "planner", "dev-2:nobody", "x")
+    assert unknown.returncode == 1 and 'no session named "nobody"' in unknown.stderr
+
+    asking = here.popen("request", "-f", "planner", "dev-2:coder", "ready?", "--timeout", "60")
+    wait_until(lambda: len(letters(there, "coder")) == 2, 60, "the request is there")
+    request = letters(there, "coder")[1]
+    assert (request["from_name"], request["type"]) == ("dev-1:planner", "message.request")
+    # Session 1 of another node is not session 1 of this one.
+    stolen = there.cw("reply", request["request_id"], "stolen", "-f", "reviewer")
+    assert stolen.returncode == 1 and "may only be replied to by session 1" in stolen.stderr
+    assert there.cw("reply", request["request_id"], "yes, PR 42", "-f", "coder").returncode == 0
+    said, _ = asking.communicate(timeout=60)
+    assert (asking.returncode, said) == (0, b"[reply from dev-2:coder] yes, PR 42\n")
+
+    late = here.cw("request", "-f", "planner", "dev-2:coder", "and now?", "--timeout", "1")
+    assert late.returncode == 124 and "timed out after 1s" in late.stderr, late.stderr
+    assert "cw inbox dev-2:coder" in late.stderr
+    assert here.cw("kill", "planner").returncode == 0
+    wait_until(lambda: members(pair, "mesh") == ["dev-2:coder"], 60, "the planner has left")
+
+
+def test_a_killed_relay_and_killed_workers_cost_and_double_nothing(pair: Pair) -> None:
+    """A short one of what tests/faults does for longer."""
+    here, there = pair.node, pair.other
+    here.launch("cat", name="planner")
+    there.launch("cat", name="coder")
+    wanted = []
+    for number, kill in enumerate((there.kill_worker, pair.kill_relay, here.kill_worker)):
+        body = f"message {number}"
+        wanted.append(body)
+        if kill == pair.kill_relay:
+            kill()
+        sending = here.popen("msg", "-f", "planner", "dev-2:coder", body)
+        if kill == pair.kill_relay:
+            pair.start_relay()
+        else:
+            kill()
+        _, said = sending.communicate(timeout=90)
+        assert sending.returncode == 0, (number, said)
+    assert [one["body"] for one in letters(there, "coder")] == wanted
+
+
+def test_a_machine_without_a_login_and_programs(pair: Pair) -> None:
+    here, there = pair.node, pair.other
+    here.launch("cat", name="planner")
+    there.launch("cat", name="coder")
+    config = json.dumps(Path(here.data_dir, "config.toml").read_text())
+    assert "relay_node_token" in config
+    without = {"CODEWIRE_RELAY_AUTH_TOKEN": "", "CODEWIRE_RELAY_NETWORK": ""}
+    sent = here.cw("msg", "-f", "planner", "dev-2:coder", "no login", env=without)
+    assert sent.returncode == 0, sent.stderr
+    assert [one["body"] for one in letters(there, "coder")] == ["no login"]
+    # The user is nobody there: only a session has a word.
+    asked = here.cw("msg", "dev-2:coder", "x", env=without)
+    assert asked.returncode == 1, asked.stdout
+    client = here.client()
+    os.environ.update(without)
+    assert client.msg("dev-2:coder", "from a program", sender=1).delivered == "inbox"
+    with pytest.raises(Exception, match="needs|sent by a session"):
+        client.msg("dev-2:coder", "x")
+    assert client.msg("dev-1:planner", "to itself").delivered == "inbox"
+    assert [one["body"] for one in letters(there, "coder")][1:] == ["from a program"]
