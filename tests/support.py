@@ -58,6 +58,8 @@ class Home:
         self.socket = os.path.join(self.data_dir, "codewire.sock")
         self.node_stderr = os.path.join(self.path, "node.stderr")
         self.env = _clean_environment(self.path, runtime)
+        # Words of a command that comes to be each cw: `ip netns exec …`.
+        self.through: list[str] = []
         self.node: subprocess.Popen[bytes] | None = None
         self.expects_leftovers = False
         self.expects_tracebacks = False
@@ -76,7 +78,7 @@ class Home:
     ) -> subprocess.CompletedProcess[str]:
         """Run `cw args` to its end; stdin is empty unless `input` is given."""
         done = subprocess.run(
-            [*CW, *args],
+            [*self.through, *CW, *args],
             input=(input or "").encode(),
             capture_output=True,
             timeout=timeout,
@@ -99,7 +101,7 @@ class Home:
             options.setdefault(stream, subprocess.PIPE)
         options["env"] = {**self.env, **(options.get("env") or {})}
         options.setdefault("cwd", self.path)
-        process = subprocess.Popen(options.pop("argv", [*CW, *args]), **options)
+        process = subprocess.Popen(options.pop("argv", [*self.through, *CW, *args]), **options)
         self._started.append(process)
         return process
 

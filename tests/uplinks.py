@@ -21,7 +21,7 @@ class Net:
 
     def __init__(self, runtime: str) -> None:
         self.relay_home, self.node, self.client = Home(runtime), Home(runtime), Home()
-        self.port = free_port()
+        self.port, self.listen = free_port(), "127.0.0.1"
         self.url = f"http://127.0.0.1:{self.port}"
         for home, name in ((self.node, "dev-1"), (self.client, "here")):
             home.env.update(
@@ -40,7 +40,7 @@ class Net:
     def start_relay(self) -> None:
         self.relay = self.relay_home.popen(
             "relay", "serve", "--auth-mode", "token", "--base-url", self.url,
-            "--listen", f"127.0.0.1:{self.port}",
+            "--listen", f"{self.listen}:{self.port}",
             "--data-dir", str(Path(self.relay_home.path, "data")),
             env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -32,21 +32,29 @@ from codewire.wire.peers import Locator
 from codewire.wire.texts import go_quote
 
 if TYPE_CHECKING:
-    from codewire.client.messaging import Messaging
+    from collections.abc import Callable
+
+    from codewire.client.reach.asking import Asker
     from codewire.io.deadline import Deadline
+    from codewire.io.streams import FrameStream
     from codewire.network.configuration import Configuration
     from codewire.network.peers import PeerLink
 
+    Hold = Callable[[FrameStream], object]
+
 # How long a node that has been sent nothing yet is looked for: a relay may be restarting.
 PATIENCE_SECONDS = 10.0
-NO_SENDER = "a message to another node's session is sent by a session: run this in one, or name one (--from)"
+NO_SENDER = (
+    "a session of another node is written to by a session: run this in one, or name one (--from)"
+)
 NO_FORCE = "a text cannot be forced into a session of another node"
 
 
-def find(home: Messaging, ref: str) -> tuple[Abroad | None, str]:
+def find(home: Asker, ref: str, hold: Hold) -> tuple[Abroad | None, str]:
     """Return who writes to the node in `node:session`, None where that is `home` itself.
 
-    And the session without its node. Raises UsageError.
+    And the session without its node. `hold` is told of connections that are waited on. Raises
+    UsageError.
     """
     from codewire.config import load_settings
     from codewire.paths import data_dir
@@ -59,28 +67,27 @@ def find(home: Messaging, ref: str) -> tuple[Abroad | None, str]:
         return None, session
     from codewire.network.configuration import load_configuration
 
-    return Abroad(home, load_configuration(config), node), session
+    return Abroad(home, load_configuration(config), node, hold), session
 
 
 class Abroad:
     """One node's sessions, as those of another write to them; see Messaging for the arguments."""
 
-    def __init__(self, home: Messaging, relay: Configuration, node: str) -> None:
+    def __init__(self, home: Asker, relay: Configuration, node: str, hold: Hold) -> None:
         """`home` is a client of the sender's node."""
-        self._home = home
+        self.home = home
         self._relay = relay
-        self._node = node
+        self.node = node
+        self._hold = hold
 
     def msg(
         self, to: str, body: str, sender: int | None, delivery: str, force: bool
     ) -> MessageSent:
         """Send a message. Text is typed only where `delivery` says so: auto is the inbox."""
         request = self._letter("MsgSend", to, body, delivery, force)
-        deadline = self._home.deadline.within(PROMPT_TOTAL_SECONDS)
+        deadline = self.home.deadline.within(PROMPT_TOTAL_SECONDS)
         is_kept = request["delivery"] != "pty"
-        answer = _Sending(self._home, self._relay, self._node, _sender(sender), "msg").run(
-            request, deadline, is_kept=is_kept
-        )
+        answer = _Sending(self, sender, "msg").run(request, deadline, is_kept=is_kept)
         return read(MessageSent, {"delivered": request["delivery"], **answer})
 
     def request(
@@ -94,8 +101,8 @@ class Abroad:
     ) -> Reply:
         """Ask, and block for the reply. Raises RequestTimedOut."""
         request = self._letter("MsgRequest", to, body, delivery, force)
-        deadline = self._home.deadline.sooner(deadline_behind(limit))
-        sending = _Sending(self._home, self._relay, self._node, _sender(sender), "request")
+        deadline = self.home.deadline.sooner(deadline_behind(limit))
+        sending = _Sending(self, sender, "request")
         try:
             answer = sending.run(request, deadline, seconds=limit)
         except OutOfTime as error:
@@ -104,18 +111,28 @@ class Abroad:
         # Its number means nothing here.
         return read(Reply, answer, from_id=0, from_name=self._replier(answer))
 
+    def dial(self, deadline: Deadline) -> PeerLink:
+        """Return a connection to the node, as this machine's node where it has a token."""
+        from codewire.network.peers import DIAL_SECONDS, dial_peer
+
+        seconds = deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
+        as_node = bool(self._relay.node_token and self._relay.node_network)
+        link = dial_peer(self._relay, self.node, seconds, as_node=as_node)
+        self._hold(link.stream)
+        return link
+
     def _replier(self, answer: dict[str, Any]) -> str:
         """Return who replied; both name and number may be there (spec/peer.md 1.5)."""
         found = answer.get("from")
         name = found.get("name") or found.get("id") if isinstance(found, dict) else None
-        return f"{self._node}:{name}" if isinstance(name, (str, int)) else self._node
+        return f"{self.node}:{name}" if isinstance(name, (str, int)) else self.node
 
     def _letter(self, kind: str, to: str, body: str, delivery: str, force: bool) -> dict[str, Any]:
         if force:
             raise UsageError(NO_FORCE)
         session = to.removeprefix("@")
         is_id = session.isascii() and session.isdigit()
-        locator = Locator(self._node, int(session)) if is_id else Locator(self._node, None, session)
+        locator = Locator(self.node, int(session)) if is_id else Locator(self.node, None, session)
         return {
             "type": kind,
             "to": locator.to_json(),
@@ -124,21 +141,15 @@ class Abroad:
         }
 
 
-def _sender(sender: int | None) -> int:
-    if not sender:
-        raise UsageError(NO_SENDER)
-    return sender
-
-
 class _Sending:
     """One letter on its way, over as many connections as it takes."""
 
-    def __init__(
-        self, home: Messaging, relay: Configuration, node: str, sender: int, verb: str
-    ) -> None:
-        self._home = home
-        self._relay = relay
-        self._node = node
+    def __init__(self, abroad: Abroad, sender: int | None, verb: str) -> None:
+        """Raises UsageError without a sender."""
+        if not sender:
+            raise UsageError(NO_SENDER)
+        self._abroad = abroad
+        self._home, self._node = abroad.home, abroad.node
         self._sender = sender
         self._verb = verb
         self._op_id = f"op_{os.urandom(16).hex()}"
@@ -213,18 +224,10 @@ class _Sending:
             "sender_cap": issued.get("sender_cap"),
             "repeat": self._was_sent or None,
         }
-        with self._dial(deadline) as link:
-            self._home._hold(link.stream)
+        with self._abroad.dial(deadline) as link:
             self._was_sent = True
             try:
                 return link.ask(letter, deadline)
             except RequestError:
                 self._is_answered = True
                 raise
-
-    def _dial(self, deadline: Deadline) -> PeerLink:
-        from codewire.network.peers import DIAL_SECONDS, dial_peer
-
-        seconds = deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
-        as_node = bool(self._relay.node_token and self._relay.node_network)
-        return dial_peer(self._relay, self._node, seconds, as_node=as_node)

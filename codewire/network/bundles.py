@@ -48,10 +48,15 @@ class Bundles:
         now = self._clock.wall_ns()
         try:
             return check(token, self.get(network_id), now)
-        except UnknownKey:
+        except UnknownKey as error:
             if not self._may_ask_again(network_id):
                 raise
-        return check(token, self._ask(network_id), now)
+            unknown = error
+        try:
+            bundle = self._ask(network_id)
+        except RelayUnreachable:
+            raise unknown from None
+        return check(token, bundle, now)
 
     def get(self, network_id: str) -> Bundle:
         """Return a bundle that holds now. Blocks while it is fetched. Raises RelayError."""

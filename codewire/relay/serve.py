@@ -33,6 +33,7 @@ from codewire.relay.store import people
 from codewire.relay.uplinks.coordinator import Coordinator
 from codewire.relay.uplinks.feeds import EventFeeds
 from codewire.relay.uplinks.hub import DEAD_SECONDS, PING_SECONDS, Hub
+from codewire.relay.uplinks.revocations import Revocations
 from codewire.relay.uplinks.streams import Streams
 from codewire.web.connection import Limits
 from codewire.web.router import Router
@@ -76,7 +77,9 @@ class Relay:
         self._watchdog = Watchdog(PING_SECONDS, DEAD_SECONDS)
         self.hub = Hub(store, self._watchdog, clock)
         self.feeds = EventFeeds(store)
-        store.on_events = self.feeds.wake
+        self.revocations = Revocations(store, self.hub, clock)
+        self.hub.on_connect = self.revocations.greet
+        store.on_events = self._wake
         self.streams = Streams(self.hub, self._watchdog)
         mesh = derp_map(settings.host, settings.port, settings.is_encrypted)
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
@@ -116,7 +119,14 @@ class Relay:
             self._prepare_github()
         if self.settings.auth_mode == "oidc":
             spawn(self._discover)
-        for loop in (self._watchdog.run, self.feeds.run, self.hub.run, self._save, self._sweep):
+        for loop in (
+            self._watchdog.run,
+            self.feeds.run,
+            self.hub.run,
+            self.revocations.run,
+            self._save,
+            self._sweep,
+        ):
             spawn_essential(self._until_over, loop)
         self._serve(listener, make_router(self.service, self.store), tls=True)
         address = join_address((host, port))
@@ -128,6 +138,7 @@ class Relay:
         self._is_over.set()
         self.hub.end()
         self.feeds.end()
+        self.revocations.end()
         deadline = time.monotonic() + STOP_SECONDS
         is_clean = all(
             [server.stop(max(0.1, deadline - time.monotonic())) for server in self._servers]
@@ -137,6 +148,11 @@ class Relay:
         except CodewireError as error:
             log.warning("counts of calls are lost: %s", error)
         return is_clean
+
+    def _wake(self, network: str) -> None:
+        """Have a network's events looked at, all networks' for ""."""
+        self.feeds.wake(network)
+        self.revocations.wake(network)
 
     def status(self) -> dict[str, Any]:
         """Return the relay's figures."""

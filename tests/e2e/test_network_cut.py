@@ -17,42 +17,12 @@ from codewire.client import Client
 from tests import printer
 from tests.support import REPOSITORY, Home, wait_until
 from tests.terminal import Terminal
+from tests.wires import Wire
 
 pytestmark = pytest.mark.slow
 CUT_SECONDS = 20
 # What is drawn apart from the session's output: it returns to where the cursor was.
 BAR = re.compile(rb"\x1b7.*?\x1b8", re.DOTALL)
-
-
-class Wire:
-    """A pair of virtual network cards: ours, and one in a name space of its own."""
-
-    def __init__(self) -> None:
-        # A network of four addresses for each: two that overlapped would take each other's packets.
-        number = os.getpid() % (1 << 14)
-        self.space, self.ours, self.theirs = f"cw{number}", f"cwa{number}", f"cwb{number}"
-        self.address, self.elsewhere = (
-            f"10.213.{number >> 6}.{(number & 63) * 4 + host}" for host in (1, 2)
-        )
-
-    def open(self) -> None:
-        self._ip("netns", "add", self.space)
-        self._ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs)
-        self._ip("link", "set", self.theirs, "netns", self.space)
-        self._ip("addr", "add", f"{self.address}/30", "dev", self.ours)
-        self._ip("-n", self.space, "addr", "add", f"{self.elsewhere}/30", "dev", self.theirs)
-        self._ip("-n", self.space, "link", "set", self.theirs, "up")
-        self.set("up")
-
-    def set(self, state: str) -> None:
-        self._ip("link", "set", self.ours, state)
-
-    def close(self) -> None:
-        subprocess.run(["ip", "link", "del", self.ours], capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.space], capture_output=True)
-
-    def _ip(self, *words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -173,8 +173,11 @@ def inbox(args: dict[str, Any], context: Context) -> int:
       cw inbox planner -t 10
       cw inbox coder --json
     """
-    client, ref = _local(args, args["<session>"], context)
-    answer = client.read_messages(resolve(client, ref), tail=_tail(args["--tail"]))
+    client, ref = _observed(args, args["<session>"], context)
+    grant = args["--grant"] or ""
+    answer = client.read_messages(
+        _resolve_there(client, ref), tail=_tail(args["--tail"]), grant=grant
+    )
     letters = arrange(answer, has_tokens=output.wants_json(args))
     if answer.cut:
         output.notice("older messages are left out: they are too much for one answer")
@@ -212,14 +215,14 @@ def listen(args: dict[str, Any], context: Context) -> int:
     session, node = args["--session"] or "", args["<node>"]
     if node and session:
         session, node = f"{node}:{session}", None
-    client, ref = _local(args, session, context)
+    client, ref = _observed(args, session, context)
     if node:
         client = context.client_of(node)
-    session_id = resolve(client, ref) if ref else None
+    whom = _resolve_there(client, ref) if ref else None
     from codewire.wire.answers.events import Event, EventsLost
 
     is_listening = False
-    for frame in client.listen(session_id):
+    for frame in client.listen(whom, grant=args["--grant"] or ""):
         if isinstance(frame, EventsLost):
             output.notice(f"{frame.count} messages lost: this reader was too slow")
         elif isinstance(frame, Event):
@@ -333,10 +336,18 @@ def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
         output.notice(answer.note)
 
 
-def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
+def _resolve_there(client: Client, ref: str) -> int | str:
+    """Return what names a session whose messages are to be read.
+
+    Where that takes a grant, nothing else may be asked of the node: it finds the session itself.
+    """
+    return resolve(client, ref) if client.route.peer() is None else ref
+
+
+def _observed(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
     """Return client and reference for a session whose messages are to be read."""
     client, found = context.locate(ref) if ref else (context.client(), "")
-    if args["--grant"] and ":" not in ref:
+    if args["--grant"] and ":" not in ref and client.route.peer() is None:
         raise UsageError(
             "--grant is only valid with a remote session locator like <node>:<session>"
         )

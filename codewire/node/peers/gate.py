@@ -68,7 +68,7 @@ class Gate:
 
     def __init__(self, paths: DataDir, clock: Clock = CLOCK) -> None:
         self._paths = paths
-        self._clock = clock
+        self.clock = clock
         self.membership = Membership(paths.config)
         self.used = Used(paths.used_tokens, clock)
         self.policies = Policies()
@@ -150,7 +150,7 @@ class Gate:
         with self._lock:
             if self._bundles is not None and self._bundles[0] == key:
                 return self._bundles[1]
-        bundles = Bundles(self._fetch, self._clock)
+        bundles = Bundles(self._fetch, self.clock)
         kept = self._load_keys(key)
         if kept is not None:
             bundles.keep(kept)

@@ -12,7 +12,6 @@ from codewire.credentials.claims import SKEW_SECONDS, ObserverClaims
 from codewire.credentials.envelope import verify_observer
 from codewire.credentials.grants import LISTEN, READ, Place, check_grant
 from codewire.errors import CredentialError
-from codewire.io.clock import CLOCK
 from codewire.node.caller import authorise, peer_caller
 from codewire.wire.requests import MSG_LISTEN, MSG_READ
 
@@ -37,7 +36,7 @@ class Observed(NamedTuple):
 
     def check(self) -> None:
         """Raise RequestError where the grant does not hold, or no longer."""
-        now = CLOCK.wall_ns()
+        now = self.visit.gate.clock.wall_ns()
         if now > self.claims.expires_at + SKEW_SECONDS * SECOND:
             raise CredentialError(f"{self.claims.title} expired")
         me = self.visit.visitor.me
@@ -52,7 +51,8 @@ class Observed(NamedTuple):
 
     def seconds_left(self) -> float:
         """Return how long the grant holds at most."""
-        return max(0.0, self.claims.expires_at / SECOND + SKEW_SECONDS - CLOCK.wall_ns() / SECOND)
+        now = self.visit.gate.clock.wall_ns()
+        return max(0.0, (self.claims.expires_at - now) / SECOND + SKEW_SECONDS)
 
 
 def observe(visit: Visit, request: Message, verb: str) -> Observed:

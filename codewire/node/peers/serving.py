@@ -19,6 +19,7 @@ from codewire.errors import (
     ProtocolError,
     RequestError,
 )
+from codewire.io.clock import CLOCK, Clock
 from codewire.io.messagesocket import MessageStream
 from codewire.node.peers import letters, reading
 from codewire.node.peers.gate import Gate
@@ -52,9 +53,9 @@ STREAMS: dict[str, PeerStreamer] = {**letters.STREAMS, **reading.STREAMS}
 class Peers:
     """The peer RPC of a node, for whatever brings a connection."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, clock: Clock = CLOCK) -> None:
         self._node = node
-        self.gate = Gate(node.paths)
+        self.gate = Gate(node.paths, clock)
         self._rooms = {STRANGERS: MAX_STRANGERS, VISITORS: MAX_VISITORS}
         self._lock = threading.Lock()
 

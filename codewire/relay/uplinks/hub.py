@@ -83,6 +83,8 @@ class Hub:
         self.replaced = 0
         # What a node says that is nothing of the hub's.
         self.on_message: Callable[[Uplink, dict[str, Any]], None] = lambda uplink, message: None
+        # What a node is told before anything else.
+        self.on_connect: Callable[[Uplink, WebSocketStream], None] = lambda uplink, stream: None
 
     def __len__(self) -> int:
         return len(self._uplinks)
@@ -90,6 +92,11 @@ class Hub:
     def find(self, network: str, name: str) -> Uplink | None:
         """Return a node's uplink."""
         return self._uplinks.get((network, name))
+
+    def networks(self) -> frozenset[str]:
+        """Return the networks that have nodes here."""
+        with self._lock:
+            return frozenset(network for network, _ in self._uplinks)
 
     def is_connected(self, network: str, name: str) -> bool:
         """Say whether a node's uplink is open here."""
@@ -157,8 +164,9 @@ class Hub:
 
     def _serve(self, uplink: Uplink, stream: WebSocketStream) -> None:
         log.info("%s/%s connected", *uplink.key)
-        uplink.outbox.open(stream)
         try:
+            self.on_connect(uplink, stream)
+            uplink.outbox.open(stream)
             while (frame := stream.receive()) is not None:
                 kind, payload = frame
                 if kind == CONTROL:
