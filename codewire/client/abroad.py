@@ -28,7 +28,7 @@ from codewire.errors import (
 from codewire.wire.answers.messages import MessageSent, Reply
 from codewire.wire.answers.reading import read
 from codewire.wire.codes import UNAVAILABLE
-from codewire.wire.peers import Locator
+from codewire.wire.peers import Locator, locator_of
 from codewire.wire.texts import go_quote
 
 if TYPE_CHECKING:
@@ -130,12 +130,9 @@ class Abroad:
     def _letter(self, kind: str, to: str, body: str, delivery: str, force: bool) -> dict[str, Any]:
         if force:
             raise UsageError(NO_FORCE)
-        session = to.removeprefix("@")
-        is_id = session.isascii() and session.isdigit()
-        locator = Locator(self.node, int(session)) if is_id else Locator(self.node, None, session)
         return {
             "type": kind,
-            "to": locator.to_json(),
+            "to": locator_of(self.node, to).to_json(),
             "body": body,
             "delivery": "inbox" if delivery == "auto" else delivery,
         }

@@ -22,7 +22,7 @@ from codewire.errors import (
 )
 from codewire.wire.answers.events import Event, Subscribed
 from codewire.wire.answers.reading import read
-from codewire.wire.peers import EVENT, Locator
+from codewire.wire.peers import EVENT, Locator, locator_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ def observed(route: Route, session: int | str | None, grant: str) -> Observed | 
         if grant:
             raise UsageError(NO_USE)
         return None
-    return Observed(way, _locator(way.node, name), grant)
+    return Observed(way, locator_of(way.node, str(name)), grant)
 
 
 def way_to(node: str) -> PeerWay:
@@ -89,12 +89,6 @@ def way_to(node: str) -> PeerWay:
 
     paths = data_dir()
     return PeerWay(load_configuration(paths.config), node, paths.root)
-
-
-def _locator(node: str, session: int | str | None) -> Locator:
-    text = str(session).removeprefix("@")
-    is_id = text.isascii() and text.isdigit() and len(text) <= 10
-    return Locator(node, int(text)) if is_id else Locator(node, name=text)
 
 
 class Observing(NamedTuple):
