@@ -28,7 +28,7 @@ from codewire.errors import (
 from codewire.wire.answers.messages import MessageSent, Reply
 from codewire.wire.answers.reading import read
 from codewire.wire.codes import UNAVAILABLE
-from codewire.wire.peers import Locator, locator_of
+from codewire.wire.peers import Locator
 from codewire.wire.texts import go_quote
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from codewire.client.reach.asking import Asker
     from codewire.io.deadline import Deadline
     from codewire.io.streams import FrameStream
-    from codewire.network.configuration import Configuration
-    from codewire.network.peers import PeerLink
+    from codewire.network.peers import PeerLink, PeerWay
 
     Hold = Callable[[FrameStream], object]
 
@@ -65,19 +64,19 @@ def find(home: Asker, ref: str, hold: Hold) -> tuple[Abroad | None, str]:
     config = data_dir().config
     if home.route.node_id() is not None and node == load_settings(config).node_name:
         return None, session
-    from codewire.network.configuration import load_configuration
+    from codewire.client.observing import way_to
 
-    return Abroad(home, load_configuration(config), node, hold), session
+    return Abroad(home, way_to(node), hold), session
 
 
 class Abroad:
     """One node's sessions, as those of another write to them; see Messaging for the arguments."""
 
-    def __init__(self, home: Asker, relay: Configuration, node: str, hold: Hold) -> None:
-        """`home` is a client of the sender's node."""
+    def __init__(self, home: Asker, way: PeerWay, hold: Hold) -> None:
+        """`home` is a client of the sender's node, `way` leads to the other one."""
         self.home = home
-        self._relay = relay
-        self.node = node
+        self.node = way.node
+        self._way = way
         self._hold = hold
 
     def msg(
@@ -115,9 +114,9 @@ class Abroad:
         """Return a connection to the node, as this machine's node where it has a token."""
         from codewire.network.peers import DIAL_SECONDS, dial_peer
 
-        seconds = deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
-        as_node = bool(self._relay.node_token and self._relay.node_network)
-        link = dial_peer(self._relay, self.node, seconds, as_node=as_node)
+        relay, seconds = self._way.relay, deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
+        as_node = bool(relay.node_token and relay.node_network)
+        link = dial_peer(relay, self.node, seconds, as_node=as_node)
         self._hold(link.stream)
         return link
 
@@ -132,7 +131,7 @@ class Abroad:
             raise UsageError(NO_FORCE)
         return {
             "type": kind,
-            "to": locator_of(self.node, to).to_json(),
+            "to": self._way.locator(to).to_json(),
             "body": body,
             "delivery": "inbox" if delivery == "auto" else delivery,
         }

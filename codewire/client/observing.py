@@ -22,7 +22,7 @@ from codewire.errors import (
 )
 from codewire.wire.answers.events import Event, Subscribed
 from codewire.wire.answers.reading import read
-from codewire.wire.peers import EVENT, Locator, locator_of
+from codewire.wire.peers import EVENT, Locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,13 +72,15 @@ def observed(route: Route, session: int | str | None, grant: str) -> Observed | 
 
     `session` may name its node (`dev-1:planner`). Raises UsageError for a grant of no use.
     """
-    node, colon, name = session.partition(":") if isinstance(session, str) else ("", "", session)
-    way = way_to(node) if colon else route.peer()
+    way = route.peer()
+    if isinstance(session, str) and ":" in session:
+        node, _, session = session.partition(":")
+        way = way_to(node)
     if way is None or session is None:
         if grant:
             raise UsageError(NO_USE)
         return None
-    return Observed(way, locator_of(way.node, str(name)), grant)
+    return Observed(way, way.locator(session), grant)
 
 
 def way_to(node: str) -> PeerWay:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codewire.credentials.grants import LISTEN
 from codewire.errors import (
     ConnectionLost,
     CredentialError,
@@ -26,22 +27,24 @@ from codewire.network.websocket import open_websocket
 from codewire.wire.codes import TIMED_OUT
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.peers import ACK, ERROR, HELLO
+from codewire.wire.peers import ACK, ERROR, HELLO, Locator
 from codewire.wire.texts import go_quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from codewire.io.streams import FrameStream
+    from codewire.network.accepted import Record
     from codewire.network.configuration import Configuration
     from codewire.network.relay import Relay
-    from codewire.wire.peers import Locator
 
 DIAL_SECONDS = 15.0
 # The node may have to ask the relay for its keys first.
 GREET_SECONDS = 15.0
 # How often a node that says nothing is asked for a sign of life.
 PROBE_SECONDS = 10.0
+# Of an id.
+MAX_DIGITS = 10
 
 
 class PeerLink:
@@ -152,18 +155,36 @@ class PeerWay(NamedTuple):
         """Return a greeted connection; see `dial_peer`."""
         return dial_peer(self.relay, self.node)
 
+    def is_own(self) -> bool:
+        """Say whether the node is the user's own. Asks the relay, for a second at most."""
+        from codewire.network.directory import Directory
+
+        return Directory(self.root, self.relay).is_own(self.node)
+
+    def locator(self, session: int | str) -> Locator:
+        """Return what names a session of the node: digits are an id, all else is a name."""
+        text = str(session).removeprefix("@")
+        is_id = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+        return Locator(self.node, int(text)) if is_id else Locator(self.node, name=text)
+
+    def may_listen(self, session: int | str) -> bool:
+        """Say whether a grant was accepted that lets one follow a session's messages."""
+        return self._accepted(self.locator(session), LISTEN) is not None
+
     def grant_for(self, locator: Locator, verb: str) -> str:
         """Return the token of an accepted grant for a session. Asks the relay whether it holds.
 
         Raises CredentialError where there is none.
         """
+        found = self._accepted(locator, verb)
+        if found is None:
+            raise CredentialError(f"no accepted grant found for {locator}")
+        return str(found["token"])
+
+    def _accepted(self, locator: Locator, verb: str) -> Record | None:
         from codewire.network.accepted import Accepted, find_accepted
 
-        found = find_accepted(Accepted(self.root), self.relay, self.node, locator, verb)
-        if found is None:
-            target = f"{self.node}:{locator.shown()}"
-            raise CredentialError(f"no accepted grant found for {target}")
-        return str(found["token"])
+        return find_accepted(Accepted(self.root), self.relay, self.node, locator, verb)
 
 
 class _Visitor(NamedTuple):

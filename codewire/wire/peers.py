@@ -115,13 +115,6 @@ def _checked(name: str, value: Any) -> Any:
     return value
 
 
-def locator_of(node: str, session: int | str) -> Locator:
-    """Return how a session is named to its node: digits are an id, a leading @ is dropped."""
-    text = str(session).removeprefix("@")
-    is_id = text.isascii() and text.isdigit() and len(text) <= 10
-    return Locator(node, int(text)) if is_id else Locator(node, name=text)
-
-
 def read_locator(value: Any) -> Locator:
     """Return the session that an object names. Raises RequestError in the known words."""
     found = value if isinstance(value, dict) else {}

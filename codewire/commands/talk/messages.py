@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
+from codewire.commands.letters import label, show_happenings, shown
 from codewire.commands.talk.parties import letter_from, own_session, resolve
 from codewire.errors import RequestTimedOut, UsageError
 from codewire.wire import events
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
     from codewire.term.paint import Paint
-    from codewire.wire.answers.events import Event
     from codewire.wire.answers.messages import Inbox, MessageSent, Reply, ReplySent
 
 # Of --timeout 0, as the node has it.
@@ -106,13 +106,13 @@ def request(args: dict[str, Any], context: Context) -> int:
     except RequestTimedOut as error:
         if error.note:
             output.notice(error.note)
-        shown = str(args["--from"] or sender["sender"] or args["<session>"])
+        whose = str(args["--from"] or sender["sender"] or args["<session>"])
         if isinstance(recipient, str):
             # The reply is where the question is.
-            shown = recipient
-        if ":" not in shown:
-            shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
-        later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
+            whose = recipient
+        if ":" not in whose:
+            whose = "".join(args["<session>"].rpartition(":")[:2]) + whose
+        later = f"{error}\n\nUse 'cw inbox {whose}' to see the reply if it comes later"
         raise RequestTimedOut(later, error.request_id) from error
     _show_note(answer)
     body = answer.reply_body
@@ -120,7 +120,7 @@ def request(args: dict[str, Any], context: Context) -> int:
         output.line(body)
     else:
         replier = answer.from_name or answer.from_id
-        output.line(f"[reply from {replier}] {_shown(body)}")
+        output.line(f"[reply from {replier}] {shown(body)}")
     return 0
 
 
@@ -219,20 +219,8 @@ def listen(args: dict[str, Any], context: Context) -> int:
     if node:
         client = context.client_of(node)
     whom = _resolve_there(client, ref) if ref else None
-    from codewire.wire.answers.events import Event, EventsLost
-
-    is_listening = False
-    for frame in client.listen(whom, grant=args["--grant"] or ""):
-        if isinstance(frame, EventsLost):
-            output.notice(f"{frame.count} messages lost: this reader was too slow")
-        elif isinstance(frame, Event):
-            _show_event(frame, output.wants_json(args))
-        elif is_listening:
-            output.notice("the node's worker was replaced; messages in between may be missing")
-        else:
-            is_listening = True
-            output.notice("listening for messages...")
-    return 0
+    frames = client.listen(whom, grant=args["--grant"] or "")
+    return show_happenings(frames, as_json=output.wants_json(args))
 
 
 def arrange(inbox: Inbox, *, has_tokens: bool = False) -> list[dict[str, Any]]:
@@ -287,8 +275,8 @@ def inbox_lines(letters: list[dict[str, Any]], width: int, paint: Paint, now_ns:
 
 
 def _inbox_line(letter: dict[str, Any]) -> str:
-    kind, body = letter.get("type"), _shown(letter.get("body") or "")
-    sender, recipient = _label(letter, "from"), _label(letter, "to")
+    kind, body = letter.get("type"), shown(letter.get("body") or "")
+    sender, recipient = label(letter, "from"), label(letter, "to")
     if kind == events.REPLY:
         return f"REPLY {sender} (req={letter.get('request_id', '')}): {body}"
     if kind != events.REQUEST:
@@ -297,38 +285,6 @@ def _inbox_line(letter: dict[str, Any]) -> str:
     if letter.get("state") == "open":
         word = "OPEN REQUEST (caller gone)" if letter.get("caller_gone") else "OPEN REQUEST"
     return f"{word} {sender} → {recipient} (req={letter.get('request_id', '')}): {body}"
-
-
-def _show_event(frame: Event, as_json: bool) -> None:
-    event = dict(frame.sent)
-    data = frame.data
-    if as_json:
-        shown = output.compact_json({"session_id": frame.session_id, **event})
-        output.write(shown + "\n", flush=True)
-        return
-    sender, recipient, body = _label(data, "from"), _label(data, "to"), _shown(data.get("body", ""))
-    request_id = data.get("request_id", "")
-    if event.get("type") == events.REQUEST:
-        text = f"[{sender} → {recipient}] REQUEST ({request_id}): {body}"
-    elif event.get("type") == events.REPLY:
-        text = f"[{sender}] REPLY ({request_id}): {body}"
-    else:
-        text = f"[{sender} → {recipient}] {body}"
-    output.write(text + "\n", flush=True)
-
-
-def _label(letter: Mapping[str, Any], kind: str) -> str:
-    """Return the name of the sender or recipient, else its id; 0 is nobody."""
-    return str(letter.get(f"{kind}_name") or letter.get(kind) or 0)
-
-
-def _shown(body: str) -> str:
-    """Return a body that can do nothing to a terminal."""
-    if body.isprintable():
-        return body
-    from codewire.term.paste import harmless
-
-    return harmless(body)
 
 
 def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
