@@ -63,7 +63,7 @@ class Messaging(Asker):
         `sender_node` is the CW_NODE_ID beside a sender that was found as CW_SESSION_ID: the node
         then knows whether it is one of its own.
         """
-        to, abroad = self._whom(to)
+        to, abroad = self._whom(to, delivery)
         if abroad is not None:
             return abroad.msg(str(to), body, sender, delivery, force)
         request = self._letter("MsgSend", to, body, (sender, sender_node), delivery, force)
@@ -107,7 +107,7 @@ class Messaging(Asker):
         reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
         """
         limit = seconds("timeout_seconds", timeout_seconds)
-        to, abroad = self._whom(to)
+        to, abroad = self._whom(to, delivery)
         if abroad is not None:
             wait = limit or DEFAULT_REQUEST_SECONDS
             return abroad.request(str(to), body, sender, wait, delivery, force)
@@ -222,8 +222,13 @@ class Messaging(Asker):
 
     # Sending
 
-    def _whom(self, to: int | str) -> tuple[int | str, Abroad | None]:
-        """Return a recipient, and who writes to its node where that is another (`dev-1:coder`)."""
+    def _whom(self, to: int | str, delivery: str) -> tuple[int | str, Abroad | None]:
+        """Return a recipient, and who writes to its node where that is another (`dev-1:coder`).
+
+        Raises UsageError for a way of delivery that there is not.
+        """
+        if delivery not in DELIVERIES:
+            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
         if not isinstance(to, str) or ":" not in to:
             return to, None
         from codewire.client.abroad import find
@@ -240,8 +245,6 @@ class Messaging(Asker):
         delivery: str,
         force: bool,
     ) -> dict[str, Any]:
-        if delivery not in DELIVERIES:
-            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
         auto = False
         if delivery == "auto":
             # Resolved here: nodes know no auto (spec/wire.md 5).
