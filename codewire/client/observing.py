@@ -22,7 +22,7 @@ from codewire.errors import (
 )
 from codewire.wire.answers.events import Event, Subscribed
 from codewire.wire.answers.reading import read
-from codewire.wire.peers import EVENT, Locator
+from codewire.wire.peers import EVENT, Locator, make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,12 +112,8 @@ def read_inbox(seen: Observed, tail: int | None, who: Observing) -> dict[str, An
 
     Raises CodewireError.
     """
-    request = {
-        "type": "MsgRead",
-        "session": seen.locator.to_json(),
-        "observer_cap": seen.token(READ),
-        "tail": tail,
-    }
+    token = seen.token(READ)
+    request = make_request("MsgRead", session=seen.locator, observer_cap=token, tail=tail)
     with who.dial(seen) as link:
         return link.ask(request, who.deadline.within(ANSWER_SECONDS))
 
@@ -127,11 +123,8 @@ def follow(seen: Observed, who: Observing) -> Iterator[Happening]:
 
     Another Subscribed says that the connection was lost meanwhile. Raises CodewireError.
     """
-    request = {
-        "type": "MsgListen",
-        "session": seen.locator.to_json(),
-        "observer_cap": seen.token(LISTEN),
-    }
+    token = seen.token(LISTEN)
+    request = make_request("MsgListen", session=seen.locator, observer_cap=token)
     has_begun, attempts, lost_at = False, 0, 0.0
     while True:
         try:

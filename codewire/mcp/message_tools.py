@@ -10,7 +10,7 @@ from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, ToolFailed, listing, session_number
+from codewire.mcp.tool import GRANT, Tool, ToolFailed, listing, observed_session, session_number
 from codewire.wire.answers.messages import MessageSent, ReplySent
 
 MAX_TIMEOUT = 24 * 3600
@@ -63,7 +63,9 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
         session, _ = own_session(client.route)
     if session is None:
         raise RequestError("session id or name required")
-    answer = client.read_messages(session_number(client, session), tail=args["tail"])
+    answer = client.read_messages(
+        observed_session(client, session), tail=args["tail"], grant=args["grant"] or ""
+    )
     waiting = listing([letter.sent for letter in answer.open_requests], hint="answer these first")
     facts: dict[str, Any] = {"open_requests": json.loads(waiting[0])}
     if len(waiting) > 1:
@@ -154,9 +156,11 @@ TOOLS = (
             Param(
                 "session_id",
                 "session",
-                "Whose inbox: id or name (default: the session this server runs in)",
+                "Whose inbox: id or name (default: the session this server runs in); node:session "
+                "for one of another node",
             ),
             Param("tail", "integer", "Only the last N entries (default 20; 0: all)", default=20),
+            GRANT,
         ),
         read_messages,
     ),

@@ -177,8 +177,12 @@ class Web:
     def _open_peer(self, request: Request) -> Answer | Takeover:
         """Serve the peer RPC, in which a visitor says who it is (spec/peer.md 2)."""
         assert self._peers is not None
-        peers = self._peers()
-        return upgrade(request, peers.serve_messages, self._watchdog, MAX_PEER_MESSAGE)
+        serve_messages = self._peers().serve_messages
+
+        def serve_stream(stream: WebSocketStream) -> None:
+            serve_messages(stream, request.address)
+
+        return upgrade(request, serve_stream, self._watchdog, MAX_PEER_MESSAGE)
 
     def _refuse(self, address: str) -> Answer:
         if self._logins.note_failure(address) > MAX_FAILURES:

@@ -80,6 +80,22 @@ def parse_hello(message: dict[str, Any]) -> str:
     return credential
 
 
+def make_request(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a request without its `op_id`; what is None is left out, locators become objects.
+
+    Raises ValueError for a field that its row does not list.
+    """
+    unlisted = set(fields) - set(REQUESTS[kind].names.split())
+    if unlisted:
+        raise ValueError(f"{kind} has no field {sorted(unlisted)} in wire/peers.py")
+    found = {
+        name: value.to_json() if isinstance(value, Locator) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+    return {"type": kind, **found}
+
+
 def parse_peer_request(message: dict[str, Any]) -> dict[str, Any]:
     """Return `type`, `op_id` and the fields of the request's row, each of its kind.
 

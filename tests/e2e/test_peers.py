@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -12,8 +13,11 @@ from typing import Any
 import pytest
 
 from codewire.client import Client
+from codewire.client.reach.route import local_route
 from codewire.errors import RequestError
 from codewire.io.messagesocket import MessageStream
+from codewire.mcp.calls import CallClient
+from codewire.mcp.toolbox import TOOLS
 from codewire.network.configuration import Configuration
 from codewire.network.exchange import Server
 from codewire.network.peers import PeerLink, dial_peer
@@ -61,6 +65,12 @@ class Peers:
             raise
         return link
 
+    def fill(self) -> None:
+        """Have a session `coder` with two messages, the first ones it gets."""
+        assert self.net.node.cw("launch", "coder", "--", "cat").returncode == 0
+        for body in ("one", "two"):
+            assert self.net.node.cw("msg", "--delivery", "inbox", "coder", body).returncode == 0
+
     def grant(self, *options: str, to: str = "admin") -> dict[str, Any]:
         """Return a new grant on `coder`, as `cw access grant` prints it."""
         done = self.net.client.cw("access", "grant", "dev-1:coder", "--to", to, "--json", *options)
@@ -82,23 +92,44 @@ class Peers:
         }  # fmt: skip
 
 
+def tool(agent: CallClient, name: str, **arguments: Any) -> Any:
+    """Return what a tool of an agent's says of `coder`."""
+    chosen = TOOLS[f"codewire_{name}"]
+    given = {param.name: param.default for param in chosen.params}
+    return chosen.run(agent, {**given, "session_id": "dev-1:coder", **arguments})
+
+
 @pytest.fixture(scope="module")
 def peers() -> Iterator[Peers]:
+    """Leave it as it was: in any order, each of these tests may be the only one."""
     peers = Peers()
     try:
-        assert peers.net.node.cw("launch", "coder", "--", "cat").returncode == 0
+        peers.fill()
         yield peers
     finally:
         peers.net.close()
 
 
+@pytest.fixture
+def lonely() -> Iterator[Peers]:
+    """One whose relay may be killed."""
+    peers = Peers()
+    try:
+        peers.fill()
+        yield peers
+    finally:
+        peers.net.close()
+
+
+@pytest.mark.smoke
 def test_a_message_of_another_node_arrives_either_way(peers: Peers) -> None:
+    assert peers.net.node.cw("launch", "tester", "--", "cat").returncode == 0
     for body, dial in (("relayed", lambda: dial_peer(peers.relay, "dev-1")),
                        ("direct", peers.direct)):  # fmt: skip
         with dial() as link:
-            answer = link.ask(peers.message(body))
+            answer = link.ask(peers.message(body, to={"node": "dev-1", "name": "tester"}))
         assert answer["type"] == "MsgSent" and answer["message_id"].startswith("msg_")
-    inbox = json.loads(peers.net.node.cw("inbox", "coder", "--json").stdout)
+    inbox = json.loads(peers.net.node.cw("inbox", "tester", "--json").stdout)
     assert [(one["from_name"], one["body"]) for one in inbox] == [
         ("dev-2:planner", "relayed"), ("dev-2:planner", "direct"),
     ]  # fmt: skip
@@ -113,9 +144,9 @@ def test_inbox_listen_and_watch_take_a_grant_from_owners_too(peers: Peers) -> No
         assert words in said and said.endswith("no accepted grant found for dev-1:coder"), said
     token = peers.grant()["delegation"]
     inbox = json.loads(client.cw("inbox", "dev-1:coder", "--grant", token, "--json").stdout)
-    assert [one["body"] for one in inbox] == ["relayed", "direct"]
+    assert [one["body"] for one in inbox][:2] == ["one", "two"]
     tail = client.cw("inbox", "dev-1:1", "-t", "1", "--grant", token).stdout
-    assert tail.endswith("dev-2:planner → coder: direct\n") and tail.count("\n") == 1
+    assert "0 → coder: " in tail and tail.count("\n") == 1
     for command in (("listen", "--session", "dev-1:coder"), ("watch", "dev-1:coder")):
         heard = client.popen(*command, "--grant", token, stdout=subprocess.PIPE)
         assert heard.stderr is not None and heard.stdout is not None
@@ -182,7 +213,7 @@ def test_programs_read_by_a_grant_as_people_do(
         monkeypatch.setenv(name, value)
     token, client = peers.grant()["delegation"], Client()
     inbox = client.read_messages("dev-1:coder", tail=0, grant=token)
-    assert inbox.messages[0].body == "relayed" and "reply_token" not in json.dumps(inbox.sent)
+    assert inbox.messages[0].body == "one" and "reply_token" not in json.dumps(inbox.sent)
     with pytest.raises(RequestError, match="remote inbox reads require"):
         client.read_messages("dev-1:coder")
     frames = client.within(20).listen("dev-1:coder", grant=token)
@@ -190,23 +221,37 @@ def test_programs_read_by_a_grant_as_people_do(
     assert peers.net.node.cw("msg", "coder", "to programs").returncode == 0
     assert getattr(next(frames), "data", {}).get("body") == "to programs"
     frames.close()  # type: ignore[attr-defined]
+    # And an agent's tools.
+    agent = CallClient(local_route(), print)
+    shown = json.loads(tool(agent, "read_messages", grant=token, tail=0)[0])
+    assert [one["body"] for one in shown[:2]] == ["one", "two"]
+    with pytest.raises(RequestError, match="observer grant does not allow msg.listen"):
+        tool(agent, "subscribe", grant=peers.grant("--read")["delegation"], max_events=1)
+    heard: list[str] = []
+    listener = threading.Thread(
+        target=lambda: heard.extend(tool(agent, "subscribe", grant=token, max_events=1))
+    )
+    listener.start()
+    # What is sent before the node has acknowledged is not heard.
+    wait_until(lambda: peers.net.node.cw("msg", "coder", "to agents").returncode == 0
+               and not listener.is_alive(), 30, "the agent has heard one")  # fmt: skip
+    assert json.loads(heard[0])[0]["data"]["body"] == "to agents"
 
 
-def test_it_is_served_while_the_relay_is_away_and_no_credential_twice(peers: Peers) -> None:
-    """Last: the relay is gone afterwards."""
-    token = peers.grant()["delegation"]
-    first, second, third = (peers.credential() for _ in range(3))
-    with peers.direct(first) as link:
-        assert link.ask(peers.message("before"))["type"] == "MsgSent"
-    peers.net.kill_relay()
+def test_it_is_served_while_the_relay_is_away_and_no_credential_twice(lonely: Peers) -> None:
+    token = lonely.grant()["delegation"]
+    first, second, third = (lonely.credential() for _ in range(3))
+    with lonely.direct(first) as link:
+        assert link.ask(lonely.message("before"))["type"] == "MsgSent"
+    lonely.net.kill_relay()
     read = {"type": "MsgRead", "session": {"name": "coder"}, "observer_cap": token}
-    with peers.direct(second) as link:
+    with lonely.direct(second) as link:
         assert link.ask(read)["messages"][-1]["body"] == "before"
-    peers.net.node.kill_worker()
-    wait_until(lambda: peers.net.node.cw("list").returncode == 0, 30, "a worker serves")
+    lonely.net.node.kill_worker()
+    wait_until(lambda: lonely.net.node.cw("list").returncode == 0, 30, "a worker serves")
     # The keys outlive the worker, and so does what was used up.
     for used in (first, second):
         with pytest.raises(RequestError, match="runtime credential replay detected"):
-            peers.direct(used)
-    with peers.direct(third) as link:
+            lonely.direct(used)
+    with lonely.direct(third) as link:
         assert link.ask(read)["messages"][-1]["body"] == "before"

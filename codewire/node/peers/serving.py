@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from codewire.errors import (
@@ -42,12 +43,35 @@ HELLO_SECONDS = 10.0
 MAX_HELLO = 300 * 1024
 # A visitor that asks for nothing.
 IDLE_SECONDS = 60.0
-# Those who have not said who they are, and those who have.
-STRANGERS, VISITORS = "strangers", "visitors"
-MAX_STRANGERS, MAX_VISITORS = 64, 256
+# Those who have not said who they are, all and of one address; those who have, all and of each.
+MAX_STRANGERS, STRANGERS_EACH = 64, 16
+MAX_VISITORS, VISITORS_EACH = 256, 64
 
 ANSWERS: dict[str, PeerHandler] = {**letters.ANSWERS, **reading.ANSWERS}
 STREAMS: dict[str, PeerStreamer] = {**letters.STREAMS, **reading.STREAMS}
+
+
+class Places:
+    """So many places, of which each has its share. Any thread may take one."""
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most, self._each = most, each
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, who: str) -> Iterator[None]:
+        """Have a place. Raises ProtocolError where there is none."""
+        with self._lock:
+            if self._taken[who] >= self._each or self._taken.total() >= self._most:
+                raise ProtocolError(f"{who} has to wait: too many connections")
+            self._taken[who] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[who] -= 1
+                self._taken += Counter()
 
 
 class Peers:
@@ -56,21 +80,24 @@ class Peers:
     def __init__(self, node: Node, clock: Clock = CLOCK) -> None:
         self._node = node
         self.gate = Gate(node.paths, clock)
-        self._rooms = {STRANGERS: MAX_STRANGERS, VISITORS: MAX_VISITORS}
-        self._lock = threading.Lock()
+        self.strangers = Places(MAX_STRANGERS, STRANGERS_EACH)
+        self._visitors = Places(MAX_VISITORS, VISITORS_EACH)
 
-    def serve_messages(self, messages: WebSocketStream) -> None:
-        """Serve a WebSocket whose binary messages are the bytes of the RPC."""
-        self.serve(MessageStream(messages))
+    def serve_messages(self, messages: WebSocketStream, address: str = "") -> None:
+        """Serve a WebSocket whose binary messages are the bytes of the RPC; see `serve`."""
+        self.serve(MessageStream(messages), address)
 
-    def serve(self, stream: FrameStream) -> None:
-        """Serve one visitor until it goes. Blocks; closes the stream."""
+    def serve(self, stream: FrameStream, address: str = "") -> None:
+        """Serve one visitor until it goes. Blocks; closes the stream.
+
+        `address` is where a stranger comes from; "" for one whom the relay has let in.
+        """
         try:
-            with self._room(STRANGERS):
+            with self.strangers.take(address) if address else nullcontext():
                 visitor = _shake_hands(self.gate, stream)
             if visitor is not None:
                 log.info("a peer comes in: %s", visitor)
-                with self._room(VISITORS):
+                with self._visitors.take(str(visitor)):
                     _serve_requests(Visit(self._node, self.gate, stream, visitor))
         except (ConnectionLost, TimeoutError):
             pass
@@ -80,19 +107,6 @@ class Peers:
             log.warning("a peer is turned away: %s", error)
         finally:
             stream.close()
-
-    @contextmanager
-    def _room(self, kind: str) -> Iterator[None]:
-        """Have one of the places of a kind. Raises ProtocolError where there is none."""
-        with self._lock:
-            if not self._rooms[kind]:
-                raise ProtocolError(f"too many {kind}")
-            self._rooms[kind] -= 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._rooms[kind] += 1
 
 
 def _shake_hands(gate: Gate, stream: FrameStream) -> Visitor | None:

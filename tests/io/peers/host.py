@@ -76,9 +76,10 @@ class Host:
         times = {"issued_at": rfc3339(passed), "expires_at": rfc3339(passed + 120)}
         return self.issuer.token(kind, **{**times, "jti": f"id_{self._tokens}", **changed})
 
-    def connect(self) -> FrameStream:
+    def connect(self, address: str = "") -> FrameStream:
         ours, theirs = socket.socketpair()
-        self.served.append(threading.Thread(target=self.peers.serve, args=(FrameStream(theirs),)))
+        given = (FrameStream(theirs), address)
+        self.served.append(threading.Thread(target=self.peers.serve, args=given))
         self.served[-1].start()
         ours.settimeout(PATIENCE)
         self._ends.append(FrameStream(ours))

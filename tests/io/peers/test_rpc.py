@@ -199,14 +199,18 @@ def test_strangers_wait_for_a_while_only_and_are_not_many(
     assert stream.receive() is None
     stream.close()
     monkeypatch.undo()
-    host.peers._rooms[serving.STRANGERS] = 1
-    first, second = host.connect(), host.connect()
-    # One has the only place, the other is turned away; then the place is free again.
+    places = host.peers.strangers = serving.Places(2, 1)
+    first, second = host.connect("10.0.0.1"), host.connect("10.0.0.1")
+    # One has the only place, the other is turned away; another address has one of its own.
     wait_until(lambda: first.may_receive() or second.may_receive(), PATIENCE, "one is away")
+    assert host.connect("10.0.0.2").may_receive() is False
+    wait_until(lambda: places._taken.total() == 2, PATIENCE, "both places are taken")
+    assert host.connect("10.0.0.3").receive() is None
+    # Whom the relay has let in is no stranger.
+    host.link()
     for stream in (first, second):
         stream.close()
-    wait_until(lambda: host.peers._rooms[serving.STRANGERS] == 1, PATIENCE, "it is free")
-    host.link()
+    wait_until(lambda: places._taken["10.0.0.1"] == 0, PATIENCE, "it is free again")
 
 
 def test_an_answer_of_another_request_is_not_taken_for_ours(host: Host) -> None:
