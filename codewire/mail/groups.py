@@ -17,6 +17,8 @@ PREFIX = "group:"
 # What a relay has where nobody said otherwise; without one there is nothing else.
 INTERNAL_ONLY, OPEN = "internal-only", "open"
 OBSERVE_ONLY = "observe-only"
+# The policy that nobody may look, whatever grant they have.
+NONE = "none"
 
 
 def groups_of(tags: Iterable[str]) -> frozenset[str]:

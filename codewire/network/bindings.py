@@ -15,7 +15,8 @@ from codewire.errors import CodewireError, OutOfThreads
 from codewire.io.wait import spawn
 from codewire.network.answers import Binding
 
-FRESH_SECONDS = 30.0
+# A changed policy counts after so long.
+FRESH_SECONDS = 5.0
 # After a look-up that failed.
 AWAY_SECONDS = 10.0
 MAX_SESSIONS = 4096

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from codewire.errors import CodewireError
-from codewire.mail.groups import bindings_by_tags, groups_of, is_member, may_reach
+from codewire.errors import CodewireError, RequestError
+from codewire.mail.groups import NONE, bindings_by_tags, groups_of, is_member, may_reach
 from codewire.paths import DataDir, has_relay
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.program import check_name
+from codewire.wire.codes import UNAUTHORISED, UNAVAILABLE
 
 if TYPE_CHECKING:
     from codewire.mail.party import Party
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # How long a message may wait to hear what the relay says of its recipient's groups.
 BINDINGS_SECONDS = 2.0
+FORBIDDEN_BY_POLICY = "group policy forbids looking at this session's messages"
+UNKNOWN_POLICY = "the relay cannot be asked what the session's groups allow; try again later"
 
 
 class _Side:
@@ -129,15 +132,33 @@ class Grouping:
         Waits for the relay so long at most; with 0 not at all. Each has `messages_policy` and
         `debug_policy`.
         """
+        return self.told(session, seconds) or bindings_by_tags(session)
+
+    def told(
+        self, session: Session, seconds: float = BINDINGS_SECONDS
+    ) -> tuple[Binding, ...] | None:
+        """Return what the relay says of a session's groups; None where it has never said.
+
+        A session that has ended, or has no name, is in no group.
+        """
         if not is_member(session):
             return ()
-        return self._told(session, seconds) or bindings_by_tags(session)
-
-    def _told(self, session: Session, seconds: float) -> tuple[Binding, ...]:
         side = self._side
         if side is None or not side.is_in_use():
-            return ()
-        return side.bindings.of(session.record.name, seconds) or ()
+            return None
+        return side.bindings.of(session.record.name, seconds)
+
+    def check_debug(self, session: Session) -> None:
+        """Raise RequestError where a group lets nobody look at a session's messages. Blocks.
+
+        Nor may anybody while it is not known what the groups of its tags say.
+        """
+        self._with_relay()
+        found = self.told(session)
+        if found is None and groups_of(session.record.tags):
+            raise RequestError(UNKNOWN_POLICY, UNAVAILABLE)
+        if any(binding.debug_policy == NONE for binding in found or ()):
+            raise RequestError(FORBIDDEN_BY_POLICY, UNAUTHORISED)
 
     def may_reach(self, recipient: Session, sender: Party, seconds: float | None = None) -> bool:
         """Say whether group policy lets somebody write to a session of this node.
@@ -159,7 +180,5 @@ class Grouping:
 
     def _groups(self, session: Session) -> frozenset[str]:
         """Return the groups that a sender is in by the relay's word."""
-        if not is_member(session):
-            return frozenset()
-        found = self._told(session, BINDINGS_SECONDS)
+        found = self.told(session) or ()
         return frozenset(binding.group_name for binding in found)

@@ -29,7 +29,6 @@ from codewire.io.clock import CLOCK, Clock
 from codewire.network.bundles import Bundles
 from codewire.network.relay import Relay
 from codewire.node.peers.membership import Me, Membership
-from codewire.node.peers.policies import Policies
 from codewire.node.peers.used import Used
 from codewire.wire.codes import UNAVAILABLE
 
@@ -71,7 +70,6 @@ class Gate:
         self.clock = clock
         self.membership = Membership(paths.config)
         self.used = Used(paths.used_tokens, clock)
-        self.policies = Policies()
         self._next_try = 0.0
         self._lock = threading.Lock()
         self._bundles: tuple[tuple[str, str], Bundles] | None = None
