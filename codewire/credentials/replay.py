@@ -44,7 +44,12 @@ class Replay:
                 return False
             self._note(key, expires_at)
         line = {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": expires_at}
-        return self._remember is None or self._remember(line)
+        if self._remember is None or self._remember(line):
+            return True
+        # It was of no use, so it may come again.
+        with self._lock:
+            self._seen.discard(key)
+        return False
 
     def knows(self, kind: str, network_id: str, jti: str) -> bool:
         """Say whether a token was used."""
@@ -66,10 +71,12 @@ class Replay:
         """Return what a journal that is written anew has to hold."""
         with self._lock:
             self._sweep(now)
-            return [
-                {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": end - SKEW_NS}
-                for end, (kind, network_id, jti) in self._ends
-            ]
+            # One that came again stands there twice.
+            ends = {key: end for end, key in self._ends if key in self._seen}
+        return [
+            {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": end - SKEW_NS}
+            for (kind, network_id, jti), end in ends.items()
+        ]
 
     def _note(self, key: Key, expires_at: int) -> None:
         if key not in self._seen:

@@ -157,14 +157,15 @@ def reply(args: dict[str, Any], context: Context) -> int:
 def inbox(args: dict[str, Any], context: Context) -> int:
     """Show what a session was sent and has sent; requests it has not answered come first.
 
-    A reply stands below its request. Nothing is marked as read.
+    A reply stands below its request. Nothing is marked as read. Of a node behind a relay it takes
+    an access grant: --grant, or one kept with 'cw access accept'.
 
     Usage:
       cw inbox [options] <session>
 
     Options:
       -t, --tail <count>         Only the last ones; 0 is all [default: 50]
-          --grant <token>        Access to a session of another node (relay only)
+          --grant <token>        The access grant to a session of a node behind a relay
       -j, --json                 Print the messages as JSON, in the same order
       -o, --output <text|json>   The same choice, in words
 
@@ -172,6 +173,7 @@ def inbox(args: dict[str, Any], context: Context) -> int:
       cw inbox coder
       cw inbox planner -t 10
       cw inbox coder --json
+      cw inbox dev-1:coder --grant cwog1....
     """
     client, ref = _observed(args, args["<session>"], context)
     grant = args["--grant"] or ""
@@ -202,7 +204,7 @@ def listen(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --session <session>    Only what this session sends and gets
-          --grant <token>        Access to a session of another node (relay only)
+          --grant <token>        The access grant to a session of a node behind a relay
       -j, --json                 Print each as one line of JSON
       -o, --output <text|json>   The same choice, in words
 
