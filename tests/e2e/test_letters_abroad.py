@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from codewire.errors import UsageError
 from tests.remote import free_port
-from tests.support import REPOSITORY, Home, wait_until
+from tests.support import CW, REPOSITORY, Home, wait_until
 from tests.uplinks import Pair
 
 
@@ -103,13 +105,48 @@ def test_a_machine_without_a_login_and_programs(pair: Pair) -> None:
     # The user is nobody there: only a session has a word.
     asked = here.cw("msg", "dev-2:coder", "x", env=without)
     assert asked.returncode == 1, asked.stdout
+    assert "msg_" in by_mcp(here, without, to_name="dev-2:coder", body="by MCP", from_session_id=1)
+    # Who is in a session speaks for that alone, wherever it took the number from.
+    speaker = here.launch("sh", "-c", spoken("msg dev-2:coder inside"), name="speaker")
+    assert here.wait_finished(speaker)["exit_code"] == 0, here.log(speaker)
+    posing = here.launch("sh", "-c", spoken("msg -f planner dev-2:coder posing"), name="poser")
+    assert here.wait_finished(posing)["exit_code"] == 1, here.log(posing)
+    assert b"session 3 may not send to other nodes as session 1" in here.log(posing)
     client = here.client()
     os.environ.update(without)
     assert client.msg("dev-2:coder", "from a program", sender=1).delivered == "inbox"
-    with pytest.raises(Exception, match="written to by a session"):
+    with pytest.raises(UsageError, match="written to by a session"):
         client.msg("dev-2:coder", "x")
     assert client.msg("dev-1:planner", "to itself").delivered == "inbox"
-    assert [one["body"] for one in letters(there, "coder")][1:] == ["from a program"]
+    found = [(one["from_name"], one["body"]) for one in letters(there, "coder")]
+    assert found == [
+        ("dev-1:planner", "no login"),
+        ("dev-1:planner", "by MCP"),
+        ("dev-1:speaker", "inside"),
+        ("dev-1:planner", "from a program"),
+    ]
+
+
+def spoken(words: str) -> str:
+    """Return a shell's words for a command of cw that speaks for the session it is in."""
+    return f"exec {shlex.join(CW)} {words}"
+
+
+def by_mcp(home: Home, env: dict[str, str], **arguments: Any) -> str:
+    """Return what the MCP server answers codewire_msg."""
+    call = {"name": "codewire_msg", "arguments": arguments}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {},
+             "clientInfo": {"name": "test", "version": "1"}}  # fmt: skip
+    server = home.popen("mcp-server", env=env)
+    assert server.stdin is not None and server.stdout is not None
+    for number, (method, params) in enumerate((("initialize", hello), ("tools/call", call))):
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        server.stdin.write(json.dumps(message).encode() + b"\n")
+        server.stdin.flush()
+        answer = server.stdout.readline().decode()
+    server.stdin.close()
+    server.wait(30)
+    return answer
 
 
 def test_the_script_of_the_whole_scenario(tmp_path: Path) -> None:
