@@ -123,7 +123,7 @@ TO = (
     Param(
         "to_session_id",
         "session",
-        "Recipient session: its id or its name; node:session for one of another node of the network",
+        "Recipient session: its id or its name; node:session for one of another node",
     ),
     Param("to_name", "string", "Recipient session by name"),
     Param(

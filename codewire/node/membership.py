@@ -1,9 +1,9 @@
 """Tells the relay which sessions of this node are in which groups (spec/network-auth.md 6.2).
 
 A running named session is in the groups that its tags name. What the relay holds is brought to
-that, one call at a time, for as long as it takes: groups.jsonl keeps what the relay may hold of this
-node and which groups it is known to have. No session ever waits for this but one that is launched
-into a group, for the few seconds of `admitted`.
+that, one call at a time, for as long as it takes: groups.jsonl keeps what the relay may hold of
+this node and which groups it is known to have. No session ever waits for this but one that is
+launched into a group, for the few seconds of `admitted`.
 """
 
 from __future__ import annotations

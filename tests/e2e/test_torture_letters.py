@@ -1,4 +1,4 @@
-"""Two nodes in name spaces of their own, a relay between them, and all of that killed again and again.
+"""Two nodes in name spaces of their own and a relay between them, all of it killed many times.
 
 CW_TEST_KILLS says how often (3): `CW_TEST_KILLS=20 scripts/test tests/e2e/test_torture_letters.py`.
 """

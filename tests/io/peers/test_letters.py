@@ -1,4 +1,4 @@
-"""What sessions of other nodes send: once, by the rules of groups, and answered by their recipient."""
+"""What sessions of other nodes send: once, by the rules of groups, answered by the recipient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from codewire.errors import RequestError, RequestTimedOut
+from codewire.errors import CodewireError, RequestError, RequestTimedOut
 from codewire.mail import mailbox
 from codewire.mail.party import here
 from tests.io.peers.host import PATIENCE, Host
@@ -37,7 +37,7 @@ class Asking:
     def _run(self) -> None:
         try:
             self.outcome = self.link.ask(self._request)
-        except Exception as error:
+        except CodewireError as error:
             self.outcome = error
         finally:
             self.link.stream.close()

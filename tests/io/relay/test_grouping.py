@@ -114,9 +114,11 @@ def test_a_launch_that_would_fail_anyway_asks_nobody(stand: Stand) -> None:
     # Its name is taken: it must not come to be in that group.
     with stand.grouping.admitted(LaunchRequest(("x",), name="a", tags=("group:mesh",))):
         pass
-    with pytest.raises(LaunchError, match="invalid name"):
-        with stand.grouping.admitted(LaunchRequest(("x",), name="-", tags=("group:mesh",))):
-            pass
+    with (
+        pytest.raises(LaunchError, match="invalid name"),
+        stand.grouping.admitted(LaunchRequest(("x",), name="-", tags=("group:mesh",))),
+    ):
+        pass
     assert members(stand.site, "mesh") == []
 
 

@@ -143,9 +143,8 @@ def test_a_relay_that_was_away(site: Site, stand: Stand) -> None:
 
 def test_another_worker_knows_what_the_relay_may_hold(site: Site, stand: Stand) -> None:
     make_group(site, "mesh")
-    with pytest.raises(ZeroDivisionError):
-        with stand.membership.admitted("gone", ["group:mesh"]):
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), stand.membership.admitted("gone", ["group:mesh"]):
+        raise ZeroDivisionError
     with stand.membership.admitted("stays", ["group:mesh"]):
         stand.launch(1, "stays", "group:mesh")
     # Its owner's word holds until the node begins anew.
@@ -170,21 +169,24 @@ def test_a_group_that_is_not_there_is_said_and_tried_again(site: Site, stand: St
 
 
 def test_a_launch_into_a_group_asks_before_anything_is_started(site: Site, stand: Stand) -> None:
-    with pytest.raises(LaunchError, match='group "mesh" does not exist in network proj') as refused:
-        with stand.membership.admitted("a", ["group:mesh"]):
-            pytest.fail("started")
+    with (
+        pytest.raises(LaunchError, match='group "mesh" does not exist in network proj') as refused,
+        stand.membership.admitted("a", ["group:mesh"]),
+    ):
+        pytest.fail("started")
     assert "cw group create mesh" in str(refused.value)
-    with pytest.raises(LaunchError, match="group name may only contain"):
-        with stand.membership.admitted("a", ["group:no such"]):
-            pytest.fail("started")
+    with (
+        pytest.raises(LaunchError, match="group name may only contain"),
+        stand.membership.admitted("a", ["group:no such"]),
+    ):
+        pytest.fail("started")
     make_group(site, "mesh")
     with stand.membership.admitted("a", ["group:mesh"]):
         # Already in: whoever the program writes to first may answer.
         assert members(site, "mesh") == ["dev-1:a"]
         stand.launch(1, "a", "group:mesh")
-    with pytest.raises(ZeroDivisionError):
-        with stand.membership.admitted("b", ["group:mesh"]):
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), stand.membership.admitted("b", ["group:mesh"]):
+        raise ZeroDivisionError
     assert members(site, "mesh") == ["dev-1:a", "dev-1:b"]
     stand.run()
     wait_until(lambda: members(site, "mesh") == ["dev-1:a"], 30)
@@ -198,14 +200,18 @@ def test_without_the_relay_a_known_group_will_do(site: Site, stand: Stand) -> No
     stand.access.is_away = True
     with stand.membership.admitted("b", ["group:mesh"]):
         stand.launch(2, "b", "group:mesh")
-    with pytest.raises(LaunchError, match='group "other" cannot be looked up, so nothing was'):
-        with stand.membership.admitted("c", ["group:other"]):
-            pytest.fail("started")
+    with (
+        pytest.raises(LaunchError, match='group "other" cannot be looked up, so nothing was'),
+        stand.membership.admitted("c", ["group:other"]),
+    ):
+        pytest.fail("started")
     # What one relay has says nothing of another.
     stand.point_to("http://127.0.0.1:1", "another")
-    with pytest.raises(LaunchError, match='group "mesh" cannot be looked up'):
-        with stand.membership.admitted("c", ["group:mesh"]):
-            pytest.fail("started")
+    with (
+        pytest.raises(LaunchError, match='group "mesh" cannot be looked up'),
+        stand.membership.admitted("c", ["group:mesh"]),
+    ):
+        pytest.fail("started")
 
 
 def test_a_node_that_is_not_enrolled_yet(site: Site, stand: Stand) -> None:
