@@ -7,8 +7,8 @@ may name the relay is in a file of its own.
 from __future__ import annotations
 
 import os
-import threading
 import time
+from typing import NamedTuple
 
 from codewire.network.configuration import Configuration, load_configuration
 from codewire.network.relay import Relay
@@ -16,26 +16,35 @@ from codewire.network.relay import Relay
 FRESH_SECONDS = 30.0
 
 
+class _Read(NamedTuple):
+    """What was read, of which version of the file and when (monotonic)."""
+
+    seen: object
+    at: float
+    found: Configuration | None
+
+
 class Access:
-    """Any thread may call. `path` is config.toml."""
+    """Any thread may call; no lock is held while the file is read. `path` is config.toml."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._seen: object = None
-        self._read_at = float("-inf")
-        self._found: Configuration | None = None
+        self._read = _Read(None, float("-inf"), None)
 
     def configuration(self) -> Configuration | None:
-        """Return what is configured, None without a relay. Raises ConfigError."""
-        seen, now = signature(self._path), time.monotonic()
-        with self._lock:
-            if seen == self._seen and now - self._read_at < FRESH_SECONDS:
-                return self._found
-            found = load_configuration(self._path)
-            self._found = found if found.url else None
-            self._seen, self._read_at = seen, now
-            return self._found
+        """Return what is configured, None without a relay; the same object while it is the same.
+
+        Raises ConfigError.
+        """
+        read, now = self._read, time.monotonic()
+        seen = signature(self._path)
+        if seen == read.seen and now - read.at < FRESH_SECONDS:
+            return read.found
+        found = load_configuration(self._path)
+        if found == read.found:
+            found = read.found
+        self._read = _Read(seen, now, found if found.url else None)
+        return self._read.found
 
     def as_node(self, seconds: float) -> Relay:
         """Return the relay to this node, for calls of so many seconds. Raises ConfigError."""

@@ -49,6 +49,8 @@ def test_three_sessions_on_two_nodes(pair: Pair) -> None:
     nowhere = here.cw("launch", "--group", "nowhere", "planner", "--", "cat")
     assert nowhere.returncode == 1 and 'group "nowhere" does not exist' in nowhere.stderr
     assert here.cw("list", "--json").stdout.strip() in ("[]", "")
+    far = here.cw("--server", "x", "launch", "--group", "mesh", "planner", "--", "cat")
+    assert far.returncode == 1 and "--group cannot be combined with --server" in far.stderr
     for home, name in ((here, "planner"), (there, "coder")):
         launched = home.cw("launch", "--group", "mesh", name, "--", "cat")
         assert launched.returncode == 0, launched.stderr
@@ -104,7 +106,7 @@ def test_a_machine_without_a_login_and_programs(pair: Pair) -> None:
     assert [one["body"] for one in letters(there, "coder")] == ["no login"]
     # The user is nobody there: only a session has a word.
     asked = here.cw("msg", "dev-2:coder", "x", env=without)
-    assert asked.returncode == 1, asked.stdout
+    assert asked.returncode == 1 and "log in: cw login" in asked.stderr, asked.stderr
     assert "msg_" in by_mcp(here, without, to_name="dev-2:coder", body="by MCP", from_session_id=1)
     # Who is in a session speaks for that alone, wherever it took the number from.
     speaker = here.launch("sh", "-c", spoken("msg dev-2:coder inside"), name="speaker")

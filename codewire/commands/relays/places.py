@@ -52,6 +52,8 @@ class RelayRoute(WebRoute):
 
     def refusal(self, status: int, body: bytes) -> NodeUnreachable:
         text = reason_in(body)
+        if status == 401 and self._relay.user_token == self._relay.node_token:
+            return NodeRefused(NO_USER)
         if status == 401:
             return NodeRefused("the relay does not accept your token: log in to it again")
         if status == 403:

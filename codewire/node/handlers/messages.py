@@ -161,7 +161,7 @@ def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> No
 
 
 class Asking:
-    """One client that waits for the reply to a request; `answered` and `refused` word what it gets."""
+    """One client that waits for the reply to a request; `answered` and `refused` are its words."""
 
     def __init__(self, node: Node, peer: Peer, asked: Message) -> None:
         self._node = node

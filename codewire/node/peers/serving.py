@@ -102,7 +102,7 @@ class Peers:
         except (ConnectionLost, TimeoutError):
             pass
         except ProtocolError as error:
-            log.info("a peer is dropped: %s", error)
+            log.info("a peer is dropped: %.200s", error)
         except OutOfThreads as error:
             log.warning("a peer is turned away: %s", error)
         finally:
@@ -119,7 +119,8 @@ def _shake_hands(gate: Gate, stream: FrameStream) -> Visitor | None:
     try:
         visitor = gate.admit(_credential(message))
     except RequestError as error:
-        log.info("a peer is refused: %s", error)
+        # What it sent may be in there.
+        log.info("a peer is refused: %.200s", error)
         stream.send_control(_error(error))
         return None
     stream.send_control(
