@@ -17,8 +17,8 @@ from codewire.network.answers import Binding
 
 # A changed policy counts after so long.
 FRESH_SECONDS = 5.0
-# After a look-up that failed.
-AWAY_SECONDS = 10.0
+# A relay that could not be asked is left alone for so long.
+AWAY_SECONDS = 5.0
 MAX_SESSIONS = 4096
 
 Bound = tuple[Binding, ...]
@@ -44,6 +44,7 @@ class Bindings:
         self._fetch = fetch
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._away_until = float("-inf")
 
     def of(self, name: str, seconds: float) -> Bound | None:
         """Return what is known of a session, None for nothing; waits for news so long at most.
@@ -68,28 +69,32 @@ class Bindings:
             self._entries.move_to_end(name)
             while len(self._entries) > MAX_SESSIONS:
                 self._entries.popitem(last=False)
-            if entry.asking is not None or time.monotonic() < entry.ask_at:
+            if entry.asking is not None or time.monotonic() < max(entry.ask_at, self._away_until):
                 return entry, entry.asking
             over = entry.asking = threading.Event()
         try:
             spawn(self._look_up, name, entry, over)
         except OutOfThreads:
-            self._settle(entry, over, AWAY_SECONDS)
+            self._settle(entry, over, is_told=False)
         return entry, over
 
     def _look_up(self, name: str, entry: _Entry, over: threading.Event) -> None:
-        pause = AWAY_SECONDS
+        is_told = False
         try:
             entry.bound = tuple(self._fetch(name))
-            pause = FRESH_SECONDS
+            is_told = True
         except (CodewireError, OSError):
             # The uplink says what is wrong with the relay.
             pass
         finally:
-            self._settle(entry, over, pause)
+            self._settle(entry, over, is_told)
 
-    def _settle(self, entry: _Entry, over: threading.Event, pause: float) -> None:
+    def _settle(self, entry: _Entry, over: threading.Event, is_told: bool) -> None:
         with self._lock:
+            now = time.monotonic()
             entry.asking = None
-            entry.ask_at = time.monotonic() + pause
+            if is_told:
+                entry.ask_at = now + FRESH_SECONDS
+            else:
+                self._away_until = now + AWAY_SECONDS
         over.set()
