@@ -1,4 +1,4 @@
-"""Messages between sessions as commands show them while they come, and the words for their parts."""
+"""Messages between sessions as commands show them while they come."""
 
 from __future__ import annotations
 

@@ -10,14 +10,7 @@ from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import (
-    GRANT,
-    Tool,
-    ToolFailed,
-    listing,
-    observed_session,
-    session_number,
-)
+from codewire.mcp.tool import GRANT, Tool, ToolFailed, listing, observed_session, session_number
 from codewire.wire.answers.messages import MessageSent, ReplySent
 
 MAX_TIMEOUT = 24 * 3600

@@ -230,6 +230,9 @@ def dial_peer(
     except RelayRefused as error:
         if error.status == 503 and "is not connected" in error.text:
             raise NodeUnreachable(_not_connected(node)) from error
+        if error.status == 404 and "node" not in error.text:
+            words = f"relay {relay.url} knows no streams to nodes: it is older, or of another make"
+            raise NodeRefused(words) from error
         if error.status in (501, 503) and error.text:
             raise NodeUnreachable(error.text) from error
         raise

@@ -50,6 +50,8 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 32.0
 STEADY_SECONDS = 60.0
 # How often config.toml is looked at.
 LOOK_SECONDS = 2.0
+# How often the age of the network's keys is.
+KEYS_SECONDS = 30.0
 # The wall clock ran on by that much more than the other: the machine slept, and the relay may have
 # given this node up.
 SLEPT_SECONDS = 10.0
@@ -151,6 +153,7 @@ class Uplink:
         self._stream = stream
         try:
             spawn(self._look_after, relay, stream, is_over)
+            spawn(self._keep_keys, is_over)
             self._tell("connected", relay)
             self._said = ""
             log.info("connected to relay %s (network %s)", relay.url, relay.node_network)
@@ -284,15 +287,21 @@ class Uplink:
             self._is_over.wait(left)
         self._failures = 0
 
+    def _keep_keys(self, is_over: threading.Event) -> None:
+        """Have the network's keys before anybody comes, and some of their life when it is lost."""
+        while True:
+            self._peers.gate.keep_keys()
+            if is_over.wait(KEYS_SECONDS):
+                return
+
     def _look_after(
         self, relay: Configuration, stream: WebSocketStream, is_over: threading.Event
     ) -> None:
         """End a connection that is no longer the configured one; knock after a sleep."""
-        seen, wall, clock = signature(self._path), time.time(), time.monotonic()
-        while True:
-            self._peers.gate.keep_keys()
-            if is_over.wait(LOOK_SECONDS):
-                return
+        wall, clock = time.time(), time.monotonic()
+        # It may have been changed since it was read for this connection: dialling takes a while.
+        seen: object = None
+        while not is_over.wait(LOOK_SECONDS):
             slept = (time.time() - wall) - (time.monotonic() - clock)
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:

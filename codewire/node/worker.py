@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from codewire.config import AUTO, Settings, load_settings
@@ -18,13 +17,7 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import (
-    RUNTIME,
-    is_loop_failure,
-    outlast_loop_errors,
-    spawn,
-    spawn_essential,
-)
+from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
@@ -60,6 +53,8 @@ class Worker:
         self._stop = threading.Event()
         self._fleet: Fleet | None = None
         self._uplink: Uplink | None = None
+        self._peers: Peers | None = None
+        self._peers_lock = threading.Lock()
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -158,14 +153,19 @@ class Worker:
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node, lambda: self._peers).start(self._run_loop)
+        Web(self._node, self._find_peers).start(self._run_loop)
 
-    @cached_property
-    def _peers(self) -> Peers:
-        """Return what serves the peer RPC, to whom the listener and the uplink bring visitors."""
+    def _find_peers(self) -> Peers:
+        """Return what serves the peer RPC, the one for listener and uplink. Blocks the first time.
+
+        Two would each let somebody in with the same credential.
+        """
         from codewire.node.peers.serving import Peers
 
-        return Peers(self._node)
+        with self._peers_lock:
+            if self._peers is None:
+                self._peers = Peers(self._node)
+            return self._peers
 
     def _open_fleet(self) -> None:
         from codewire.node.fleet import Fleet
@@ -193,7 +193,7 @@ class Worker:
         from codewire.node.uplink import Uplink
 
         spawn(self._node.grouping.run)
-        self._uplink = Uplink(self._node, self._peers)
+        self._uplink = Uplink(self._node, self._find_peers())
         self._uplink.run()
 
     def run(self) -> None:

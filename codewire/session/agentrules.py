@@ -13,13 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from codewire.agents.programs import (
-    BUILT_IN,
-    BadRules,
-    Program,
-    program_of,
-    read_program,
-)
+from codewire.agents.programs import BUILT_IN, BadRules, Program, program_of, read_program
 from codewire.config import read_toml
 from codewire.errors import ConfigError
 

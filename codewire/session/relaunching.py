@@ -13,15 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from codewire.agents.programs import NO_PROGRAM
-from codewire.agents.resuming import (
-    ARGV,
-    HOOK,
-    PRINTED,
-    id_in,
-    is_id,
-    printed_command,
-    resumed,
-)
+from codewire.agents.resuming import ARGV, HOOK, PRINTED, id_in, is_id, printed_command, resumed
 from codewire.errors import LaunchError
 from codewire.io.clock import CLOCK
 from codewire.paths import DataDir

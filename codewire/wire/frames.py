@@ -45,9 +45,9 @@ class FrameDecoder:
     def next_frame(self) -> tuple[int, bytes] | None:
         """Return (kind, payload), or None when more bytes are needed.
 
-        Raises ProtocolError on a length past `max_payload` as soon as the header is there, and on an
-        unknown type once its payload is there: upstream's order. The stream is then unusable, and
-        every later call raises the same.
+        Raises ProtocolError on a length past `max_payload` as soon as the header is there, and on
+        an unknown type once its payload is there: upstream's order. The stream is then unusable,
+        and every later call raises the same.
         """
         buffer = self._buffer
         if len(buffer) < HEADER_BYTES:

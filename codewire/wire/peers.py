@@ -1,4 +1,4 @@
-"""The peer RPC: what nodes and their visitors ask of each other (spec/peer.md 1), one row a request.
+"""The peer RPC: what nodes and their visitors ask (spec/peer.md 1), one row a request.
 
 Frames are those of a node's socket (frames.py), control frames alone; a visitor says who it is
 first. Both ends go by the table; who answers a request is said in node/peers.

@@ -12,14 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commandline import (
-    STATUS_HINT,
-    failure,
-    finished,
-    launch,
-    prints,
-    the_rest,
-)
+from tests.e2e.commandline import STATUS_HINT, failure, finished, launch, prints, the_rest
 from tests.support import CW, Home, wait_until
 
 

@@ -1,4 +1,4 @@
-"""The peer RPC of a real node, through a real relay and on the node's own listener (spec/peer.md)."""
+"""A real node's peer RPC, through a real relay and on its own listener (spec/peer.md)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 
 from codewire.client import Client
 from codewire.client.reach.route import local_route
-from codewire.errors import RequestError
+from codewire.errors import RelayRefused, RequestError
 from codewire.io.messagesocket import MessageStream
+from codewire.io.websockets import WebSocketStream
 from codewire.mcp.calls import CallClient
 from codewire.mcp.toolbox import TOOLS
 from codewire.network.configuration import Configuration
@@ -54,10 +55,13 @@ class Peers:
         connection.close()
         return found
 
+    def dial(self, path: str, **fields: str) -> WebSocketStream:
+        server = Server(f"http://{self.net.node.node_status()['listen']}")
+        return open_websocket(server, path, "", tuple(fields.items()), 20)
+
     def direct(self, credential: str = "") -> PeerLink:
         """Return a greeted connection to the node's own listener."""
-        server = Server(f"http://{self.net.node.node_status()['listen']}")
-        link = PeerLink("dev-1", MessageStream(open_websocket(server, "/peer", "", (), 20)))
+        link = PeerLink("dev-1", MessageStream(self.dial("/peer")))
         try:
             link.greet(credential or self.credential())
         except BaseException:
@@ -129,6 +133,10 @@ def test_a_message_of_another_node_arrives_either_way(peers: Peers) -> None:
         with dial() as link:
             answer = link.ask(peers.message(body, to={"node": "dev-1", "name": "tester"}))
         assert answer["type"] == "MsgSent" and answer["message_id"].startswith("msg_")
+    # A page in somebody's browser does not get that far.
+    with pytest.raises(RelayRefused) as refused:
+        peers.dial("/peer", Origin="https://elsewhere.example")
+    assert refused.value.status == 403
     inbox = json.loads(peers.net.node.cw("inbox", "tester", "--json").stdout)
     assert [(one["from_name"], one["body"]) for one in inbox] == [
         ("dev-2:planner", "relayed"), ("dev-2:planner", "direct"),

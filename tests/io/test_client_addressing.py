@@ -6,11 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from codewire.client.addressing import (
-    oldest_unattached,
-    resolve_session,
-    resolve_session_or_tag,
-)
+from codewire.client.addressing import oldest_unattached, resolve_session, resolve_session_or_tag
 from codewire.client.api import Client
 from codewire.errors import RequestError
 from codewire.wire.answers.reading import read_each

@@ -9,14 +9,7 @@ from typing import Any
 import pytest
 
 from codewire.io import procfs
-from codewire.io.libproc import (
-    BSD_INFO,
-    Library,
-    Row,
-    parse_arguments,
-    parse_info,
-    signalled,
-)
+from codewire.io.libproc import BSD_INFO, Library, Row, parse_arguments, parse_info, signalled
 
 
 def packed(pid: int, state: int, parent: int = 1, name: bytes = b"bash") -> bytes:

@@ -13,17 +13,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from codewire.credentials.bundle import Bundle
-from codewire.credentials.claims import Claims
-from codewire.credentials.envelope import verify_runtime
+from codewire.credentials.claims import Claims, RuntimeClaims
+from codewire.credentials.envelope import peek, verify_runtime
 from codewire.credentials.grants import Principal
 from codewire.disk.filing import write_atomically
-from codewire.errors import (
-    CodewireError,
-    ProtocolError,
-    RelayError,
-    RelayRefused,
-    RequestError,
-)
+from codewire.errors import CodewireError, ProtocolError, RelayError, RelayRefused, RequestError
 from codewire.files import read_regular
 from codewire.io.clock import CLOCK, Clock
 from codewire.network.bundles import Bundles
@@ -35,6 +29,7 @@ from codewire.wire.codes import UNAVAILABLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from codewire.disk.scribe import Scribe
     from codewire.network.configuration import Configuration
     from codewire.paths import DataDir
 
@@ -65,11 +60,11 @@ class Visitor(NamedTuple):
 class Gate:
     """The node's own checks. Any thread may call; most of it blocks for the relay or the disk."""
 
-    def __init__(self, paths: DataDir, clock: Clock = CLOCK) -> None:
+    def __init__(self, paths: DataDir, clock: Clock = CLOCK, scribe: Scribe | None = None) -> None:
         self._paths = paths
         self.clock = clock
         self.membership = Membership(paths.config)
-        self.used = Used(paths.used_tokens, clock)
+        self.used = Used(paths.used_tokens, clock, scribe)
         self._next_try = 0.0
         self._lock = threading.Lock()
         self._bundles: tuple[tuple[str, str], Bundles] | None = None
@@ -82,6 +77,8 @@ class Gate:
         Raises RequestError, and ProtocolError for one that names nobody.
         """
         me = self.membership.now()
+        # Nobody has the relay asked for keys by what is no credential at all.
+        peek(credential, RuntimeClaims)
         claims = self.verify(me, verify_runtime, credential)
         if not claims.subject_kind or not claims.subject_id:
             raise ProtocolError("a credential of nobody")
@@ -125,7 +122,7 @@ class Gate:
     # Revocation
 
     def revoke(self, network: str, grant_id: str, expires_at: int = 0) -> None:
-        """Refuse a grant from now on; who uses it is looked at again. Blocks for the disk."""
+        """Refuse a grant from now on; who uses it is looked at again. Never blocks."""
         self.used.revoke(network, grant_id, expires_at)
         for watcher in self._watchers:
             watcher.set()

@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from codewire.errors import (
-    CodewireError,
-    ConnectionLost,
-    OutOfThreads,
-    ProtocolError,
-    RequestError,
-)
+from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
 from codewire.io.clock import CLOCK, Clock
 from codewire.io.messagesocket import MessageStream
 from codewire.node.peers import letters, reading
@@ -79,7 +73,7 @@ class Peers:
 
     def __init__(self, node: Node, clock: Clock = CLOCK) -> None:
         self._node = node
-        self.gate = Gate(node.paths, clock)
+        self.gate = Gate(node.paths, clock, node.sessions.scribe)
         self.strangers = Places(MAX_STRANGERS, STRANGERS_EACH)
         self._visitors = Places(MAX_VISITORS, VISITORS_EACH)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from codewire.credentials.claims import MAX_SECONDS, SKEW_SECONDS
 from codewire.credentials.replay import Replay, require_unused
 from codewire.disk.journal import Journal
+from codewire.disk.scribe import Scribe
 from codewire.errors import CredentialError
 from codewire.io.clock import CLOCK, Clock
 
@@ -28,10 +29,12 @@ LINE_BYTES = 200
 
 
 class Used:
-    """The tokens in the journal at `path`. Any thread may call; what changes it blocks."""
+    """The tokens in the journal at `path`. Any thread may call."""
 
-    def __init__(self, path: str, clock: Clock = CLOCK) -> None:
+    def __init__(self, path: str, clock: Clock = CLOCK, scribe: Scribe | None = None) -> None:
+        """`scribe` writes what nobody waits for."""
         self._clock = clock
+        self._scribe = scribe or Scribe()
         self._journal = Journal(path)
         self._replay = Replay(self._remember)
         # Nothing is known of what was issued before this, nanoseconds: see `_load`.
@@ -43,7 +46,8 @@ class Used:
             # Somebody or something damaged it: what it forgot may have been any of these.
             self._known_since = self._clock.wall_ns()
             log.warning("%s was damaged: older credentials are refused", self._journal.path)
-        self._shorten()
+        if self._journal.size:
+            self._shorten()
 
     def _remember(self, line: Line) -> bool:
         is_kept = self._journal.commit(self._journal.append(line))
@@ -55,7 +59,7 @@ class Used:
         self._journal.shorten(lambda: self._replay.lines(self._clock.wall_ns()))
 
     def use_up(self, claims: RuntimeClaims | SenderClaims) -> None:
-        """Use a verified token up. Raises CredentialError when it was used before."""
+        """Use a verified token up. Blocks for the disk. Raises CredentialError when it was used."""
         if claims.issued_at < self._known_since - SKEW_SECONDS * SECOND:
             raise CredentialError(
                 f"{claims.kind} credential is from before a damage: get a new one"
@@ -65,7 +69,7 @@ class Used:
     def revoke(self, network: str, grant_id: str, expires_at: int = 0) -> None:
         """Have a grant refused until it expires: a day from now at most (0: not known).
 
-        In the file afterwards, but not synced: the relay says it again whenever a node connects.
+        It is in the file soon: the relay says it again whenever a node connects. Never blocks.
         """
         latest = self._clock.wall_ns() + MAX_SECONDS * SECOND
         if self._replay.knows(REVOKED, network, grant_id):
@@ -73,8 +77,7 @@ class Used:
         end = min(expires_at, latest) if expires_at > 0 else latest
         line = {"kind": REVOKED, "network_id": network, "jti": grant_id, "expires_at": end}
         self._replay.restore(line)
-        self._journal.append(line)
-        self._journal.write()
+        self._scribe.add(self._journal, line)
 
     def is_revoked(self, network: str, grant_id: str) -> bool:
         """Say whether a grant is refused."""

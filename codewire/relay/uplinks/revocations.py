@@ -30,6 +30,8 @@ GRANT_REVOKED = "GrantRevoked"
 # How soon what another relay has revoked is found, where the database does not say.
 POLL_SECONDS = 2.0
 BATCH = 64
+# What the store calls any network.
+ALL = ""
 # Of one node, not expired yet: a day's at most.
 MAX_REVOKED = 10_000
 # Try again (IANA's registry of close codes).
@@ -44,15 +46,16 @@ class Revocations:
         self._hub = hub
         self._clock = clock
         self._changed = threading.Condition()
-        self._is_woken = False
+        # Networks to look at; ALL stands for every one.
+        self._woken: set[str] = set()
         self._is_over = False
         # The last event of each network with nodes here that they have been told of.
         self._seen: dict[str, int] = {}
 
     def wake(self, network: str) -> None:
-        """Look at what was revoked. Never blocks."""
+        """Look at what was revoked in a network. Never blocks."""
         with self._changed:
-            self._is_woken = True
+            self._woken.add(network)
             self._changed.notify_all()
 
     def greet(self, uplink: Uplink, stream: WebSocketStream) -> None:
@@ -76,27 +79,31 @@ class Revocations:
         """Tell nodes what is revoked until `end`."""
         while not self._is_over:
             with self._changed:
-                if not self._is_woken:
+                if not self._woken:
                     self._changed.wait(POLL_SECONDS)
-                self._is_woken = False
+                woken, self._woken = self._woken or {ALL}, set()
                 here = self._hub.networks()
                 self._seen = {name: seq for name, seq in self._seen.items() if name in here}
-                seen = list(self._seen.items())
-            for network, seq in seen:
-                self._tell_safely(network, seq)
+            try:
+                self._look(woken)
+            except CodewireError as error:
+                # The next look finds it again.
+                log.warning("what is revoked cannot be read: %s", error)
 
-    def _tell_safely(self, network: str, seq: int) -> None:
-        try:
-            while (found := self._store.read(partial(_after, network=network, seq=seq))) != []:
-                for number, grant in found:
-                    seq = number
-                    if grant is not None:
-                        self._tell(grant)
+    def _look(self, woken: set[str]) -> None:
+        """Tell what is new in these networks. Raises StoreError."""
+        if ALL in woken:
+            newest = self._store.read(events.newest_of_all)
+            woken = {name for name, seq in self._seen.items() if seq < newest.get(name, 0)}
+        for network in woken & self._seen.keys():
+            is_all = False
+            while not is_all:
+                seq = self._seen[network]
+                seq, revoked, is_all = self._store.read(partial(_after, network=network, seq=seq))
+                for grant in revoked:
+                    self._tell(grant)
                 with self._changed:
                     self._seen[network] = seq
-        except CodewireError as error:
-            # The next look finds it again.
-            log.warning("what is revoked in %s cannot be read: %s", network, error)
 
     def _tell(self, grant: Grant) -> None:
         uplink = self._hub.find(grant.network_id, grant.target_node)
@@ -106,21 +113,18 @@ class Revocations:
     def end(self) -> None:
         """End the loop."""
         self._is_over = True
-        self.wake("")
+        self.wake(ALL)
 
 
-def _after(tx: Tx, *, network: str, seq: int) -> list[tuple[int, Grant | None]]:
-    """Return the numbers of the next events, and the grants that they say are revoked."""
-    if events.newest(tx, network) <= seq:
-        return []
-    found = events.after(tx, network, events.ACCESS, seq, BATCH)
-    return [(event.seq, _revoked(tx, network, event)) for event in found]
-
-
-def _revoked(tx: Tx, network: str, event: events.Event) -> Grant | None:
-    if event.type != trust.REVOKED:
-        return None
-    return trust.grant(tx, network, str(json.loads(event.data).get("grant_id")))
+def _after(tx: Tx, *, network: str, seq: int) -> tuple[int, list[Grant], bool]:
+    """Return up to which event was looked, the grants revoked since `seq`, and if that is all."""
+    newest = events.newest(tx, network)
+    found = events.after(tx, network, events.ACCESS, seq, BATCH) if newest > seq else []
+    ids = [json.loads(one.data).get("grant_id") for one in found if one.type == trust.REVOKED]
+    grants = [trust.grant(tx, network, str(one)) for one in ids]
+    is_all = len(found) < BATCH
+    seq = max(seq, newest) if is_all else found[-1].seq
+    return seq, [grant for grant in grants if grant is not None], is_all
 
 
 def _message(grant: Grant) -> dict[str, Any]:

@@ -17,12 +17,7 @@ from hypothesis import strategies as st
 from codewire.errors import ConfigError
 from codewire.network import configuration
 from codewire.network.configfile import _changed, _parsed, edit
-from codewire.network.configuration import (
-    Configuration,
-    Given,
-    load_configuration,
-    save,
-)
+from codewire.network.configuration import Configuration, Given, load_configuration, save
 from codewire.network.logins import forget_login, login_of, save_login
 
 

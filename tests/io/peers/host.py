@@ -1,4 +1,4 @@
-"""A node's peer RPC over socketpairs, with keys of an issuer of ours and a relay that is not there."""
+"""A node's peer RPC over socketpairs, with keys of our own issuer and a relay that is away."""
 
 from __future__ import annotations
 

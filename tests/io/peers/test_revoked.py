@@ -23,12 +23,14 @@ def test_a_revoked_grant_is_refused_also_after_a_kill(host: Host) -> None:
     grant = host.token("observer", jti="og_1")
     assert host.ask(host.read(grant))["type"] == "MsgReadResult"
     host.peers.gate.revoke("proj", "og_1", NOW + 120 * SECOND)
+    host.office.sessions.scribe.write()
     for _ in range(2):
         with pytest.raises(RequestError, match="^observer grant revoked$"):
             host.ask(host.read(grant))
         host.start()
     # Told again at each connect: one line is enough, and it goes when the grant has run out.
     host.peers.gate.revoke("proj", "og_1", NOW + 120 * SECOND)
+    host.office.sessions.scribe.write()
     lines = Path(host.paths.used_tokens).read_text().splitlines()
     assert len([line for line in lines if "og_1" in line]) == 1
     assert host.ask(host.read(host.token("observer", jti="og_2")))["type"] == "MsgReadResult"

@@ -162,7 +162,7 @@ def test_bytes_may_come_in_any_pieces(host: Host) -> None:
     client = WebSocketStream(ours, is_server=False)
     hello = control_frame({"type": "AuthHello", "runtime_credential": host.token("runtime")})
     request = control_frame({"op_id": "1", **host.read(host.token("observer"))})
-    # As Go's writer does: header and payload apart; then one byte at a time, then two frames in one.
+    # Header and payload apart, as Go's writer does; byte by byte; two frames in one.
     client.send_data(hello[:5])
     client.send_data(hello[5:])
     for index in range(len(request)):

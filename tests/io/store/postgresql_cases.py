@@ -17,15 +17,7 @@ import pytest
 
 from codewire.credentials.vault import Vault
 from codewire.errors import BadValue, StoreError, Unavailable
-from codewire.relay.store import (
-    events,
-    invites,
-    kv,
-    networks,
-    nodes,
-    trust,
-    whereabouts,
-)
+from codewire.relay.store import events, invites, kv, networks, nodes, trust, whereabouts
 from codewire.relay.store.database import Database, open_database
 from codewire.relay.store.engines import postgresql
 from tests.io.store.conftest import KEY

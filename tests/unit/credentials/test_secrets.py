@@ -11,14 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewire.credentials.replay import MAX_REMEMBERED, Replay
-from codewire.credentials.tokens import (
-    LETTERS,
-    equal,
-    new_hex,
-    new_id,
-    new_word,
-    token_hash,
-)
+from codewire.credentials.tokens import LETTERS, equal, new_hex, new_id, new_word, token_hash
 from codewire.credentials.vault import Vault
 from codewire.errors import CredentialError
 from tests.unit.credentials.issuer import NOW, SECOND

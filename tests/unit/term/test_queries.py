@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewire.term.modes import Modes
-from codewire.term.queries import (
-    QUERY,
-    Replay,
-    State,
-    answer,
-    find_unfinished,
-    mask_queries,
-)
+from codewire.term.queries import QUERY, Replay, State, answer, find_unfinished, mask_queries
 
 ANSWERS = [
     (b"\x1b[c", b"\x1b[?6c"),

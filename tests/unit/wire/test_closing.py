@@ -7,14 +7,7 @@ from itertools import permutations, product
 import pytest
 
 from codewire.io.states import StateMachine
-from codewire.wire.closing import (
-    LISTENING,
-    SAID_ALL,
-    TRANSITIONS,
-    VIOLATED,
-    Event,
-    State,
-)
+from codewire.wire.closing import LISTENING, SAID_ALL, TRANSITIONS, VIOLATED, Event, State
 
 
 @pytest.mark.parametrize("events", list(permutations(Event)))

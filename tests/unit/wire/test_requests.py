@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 
 from codewire.errors import ProtocolError
 from codewire.wire.control import decode_control
-from codewire.wire.requests import (
-    FIELDS,
-    REQUESTS,
-    VERBS,
-    check_outgoing,
-    parse_request,
-)
+from codewire.wire.requests import FIELDS, REQUESTS, VERBS, check_outgoing, parse_request
 
 # A second writing of spec/wire.md 5, and the optional fields of ours.
 U16 = "cols rows choice"
