@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.client.agents import Agents
 from codewire.client.messaging import Messaging
-from codewire.client.numbers import MAX_U32, MAX_U64, checked_id, checked_size, whole_number
+from codewire.client.numbers import (
+    MAX_U32,
+    MAX_U64,
+    checked_id,
+    checked_size,
+    whole_number,
+)
 from codewire.client.prompting import Prompting
 from codewire.client.reach.connection import field
 from codewire.client.reach.route import local_route
