@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.processes import command_line, end_processes, is_alive, pids_with_environment, wait_until
+from tests.processes import (
+    command_line,
+    end_processes,
+    is_alive,
+    pids_with_environment,
+    wait_until,
+)
 from tests.rawwire import RawConnection
 
 if TYPE_CHECKING:
