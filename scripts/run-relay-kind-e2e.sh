@@ -183,8 +183,8 @@ sessions() {
     ok "three sessions on two nodes"
 }
 
-# request_of NODE SESSION: print the id of the request in its inbox; fails while there is none.
-request_of() { on "$1" inbox "$2" | grep -o 'req_[A-Za-z0-9_-]*' | head -n 1 | grep .; }
+# request_of NODE SESSION: print the id of the open request in its inbox; fails while there is none.
+request_of() { on "$1" inbox "$2" | grep 'OPEN REQUEST' | grep -o 'req_[A-Za-z0-9_-]*' | head -n 1 | grep .; }
 
 # answer_as_owner REQUEST: another session of dev-2 may not answer for the coder, the coder may.
 answer_as_owner() {
