@@ -198,6 +198,10 @@ def test_a_grant_is_accepted_once_and_refused_once_it_is_revoked(peers: Peers) -
     heard = client.popen("listen", "--session", "dev-1:coder", stdout=subprocess.PIPE)
     assert heard.stderr is not None
     assert b"listening for messages" in heard.stderr.readline()
+    # Who listens goes on listening over a worker's end.
+    peers.net.node.kill_worker()
+    for words in (b"connection to node dev-1 lost; trying again", b"may be missing"):
+        assert words in (line := heard.stderr.readline()), line
     assert client.cw("access", "revoke", grant["grant_id"]).returncode == 0
     revoked_at = time.monotonic()
     said = heard.stderr.readline()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
 from codewire.io.clock import CLOCK, Clock
 from codewire.io.messagesocket import MessageStream
+from codewire.io.wait import spawn
 from codewire.node.peers import letters, reading
 from codewire.node.peers.gate import Gate
 from codewire.node.peers.visit import PeerHandler, PeerStreamer, Visit
@@ -87,7 +88,7 @@ class Peers:
         `address` is where a stranger comes from; "" for one whom the relay has let in.
         """
         try:
-            with self.strangers.take(address) if address else nullcontext():
+            with self.strangers.take(address) if address else nullcontext(), _in_time(stream):
                 visitor = _shake_hands(self.gate, stream)
             if visitor is not None:
                 log.info("a peer comes in: %s", visitor)
@@ -103,10 +104,25 @@ class Peers:
             stream.close()
 
 
+@contextmanager
+def _in_time(stream: FrameStream) -> Iterator[None]:
+    """End a connection whose hello takes too long, however busily its bytes drip in."""
+    is_over = threading.Event()
+
+    def wait() -> None:
+        if not is_over.wait(HELLO_SECONDS):
+            stream.shutdown()
+
+    spawn(wait)
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
 def _shake_hands(gate: Gate, stream: FrameStream) -> Visitor | None:
     """Return who has come; None after an answer that says why not. Raises as a stream does."""
     stream.bound_frames(MAX_HELLO)
-    stream.set_timeout(HELLO_SECONDS)
     message = _receive(stream)
     if message is None:
         return None

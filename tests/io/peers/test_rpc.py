@@ -194,10 +194,24 @@ def test_a_text_message_ends_it(host: Host) -> None:
 def test_strangers_wait_for_a_while_only_and_are_not_many(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "HELLO_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "HELLO_SECONDS", 0.5)
     stream = host.connect()
+    # However busily.
+    is_over = threading.Event()
+
+    def drip() -> None:
+        stream._sock.sendall(b"\0\0\4\0\0")
+        while not is_over.wait(0.02):
+            try:
+                stream._sock.sendall(b" ")
+            except OSError:
+                return
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
     assert stream.receive() is None
-    stream.close()
+    is_over.set()
+    dripping.join(PATIENCE)
     monkeypatch.undo()
     places = host.peers.strangers = serving.Places(2, 1)
     first, second = host.connect("10.0.0.1"), host.connect("10.0.0.1")
