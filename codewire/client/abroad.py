@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     Hold = Callable[[FrameStream], object]
 
-# How long a node that has been sent nothing yet is looked for: a relay may be restarting, and a node
-# comes back to it after a pause.
+# How long a node that has been sent nothing yet is looked for: a relay may be restarting, and a
+# node comes back to it after a pause.
 PATIENCE_SECONDS = 30.0
 NO_SENDER = (
     "a session of another node is written to by a session: run this in one, or name one (--from)"
