@@ -1,4 +1,4 @@
-"""What a relay signs, checked by a verifier that is none of ours; and both verifiers say the same."""
+"""What a relay signs, checked by a verifier that is none of ours; both say the same."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def _time(text: str) -> datetime.datetime:
 
 @pytest.mark.parametrize(
     ("kind", "make"),
-    [*(("runtime", row[1]) for row in CREDENTIALS), *(("observer", r[1]) for r in TOKENS_OF_GRANTS)],
+    [*(("runtime", row[1]) for row in CREDENTIALS),
+     *(("observer", row[1]) for row in TOKENS_OF_GRANTS)],
     ids=[row[0] for row in (*CREDENTIALS, *TOKENS_OF_GRANTS)],
 )  # fmt: skip
 def test_the_other_verifier_refuses_the_same(host: Host, kind: str, make: Make) -> None:
