@@ -92,6 +92,13 @@ def test_three_sessions_on_two_nodes(pair: Pair) -> None:
     assert "cw inbox dev-2:coder" in late.stderr
     assert here.cw("kill", "planner").returncode == 0
     wait_until(lambda: members(pair, "mesh") == ["dev-2:coder"], 60, "the planner has left")
+    # A new worker tells the relay again what it has, and shows what the relay says no to.
+    pair.ask("DELETE", "/api/v1/groups/mesh?network_id=proj")
+    there.kill_worker()
+    wait_until(lambda: "groups" in pair.uplink(there), 60, "the group is missed")
+    shown = there.cw("node", "status").stdout
+    assert 'group "mesh" of coder: group not found' in shown
+    assert "group not found" in there.cw("doctor").stdout
 
 
 def test_a_machine_without_a_login_and_programs(pair: Pair) -> None:

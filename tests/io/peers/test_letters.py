@@ -77,8 +77,8 @@ def test_what_is_sent_again_is_there_once(host: Host, monkeypatch: pytest.Monkey
     # Another one's is another.
     host.ask(host.send(host.delegation(), op_id="op_b", repeat=True))
     stranger = host.delegation(source_node="dev-3")
-    request = host.send(stranger, op_id="op_a", **{"from": {"node": "dev-3", "name": "planner"}})
-    host.ask(request)
+    place = {"from": {"node": "dev-3", "name": "planner"}}
+    host.ask(host.send(stranger, op_id="op_a", repeat=True, **place))
     assert [letter["from_name"] for letter in inbox(host)] == [
         "dev-2:planner", "dev-2:planner", "dev-3:planner",
     ]  # fmt: skip
