@@ -71,14 +71,20 @@ def test_three_sessions_on_two_nodes(pair: Pair) -> None:
     assert "group policy forbids msg delivery to this session" in refused.stderr
     assert here.cw("msg", "dev-2:reviewer", "hello", env=inside).returncode == 0
     assert [one["from_name"] for one in letters(there, "reviewer")] == ["dev-1:stranger"]
+    typed = here.cw("msg", "--delivery", "both", "-f", "planner", "dev-2:coder", "typed")
+    assert typed.returncode == 0 and typed.stderr.count("\n") == 1, typed.stderr
+    wait_until(lambda: b"[Codewire message from dev-1:planner]" in there.log(1), 60)
+    there.launch("sh", name="shell")
+    untyped = here.cw("msg", "--delivery", "both", "-f", "planner", "dev-2:shell", "exit")
+    assert "would run the text; it is in the inbox and was not typed" in untyped.stderr
     forced = here.cw("msg", "--force", "-f", "planner", "dev-2:coder", "x")
     assert forced.returncode == 1 and "cannot be forced" in forced.stderr, forced.stderr
     unknown = here.cw("msg", "-f", "planner", "dev-2:nobody", "x")
     assert unknown.returncode == 1 and 'no session named "nobody"' in unknown.stderr
 
     asking = here.popen("request", "-f", "planner", "dev-2:coder", "ready?", "--timeout", "60")
-    wait_until(lambda: len(letters(there, "coder")) == 2, 60, "the request is there")
-    request = letters(there, "coder")[1]
+    wait_until(lambda: len(letters(there, "coder")) == 3, 60, "the request is there")
+    request = letters(there, "coder")[2]
     assert (request["from_name"], request["type"]) == ("dev-1:planner", "message.request")
     # Session 1 of another node is not session 1 of this one.
     stolen = there.cw("reply", request["request_id"], "stolen", "-f", "reviewer")
@@ -114,6 +120,7 @@ def test_a_machine_without_a_login_and_programs(pair: Pair) -> None:
     # The user is nobody there: only a session has a word.
     asked = here.cw("msg", "dev-2:coder", "x", env=without)
     assert asked.returncode == 1 and "log in: cw login" in asked.stderr, asked.stderr
+    assert "a session may write to it" in asked.stderr
     assert "msg_" in by_mcp(here, without, to_name="dev-2:coder", body="by MCP", from_session_id=1)
     # Who is in a session speaks for that alone, wherever it took the number from.
     speaker = here.launch("sh", "-c", spoken("msg dev-2:coder inside"), name="speaker")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codewire.errors import UsageError
+from codewire.errors import NodeRefused, UsageError
 
 if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
 
 Sender = dict[str, Any]
+HINT = "a session may write to it: run this in one, or name one with --from"
 
 
 def resolve(client: Client, ref: str) -> int:
@@ -43,7 +44,12 @@ def letter_from(ref: str, sender: str | None, context: Context) -> tuple[Client,
         home, number = _from_another_node(client, sender, context)
         if home is not None:
             return home, f"{peer.node}:{session}", number
-    return client, resolve(client, session), _from_same_node(client, sender, context)
+    try:
+        return client, resolve(client, session), _from_same_node(client, sender, context)
+    except NodeRefused as error:
+        if peer is None:
+            raise
+        raise NodeRefused(f"{error}; {HINT}") from error
 
 
 def _from_another_node(
