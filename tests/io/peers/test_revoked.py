@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from codewire.errors import RequestError
 from codewire.network import bindings
 from codewire.network.answers import Binding
 from codewire.network.relay import Relay
+from codewire.node.handlers.peer import Peer
+from codewire.node.peers import reading
 from tests.io.peers.host import Host
 from tests.unit.credentials.issuer import NOW, SECOND
 
@@ -58,6 +61,27 @@ def test_who_listens_hears_nothing_after_the_revocation(host: Host) -> None:
     started = time.monotonic()
     host.peers.gate.revoke("proj", "og_1")
     host.office.box.send(host.office.draft("secret"))
+    with pytest.raises(RequestError, match="^observer grant revoked$"):
+        next(heard)
+    assert time.monotonic() - started < SOON
+
+
+def test_who_listens_while_nothing_is_said_is_cut_off_at_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_waiting = threading.Event()
+
+    class Noting(Peer):
+        def wait(self, timeout: float | None = None) -> None:
+            is_waiting.set()
+            super().wait(timeout)
+
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 4 * SOON)
+    monkeypatch.setattr(reading, "Peer", Noting)
+    heard = listening(host)
+    assert is_waiting.wait(20)
+    started = time.monotonic()
+    host.peers.gate.revoke("proj", "og_1")
     with pytest.raises(RequestError, match="^observer grant revoked$"):
         next(heard)
     assert time.monotonic() - started < SOON
