@@ -43,6 +43,7 @@ class DataDir:
         self.notify = os.path.join(root, "notify.json")
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
+        self.groups = os.path.join(root, "groups.jsonl")
         self.used_tokens = os.path.join(root, "used_tokens.jsonl")
         self.relay_keys = os.path.join(root, "relay_keys.json")
 

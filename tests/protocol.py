@@ -37,7 +37,9 @@ the relay (`service=peer`): the same frames as bytes of binary messages, control
 `AuthHello` with a `runtime_credential`, answered by `AuthAck` (`network_id`, `subject_kind`,
 `subject_id`); then requests, one by one, each with an `op_id` that its answers repeat. A session is
 `{"node","id"}` or `{"node","name"}`. `{"type":"Error","error":…,"code":…}` says why not; what is no
-request ends the connection. After `MsgListenAck` come `Event`s, until the end.
+request ends the connection. After `MsgListenAck` come `Event`s, until the end; the answer to
+`MsgRequest` is the last one, too. What is sent again after a lost connection has the same `op_id`,
+a `sender_cap` of its own and `repeat`: it is done once.
 
 """
 ERRORS = """

@@ -60,6 +60,7 @@ class Home:
         self.socket = os.path.join(self.data_dir, "codewire.sock")
         self.node_stderr = os.path.join(self.path, "node.stderr")
         self.env = _clean_environment(self.path, runtime)
+        # Words of a command that comes to be each cw: `ip netns exec …`.
         self.node: subprocess.Popen[bytes] | None = None
         self.expects_leftovers = False
         self.expects_tracebacks = False

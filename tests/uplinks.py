@@ -37,6 +37,8 @@ class Net:
         self.nodes = {name: Home(runtime, lan[name].words if lan else ()) for name in nodes}
         self.node = self.nodes[nodes[0]]
         self.address = self._relay_host.address if self._relay_host else "127.0.0.1"
+        # Where the relay listens, which may be everywhere.
+        self.listen = self.address
         self.port, self.ssh_port = PORT if lan else free_port(), 0
         self.url = f"http://{self.address}:{self.port}"
         for name, home in (*self.nodes.items(), ("here", self.client)):
@@ -58,8 +60,8 @@ class Net:
     def start_relay(self) -> None:
         self.relay = self.relay_home.popen(
             "relay", "serve", "--auth-mode", "token", "--base-url", self.url,
-            "--listen", f"{self.address}:{self.port}",
-            "--ssh-listen", f"{self.address}:{self.ssh_port}",
+            "--listen", f"{self.listen}:{self.port}",
+            "--ssh-listen", f"{self.listen}:{self.ssh_port}",
             "--data-dir", str(Path(self.relay_home.path, "data")),
             env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -69,7 +71,8 @@ class Net:
             line = self.relay.stderr.readline()
             assert line, said
             said += line
-        self.ssh_port = int(said.partition(b"SSH listening on 127.0.0.1:")[2].split()[0])
+        address = said.partition(b"SSH listening on ")[2].split()[0]
+        self.ssh_port = int(address.rpartition(b":")[2])
 
     def kill_relay(self) -> None:
         self.relay.send_signal(signal.SIGKILL)
@@ -90,15 +93,26 @@ class Net:
         finally:
             connection.close()
 
-    def uplink(self, name: str = "") -> dict[str, Any]:
+    def uplink(self, node: Home | str = "") -> dict[str, Any]:
         """Return what a node, the first one by default, says of its uplink."""
-        home = self.nodes[name] if name else self.node
+        home = node if isinstance(node, Home) else self.nodes.get(node, self.node)
         found: dict[str, Any] = home.node_status().get("relay", {})
         return found
 
-    def wait_for(self, state: str, name: str = "") -> None:
-        wait_until(lambda: self.uplink(name).get("state") == state, 60, f"the uplink is {state}")
+    def wait_for(self, state: str, node: Home | str = "") -> None:
+        wait_until(lambda: self.uplink(node).get("state") == state, 60, f"the uplink is {state}")
+
+    def homes(self) -> tuple[Home, ...]:
+        return (self.client, *self.nodes.values(), self.relay_home)
 
     def close(self) -> None:
-        for home in (self.client, *self.nodes.values(), self.relay_home):
+        for home in self.homes():
             home.close()
+
+
+class Pair(Net):
+    """The same with a second node, `dev-2`."""
+
+    def __init__(self, runtime: str) -> None:
+        super().__init__(runtime, nodes=("dev-1", "dev-2"))
+        self.other = self.nodes["dev-2"]

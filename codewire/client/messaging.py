@@ -19,6 +19,7 @@ from codewire.wire.control import decode_bytes, encode_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from codewire.client.abroad import Abroad
     from codewire.client.observing import Observed, Observing
     from codewire.io.streams import FrameStream
     from codewire.wire.answers.events import Happening
@@ -47,12 +48,18 @@ class Messaging(Asker):
     ) -> MessageSent:
         """Send a message of at most 64 KiB and return what became of it.
 
+        `to` may be a session of another node of this one's network: `dev-1:coder`. Then a session
+        sends, auto is the inbox, and nothing is forced.
+
         `delivery` is inbox, pty (typed into its terminal, not kept), both, or auto: both if there
         is a sender, else inbox. In the answer `delivered` says where it went and `note`, if any,
         why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
         `sender_node` is the CW_NODE_ID beside a sender that was found as CW_SESSION_ID: the node
         then knows whether it is one of its own.
         """
+        to, abroad = self._whom(to, delivery)
+        if abroad is not None:
+            return abroad.msg(str(to), body, sender, delivery, force)
         request = self._letter("MsgSend", to, body, (sender, sender_node), delivery, force)
         is_kept = request["delivery"] != "pty"
         answer = self._send_once(request) if is_kept else self.ask(request)
@@ -93,8 +100,12 @@ class Messaging(Asker):
         Raises RequestTimedOut after `timeout_seconds` (None or 0: 60), whatever the node does; a
         reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
         """
-        letter = self._letter("MsgRequest", to, body, (sender, sender_node), delivery, force)
         limit = seconds("timeout_seconds", timeout_seconds)
+        to, abroad = self._whom(to, delivery)
+        if abroad is not None:
+            wait = limit or DEFAULT_REQUEST_SECONDS
+            return abroad.request(str(to), body, sender, wait, delivery, force)
+        letter = self._letter("MsgRequest", to, body, (sender, sender_node), delivery, force)
         asker = self.until(deadline_behind(limit or DEFAULT_REQUEST_SECONDS))
         try:
             answer = asker._send_once({**letter, **timeout_fields(limit)}, is_checked=False)
@@ -205,6 +216,20 @@ class Messaging(Asker):
 
     # Sending
 
+    def _whom(self, to: int | str, delivery: str) -> tuple[int | str, Abroad | None]:
+        """Return a recipient, and who writes to its node where that is another (`dev-1:coder`).
+
+        Raises UsageError for a way of delivery that there is not.
+        """
+        if delivery not in DELIVERIES:
+            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
+        if not isinstance(to, str) or ":" not in to:
+            return to, None
+        from codewire.client.abroad import find
+
+        abroad, session = find(self, to, self._hold)
+        return session, abroad
+
     def _letter(
         self,
         kind: str,
@@ -214,8 +239,6 @@ class Messaging(Asker):
         delivery: str,
         force: bool,
     ) -> dict[str, Any]:
-        if delivery not in DELIVERIES:
-            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
         auto = False
         if delivery == "auto":
             # Resolved here: nodes know no auto (spec/wire.md 5).

@@ -25,13 +25,19 @@ def _sender(client: CallClient, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
-    """Return whom to write to; an id wins over a name."""
-    if args["to_session_id"] is not None:
-        return session_number(client, args["to_session_id"])
+    """Return whom to write to; an id wins over a name. `node:session` is the client's to find."""
+    given: int | str | None = args["to_session_id"]
+    if given is not None:
+        return given if is_elsewhere(given) else session_number(client, given)
     if not args["to_name"]:
         raise RequestError("either to_id or to_name required")
     name: str = args["to_name"]
     return name
+
+
+def is_elsewhere(session: int | str) -> bool:
+    """Say whether a session is named with its node."""
+    return isinstance(session, str) and ":" in session
 
 
 def msg(client: CallClient, args: dict[str, Any]) -> str:
@@ -85,7 +91,7 @@ def request(client: CallClient, args: dict[str, Any]) -> list[str]:
             delivery=args["delivery"],
         )
     except RequestTimedOut as error:
-        place = sender["sender"] or recipient
+        place = recipient if is_elsewhere(recipient) else sender["sender"] or recipient
         later = f"The request stays open: a later reply is in the inbox of {place}, "
         later += "see codewire_read_messages"
         raise ToolFailed(error, error.note, later) from error
@@ -107,7 +113,11 @@ def reply(client: CallClient, args: dict[str, Any]) -> str:
 
 
 TO = (
-    Param("to_session_id", "session", "Recipient session: its id or its name"),
+    Param(
+        "to_session_id",
+        "session",
+        "Recipient session: its id or its name; node:session for one of another node",
+    ),
     Param("to_name", "string", "Recipient session by name"),
     Param(
         "from_session_id",

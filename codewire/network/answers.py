@@ -136,11 +136,15 @@ class Grant(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """A signed token and when it ends: of the caller itself, or of one of a node's sessions."""
+    """A signed token and when it ends: of the caller itself, or of one of a node's sessions.
+
+    `source_node` is what the latter's node is called in its network.
+    """
 
     token: str = ""
     network_id: str = ""
     expires_at: str = ""
+    source_node: str = ""
 
 
 class Entry(NamedTuple):

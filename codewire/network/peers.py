@@ -18,11 +18,13 @@ from codewire.errors import (
     ProtocolError,
     RelayRefused,
     RequestError,
+    RequestTimedOut,
 )
 from codewire.io.deadline import NEVER, Deadline
 from codewire.io.messagesocket import MessageStream
 from codewire.network.caller import API, encode_query, encode_segment
 from codewire.network.websocket import open_websocket
+from codewire.wire.codes import TIMED_OUT
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
 from codewire.wire.peers import ACK, ERROR, HELLO, Locator
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from codewire.io.streams import FrameStream
     from codewire.network.accepted import Record
     from codewire.network.configuration import Configuration
+    from codewire.network.relay import Relay
 
 DIAL_SECONDS = 15.0
 # The node may have to ask the relay for its keys first.
@@ -69,13 +72,13 @@ class PeerLink:
             raise ProtocolError(f"node {self.node} does not speak the peer RPC")
 
     def ask(self, request: dict[str, Any], deadline: Deadline = NEVER) -> dict[str, Any]:
-        """Send a request, its `op_id` apart, and return its answer, by the deadline.
+        """Send a request and return its answer, by the deadline; its `op_id` may be left out.
 
         Raises RequestError with the node's words, OutOfTime, ConnectionLost, ProtocolError.
         """
         self._asked += 1
-        op_id = f"op_{time.time_ns():x}_{self._asked}"
-        self._send({"op_id": op_id, **request})
+        op_id = str(request.get("op_id") or f"op_{time.time_ns():x}_{self._asked}")
+        self._send({**request, "op_id": op_id})
         return self._answer(op_id, deadline)
 
     def follow(
@@ -133,6 +136,9 @@ class PeerLink:
 def _refusal(answer: dict[str, Any]) -> RequestError:
     text, code = answer.get("error"), answer.get("code")
     words = text if isinstance(text, str) and text else "the node reported an unnamed error"
+    # Other makes of node have no codes.
+    if code == TIMED_OUT or (code is None and " timed out after " in words):
+        return RequestTimedOut(words, str(answer.get("request_id") or ""))
     if code == CredentialError.code or not isinstance(code, str):
         return CredentialError(words) if code else RequestError(words)
     return RequestError(words, code)
@@ -181,25 +187,46 @@ class PeerWay(NamedTuple):
         return find_accepted(Accepted(self.root), self.relay, self.node, locator, verb)
 
 
-def dial_peer(relay: Configuration, node: str, seconds: float = DIAL_SECONDS) -> PeerLink:
+class _Visitor(NamedTuple):
+    """Who dials: the user, or this machine's node."""
+
+    relay: Relay
+    token: str
+    network: str
+    is_node: bool
+
+    def credential(self) -> str:
+        return self.relay.runtime_credential("" if self.is_node else self.network).token
+
+
+def _visitor(relay: Configuration, as_node: bool) -> _Visitor:
+    if as_node:
+        return _Visitor(relay.as_node(), relay.node_token, relay.node_network, True)
+    return _Visitor(relay.as_user(), relay.user_token, relay.required_network(), False)
+
+
+def dial_peer(
+    relay: Configuration, node: str, seconds: float = DIAL_SECONDS, *, as_node: bool = False
+) -> PeerLink:
     """Return a greeted connection to a node of the selected network; the caller closes it.
 
-    Blocks. Raises NodeRefused for a node that is not there, RelayError and its kin, RequestError
-    with the node's words.
+    `as_node`: this machine's node dials, and in its own network. Blocks. Raises NodeRefused for a
+    node that is not there, RelayError and its kin, RequestError with the node's words.
     """
-    user, network = relay.as_user(), relay.required_network()
-    found = next((one for one in user.nodes(network) if one.name == node), None)
+    visitor = _visitor(relay, as_node)
+    network = visitor.network
+    found = next((one for one in visitor.relay.nodes(network) if one.name == node), None)
     if found is None:
         raise NodeRefused(
             f"remote node {go_quote(node)} was not found in the current relay network"
         )
     if not found.connected:
         raise NodeUnreachable(_not_connected(node))
-    credential = user.runtime_credential(network).token
+    credential = visitor.credential()
     query = encode_query({"network_id": network, "service": "peer"})
     path = f"{API}/nodes/{encode_segment(node)}/ws{query}"
     try:
-        messages = open_websocket(relay.server, path, relay.user_token, (), seconds)
+        messages = open_websocket(relay.server, path, visitor.token, (), seconds)
     except RelayRefused as error:
         if error.status == 503 and "is not connected" in error.text:
             raise NodeUnreachable(_not_connected(node)) from error

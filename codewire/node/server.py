@@ -15,6 +15,7 @@ from codewire.node.handlers import (
     agents,
     attach,
     control,
+    delegation,
     kv,
     messages,
     output,
@@ -38,6 +39,7 @@ NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
 ANSWERS: dict[str, Handler] = {
     **agents.ANSWERS,
     **control.ANSWERS,
+    **delegation.ANSWERS,
     **kv.ANSWERS,
     **messages.ANSWERS,
     **returning.ANSWERS,

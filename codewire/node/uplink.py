@@ -7,7 +7,6 @@ node's status and tried again: no session depends on it.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from codewire.errors import CodewireError, OutOfThreads, ProtocolError, RelayRefused
 from codewire.io.wait import spawn
 from codewire.io.watchdog import Watchdog
+from codewire.network.access import signature
 from codewire.network.configuration import load_configuration
 from codewire.network.websocket import open_websocket
 from codewire.node.caller import relay_caller
@@ -96,7 +96,7 @@ class Uplink:
     def run(self) -> None:
         """Keep the uplink until `stop`. Raises nothing."""
         while not self._is_over.is_set():
-            seen = _signature(self._path)
+            seen = signature(self._path)
             try:
                 self._keep()
                 self._await_change(seen, None)
@@ -287,7 +287,7 @@ class Uplink:
     def _await_change(self, seen: object, seconds: float | None) -> None:
         """Return when config.toml is another one than `seen`, or after so many seconds."""
         end = None if seconds is None else time.monotonic() + seconds
-        while _signature(self._path) == seen and not self._is_over.is_set():
+        while signature(self._path) == seen and not self._is_over.is_set():
             left = LOOK_SECONDS if end is None else min(LOOK_SECONDS, end - time.monotonic())
             if left <= 0:
                 return
@@ -313,7 +313,7 @@ class Uplink:
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:
                 stream.ping()
-            now = _signature(self._path)
+            now = signature(self._path)
             if now != seen:
                 seen = now
                 if not _is_same(relay, self._path):
@@ -344,14 +344,6 @@ def _is_same(relay: Configuration, path: str) -> bool:
     except CodewireError:
         return True
     return (now.url, now.node_token) == (relay.url, relay.node_token)
-
-
-def _signature(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _is_id(text: str) -> bool:

@@ -17,17 +17,12 @@ from codewire.io.fds import raise_file_limit
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import (
-    RUNTIME,
-    is_loop_failure,
-    outlast_loop_errors,
-    spawn,
-    spawn_essential,
-)
+from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
 from codewire.node.context import Node
+from codewire.node.grouping import Grouping
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
@@ -88,6 +83,7 @@ class Worker:
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
         self._sessions.use(self._custody, self._drain)
         self._sessions.node_id = node_id(self._paths)
+        relay: dict[str, Any] = {}
         self._node = Node(
             self._paths,
             self._settings,
@@ -95,6 +91,8 @@ class Worker:
             self._sessions,
             Mailbox(self._paths, self._sessions),
             KeyValues(self._paths.kv),
+            Grouping(self._paths, self._sessions, relay),
+            relay=relay,
         )
         self._restore()
         self._run_loops()
@@ -194,6 +192,7 @@ class Worker:
                 return
         from codewire.node.uplink import Uplink
 
+        spawn(self._node.grouping.run)
         self._uplink = Uplink(self._node, self._find_peers())
         self._uplink.run()
 

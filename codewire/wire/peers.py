@@ -52,8 +52,13 @@ class PeerRow(NamedTuple):
 
 
 ROWS = (
-    PeerRow("MsgSend", "MsgSent", "from sender_cap to body delivery"),
-    PeerRow("MsgRequest", "MsgRequestResult", "from sender_cap to body timeout_seconds delivery"),
+    PeerRow("MsgSend", "MsgSent", "from sender_cap to body delivery repeat"),
+    PeerRow(
+        "MsgRequest",
+        "MsgRequestResult",
+        "from sender_cap to body timeout_seconds delivery",
+        streams=True,
+    ),
     PeerRow("MsgReply", "MsgReplySent", "from sender_cap request_id body"),
     PeerRow("MsgRead", "MsgReadResult", "session observer_cap tail"),
     PeerRow("MsgListen", "MsgListenAck", "session observer_cap", streams=True),
@@ -63,6 +68,8 @@ REQUESTS = {row.type: row for row in ROWS}
 LOCATORS = frozenset(("from", "to", "session"))
 # Whole numbers, of which `tail` may be negative: all.
 WHOLES = frozenset(("tail", "timeout_seconds"))
+# Ours: the same `op_id` was sent before.
+FLAGS = frozenset(("repeat",))
 
 
 def parse_hello(message: dict[str, Any]) -> str:
@@ -116,6 +123,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name in WHOLES:
         if type(value) is not int or abs(value) > MAX_WHOLE:
             raise ProtocolError(f"{name} must be a whole number")
+    elif name in FLAGS:
+        if not isinstance(value, bool):
+            raise ProtocolError(f"{name} must be true or false")
     elif not isinstance(value, str):
         raise ProtocolError(f"{name} must be a string")
     return value

@@ -162,6 +162,9 @@ ROWS = (
         repeat=REQUEST_KEY, patience=WAITS, streams=True),
     Row("MsgReply", MSG_SEND, "MsgReplySent", f"{_FROM} request_id reply_token body request_key",
         repeat=REQUEST_KEY),
+    # The relay signs it; a second one does no harm.
+    Row("IssueSenderDelegation", MSG_SEND, "SenderDelegationIssued", "id name verb audience_node",
+        repeat=ALWAYS),
     Row("MsgRead", MSG_READ, "MsgReadResult", "id to_name tail", repeat=ALWAYS, session=True),
     Row("MsgListen", MSG_LISTEN, "MsgListenAck", "id codes",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from codewire.client.reach.remote import WebRoute
 from codewire.errors import NodeRefused, NodeUnreachable
 from codewire.network.caller import encode_query, encode_segment
-from codewire.network.configuration import Given, load_configuration
+from codewire.network.configuration import NO_USER, Given, load_configuration
 from codewire.network.exchange import parse_base
 from codewire.network.websocket import reason_in
 from codewire.paths import data_dir
@@ -52,6 +52,8 @@ class RelayRoute(WebRoute):
 
     def refusal(self, status: int, body: bytes) -> NodeUnreachable:
         text = reason_in(body)
+        if status == 401 and self._relay.user_token == self._relay.node_token:
+            return NodeRefused(NO_USER)
         if status == 401:
             return NodeRefused("the relay does not accept your token: log in to it again")
         if status == 403:

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 
 def _load(options: Options) -> Configuration | None:
-    """Return the relay's configuration where there is enough of it to look for nodes."""
+    """Return the relay's configuration where there is enough of it to look for nodes.
+
+    Where nobody has logged in, a node of this machine knows those of its network: its sessions may
+    write to theirs, and that is all.
+    """
     found = configuration(options)
-    return found if found.url and found.network and found.user_token else None
+    if found.url and found.network and found.user_token:
+        return found
+    if found.url and found.node_network and found.node_token and not options.network:
+        return found._replace(network=found.node_network, user_token=found.node_token)
+    return None
 
 
 def find_word(name: str, options: Options) -> RelayRoute | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
 from codewire.commands.letters import label, show_happenings, shown
+from codewire.commands.talk.parties import letter_from, own_session, resolve
 from codewire.errors import RequestTimedOut, UsageError
 from codewire.wire import events
 
@@ -33,7 +34,9 @@ def msg(args: dict[str, Any], context: Context) -> int:
     """Send a message to a session: into its inbox, its terminal, or both.
 
     The sender is --from, else the session this command runs in, else nobody. Text is typed only
-    where a program takes it as text: at a shell's prompt it goes to the inbox alone.
+    where a program takes it as text: at a shell's prompt it goes to the inbox alone. A session of
+    another node of the network (dev-1:coder) is sent to by a session of this one, into its inbox
+    unless --delivery says otherwise.
 
     Usage:
       cw msg [options] <session> <body>
@@ -49,12 +52,13 @@ def msg(args: dict[str, Any], context: Context) -> int:
       cw msg coder "start with the auth module"
       cw msg -f planner coder "start with the auth module"
       cw msg --delivery pty 3 "check this out"
+      cw msg -f planner dev-1:coder "start with the auth module"
     """
-    client, ref = context.locate(args["<session>"])
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     answer = client.msg(
-        _resolve(client, ref),
+        recipient,
         args["<body>"],
-        **_sender(args, client, context),
+        **sender,
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
@@ -84,12 +88,12 @@ def request(args: dict[str, Any], context: Context) -> int:
       cw request coder "ready for review?"
       cw request -f planner coder "status?" --timeout 30
       answer=$(cw request --raw coder "which branch?")
+      cw request -f planner dev-1:coder "ready for review?"
     """
     # Without the flag it is the text of the default.
     timeout = float(args["--timeout"]) or DEFAULT_TIMEOUT
     context.give_up_after(timeout)
-    client, ref = context.locate(args["<session>"])
-    recipient, sender = _resolve(client, ref), _sender(args, client, context)
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     try:
         answer = client.request(
             recipient,
@@ -103,6 +107,9 @@ def request(args: dict[str, Any], context: Context) -> int:
         if error.note:
             output.notice(error.note)
         whose = str(args["--from"] or sender["sender"] or args["<session>"])
+        if isinstance(recipient, str):
+            # The reply is where the question is.
+            whose = recipient
         if ":" not in whose:
             whose = "".join(args["<session>"].rpartition(":")[:2]) + whose
         later = f"{error}\n\nUse 'cw inbox {whose}' to see the reply if it comes later"
@@ -136,10 +143,10 @@ def reply(args: dict[str, Any], context: Context) -> int:
     """
     if args["--from"]:
         client, ref = context.locate(args["--from"])
-        sender: dict[str, Any] = {"sender": _resolve(client, ref)}
+        sender: dict[str, Any] = {"sender": resolve(client, ref)}
     else:
         client = context.client()
-        sender = _own_session(client)
+        sender = own_session(client)
     token = args["--reply-token"] or ""
     answer = client.reply(args["<request-id>"], args["<body>"], **sender, reply_token=token)
     output.note(f"Reply sent for request {answer.request_id}")
@@ -287,41 +294,12 @@ def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
         output.notice(answer.note)
 
 
-def _resolve(client: Client, ref: str) -> int:
-    from codewire.client.addressing import resolve_session
-
-    return resolve_session(client, ref)
-
-
-def _sender(args: dict[str, Any], client: Client, context: Context) -> dict[str, Any]:
-    """Return who sends, a session of the recipient's node; its name may be left out.
-
-    Raises UsageError for a session of another node: its id means nothing there.
-    """
-    sender = args["--from"]
-    if not sender:
-        return _own_session(client)
-    if ":" not in sender:
-        return {"sender": _resolve(client, sender)}
-    home, ref = context.locate(sender)
-    if home.route.key != client.route.key:
-        raise UsageError("--from must be a session of the node that the message is sent to")
-    return {"sender": _resolve(client, ref)}
-
-
-def _own_session(client: Client) -> dict[str, Any]:
-    """Return the session this command runs in; its id means nothing to another node."""
-    from codewire.client.inside import as_sender
-
-    return as_sender(client.route)
-
-
 def _resolve_there(client: Client, ref: str) -> int | str:
     """Return what names a session whose messages are to be read.
 
     Where that takes a grant, nothing else may be asked of the node: it finds the session itself.
     """
-    return _resolve(client, ref) if client.route.peer() is None else ref
+    return resolve(client, ref) if client.route.peer() is None else ref
 
 
 def _observed(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:

@@ -17,19 +17,12 @@ from codewire.credentials.claims import Claims, RuntimeClaims
 from codewire.credentials.envelope import peek, verify_runtime
 from codewire.credentials.grants import Principal
 from codewire.disk.filing import write_atomically
-from codewire.errors import (
-    CodewireError,
-    ProtocolError,
-    RelayError,
-    RelayRefused,
-    RequestError,
-)
+from codewire.errors import CodewireError, ProtocolError, RelayError, RelayRefused, RequestError
 from codewire.files import read_regular
 from codewire.io.clock import CLOCK, Clock
 from codewire.network.bundles import Bundles
 from codewire.network.relay import Relay
 from codewire.node.peers.membership import Me, Membership
-from codewire.node.peers.policies import Policies
 from codewire.node.peers.used import Used
 from codewire.wire.codes import UNAVAILABLE
 
@@ -72,7 +65,6 @@ class Gate:
         self.clock = clock
         self.membership = Membership(paths.config)
         self.used = Used(paths.used_tokens, clock, scribe)
-        self.policies = Policies()
         self._next_try = 0.0
         self._lock = threading.Lock()
         self._bundles: tuple[tuple[str, str], Bundles] | None = None

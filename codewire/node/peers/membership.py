@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from codewire.config import load_settings
 from codewire.errors import ConfigError, RequestError
-from codewire.network.configuration import load_configuration
+from codewire.network.access import Access
 from codewire.wire.codes import UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -29,35 +28,24 @@ class Membership:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._known: tuple[object, Me] | None = None
+        self._access = Access(path)
+        self._known: Me | None = None
 
     def now(self) -> Me:
         """Return network and name. Raises RequestError where there is none."""
-        seen, known = _signature(self._path), self._known
-        if known is not None and known[0] == seen:
-            return known[1]
+        known = self._known
         try:
-            me = self._read()
+            relay = self._access.configuration()
+            if known is None or relay is not known.relay:
+                self._known = known = self._me(relay)
         except ConfigError as error:
             # A file that is being written, or a slip in it: what held until now goes on.
-            if known is not None:
-                return known[1]
-            raise RequestError(NOWHERE, UNAVAILABLE) from error
-        # A node without a token may get one any moment, from its environment, too.
-        self._known = (seen, me)
-        return me
+            if known is None:
+                raise RequestError(NOWHERE, UNAVAILABLE) from error
+        return known
 
-    def _read(self) -> Me:
-        relay = load_configuration(self._path)
-        network = relay.node_network or relay.network
-        if not (relay.url and relay.node_token and network):
+    def _me(self, relay: Configuration | None) -> Me:
+        network = "" if relay is None else relay.node_network or relay.network
+        if relay is None or not (relay.node_token and network):
             raise RequestError(NOWHERE, UNAVAILABLE)
         return Me(relay, network, load_settings(self._path).node_name)
-
-
-def _signature(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

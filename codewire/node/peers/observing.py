@@ -47,7 +47,7 @@ class Observed(NamedTuple):
 
     def check_policy(self) -> None:
         """Raise RequestError where the session's groups let nobody look. Blocks for the relay."""
-        self.visit.gate.policies.check_debug(self.session, self.visit.visitor.me)
+        self.visit.node.grouping.check_debug(self.session)
 
     def seconds_left(self) -> float:
         """Return how long the grant holds at most."""

@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from codewire.errors import (
-    CodewireError,
-    ConnectionLost,
-    OutOfThreads,
-    ProtocolError,
-    RequestError,
-)
+from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
 from codewire.io.clock import CLOCK, Clock
 from codewire.io.messagesocket import MessageStream
 from codewire.io.wait import spawn

@@ -11,6 +11,8 @@ from typing import Any
 
 from codewire.io.streams import FrameStream
 from codewire.network.peers import PeerLink
+from codewire.node.context import Node
+from codewire.node.grouping import Grouping
 from codewire.node.peers.serving import Peers
 from codewire.paths import DataDir
 from tests.unit.credentials.issuer import NOW, Issuer, rfc3339
@@ -55,8 +57,13 @@ class Host:
 
     def start(self) -> None:
         """Serve, with what is on the disk alone: as after a kill."""
+        sessions = self.office.sessions
         node: Any = SimpleNamespace(
-            paths=self.paths, sessions=self.office.sessions, mailbox=self.office.box
+            paths=self.paths,
+            sessions=sessions,
+            mailbox=self.office.box,
+            grouping=Grouping(self.paths, sessions, {}),
+            timeout=Node.timeout,
         )
         self.peers = Peers(node, self.clock)
 

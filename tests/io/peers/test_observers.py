@@ -13,8 +13,9 @@ import pytest
 
 from codewire.config import load_settings
 from codewire.io.clock import CLOCK
+from codewire.network import bindings
 from codewire.node import uplink
-from codewire.node.peers import policies
+from codewire.node.grouping import Grouping
 from codewire.node.peers.serving import Peers
 from codewire.node.uplink import Uplink
 from codewire.paths import DataDir
@@ -47,6 +48,7 @@ class Node:
         node: Any = SimpleNamespace(
             paths=self.paths, sessions=self.office.sessions, mailbox=self.office.box,
             settings=load_settings("", {"CODEWIRE_NODE_NAME": "dev-1"}), relay=self.facts,
+            grouping=Grouping(self.paths, self.office.sessions, self.facts),
         )  # fmt: skip
         self.peers = Peers(node, CLOCK)
         self._uplink = Uplink(node, self.peers)
@@ -131,7 +133,7 @@ def test_what_is_revoked_is_refused_within_seconds(
 def test_a_group_without_debugging_refuses_everybody(
     ann: CommandLine, observer: CommandLine, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(bindings, "FRESH_SECONDS", 0.0)
     read = ("inbox", "dev-1:planner", "--grant", grant(ann)["delegation"])
     ann.cw("group", "create", "mesh")
     ann.cw("group", "add", "mesh", "dev-1:planner")

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from codewire.errors import RequestError
+from codewire.network import bindings
 from codewire.network.answers import Binding
 from codewire.network.relay import Relay
 from codewire.node.handlers.peer import Peer
-from codewire.node.peers import policies, reading
+from codewire.node.peers import reading
 from tests.io.peers.host import Host
 from tests.unit.credentials.issuer import NOW, SECOND
 
@@ -137,13 +138,13 @@ def test_a_group_that_lets_nobody_look_wins_over_a_grant(
     else:
         with pytest.raises(RequestError, match="group policy forbids looking"):
             host.ask(request)
-    assert asked.asked == [("dev-1", "planner")]
+    assert asked.asked == [("", "planner")]
 
 
 def test_a_policy_that_changes_counts_for_who_listens(
     host: Host, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(bindings, "FRESH_SECONDS", 0.0)
     heard = listening(host)
     asked.bindings = [Binding("mesh", "open", "none")]
     host.office.box.send(host.office.draft("secret"))
@@ -154,7 +155,7 @@ def test_a_policy_that_changes_counts_for_who_listens(
 def test_without_a_relay_what_it_said_last_counts(
     host: Host, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(bindings, "FRESH_SECONDS", 0.0)
     asked.bindings = [Binding("mesh", "open", "none")]
     with pytest.raises(RequestError, match="group policy forbids looking"):
         host.ask(host.read(host.token("observer")))
