@@ -166,8 +166,10 @@ def _chosen(nodes: list[Node], name: str, network: str) -> Node:
         if node.name == name:
             return node
     names = ", ".join(sorted(node.name for node in nodes)) or "none"
-    where = f"network {showing.quoted(network)} has" if network else "your networks have"
-    raise CodewireError(f"{where} no node {showing.quoted(name)}: nodes are {names}")
+    where, they = f"network {showing.quoted(network)} has", "it has"
+    if not network:
+        where, they = "your networks have", "they have"
+    raise CodewireError(f"{where} no node {showing.quoted(name)}: {they} {names}")
 
 
 def _say_how(node: Node, door: Door) -> None:

@@ -173,7 +173,7 @@ def _text(path: str) -> str:
         else:
             data = read_regular(os.path.expanduser(path), MAX_BYTES)
     except OSError as error:
-        raise CodewireError(f"reading {path}: {output.go_cause(error)}") from error
+        raise CodewireError(output.go_cause(error)) from error
     return data.decode("utf-8", "replace")
 
 
