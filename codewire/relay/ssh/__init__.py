@@ -1,1 +1,1 @@
-"""SSH into nodes through the relay: who may log in, the host key, how wrong ones wait."""
+"""SSH into nodes through the relay: who may log in, the host key, how wrong passwords wait."""
