@@ -54,10 +54,14 @@ def ask_door(relay: Relay) -> Door:
         key = parse_public_key(said.host_key)
     except BadValue as error:
         raise RelayError(f"the relay's SSH host key cannot be used: {error}") from error
-    is_host = bool(said.host) and HOST_CHARACTERS.issuperset(said.host) and said.host[0] != "-"
-    if not is_host or not 0 < said.port <= 0xFFFF:
+    if not is_host(said.host) or not 0 < said.port <= 0xFFFF:
         raise RelayError("the relay's answer cannot be understood: no host and port for SSH")
     return Door(said.host, said.port, key.line, key.fingerprint, said.user, said.key_count)
+
+
+def is_host(text: str) -> bool:
+    """Say whether a text can be a host's name or address, and no option or pattern of ssh's."""
+    return bool(text) and HOST_CHARACTERS.issuperset(text) and text[0] != "-"
 
 
 def command_line(door: Door, user: str, options: list[str] | None = None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
@@ -48,50 +47,50 @@ def show(args: dict[str, Any], context: Context) -> int:
     if port is not None and not 0 < port <= 0xFFFF:
         raise CodewireError("--port must be from 1 to 65535")
     door = _ask(relay)
-    host = door.host if door is not None else _host_of(relay)
-    port = port or (door.port if door is not None else PORT)
-    user = _user(relay, door)
-    uri = f"ssh://{user}:{relay.node_token}@{_in_uri(host)}:{port}"
-    known = door._replace(port=port).known_hosts_line if door is not None else ""
+    if port:
+        door = door._replace(port=port)
+    uri = f"ssh://{door.user}:{relay.node_token}@{_in_uri(door.host)}:{door.port}"
+    known = door.known_hosts_line if door.host_key else ""
     if output.wants_json(args):
-        told = {"uri": uri, "host": host, "port": port, "user": user, "known_hosts": known}
-        output.show_json({**told, "password": relay.node_token})
+        told = {"uri": uri, "host": door.host, "port": door.port, "user": door.user}
+        output.show_json({**told, "password": relay.node_token, "known_hosts": known})
         return 0
     output.note(f"SSH URI: {uri}")
     if known:
-        output.note(f"Host key: {known} ({door.fingerprint if door is not None else ''})")
+        output.note(f"Host key: {known} ({door.fingerprint})")
     _draw(uri)
     return 0
 
 
-def _ask(relay: Configuration) -> Door | None:
-    """Return where the relay serves SSH, None where it cannot be asked; that is said."""
+def _ask(relay: Configuration) -> Door:
+    """Return where the relay serves SSH, to whom; a guess where it does not say, which is said."""
     from codewire.network.ssh import ask_door
 
     try:
-        return ask_door(relay.as_node())
+        door = ask_door(relay.as_node())
     except RelayRefused as error:
         if error.status == 401:
             raise
         output.notice(str(error))
     except RelayError as error:
         output.notice(f"host and port are a guess: {error}")
-    return None
+    else:
+        return door if door.user else door._replace(user=_user(relay))
+    return _guess(relay)
 
 
-def _user(relay: Configuration, door: Door | None) -> str:
-    """Return the node with its network: as the relay knows it, else as it is configured."""
-    if door is not None and door.user:
-        return door.user
-    name = load_settings(data_dir().config, os.environ).node_name
+def _guess(relay: Configuration) -> Door:
+    from codewire.network.exchange import parse_base
+    from codewire.network.ssh import Door
+
+    return Door(parse_base(relay.url).host, PORT, "", "", _user(relay))
+
+
+def _user(relay: Configuration) -> str:
+    """Return the node with its network, as they are configured."""
+    name = load_settings(data_dir().config).node_name
     network = relay.node_network or relay.network
     return f"{network}/{name}" if network else name
-
-
-def _host_of(relay: Configuration) -> str:
-    from codewire.network.exchange import parse_base
-
-    return parse_base(relay.url).host
 
 
 def _in_uri(host: str) -> str:

@@ -61,8 +61,8 @@ def ssh(args: dict[str, Any], context: Context) -> int:
       cw ssh dev-1 -t -- cw attach 3
     """
     network, node = _named(args["<node>"])
-    args["--network"] = network or args["--network"]
-    relay, user, name = asking.in_network(args, context)
+    wanted = {**args, "--network": network or args["--network"]}
+    relay, _, name = asking.in_network(wanted, context)
     found = _find(relay, name)
     chosen = _chosen(found.nodes, node, name)
     line = _command_line(args, found, f"{name}/{node}")

@@ -30,13 +30,14 @@ def host_key(store: Database, data_dir: str) -> str:
 
 
 def take_over(store: Database, directory: str) -> bool:
-    """Have an older relay's key be the store's, unless it has one; say whether there is one.
+    """Have an older relay's key be the store's; say whether there is one in `directory`.
 
-    Blocks. Raises StoreError, ConfigError.
+    It is the one that clients know, whatever a relay has made for itself meanwhile. Blocks. Raises
+    StoreError, ConfigError.
     """
     older = _older(os.path.join(directory, FILE_NAME))
     if older:
-        store.write(lambda tx: people.secret_put_if_absent(tx, SECRET_NAME, older))
+        store.write(lambda tx: people.secret_put(tx, SECRET_NAME, older))
     return bool(older)
 
 

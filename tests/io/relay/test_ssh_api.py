@@ -13,7 +13,7 @@ from codewire.credentials.vault import Vault
 from codewire.errors import ConfigError
 from codewire.relay.http.limits import SSH_KEYS
 from codewire.relay.http.routes.ssh import MAX_KEYS
-from codewire.relay.ssh.hostkey import FILE_NAME, host_key, public_line
+from codewire.relay.ssh.hostkey import FILE_NAME, host_key, public_line, take_over
 from codewire.relay.store.database import Database, open_database
 from tests.io.relay.desk import Desk
 from tests.unit.credentials.test_sshkeys import ED25519, P256, RSA, RSA_1024
@@ -163,6 +163,19 @@ def test_an_older_relays_host_key_is_taken_over(tmp_path: Path) -> None:
     assert public_line(OLDER) == OLDER_PUBLIC
     # From then on it is in the store.
     (tmp_path / FILE_NAME).unlink()
+    assert host_key(store, str(tmp_path)) == OLDER
+    store.close()
+
+
+def test_an_import_brings_the_key_that_clients_know(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fresh = host_key(store, str(tmp_path))
+    older = tmp_path / "older"
+    older.mkdir()
+    assert not take_over(store, str(older))
+    assert host_key(store, str(tmp_path)) == fresh
+    (older / FILE_NAME).write_text(OLDER)
+    assert take_over(store, str(older))
     assert host_key(store, str(tmp_path)) == OLDER
     store.close()
 
