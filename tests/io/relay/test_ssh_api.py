@@ -26,6 +26,7 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 """
 # Both halves are RFC 8032's (7.1, test 1).
 OLDER_PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
+ED25519_PRINT = "SHA256:EKQAz+Vc45RGPfexhZyxqWtCzytR1yLEDvjFVElYPQg"
 OTHER_PRINT = "SHA256:KgYx9VkoG5jm9Pq6DrEFSUao4AFYqACsL5p+Av/QVDE"
 
 
@@ -40,8 +41,8 @@ def test_a_relay_without_ssh_says_so(desk: Desk) -> None:
 def test_where_it_is(desk: Desk) -> None:
     desk.service.ssh_host_key, desk.service.ssh_port = ED25519, 2200
     found = desk.ok("GET", "/api/v1/ssh")
-    print_ = "SHA256:EKQAz+Vc45RGPfexhZyxqWtCzytR1yLEDvjFVElYPQg"
-    at = {"host": "relay.example", "port": 2200, "host_key": ED25519, "fingerprint": print_}
+    at = {"host": "relay.example", "port": 2200, "host_key": ED25519}
+    at["fingerprint"] = ED25519_PRINT
     assert found == {**at, "key_count": 0}
     token = desk.enrol()
     assert desk.ok("GET", "/api/v1/ssh", token=token) == {**at, "user": "proj/dev-1"}
@@ -80,11 +81,14 @@ def test_keys_are_their_owners(desk: Desk) -> None:
         assert add(desk, RSA, token)[0] == said
 
 
-def test_a_key_that_is_there_stays_as_it_is(desk: Desk) -> None:
+def test_a_key_that_is_there_stays_as_it_is(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     ann, bob = desk.login("oidc:ann"), desk.login("oidc:bob")
     first = add(desk, ED25519, ann, name="a")
     desk.now += 5
     assert add(desk, ED25519, ann, name="b") == first
+    said = [record.getMessage() for record in caplog.records if "SSH key" in record.getMessage()]
+    assert said == [f"SSH key {ED25519_PRINT} of oidc:ann added from 192.0.2.1"]
     # It may be somebody else's, too: nothing says that it is not.
     assert add(desk, ED25519, bob)[0] == 200
     desk.service.ssh_host_key = RSA
