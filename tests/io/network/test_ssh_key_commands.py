@@ -20,7 +20,7 @@ def test_keys_come_and_go(ann: CommandLine, tmp_path: Path) -> None:
     added = ann.cw("ssh-key", "add", str(path), "--name", "work", "--json").json
     assert (added["name"], added["public_key"]) == ("work", P256)
     rows = [line.split()[:3] for line in ann.cw("ssh-key", "list").out.splitlines()]
-    assert rows[0] == ["FINGERED25519_PRINT", "NAME", "TYPE"]
+    assert rows[0] == ["FINGERPRINT", "NAME", "TYPE"]
     assert rows[1] == [ED25519_PRINT, "ann@laptop", "ssh-ed25519"]
     assert ann.cw("ssh-key", "remove", "work").err == f"Removed {added['fingerprint']}\n"
     removed = ann.cw("ssh-key", "remove", ED25519_PRINT, "--json").json
