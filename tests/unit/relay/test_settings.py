@@ -93,6 +93,10 @@ SHARED = {"database_url": "postgresql://h/d"}
         ({**SHARED, "advertise_url": "http://8.8.8.8:8080"}, "must be https, or http to a private"),
         ({**SHARED, "advertise_url": "a.example"}, "must be http://host or https://host"),
         ({"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy: "),
+        *(
+            ({"ssh_public": text}, "--ssh-public .*must be host or host:port")
+            for text in (":22", "h:x", "h:99999", "h h", "-o@h", "ssh://h", "h/x", "h\n", "[::1")
+        ),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], text: str) -> None:
@@ -107,6 +111,21 @@ def test_what_is_refused(changed: dict[str, Any], text: str) -> None:
 )
 def test_where_other_relays_may_come(url: str) -> None:
     check_settings(replace(GOOD, **SHARED, advertise_url=url))
+
+
+@pytest.mark.parametrize(
+    ("public", "bound", "address"),
+    [
+        ("", 2222, ("relay.example", 2222)),
+        ("ssh.example", 2222, ("ssh.example", 2222)),
+        ("ssh.example:22", 2222, ("ssh.example", 22)),
+        ("[2001:db8::1]:22", 0, ("2001:db8::1", 22)),
+    ],
+)
+def test_where_ssh_is_found(public: str, bound: int, address: tuple[str, int]) -> None:
+    settings = replace(GOOD, ssh_public=public)
+    check_settings(settings)
+    assert settings.ssh_address(bound) == address
 
 
 @pytest.mark.parametrize(
