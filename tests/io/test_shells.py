@@ -254,5 +254,3 @@ def test_all_ends_with_the_worker(tmp_path: Path) -> None:
     line.close()
     assert warden.stdin is not None
     warden.stdin.close()
-
-

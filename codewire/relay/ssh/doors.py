@@ -153,9 +153,7 @@ class Doors:
     async def _connect(self, sock: socket.socket, address: str) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(
-                lambda: Connection(loop, self._options), sock
-            )
+            await loop.connect_accepted_socket(lambda: Connection(loop, self._options), sock)
         except OSError:
             sock.close()
             self._settle(address)
