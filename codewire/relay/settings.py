@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MODES = ("none", "token", "github", "oidc")
 MAX_SECRET_BYTES = 65536
-HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:")
-PUBLIC_CHARACTERS = HOST_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,8 @@ def check_settings(settings: Settings) -> None:
     for url in (settings.oidc_issuer, settings.github_url, settings.github_api_url):
         if url:
             _check_url(url)
-    _check_ssh_public(settings.ssh_public)
+    if settings.ssh_public and not _is_address(settings.ssh_public):
+        raise ConfigError(f"--ssh-public {settings.ssh_public!r}: must be host or host:port")
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
     if settings.database_url and not settings.database_url.startswith(
@@ -170,14 +169,15 @@ def split_address(text: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 0
 
 
-def _check_ssh_public(text: str) -> None:
+def _is_address(text: str) -> bool:
+    """Say whether a text is a host, or a host and a port, and nothing that urlsplit lets pass."""
+    from codewire.network.ssh import is_host
+
     try:
         host, _ = split_address(text)
-        is_usable = not text or HOST_CHARACTERS.issuperset(host) and bool(host)
     except ValueError:
-        is_usable = False
-    if not is_usable or not PUBLIC_CHARACTERS.issuperset(text):
-        raise ConfigError(f"--ssh-public {text!r}: must be host or host:port")
+        return False
+    return is_host(host) and is_host(text.strip("[").replace("]", ""))
 
 
 def names_without_effect(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -138,7 +138,8 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     """Take over the SQLite database of an older relay (codewire in Go) into a new one.
 
     That relay must have been stopped. Networks, members, nodes with their tokens, groups, grants,
-    keys, users and values come along; the file is only read.
+    keys, users and values come along, and the SSH host key where it lies beside the file
+    (ssh_host_ed25519); all is only read.
 
     Usage:
       cw relay import [options] <database>
@@ -154,6 +155,7 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     import time
 
     from codewire.relay.premises import lock, prepare
+    from codewire.relay.ssh.hostkey import take_over
     from codewire.relay.store.importing import import_go
 
     settings = _settings(args)
@@ -162,6 +164,8 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     store = _open_store(settings, must_exist=False)
     try:
         rows = import_go(store, args["<database>"], time.time_ns())
+        older = os.path.dirname(os.path.abspath(args["<database>"]))
+        rows["ssh_host_key"] = int(take_over(store, older))
     finally:
         store.close()
     for name, count in rows.items():

@@ -1,1 +1,1 @@
-"""SSH into nodes through the relay: who may log in, the host key, how wrong passwords are slowed."""
+"""SSH into nodes through the relay: who may log in, the host key, how wrong passwords wait."""

@@ -29,6 +29,18 @@ def host_key(store: Database, data_dir: str) -> str:
     return kept.decode()
 
 
+def take_over(store: Database, directory: str) -> bool:
+    """Have an older relay's key be the store's; say whether there is one in `directory`.
+
+    It is the one that clients know, whatever a relay has made for itself meanwhile. Blocks. Raises
+    StoreError, ConfigError.
+    """
+    older = _older(os.path.join(directory, FILE_NAME))
+    if older:
+        store.write(lambda tx: people.secret_put(tx, SECRET_NAME, older))
+    return bool(older)
+
+
 def public_line(pem: str) -> str:
     """Return the public half of a private key, as in "ssh-ed25519 AAAA…"."""
     with needs_relay("the SSH host key"):

@@ -215,7 +215,7 @@ def device_finish(tx: Tx, poll_token: str, node_token: str) -> None:
 
 def github_app_put(tx: Tx, app: dict[str, Any]) -> None:
     """Keep the GitHub app, sealed as a whole."""
-    _secret_put(tx, GITHUB_APP, json.dumps(app).encode())
+    secret_put(tx, GITHUB_APP, json.dumps(app).encode())
 
 
 def github_app(tx: Tx) -> dict[str, Any] | None:
@@ -241,7 +241,8 @@ def secret_put_if_absent(tx: Tx, name: str, data: bytes) -> bytes:
     return secret_get(tx, name) or b""
 
 
-def _secret_put(tx: Tx, name: str, data: bytes) -> None:
+def secret_put(tx: Tx, name: str, data: bytes) -> None:
+    """Seal `data` under a name, whatever was there."""
     tx.run(
         """
         insert into secrets (name, data) values (?, ?)

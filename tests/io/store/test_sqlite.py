@@ -8,13 +8,15 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codewire.credentials.vault import Vault
 from codewire.errors import ConfigError, StoreError, Unavailable
-from codewire.relay.store import events, networks
+from codewire.relay.store import events, networks, people
 from codewire.relay.store.database import Database, open_database
 from tests.io.store.conftest import KEY
 from tests.io.store.killed import ROOT, run
@@ -69,6 +71,27 @@ def newer(path: Path) -> None:
     connection.close()
 
 
+def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    open_database("", str(tmp_path), Vault(KEY)).close()
+    with sqlite3.connect(tmp_path / "relay.db") as connection:
+        connection.executescript(
+            """
+            drop index nodes_owner;
+            drop table ssh_keys;
+            create table ssh_keys (fingerprint text primary key, subject text not null,
+                public_key text not null, comment text not null, created_at bigint not null);
+            create index ssh_keys_subject on ssh_keys (subject);
+            update schema_version set version = 2
+            """
+        )
+    connection.close()
+    database = open_database("", str(tmp_path), Vault(KEY))
+    for who in ("ann", "bob"):
+        assert database.write(lambda tx, who=who: people.key_add(tx, "print", who, "key", "", NOW))
+    assert len(database.read(lambda tx: people.key_owners(tx, "print"))) == 2
+    database.close()
+
+
 def other_key(path: Path) -> None:
     open_database("", str(path.parent), Vault(bytes(32))).close()
 
@@ -94,6 +117,30 @@ def test_a_bad_file_is_told_and_left_alone(tmp_path: Path, make: object, words: 
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         open_database("", str(tmp_path / "none"), Vault(KEY))
+
+
+def test_a_file_that_another_start_has_locked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time-out of SQLite's own serves: it sees a deadlock where two enter WAL at a time."""
+    other = sqlite3.connect(tmp_path / "relay.db", isolation_level=None)
+    other.execute("begin exclusive")
+
+    class Refused(sqlite3.Connection):
+        """One that lets the file go once we have found it locked."""
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            try:
+                return super().execute(*args)
+            except sqlite3.OperationalError:
+                other.execute("rollback")
+                raise
+
+    connect = partial(sqlite3.connect, factory=Refused)
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, timeout, **o: connect(*a, timeout=0, **o))
+    open_database("", str(tmp_path), Vault(KEY)).close()
+    assert not other.in_transaction
+    other.close()
 
 
 def test_starts_at_a_time_make_one_set_of_tables(tmp_path: Path) -> None:

@@ -86,12 +86,31 @@ def test_what_has_no_effect_is_named() -> None:
         ({"tls_key": "k"}, "--tls-cert is not"),
         ({"database_url": "mysql://x"}, "postgres:// or postgresql://"),
         ({"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy: "),
+        *(
+            ({"ssh_public": text}, "--ssh-public .*must be host or host:port")
+            for text in (":22", "h:x", "h:99999", "h h", "-o@h", "ssh://h", "h/x", "h\n", "[::1")
+        ),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], text: str) -> None:
     check_settings(GOOD)
     with pytest.raises(ConfigError, match=text.replace("(", r"\(")):
         check_settings(replace(GOOD, **changed))
+
+
+@pytest.mark.parametrize(
+    ("public", "bound", "address"),
+    [
+        ("", 2222, ("relay.example", 2222)),
+        ("ssh.example", 2222, ("ssh.example", 2222)),
+        ("ssh.example:22", 2222, ("ssh.example", 22)),
+        ("[2001:db8::1]:22", 0, ("2001:db8::1", 22)),
+    ],
+)
+def test_where_ssh_is_found(public: str, bound: int, address: tuple[str, int]) -> None:
+    settings = replace(GOOD, ssh_public=public)
+    check_settings(settings)
+    assert settings.ssh_address(bound) == address
 
 
 @pytest.mark.parametrize(

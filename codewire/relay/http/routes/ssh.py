@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from codewire.credentials.sshkeys import MAX_COMMENT, fingerprint_of, parse_public_key
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from codewire.relay.http.call import Call
     from codewire.relay.store.database import Database, Tx
     from codewire.relay.store.people import SshKey
+
+log = logging.getLogger(__name__)
 
 # Of one person; who logs in from more machines has a key for several.
 MAX_KEYS = 64
@@ -55,7 +58,7 @@ def add_key(call: Call, store: Database) -> Any:
     name = call.given.text("name", MAX_COMMENT) or key.comment[:MAX_COMMENT]
     subject = call.user.subject
 
-    def add(tx: Tx) -> SshKey:
+    def add(tx: Tx) -> tuple[bool, SshKey]:
         tx.lock("ssh-keys", subject)
         there = people.keys_of(tx, subject)
         is_new = all(one.fingerprint != key.fingerprint for one in there)
@@ -63,9 +66,12 @@ def add_key(call: Call, store: Database) -> Any:
             raise Refusal(409, f"{MAX_KEYS} SSH keys are yours already: remove one first")
         people.key_add(tx, key.fingerprint, subject, key.line, name, call.now)
         found = people.keys_of(tx, subject)
-        return next(one for one in found if one.fingerprint == key.fingerprint)
+        return is_new, next(one for one in found if one.fingerprint == key.fingerprint)
 
-    return _shown(store.write(add))
+    is_new, added = store.write(add)
+    if is_new:
+        log.info("SSH key %s of %s added from %s", key.fingerprint, subject, call.address)
+    return _shown(added)
 
 
 def remove_key(call: Call, store: Database) -> Any:
@@ -74,6 +80,7 @@ def remove_key(call: Call, store: Database) -> Any:
     subject = call.user.subject
     if not store.write(lambda tx: people.key_remove(tx, subject, fingerprint)):
         raise Refusal(404, "no such SSH key")
+    log.info("SSH key %s of %s removed from %s", fingerprint, subject, call.address)
     return NO_CONTENT
 
 
