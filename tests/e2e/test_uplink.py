@@ -77,10 +77,10 @@ def test_every_command_says_the_same_from_elsewhere(net: Net) -> None:
     node.wait_finished(3)
     [row] = json.loads(client.cw("node", "list", "--json").stdout)
     assert (row["name"], row["connected"], row["owned"]) == ("dev-1", True, True)
-    assert row["owner_subject"] == "admin" and row["features"] == ["stream"]
+    assert row["owner_subject"] == "admin" and row["features"] == ["stream", "back-control"]
     shown = client.cw("nodes").stdout.splitlines()
     assert shown[0].split() == ["NAME", "STATUS", "LAST", "SEEN", "OWNER", "FEATURES"]
-    assert re.fullmatch(r"dev-1 +online +\d+s ago +admin \(you\) +stream", shown[1])
+    assert re.fullmatch(r"dev-1 +online +\d+s ago +admin \(you\) +stream,back-control", shown[1])
     unknown = client.cw("list", "dev-2")
     assert unknown.returncode == 1
     assert f"network proj of relay {net.url} has no node of that name" in unknown.stderr

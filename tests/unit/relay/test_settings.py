@@ -26,7 +26,7 @@ def read(flags: dict[str, Any] | None = None, **environ: str) -> Settings:
 
 def test_defaults() -> None:
     found = read()
-    assert (found.listen, found.ssh_listen, found.auth_mode) == (":8080", ":2222", "none")
+    assert (found.listen, found.ssh_listen, found.auth_mode) == (":8080", "", "none")
     assert found.data_dir == "/home/u/.codewire/relay"
     assert found.secret_key_file == "/home/u/.codewire/relay/secret.key"
 
