@@ -217,20 +217,6 @@ def test_what_ended_by_itself_leaves_its_background_alone(shells: Shells, tmp_pa
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_killed_warden_ends_its_shells_and_the_next_one_serves(shells: Shells) -> None:
-    client = Client(shells, command="echo $$; sleep 600; sleep 600")
-    client.expect(b"\n")
-    process = shells._island._process
-    assert process is not None
-    process.kill()
-    assert client.end() is None
-    wait_until(lambda: not is_alive(int(client.out)), PATIENCE, "the shell is gone")
-    another = "there is another warden"
-    wait_until(lambda: shells._island._process is not process, PATIENCE, another)
-    wait_until(lambda: shells._link is not None, PATIENCE, another)
-    assert Client(shells, command="exit 6").end() == {"code": 6}
-
-
 def test_all_ends_with_the_worker(tmp_path: Path) -> None:
     """The warden's own part: its link is gone, without a word."""
     near, far = socket.socketpair()
@@ -254,5 +240,3 @@ def test_all_ends_with_the_worker(tmp_path: Path) -> None:
     line.close()
     assert warden.stdin is not None
     warden.stdin.close()
-
-

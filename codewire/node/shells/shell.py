@@ -29,6 +29,8 @@ from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import CONTROL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codewire.io.lines import Line
     from codewire.io.websockets import WebSocketStream
 
@@ -72,19 +74,28 @@ class Shell:
     def run(self) -> None:
         """Run it to its end, or to its client's. Blocks; raises CodewireError, OSError."""
         order = self._order
+        jobs: list[tuple[str, Callable[..., None], tuple[str, ...]]] = [
+            ("line", self._follow, ()), ("stdin", self._write, ()),
+            ("stdout", self._pump, ("stdout",)), ("stderr", self._pump, ("stderr",)),
+        ]  # fmt: skip
         try:
             self._line.send_control({
                 "type": "Start",
                 "path": order.path, "argv": order.argv, "env": order.env, "cwd": order.cwd,
             })  # fmt: skip
-            spawn(self._follow)
-            spawn(self._write)
-            spawn(self._pump, "stdout")
-            if not order.has_terminal:
-                spawn(self._pump, "stderr")
+            for name, job, given in list(jobs):
+                if name != "stderr" or not order.has_terminal:
+                    spawn(job, *given)
+                jobs.remove((name, job, given))
             self._read()
         finally:
             self._leave()
+            # Each closes its own; what was never begun is closed here.
+            for name, _, _ in jobs:
+                if name == "line":
+                    self._line.close()
+                else:
+                    self._plumbing.close_end(name)
 
     def _leave(self) -> None:
         """Have whoever still waits for something come to an end."""

@@ -46,11 +46,14 @@ class Tree:
 
 
 def end_session(pid: int) -> None:
-    """End what is left of the Unix session of a process that nobody looks after. Blocks."""
+    """End a process that has just lost its parent, and what is left of its session. Blocks."""
     tree = Tree(pid, time.monotonic())
-    tree.is_reaped = True
     try:
-        while not tree.end(ProcessTable(), time.monotonic()):
+        while True:
+            table = ProcessTable()
+            tree.is_reaped = table.find(pid) is None
+            if tree.end(table, time.monotonic()):
+                return
             time.sleep(TICK_SECONDS)
     except (OSError, MemoryError):
         # Processes cannot be listed: their descriptors have ended, most end by that.

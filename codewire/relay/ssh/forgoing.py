@@ -1,4 +1,4 @@
-"""What a Go node is typed, for it has a login shell on a terminal and nothing else (spec/relay.md 6).
+"""What a Go node is typed: it has a login shell on a terminal and no more (spec/relay.md 6).
 
 A command is typed into that shell, between two marks that its output alone can show: what comes
 before the first is the shell's, the second tells the exit code. Pure: bytes in, bytes out.

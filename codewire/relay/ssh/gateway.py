@@ -167,6 +167,7 @@ class Gateway:
                 time.sleep(self._failures.delay(address))
             line.send_control({"type": "Refused"})
             return
+        log.info("SSH: %.100r may log in from %s", user, address)
         ticket = os.urandom(16).hex()
         self._logins[ticket] = Login(again, address)
         line.send_control({"type": "Admitted", "ticket": ticket})

@@ -1,4 +1,4 @@
-"""SSH through a relay, with OpenSSH's client and scripted nodes: its own protocol and its limits."""
+"""SSH through a relay, by OpenSSH, to scripted nodes: its protocol and its limits."""
 
 from __future__ import annotations
 

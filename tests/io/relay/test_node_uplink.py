@@ -103,7 +103,7 @@ def test_a_selected_network_and_its_users_token_are_consent(stand: Stand) -> Non
     assert written["relay_node_network"] == "proj" and "# mine" in stand.config.read_text()
     assert len(written["relay_node_token"]) == 64
     [node] = stand.site.ok("GET", f"/api/v1/nodes?{PROJ}")
-    assert (node["name"], node["features"]) == ("dev-1", ["stream"])
+    assert (node["name"], node["features"]) == ("dev-1", ["stream", "back-control"])
     client = stand.site.dial(PATH, ADMIN)[1]
     assert client is not None
     client.send_data(b"hello")
