@@ -75,7 +75,7 @@ INNER = {
     "commands.fleet": {"commands", "commands.sessions"},
     "commands.network": {"commands"},
     "commands.relays": {"commands"},
-    "commands.nodes": {"commands", "commands.sessions"},
+    "commands.nodes": {"commands", "commands.network", "commands.sessions"},
     "commands.runtime": {"commands"},
     "commands.sessions": {"commands", "commands.runtime"},
     "commands.system": {"commands"},

@@ -14,6 +14,9 @@ from codewire.paths import data_dir
 if TYPE_CHECKING:
     from codewire.network.configuration import Configuration
 
+# As the relay says it.
+NO_MEMBER = "membership required"
+
 
 def _load(options: Options) -> Configuration | None:
     """Return the relay's configuration where there is enough of it to look for nodes."""
@@ -61,4 +64,6 @@ def words() -> str:
     if not relay.network:
         return "no network of the relay is selected (run: cw network use NAME)"
     problem = Directory(data_dir().root, relay).problem()
+    if problem == NO_MEMBER:
+        return f"you are not in network {relay.network} of relay {relay.url}"
     return problem or f"network {relay.network} of relay {relay.url} has no node of that name"
