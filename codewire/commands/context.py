@@ -109,8 +109,11 @@ class Context:
 
     def refuse_server(self, command: str) -> None:
         """Raise UsageError for a command that acts on this machine's node only."""
-        if self._named_server:
-            raise UsageError(f"--server cannot be used with '{command}': it acts on the local node")
+        for flag, value in (("--server", self._named_server), ("--network", self.network)):
+            if value:
+                raise UsageError(
+                    f"{flag} cannot be used with '{command}': it acts on the local node"
+                )
 
     def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
         """Return the client a session reference belongs to, and the reference without its node.

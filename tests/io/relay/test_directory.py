@@ -113,6 +113,8 @@ def test_a_network_without_a_node_is_refused(user: User) -> None:
     for ask in (context.client, lambda: context.client_on("local"), lambda: context.locate("3")):
         with pytest.raises(UsageError, match="^--network other: name a node of it"):
             ask()
+    with pytest.raises(UsageError, match="^--network cannot be used with 'cw stop'"):
+        context.refuse_server("cw stop")
     named = Context({"--server": "far", "--network": "other"})
     assert str(named.client().route) == "node far"
 
