@@ -114,7 +114,8 @@ def test_a_network_without_a_node_is_refused(user: User) -> None:
         with pytest.raises(UsageError, match="^--network other: name a node of it"):
             ask()
     with pytest.raises(UsageError, match="^--network cannot be used with 'cw stop'"):
-        context.refuse_server("cw stop")
+        context.refuse_nodes("cw stop")
+    context.refuse_server("cw relay keys rotate")
     named = Context({"--server": "far", "--network": "other"})
     assert str(named.client().route) == "node far"
 
