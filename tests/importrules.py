@@ -74,7 +74,7 @@ INNER = {
     "commands": {"commands.fleet", "commands.relays", "commands.runtime", "commands.system"},
     "commands.fleet": {"commands", "commands.sessions"},
     "commands.network": {"commands"},
-    "commands.relays": {"commands"},
+    "commands.relays": {"commands", "commands.network"},
     "commands.nodes": {"commands", "commands.network", "commands.sessions"},
     "commands.runtime": {"commands"},
     "commands.sessions": {"commands", "commands.runtime"},

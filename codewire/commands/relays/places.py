@@ -41,11 +41,16 @@ def find_by_name(name: str, options: Options) -> RelayRoute | None:
         # Where only a node can be meant, the relay says it when it is asked for the way.
         return route_behind(name, options)
     relay = _load(options)
+    if relay is None:
+        return None
+    from codewire.commands.network.spinner import Spinner
+
     try:
-        is_there = relay is not None and Directory(data_dir().root, relay).has(name)
+        with Spinner(f"waiting for {relay.url}"):
+            is_there = Directory(data_dir().root, relay).has(name)
     except RelayError:
         return None
-    return RelayRoute(relay, name, options) if relay is not None and is_there else None
+    return RelayRoute(relay, name, options) if is_there else None
 
 
 def names() -> list[str]:
