@@ -108,9 +108,17 @@ class Context:
         return client if self._deadline is None else client.until(self._deadline)
 
     def refuse_server(self, command: str) -> None:
+        """Raise UsageError for a command that asks no other node."""
+        self._refuse("--server", self._named_server, command)
+
+    def refuse_nodes(self, command: str) -> None:
         """Raise UsageError for a command that acts on this machine's node only."""
-        if self._named_server:
-            raise UsageError(f"--server cannot be used with '{command}': it acts on the local node")
+        self.refuse_server(command)
+        self._refuse("--network", self.network, command)
+
+    def _refuse(self, flag: str, value: str | None, command: str) -> None:
+        if value:
+            raise UsageError(f"{flag} cannot be used with '{command}': it acts on the local node")
 
     def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
         """Return the client a session reference belongs to, and the reference without its node.

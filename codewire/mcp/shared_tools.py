@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from codewire.config import NAME_CHARACTERS
+from codewire.errors import UsageError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
@@ -27,12 +29,27 @@ def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
 
 
 def _keys(client: CallClient, args: dict[str, Any]) -> Client | Shared:
-    """Return who has the keys: the node, or the relay where a network is named."""
+    """Return who has the keys: this node, another one, or the relay where a network is named."""
+    if args["node"]:
+        return _other_node(client, args["node"], args["network"] or "")
     if not args["network"]:
         return client
     from codewire.network.shared import Shared
 
     return Shared(args["network"])
+
+
+def _other_node(client: CallClient, node: str, network: str) -> CallClient:
+    """Return a client of another node in the same call. Raises UsageError, ConfigError."""
+    from codewire.client.reach.behind import named_route
+    from codewire.client.reach.servers import Options
+
+    if not NAME_CHARACTERS.issuperset(node):
+        # No agent dials addresses of its own making.
+        raise UsageError("node must be the name of one, as codewire_list_nodes has it")
+    other = CallClient(named_route(node, Options(network=network)), client.notices.append)
+    other.call_in_progress, other.deadline = client.call_in_progress, client.deadline
+    return other
 
 
 def kv_set(client: CallClient, args: dict[str, Any]) -> str:
@@ -89,6 +106,13 @@ KEY = Param("key", "string", "The key", required=True, is_filled=True)
 NAMESPACE = Param(
     "namespace", "string", "Keeps keys of different uses apart", default=DEFAULT_NAMESPACE
 )
+NODE = Param(
+    "node",
+    "string",
+    "Name of another node (a saved server, or one that codewire_list_nodes has): its keys instead "
+    "of this node's; `network` is then where it is",
+    is_filled=True,
+)
 NETWORK = Param(
     "network",
     "string",
@@ -120,6 +144,7 @@ TOOLS = (
             Param("value", "string", "The value", required=True),
             NAMESPACE,
             Param("ttl", "string", "Expire after this long: 90s, 5m, 1h30m (default: never)"),
+            NODE,
             NETWORK,
         ),
         kv_set,
@@ -132,6 +157,7 @@ TOOLS = (
             KEY,
             NAMESPACE,
             Param("from_offset", "integer", "Read on from this byte (default 0)"),
+            NODE,
             NETWORK,
         ),
         kv_get,
@@ -144,6 +170,7 @@ TOOLS = (
         (
             Param("prefix", "string", "Only keys that begin with this", default=""),
             NAMESPACE,
+            NODE,
             NETWORK,
         ),
         kv_list,
@@ -151,7 +178,7 @@ TOOLS = (
     Tool(
         "codewire_kv_delete",
         "Delete a key; fine when it is absent.",
-        (KEY, NAMESPACE, NETWORK),
+        (KEY, NAMESPACE, NODE, NETWORK),
         kv_delete,
     ),
 )

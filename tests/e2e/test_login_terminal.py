@@ -77,6 +77,28 @@ def test_a_password_is_not_shown(home: Home, server: ScriptedRelay, terminal: Te
     assert termios.tcgetattr(terminal.slave) == terminal.modes
 
 
+def test_who_waits_for_a_list_of_nodes_sees_it(home: Home, server: ScriptedRelay) -> None:
+    seen = threading.Event()
+
+    def respond(asked: Asked, sock: socket.socket) -> None:
+        seen.wait(30)
+        sock.sendall(answer(200, []))
+
+    server.script = respond
+    given = {"URL": server.url, "NETWORK": "proj", "AUTH_TOKEN": "t"}
+    env = {f"CODEWIRE_RELAY_{name}": value for name, value in given.items()}
+    terminal = Terminal()
+    try:
+        terminal.process = home.popen("list", "dev-1", env=env, **terminal.streams)
+        terminal.expect(f"⠙ waiting for {server.url}".encode())
+        seen.set()
+        terminal.expect(b"has no node of that name\r\n")
+        assert terminal.wait() == 1
+    finally:
+        seen.set()
+        terminal.close()
+
+
 @pytest.mark.parametrize(
     ("keys", "code", "shown"),
     [(b"hun\x03", 130, b"Password: \r\n"), (b"\x04", 1, b"\r\nError: no answer to Password\r\n")],

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,23 +180,38 @@ def test_what_shows_a_terminal_shows_it_from_elsewhere(gevent_net: Net) -> None:
 def test_agents_reach_it_by_tools(gevent_net: Net) -> None:
     begin(gevent_net)
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t"}}
-    calls = (
+    calls: tuple[dict[str, Any], ...] = (
         {"id": 1, "method": "initialize", "params": hello},
         {"id": 2, "method": "tools/call", "params": {"name": "codewire_list_sessions"}},
     )
-    with gevent_net.client.popen("--server", "dev-1", "mcp-server") as server:
+    sessions = json.loads(told(gevent_net.client, "--server", "dev-1", calls=calls))
+    assert [session["id"] for session in sessions] == [1, 2]
+    # Of a server for the node here, a single call may be for another.
+    arguments = {"key": "k", "value": "there", "node": "dev-1"}
+    calls[1]["params"] = {"name": "codewire_kv_set", "arguments": arguments}
+    assert told(gevent_net.client, calls=calls) == "Set default/k"
+    assert gevent_net.node.cw("kv", "get", "k").stdout == "there\n"
+    assert gevent_net.client.cw("kv", "get", "k").returncode == 1
+    del arguments["value"]
+    calls[1]["params"] = {"name": "codewire_kv_get", "arguments": arguments}
+    assert told(gevent_net.client, calls=calls) == "there"
+    arguments["node"] = f"127.0.0.1:{gevent_net.port}"
+    assert "node must be the name of one" in told(gevent_net.client, calls=calls)
+
+
+def told(home: Home, *flags: str, calls: tuple[dict[str, Any], ...]) -> str:
+    """Return what an MCP server answers the last of the calls, which has id 2."""
+    with home.popen(*flags, "mcp-server") as server:
         assert server.stdin is not None and server.stdout is not None
         for call in calls:
             server.stdin.write(json.dumps({"jsonrpc": "2.0", **call}).encode() + b"\n")
         server.stdin.flush()
-        answers = {}
-        while 2 not in answers:
+        answer: dict[str, Any] = {}
+        while answer.get("id") != 2:
             answer = json.loads(server.stdout.readline())
-            answers[answer.get("id")] = answer
         server.stdin.close()
         assert server.wait(20) == 0
-    sessions = json.loads(answers[2]["result"]["content"][0]["text"])
-    assert [session["id"] for session in sessions] == [1, 2]
+    return str(answer["result"]["content"][0]["text"])
 
 
 def test_no_command_is_forgotten() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codewire.client.reach.remote import WebRoute
-from codewire.errors import NodeRefused, NodeUnreachable
+from codewire.client.reach.servers import find_server, server_route
+from codewire.errors import ConfigError, NodeRefused, NodeUnreachable
 from codewire.network.caller import encode_query, encode_segment
 from codewire.network.configuration import NO_USER, Given, load_configuration
 from codewire.network.exchange import parse_base
 from codewire.network.websocket import reason_in
-from codewire.paths import data_dir
+from codewire.paths import data_dir, has_relay
 
 if TYPE_CHECKING:
     from codewire.client.reach.servers import Options
@@ -81,10 +82,28 @@ def configuration(options: Options) -> Configuration:
 
 
 def route_behind(name: str, options: Options) -> RelayRoute:
-    """Return the way to a node of the network that the options name; nobody is asked yet.
+    """Return the way to a node of the network that the options name, or that is selected.
 
-    Raises ConfigError where no relay is configured, or no login to it.
+    Nobody is asked yet. Raises ConfigError where no relay, login or network is known.
     """
     relay = configuration(options)
     relay.as_user()
+    relay.required_network()
     return RelayRoute(relay, name, options)
+
+
+def named_route(server: str, options: Options) -> WebRoute:
+    """Return the way to a saved server, a URL, or else a node of the relay by its name.
+
+    Raises UsageError, ConfigError.
+    """
+    path = data_dir().servers
+    is_name = not options.token and not any(mark in server for mark in ":/.")
+    if options.network or (is_name and has_relay() and find_server(path, server) is None):
+        try:
+            return route_behind(server, options)
+        except ConfigError:
+            # Without a network there is no such node, and the word may be anything.
+            if options.network:
+                raise
+    return server_route(path, server, options)

@@ -38,16 +38,15 @@ def list_nodes(args: dict[str, Any], context: Context) -> int:
       cw node list --all --json
       cw node list --ssh
     """
-    from codewire.network.configuration import Given, load_configuration
+    from codewire.commands.network import asking
     from codewire.network.ssh import ask_door
-    from codewire.paths import data_dir
 
-    url, token, ca = args["--relay-url"] or "", context.token or "", context.ca or ""
-    given = Given(url, context.network, token, ca, context.insecure)
-    relay = load_configuration(data_dir().config, given)
+    relay = asking.allowed(asking.configuration(args, context))
     user, is_all = relay.as_user(), bool(args["--all"])
-    found = user.nodes("" if is_all else relay.required_network(), of_all=is_all)
-    door = ask_door(user) if args["--ssh"] else None
+    name = "" if is_all else relay.required_network()
+    with asking.Asking("list nodes", relay):
+        found = user.nodes(name, of_all=is_all)
+        door = ask_door(user) if args["--ssh"] else None
     if output.wants_json(args):
         output.show_json([_json(node, door) for node in found])
     elif not found:

@@ -14,6 +14,9 @@ from codewire.paths import data_dir
 if TYPE_CHECKING:
     from codewire.network.configuration import Configuration
 
+# As the relay says it.
+NO_MEMBER = "membership required"
+
 
 def _load(options: Options) -> Configuration | None:
     """Return the relay's configuration where there is enough of it to look for nodes.
@@ -46,11 +49,16 @@ def find_by_name(name: str, options: Options) -> RelayRoute | None:
         # Where only a node can be meant, the relay says it when it is asked for the way.
         return route_behind(name, options)
     relay = _load(options)
+    if relay is None:
+        return None
+    from codewire.commands.network.spinner import Spinner
+
     try:
-        is_there = relay is not None and Directory(data_dir().root, relay).has(name)
+        with Spinner(f"waiting for {relay.url}"):
+            is_there = Directory(data_dir().root, relay).has(name)
     except RelayError:
         return None
-    return RelayRoute(relay, name, options) if relay is not None and is_there else None
+    return RelayRoute(relay, name, options) if is_there else None
 
 
 def names() -> list[str]:
@@ -69,4 +77,6 @@ def words() -> str:
     if not relay.network:
         return "no network of the relay is selected (run: cw network use NAME)"
     problem = Directory(data_dir().root, relay).problem()
+    if problem == NO_MEMBER:
+        return f"you are not in network {relay.network} of relay {relay.url}"
     return problem or f"network {relay.network} of relay {relay.url} has no node of that name"

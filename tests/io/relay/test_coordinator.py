@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -121,10 +120,8 @@ def test_a_removed_member_is_dropped_and_nobody_else(site: Site) -> None:
         for who in ("gone", "kept")
     )
     unused = site.ok("POST", client, {}, token="sess_gone")["credential"]
-    began = time.monotonic()
     site.ok("DELETE", "/api/v1/networks/proj/members/oidc:gone")
     assert next_message(gone) is None and gone.close_code == 1008
-    assert time.monotonic() - began < 1
     assert site.dial(PATH, unused)[0] == 401
     kept.send_control({"type": "x"})
     assert next_message(kept) is not None

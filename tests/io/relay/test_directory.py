@@ -11,7 +11,7 @@ import pytest
 
 from codewire.client import Client
 from codewire.client.reach.behind import RelayRoute
-from codewire.client.reach.servers import Options
+from codewire.client.reach.servers import Options, Server, add_server
 from codewire.commands import places
 from codewire.commands.context import Context
 from codewire.errors import ConfigError, NodeRefused, NodeUnreachable, UsageError
@@ -89,6 +89,13 @@ def test_a_network_that_is_named_counts(user: User, monkeypatch: pytest.MonkeyPa
     assert not user.file.exists()
     with pytest.raises(NodeUnreachable, match="is not connected"):
         Client("far", network="other").list_sessions()
+    with pytest.raises(NodeRefused, match="only the node's owner"):
+        Client("far").list_sessions()
+    with pytest.raises(NodeUnreachable, match="is not connected"):
+        Client("mine").list_sessions()
+    add_server(str(user.root / "servers.toml"), "far", Server("http://127.0.0.1:1", "t"))
+    with pytest.raises(NodeUnreachable, match="127.0.0.1:1"):
+        Client("far").list_sessions()
     # A token is the relay's only where its network is named.
     assert isinstance(places.find_node("mine", Options(token="x")), RelayRoute)
     with pytest.raises(NodeRefused, match="does not accept your token"):
@@ -96,6 +103,8 @@ def test_a_network_that_is_named_counts(user: User, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("CODEWIRE_RELAY_URL")
     with pytest.raises(ConfigError, match="relay not configured"):
         places.find_node("far", other)
+    with pytest.raises(UsageError, match='no server "mine" is saved'):
+        Client("mine")
 
 
 def test_a_network_without_a_node_is_refused(user: User) -> None:
@@ -104,6 +113,9 @@ def test_a_network_without_a_node_is_refused(user: User) -> None:
     for ask in (context.client, lambda: context.client_on("local"), lambda: context.locate("3")):
         with pytest.raises(UsageError, match="^--network other: name a node of it"):
             ask()
+    with pytest.raises(UsageError, match="^--network cannot be used with 'cw stop'"):
+        context.refuse_nodes("cw stop")
+    context.refuse_server("cw relay keys rotate")
     named = Context({"--server": "far", "--network": "other"})
     assert str(named.client().route) == "node far"
 
@@ -121,7 +133,13 @@ def test_keys_and_nodes_of_a_network_from_python_and_for_agents(user: User) -> N
     assert Shared().kv_get("build/a") is None
 
     def call(tool: str, **args: object) -> str:
-        defaults = {"namespace": "default", "prefix": "", "ttl": None, "from_offset": None}
+        defaults = {
+            "namespace": "default",
+            "prefix": "",
+            "ttl": None,
+            "from_offset": None,
+            "node": None,
+        }
         [found] = [one for one in TOOLS if one.name == f"codewire_{tool}"]
         # Without a node: it is the relay that is asked.
         said = found.run(None, {**defaults, "network": "other", **args})  # type: ignore[arg-type]
