@@ -9,13 +9,15 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from mcp import Client, StdioServerParameters
 
 from tests.support import CW, Home
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 LOCAL_TOOLS = 24
 ALL_TOOLS = 37
@@ -49,6 +51,9 @@ class Agent:
 
 def drive(home: Home, script: Script, mode: str = "auto") -> None:
     """Run `script` against a server started by the SDK."""
+
+    # Large, and every worker reads this file.
+    from mcp import Client, StdioServerParameters
 
     async def run() -> None:
         server = StdioServerParameters(

@@ -19,7 +19,7 @@ from codewire import __version__
 from tests.publishing import Keys
 from tests.support import REPOSITORY
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 WHEEL, SDIST = f"codewire-{__version__}-py3-none-any.whl", f"codewire-{__version__}.tar.gz"
 FILES = {WHEEL, SDIST, "cw.pyz", "SHA256SUMS", "SHA256SUMS.asc"}
@@ -59,7 +59,7 @@ def git(directory: Path, *args: str) -> str:
 def release(tree: Path, keys: Keys) -> Path:
     command = [sys.executable, str(tree / "scripts" / "release"), "--url", URL]
     done = subprocess.run(
-        [*command, "--key", "releases@example.org"], env=keys.env, capture_output=True, timeout=200
+        [*command, "--key", "releases@example.org"], env=keys.env, capture_output=True, timeout=400
     )
     assert done.returncode == 0, done.stderr.decode()
     return tree / "dist" / "release"

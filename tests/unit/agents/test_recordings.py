@@ -8,6 +8,9 @@ import pytest
 
 from tests.recordings import NAMES, SIZES, confusion, samples, share_right
 
+# Minutes of recordings for rules that are the same on every Python.
+pytestmark = pytest.mark.slow
+
 GENERIC_SHARE, OWN_SHARE, EACH_SHARE, SIZES_SHARE = 0.96, 0.98, 0.96, 0.94
 
 
