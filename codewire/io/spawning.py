@@ -1,7 +1,8 @@
 """Starting a process that leads a session of its own (setsid(2)), with or without a terminal.
 
-posix_spawn(3) where it can do all of it; else fork and exec by hand. The keeper and the warden of
-SSH's shells call it, which have one thread that runs Python.
+posix_spawn(3) where it can do all of it; else fork and exec by hand, which costs about 1 ms more.
+The keeper and the warden of SSH's shells call it, which have one thread that runs Python:
+posix_spawn keeps that thread until the program is loaded, however long its file system takes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ DEFAULT_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTO
 # descendants want to be asked (TIOCSCTTY, tty(4)), which posix_spawn cannot.
 OPENING_CONTROLS = hasattr(select, "epoll")
 PR_SET_PDEATHSIG = 1
+# What a program's start may take where its file system may hang: it has just been looked at.
+FAR_SECONDS = 2.0
 
 
 def spawn_leader(argv: list[str], env: Mapping[str, str]) -> int:
@@ -105,6 +108,26 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def spawn_far(
+    path: str,
+    argv: list[str],
+    env: Mapping[str, str],
+    directory: str,
+    slave_path: str,
+    limit: FileLimit,
+) -> int:
+    """As `spawn_on_terminal`, in a directory, where either may be on a file system that hangs.
+
+    Only the child goes there. Blocks FAR_SECONDS at most; TimeoutError then, and it is killed.
+    """
+
+    def prepare() -> None:
+        _take_terminal(slave_path, limit)
+        os.chdir(directory)
+
+    return _fork(prepare, path, argv, env, FAR_SECONDS)
+
+
 def _take_terminal(slave_path: str, limit: FileLimit) -> None:
     os.setsid()
     fd = os.open(slave_path, os.O_RDWR)
@@ -114,8 +137,17 @@ def _take_terminal(slave_path: str, limit: FileLimit) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, limit.limits)
 
 
-def _fork(prepare: Callable[[], None], path: str, argv: list[str], env: Mapping[str, str]) -> int:
-    """Fork; in the child prepare and exec. Returns once that has worked; raises OSError if not."""
+def _fork(
+    prepare: Callable[[], None],
+    path: str,
+    argv: list[str],
+    env: Mapping[str, str],
+    seconds: float | None = None,
+) -> int:
+    """Fork; in the child prepare and exec. Returns once that has worked; raises OSError if not.
+
+    Blocks `seconds` at most: TimeoutError, and the child is killed; whoever reaps will see it.
+    """
     reader, writer = open_pipe()
     try:
         pid = os.fork()
@@ -128,6 +160,9 @@ def _fork(prepare: Callable[[], None], path: str, argv: list[str], env: Mapping[
         os.close(writer)
     try:
         # The write end closes at exec: nothing to read says that it went well.
+        if not _has_news(reader, seconds):
+            os.kill(pid, signal.SIGKILL)
+            raise TimeoutError(errno.ETIMEDOUT, "its program or directory does not answer")
         os.set_blocking(reader, True)
         failure = os.read(reader, 16)
     finally:
@@ -136,6 +171,15 @@ def _fork(prepare: Callable[[], None], path: str, argv: list[str], env: Mapping[
         os.waitpid(pid, 0)
         raise OSError(int(failure), os.strerror(int(failure)), path)
     return pid
+
+
+def _has_news(reader: int, seconds: float | None) -> bool:
+    """Block until there is something to read, or nobody who could write; False after `seconds`."""
+    if seconds is None:
+        return True
+    poller = select.poll()
+    poller.register(reader, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _become(

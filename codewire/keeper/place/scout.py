@@ -11,10 +11,14 @@ import os
 from collections import deque
 from collections.abc import Callable
 
+from codewire.io.mounts import is_served
+
 # A file system that is well answers within this; the loop stands still for as long at most.
 PATIENCE_SECONDS = 0.2
 # For what a worker has just looked at: only a machine that is very busy takes longer.
 START_SECONDS = 2.0
+# As much of a script as execve(2) looks at (BINPRM_BUF_SIZE).
+HEAD_BYTES = 256
 STACK_BYTES = 256 << 10
 # What waits to be done while a file system hangs; the oldest goes.
 MAX_WAITING = 1000
@@ -92,24 +96,40 @@ class Messenger:
                 return
 
 
-def answers(path: str, directory: str) -> bool:
-    """Say whether a program and a directory can be looked at, whatever is wrong with them.
+def is_far(path: str, directory: str) -> bool | None:
+    """Say whether a program, its interpreter or a directory is on a file system that may hang.
 
-    Blocks for START_SECONDS at most.
+    None when one does so now; whatever else is wrong with them, exec will say. Blocks for
+    START_SECONDS at most.
     """
+    scout = Scout(lambda: _look_at(path, directory), START_SECONDS)
+    found = scout.find()
+    return None if scout.is_out() else bool(found)
 
-    def look() -> bool:
+
+def _look_at(path: str, directory: str) -> bool:
+    """Ask for what chdir(2) and execve(2) ask for. Raises OSError."""
+    devices = []
+    try:
+        devices.append(os.stat(directory).st_dev)
         os.access(directory, os.X_OK)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        try:
-            os.pread(fd, 1, 0)
-        finally:
-            os.close(fd)
-        return True
+        devices.append(os.stat(path).st_dev)
+        head = _read_head(path)
+        if head[:2] == b"#!" and (words := head[2:].split(None, 1)):
+            devices.append(os.stat(words[0]).st_dev)
+            _read_head(words[0])
+    except (OSError, ValueError):
+        # Perhaps it may be executed only, or does not exist.
+        pass
+    return any(is_served(device) for device in devices)
 
-    scout = Scout(look, START_SECONDS)
-    scout.find()
-    return not scout.is_out()
+
+def _read_head(path: str | bytes) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        return os.pread(fd, HEAD_BYTES, 0)
+    finally:
+        os.close(fd)
 
 
 def _send_out(go: Callable[[], None]) -> bool:
