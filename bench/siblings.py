@@ -68,9 +68,7 @@ def main() -> int:
             lambda: call(system.socket, ask)["node"].get("relay", {}).get("state") == "connected",
             20,
         )
-        ways = [
-            WebRoute(f"ws://127.0.0.1:{relay.port}{PATH}", TOKEN) for relay in (first, second)
-        ]
+        ways = [WebRoute(f"ws://127.0.0.1:{relay.port}{PATH}", TOKEN) for relay in (first, second)]
         echoes = [[_type(system, way, given.letters) for way in ways] for _ in range(ROUNDS)]
         floods = [[_flood(system, way, given.flood << 20) for way in ways] for _ in range(ROUNDS)]
         echo, flood = (

@@ -198,9 +198,8 @@ class Relay:
             node = self.store.read(lambda tx: nodes.get(tx, network, whom))
             if self.hub.drop_stale(network, whom, node) or node is None:
                 self.service.end_node(network, whom)
-        elif kind == orders.MEMBER:
-            if not self.store.read(lambda tx: networks.role(tx, network, whom)):
-                self.service.end_member(network, whom)
+        elif not self.store.read(lambda tx: networks.role(tx, network, whom)):
+            self.service.end_member(network, whom)
 
     def status(self) -> dict[str, Any]:
         """Return the relay's figures."""

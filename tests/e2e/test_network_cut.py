@@ -14,7 +14,6 @@ from tests import printer
 from tests.namespaces import Lan, joined
 from tests.support import Home, wait_until
 from tests.terminal import Terminal
-from tests.wires import Wire
 
 pytestmark = pytest.mark.slow
 CUT_SECONDS = 20
