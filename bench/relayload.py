@@ -25,7 +25,12 @@ class Server:
     """One relay in a directory of its own, ended by `close`."""
 
     def __init__(
-        self, runtime: str, url: str = "", preload: str = "", sibling_key: str = ""
+        self,
+        runtime: str,
+        url: str = "",
+        preload: str = "",
+        ssh: str = "off",
+        sibling_key: str = "",
     ) -> None:
         """With `sibling_key`, a secret key file, others on the database at `url` reach it."""
         self.directory = tempfile.mkdtemp(prefix="cwb-", dir="/tmp")
@@ -34,13 +39,13 @@ class Server:
         base = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, str(ROOT / "cw.py"), "relay", "serve", "--base-url", base]
         command += ["--listen", f"127.0.0.1:{self.port}", "--data-dir", self.directory]
+        command += ["--ssh-listen", ssh]
         environment = {**os.environ, "CW_RUNTIME": runtime, "CW_AUTH_TOKEN": TOKEN}
         environment.pop("DATABASE_URL", None)
         if url:
             environment["CW_DATABASE_URL"] = url
         if sibling_key:
             command += ["--secret-key-file", sibling_key, "--advertise-url", base]
-        command += ["--ssh-listen", "off"]
         if preload:
             environment["LD_PRELOAD"] = preload
         # A thousand clients come from one address here.

@@ -217,6 +217,26 @@ def test_what_ended_by_itself_leaves_its_background_alone(shells: Shells, tmp_pa
         os.kill(pid, signal.SIGKILL)
 
 
+def test_a_killed_warden_ends_its_shells_and_the_next_one_serves(shells: Shells) -> None:
+    command = "trap 'sleep 600 & echo $$ $!' USR1; echo up; while :; do sleep 0.1; done"
+    client = Client(shells, command=command)
+    client.expect(b"up\n")
+    # Once a signal has come through, the warden has said whom it started.
+    client.send(type="Signal", signal="USR1")
+    client.out = b""
+    client.expect(b"\n")
+    process = shells._island._process
+    assert process is not None
+    process.kill()
+    assert client.end() is None
+    pids = [int(word) for word in client.out.split()]
+    wait_until(lambda: not any(map(is_alive, pids)), PATIENCE, f"{pids} are gone")
+    another = "there is another warden"
+    wait_until(lambda: shells._island._process is not process, PATIENCE, another)
+    wait_until(lambda: shells._link is not None, PATIENCE, another)
+    assert Client(shells, command="exit 6").end() == {"code": 6}
+
+
 def test_all_ends_with_the_worker(tmp_path: Path) -> None:
     """The warden's own part: its link is gone, without a word."""
     near, far = socket.socketpair()

@@ -225,8 +225,11 @@ class Shell:
             self._fail(f"not started within {START_SECONDS:.0f} s")
         except CodewireError as error:
             log.warning("the warden's word about a shell: %s", error)
-        if self._exit is None and not self._is_over and self._pid:
-            end_session(self._pid)
+        if self._exit is None and not self._is_over:
+            # The warden is gone; what it had no time to name loses its client at least.
+            if self._pid:
+                end_session(self._pid)
+            self._stream.shutdown()
         self._sent("line")
         self._await_end()
         self._line.close()

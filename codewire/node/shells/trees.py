@@ -24,16 +24,19 @@ class Tree:
         self.is_reaped = False
         self._members: dict[int, Process] = {}
         self._was_hung_up = False
+        self._empty_looks = 0
         self._kill_at = now + HANGUP_SECONDS
 
     def end(self, table: ProcessTable, now: float) -> bool:
         """Signal what there is of it; say whether that was the last time. Call it every tick."""
         self._members = table.tree(self.pid, self._members, self.is_reaped)
-        if not self._members or now > self._kill_at + GIVE_UP_SECONDS:
+        # One look may miss a child whose parent ended while the processes were being listed.
+        self._empty_looks = 0 if self._members else self._empty_looks + 1
+        if self._empty_looks > 1 or now > self._kill_at + GIVE_UP_SECONDS:
             return True
         if now >= self._kill_at:
             self._signal(signal.SIGKILL)
-        elif not self._was_hung_up:
+        elif self._members and not self._was_hung_up:
             self._was_hung_up = True
             self._signal(signal.SIGHUP)
             # What was stopped cannot take it.
