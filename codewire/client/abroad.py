@@ -113,11 +113,11 @@ class Abroad:
 
     def dial(self, deadline: Deadline) -> PeerLink:
         """Return a connection to the node, as this machine's node where it has a token."""
-        from codewire.network.peers import DIAL_SECONDS, dial_peer
+        from codewire.network.peers import dial_peer
 
-        relay, seconds = self._way.relay, deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
+        relay = self._way.relay
         as_node = bool(relay.node_token and relay.node_network)
-        link = dial_peer(relay, self.node, seconds, as_node=as_node)
+        link = dial_peer(relay, self.node, deadline, as_node=as_node)
         self._hold(link.stream)
         return link
 
@@ -180,7 +180,7 @@ class _Sending:
                     raise
                 if self._was_sent and not is_kept:
                     raise ConnectionLost(f"{error}; {UNKNOWN_OUTCOME}") from error
-                self._pause(error, attempts, deadline if self._was_sent else first)
+                self._pause(error, attempts, deadline, first)
             attempts += 1
 
     def _is_passing(self, error: CodewireError) -> bool:
@@ -192,13 +192,18 @@ class _Sending:
         is_away = isinstance(error, (ConnectionLost, NodeUnreachable, RelayUnreachable))
         return is_away and not isinstance(error, (NodeRefused, OutOfTime))
 
-    def _pause(self, problem: CodewireError, attempts: int, end: Deadline) -> None:
+    def _pause(
+        self, problem: CodewireError, attempts: int, deadline: Deadline, first: Deadline
+    ) -> None:
         """Wait for the next attempt. Raises what to say where there is no time for one."""
-        seconds, left = self._home.route.pause(attempts), end.left()
-        if left is None or seconds < left:
+        seconds = self._home.route.pause(attempts)
+        end = deadline if self._was_sent else first
+        if _is_before(seconds, end):
             if attempts == 0:
                 self._home._notify(f"[cw] {problem}; trying again")
             time.sleep(seconds)
+        elif self._verb == "request" and not _is_before(seconds, deadline):
+            raise OutOfTime(str(problem)) from problem
         elif self._was_sent:
             raise ConnectionLost(f"{problem}; {UNKNOWN_OUTCOME}") from problem
         else:
@@ -228,3 +233,9 @@ class _Sending:
             except RequestError:
                 self._is_answered = True
                 raise
+
+
+def _is_before(seconds: float, end: Deadline) -> bool:
+    """Say whether there are more than so many seconds until then."""
+    left = end.left()
+    return left is None or seconds < left

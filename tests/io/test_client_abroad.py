@@ -187,6 +187,15 @@ def test_a_request_keeps_to_its_time(world: World) -> None:
         world.client.request("dev-2:2", "ready?", sender=3, timeout_seconds=2)
 
 
+def test_a_request_whose_time_is_over_has_timed_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(abroad, "PATIENCE_SECONDS", 30.0)
+    world.dialling = [RelayUnreachable("away")] * 1000
+    with pytest.raises(RequestTimedOut, match="timed out after 0.2s: away"):
+        world.client.request("dev-2:2", "ready?", sender=3, timeout_seconds=0.2)
+
+
 def test_what_cannot_be_sent_is_not(world: World) -> None:
     for ref in (":coder", "dev-2:", "dev-2:a:b"):
         with pytest.raises(UsageError, match="invalid session locator"):
