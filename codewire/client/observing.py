@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codewire.client.reach.route import LONGEST_PAUSE, REMOTE_PATIENCE
 from codewire.credentials.grants import LISTEN, READ
 from codewire.errors import (
     CodewireError,
@@ -40,9 +41,8 @@ NEEDS = {
 NO_USE = "a grant is for a session of a node in the relay's network, as in dev-1:planner"
 # For an inbox of 4 MiB over a slow network.
 ANSWER_SECONDS = 60.0
-# How long a node that went away is looked for, and the pauses in between.
-PATIENCE = 600.0
-LONGEST_PAUSE = 5.0
+# To a node that went away; the relay is asked each time.
+FIRST_PAUSE = 0.2
 
 
 class Observed(NamedTuple):
@@ -138,7 +138,7 @@ def follow(seen: Observed, who: Observing) -> Iterator[Happening]:
             if not attempts:
                 lost_at = time.monotonic()
                 who.notify(f"[cw] connection to node {seen.way.node} lost; trying again")
-            elif time.monotonic() - lost_at > PATIENCE:
+            elif time.monotonic() - lost_at > REMOTE_PATIENCE:
                 raise
         _pause(attempts, who.deadline)
         attempts += 1
@@ -152,7 +152,7 @@ def _may_come_back(error: CodewireError) -> bool:
 
 
 def _pause(attempts: int, deadline: Deadline) -> None:
-    seconds = min(LONGEST_PAUSE, 0.2 * (1 << min(attempts, 10)))
+    seconds = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(attempts, 10)))
     time.sleep(deadline.within(seconds).left() or 0)
     if deadline.expired:
         raise OutOfTime("the node was lost, and is not back in time")
