@@ -19,6 +19,8 @@ from codewire.errors import (
     NodeRefused,
     NodeUnreachable,
     OutOfTime,
+    ProtocolError,
+    RelayError,
     RelayRefused,
     RelayUnreachable,
     RequestError,
@@ -47,6 +49,8 @@ PATIENCE_SECONDS = 30.0
 NO_SENDER = (
     "a session of another node is written to by a session: run this in one, or name one (--from)"
 )
+# What ends an attempt without a word of the node's on what became of it.
+ENDS = (RequestError, RelayError, NodeUnreachable, ConnectionLost, ProtocolError)
 NO_FORCE = "a text cannot be forced into a session of another node"
 
 
@@ -176,10 +180,10 @@ class _Sending:
             try:
                 return self._attempt(request, deadline)
             except CodewireError as error:
-                if not self._is_passing(error):
+                if self._is_answered:
                     raise
-                if self._was_sent and not is_kept:
-                    raise ConnectionLost(f"{error}; {UNKNOWN_OUTCOME}") from error
+                if not self._is_passing(error) or (self._was_sent and not is_kept):
+                    raise self._worded(error) from error
                 self._pause(error, attempts, deadline, first)
             attempts += 1
 
@@ -188,7 +192,7 @@ class _Sending:
         if isinstance(error, RelayRefused):
             return error.is_transient
         if isinstance(error, RequestError):
-            return error.code == UNAVAILABLE and not self._is_answered
+            return error.code == UNAVAILABLE
         is_away = isinstance(error, (ConnectionLost, NodeUnreachable, RelayUnreachable))
         return is_away and not isinstance(error, (NodeRefused, OutOfTime))
 
@@ -204,10 +208,18 @@ class _Sending:
             time.sleep(seconds)
         elif self._verb == "request" and not _is_before(seconds, deadline):
             raise OutOfTime(str(problem)) from problem
-        elif self._was_sent:
-            raise ConnectionLost(f"{problem}; {UNKNOWN_OUTCOME}") from problem
         else:
-            raise problem
+            raise self._worded(problem) from problem
+
+    def _worded(self, error: CodewireError) -> CodewireError:
+        """Return what to say at last: where it may have been done, that this is not known."""
+        is_late = isinstance(error, OutOfTime)
+        if not self._was_sent or (is_late and self._verb == "request"):
+            return error
+        if not is_late and not isinstance(error, ENDS):
+            return error
+        kind = OutOfTime if is_late else ConnectionLost
+        return kind(f"{error}; {UNKNOWN_OUTCOME}")
 
     def _attempt(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         """Send it once, on a connection and with a delegation of its own."""
