@@ -46,6 +46,7 @@ def has_spaces() -> bool:
     wire = Wire(3)
     try:
         wire.open()
+        subprocess.run(["ip", "netns", "exec", wire.space, "true"], check=True, capture_output=True)
     except subprocess.CalledProcessError:
         return False
     finally:

@@ -19,6 +19,8 @@ from codewire.errors import (
     NodeRefused,
     NodeUnreachable,
     OutOfTime,
+    ProtocolError,
+    RelayError,
     RelayRefused,
     RelayUnreachable,
     RequestError,
@@ -47,6 +49,8 @@ PATIENCE_SECONDS = 30.0
 NO_SENDER = (
     "a session of another node is written to by a session: run this in one, or name one (--from)"
 )
+# What ends an attempt without a word of the node's on what became of it.
+ENDS = (RequestError, RelayError, NodeUnreachable, ConnectionLost, ProtocolError)
 NO_FORCE = "a text cannot be forced into a session of another node"
 
 
@@ -113,11 +117,11 @@ class Abroad:
 
     def dial(self, deadline: Deadline) -> PeerLink:
         """Return a connection to the node, as this machine's node where it has a token."""
-        from codewire.network.peers import DIAL_SECONDS, dial_peer
+        from codewire.network.peers import dial_peer
 
-        relay, seconds = self._way.relay, deadline.within(DIAL_SECONDS).left() or DIAL_SECONDS
+        relay = self._way.relay
         as_node = bool(relay.node_token and relay.node_network)
-        link = dial_peer(relay, self.node, seconds, as_node=as_node)
+        link = dial_peer(relay, self.node, deadline, as_node=as_node)
         self._hold(link.stream)
         return link
 
@@ -176,11 +180,11 @@ class _Sending:
             try:
                 return self._attempt(request, deadline)
             except CodewireError as error:
-                if not self._is_passing(error):
+                if self._is_answered:
                     raise
-                if self._was_sent and not is_kept:
-                    raise ConnectionLost(f"{error}; {UNKNOWN_OUTCOME}") from error
-                self._pause(error, attempts, deadline if self._was_sent else first)
+                if not self._is_passing(error) or (self._was_sent and not is_kept):
+                    raise self._worded(error) from error
+                self._pause(error, attempts, deadline, first)
             attempts += 1
 
     def _is_passing(self, error: CodewireError) -> bool:
@@ -188,21 +192,34 @@ class _Sending:
         if isinstance(error, RelayRefused):
             return error.is_transient
         if isinstance(error, RequestError):
-            return error.code == UNAVAILABLE and not self._is_answered
+            return error.code == UNAVAILABLE
         is_away = isinstance(error, (ConnectionLost, NodeUnreachable, RelayUnreachable))
         return is_away and not isinstance(error, (NodeRefused, OutOfTime))
 
-    def _pause(self, problem: CodewireError, attempts: int, end: Deadline) -> None:
+    def _pause(
+        self, problem: CodewireError, attempts: int, deadline: Deadline, first: Deadline
+    ) -> None:
         """Wait for the next attempt. Raises what to say where there is no time for one."""
-        seconds, left = self._home.route.pause(attempts), end.left()
-        if left is None or seconds < left:
+        seconds = self._home.route.pause(attempts)
+        end = deadline if self._was_sent else first
+        if _is_before(seconds, end):
             if attempts == 0:
                 self._home._notify(f"[cw] {problem}; trying again")
             time.sleep(seconds)
-        elif self._was_sent:
-            raise ConnectionLost(f"{problem}; {UNKNOWN_OUTCOME}") from problem
+        elif self._verb == "request" and not _is_before(seconds, deadline):
+            raise OutOfTime(str(problem)) from problem
         else:
-            raise problem
+            raise self._worded(problem) from problem
+
+    def _worded(self, error: CodewireError) -> CodewireError:
+        """Return what to say at last: where it may have been done, that this is not known."""
+        is_late = isinstance(error, OutOfTime)
+        if not self._was_sent or (is_late and self._verb == "request"):
+            return error
+        if not is_late and not isinstance(error, ENDS):
+            return error
+        kind = OutOfTime if is_late else ConnectionLost
+        return kind(f"{error}; {UNKNOWN_OUTCOME}")
 
     def _attempt(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         """Send it once, on a connection and with a delegation of its own."""
@@ -228,3 +245,9 @@ class _Sending:
             except RequestError:
                 self._is_answered = True
                 raise
+
+
+def _is_before(seconds: float, end: Deadline) -> bool:
+    """Say whether there are more than so many seconds until then."""
+    left = end.left()
+    return left is None or seconds < left

@@ -22,7 +22,8 @@ from codewire.errors import (
 )
 from codewire.io.deadline import NEVER, Deadline
 from codewire.io.messagesocket import MessageStream
-from codewire.network.caller import API, encode_query, encode_segment
+from codewire.network.caller import API, CALL_SECONDS, encode_query, encode_segment
+from codewire.network.relay import Relay
 from codewire.network.websocket import open_websocket
 from codewire.wire.codes import TIMED_OUT
 from codewire.wire.control import decode_control
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from codewire.io.streams import FrameStream
     from codewire.network.accepted import Record
+    from codewire.network.answers import Node
     from codewire.network.configuration import Configuration
-    from codewire.network.relay import Relay
 
 DIAL_SECONDS = 15.0
 # The node may have to ask the relay for its keys first.
@@ -62,10 +63,10 @@ class PeerLink:
     def __exit__(self, *_: object) -> None:
         self.stream.close()
 
-    def greet(self, credential: str) -> None:
+    def greet(self, credential: str, deadline: Deadline = NEVER) -> None:
         """Say who asks. Blocks. Raises RequestError with the node's words, NodeUnreachable."""
         self._send({"type": HELLO, "runtime_credential": credential})
-        answer = self._receive(Deadline.after(GREET_SECONDS))
+        answer = self._receive(deadline.within(GREET_SECONDS))
         if answer.get("type") == ERROR:
             raise _refusal(answer)
         if answer.get("type") != ACK:
@@ -188,34 +189,60 @@ class PeerWay(NamedTuple):
 
 
 class _Visitor(NamedTuple):
-    """Who dials: the user, or this machine's node."""
+    """Who dials, the user or this machine's node, and by when."""
 
-    relay: Relay
-    token: str
-    network: str
+    relay: Configuration
     is_node: bool
+    deadline: Deadline
+
+    @property
+    def network(self) -> str:
+        if self.is_node:
+            return self.relay.node_network
+        return self.relay.required_network()
+
+    @property
+    def token(self) -> str:
+        return self.relay.node_token if self.is_node else self.relay.user_token
+
+    def check(self) -> None:
+        """Raise ConfigError where nobody is configured."""
+        if self.is_node:
+            self.relay.as_node()
+        else:
+            self.relay.as_user()
+
+    def find(self, node: str) -> Node | None:
+        """Return what the relay says of a node, None for nothing."""
+        relay = self._relay()
+        return next((one for one in relay.nodes(self.network) if one.name == node), None)
 
     def credential(self) -> str:
-        return self.relay.runtime_credential("" if self.is_node else self.network).token
+        return self._relay().runtime_credential("" if self.is_node else self.network).token
 
+    def _relay(self) -> Relay:
+        return Relay(self.relay.server, self.token, self.seconds(CALL_SECONDS))
 
-def _visitor(relay: Configuration, as_node: bool) -> _Visitor:
-    if as_node:
-        return _Visitor(relay.as_node(), relay.node_token, relay.node_network, True)
-    return _Visitor(relay.as_user(), relay.user_token, relay.required_network(), False)
+    def seconds(self, longest: float) -> float:
+        """Return how long one step may take. Raises OutOfTime where there is no time left."""
+        left = self.deadline.within(longest).left() or 0.0
+        if left <= 0:
+            raise OutOfTime("no time is left to reach the node")
+        return left
 
 
 def dial_peer(
-    relay: Configuration, node: str, seconds: float = DIAL_SECONDS, *, as_node: bool = False
+    relay: Configuration, node: str, deadline: Deadline = NEVER, *, as_node: bool = False
 ) -> PeerLink:
     """Return a greeted connection to a node of the selected network; the caller closes it.
 
-    `as_node`: this machine's node dials, and in its own network. Blocks. Raises NodeRefused for a
-    node that is not there, RelayError and its kin, RequestError with the node's words.
+    `as_node`: this machine's node dials, and in its own network. Blocks, until the deadline at
+    most. Raises NodeRefused for a node that is not there, NodeUnreachable, RelayError and its kin,
+    OutOfTime, RequestError with the node's words.
     """
-    visitor = _visitor(relay, as_node)
-    network = visitor.network
-    found = next((one for one in visitor.relay.nodes(network) if one.name == node), None)
+    visitor = _Visitor(relay, as_node, deadline)
+    visitor.check()
+    network, found = visitor.network, visitor.find(node)
     if found is None:
         raise NodeRefused(
             f"remote node {go_quote(node)} was not found in the current relay network"
@@ -226,6 +253,7 @@ def dial_peer(
     query = encode_query({"network_id": network, "service": "peer"})
     path = f"{API}/nodes/{encode_segment(node)}/ws{query}"
     try:
+        seconds = visitor.seconds(DIAL_SECONDS)
         messages = open_websocket(relay.server, path, visitor.token, (), seconds)
     except RelayRefused as error:
         if error.status == 503 and "is not connected" in error.text:
@@ -238,7 +266,12 @@ def dial_peer(
         raise
     link = PeerLink(node, MessageStream(messages))
     try:
-        link.greet(credential)
+        link.greet(credential, deadline)
+    except OutOfTime as error:
+        link.stream.close()
+        if deadline.expired:
+            raise
+        raise NodeUnreachable(str(error)) from error
     except BaseException:
         link.stream.close()
         raise

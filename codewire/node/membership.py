@@ -37,9 +37,9 @@ CALL_SECONDS = 5.0
 # The pause after a failure doubles from the first to the last.
 FIRST_PAUSE, LAST_PAUSE = 0.5, 15.0
 # How often a node that is not enrolled yet looks whether it is; and how often what the relay
-# refused (a group that is not there) is tried again.
+# refused (a group that is not there) is tried again, and whether it is another relay by now.
 LOOK_SECONDS = 2.0
-REFUSED_SECONDS = 60.0
+AGAIN_SECONDS = 60.0
 
 
 class Member(NamedTuple):
@@ -148,8 +148,8 @@ class Membership:
                 continue
             self._news.wait(pause)
 
-    def _round(self) -> float | None:
-        """Do what is due; return after how many seconds to look again, None: when there is news.
+    def _round(self) -> float:
+        """Do what is due; return after how many seconds to look again, if there is no news.
 
         Raises CodewireError where the relay cannot be asked.
         """
@@ -165,7 +165,7 @@ class Membership:
             words = sorted(words for _, words in self._refused.values())
         self._tell("; ".join(words))
         self._shorten()
-        return REFUSED_SECONDS if words else None
+        return AGAIN_SECONDS
 
     def _wanted(self) -> set[Member]:
         """Return what the relay should hold. The lock is held."""
@@ -229,7 +229,7 @@ class Membership:
         with self._lock:
             self._held.discard(member)
             self._known.discard(member.group)
-            self._refused[member] = time.monotonic() + REFUSED_SECONDS, words
+            self._refused[member] = time.monotonic() + AGAIN_SECONDS, words
             self._journal.append({"left": list(member)})
         self._journal.write()
 

@@ -160,6 +160,19 @@ def test_it_is_said_when_it_is_not_known_what_became_of_it(
         world.client.msg("dev-2:coder", "hello", sender=3)
 
 
+def test_a_refusal_after_that_does_not_hide_it(world: World) -> None:
+    world.answers = [LOST]
+    refused = RequestError("session 3 is not running", "not_running")
+    issuing = _After(world, refused)
+    world.issuing = issuing
+    with pytest.raises(ConnectionLost, match="3 is not running; it is not known whether"):
+        world.client.msg("dev-2:coder", "hello", sender=3)
+    world.issuing = []
+    world.answers = [OutOfTime("silent")]
+    with pytest.raises(OutOfTime, match="silent; it is not known whether it was done"):
+        world.client.msg("dev-2:coder", "hello", sender=3)
+
+
 class _After(list):  # type: ignore[type-arg]
     """What dialling comes to once something was sent."""
 
@@ -185,6 +198,15 @@ def test_a_request_keeps_to_its_time(world: World) -> None:
     world.answers = [OutOfTime("silent")]
     with pytest.raises(RequestTimedOut, match="timed out after 2s: silent"):
         world.client.request("dev-2:2", "ready?", sender=3, timeout_seconds=2)
+
+
+def test_a_request_whose_time_is_over_has_timed_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(abroad, "PATIENCE_SECONDS", 30.0)
+    world.dialling = [RelayUnreachable("away")] * 1000
+    with pytest.raises(RequestTimedOut, match="timed out after 0.2s: away"):
+        world.client.request("dev-2:2", "ready?", sender=3, timeout_seconds=0.2)
 
 
 def test_what_cannot_be_sent_is_not(world: World) -> None:

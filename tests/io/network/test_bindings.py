@@ -17,6 +17,13 @@ from tests.processes import wait_until
 MESH = Binding("mesh", "internal-only", "none")
 
 
+@pytest.fixture(autouse=True)
+def long_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine: what is counted below is not asked for anew meanwhile."""
+    monkeypatch.setattr(bindings, "FRESH_SECONDS", 600.0)
+    monkeypatch.setattr(bindings, "AWAY_SECONDS", 600.0)
+
+
 class Source:
     """A relay that answers when it is let, and counts what it was asked."""
 

@@ -133,7 +133,7 @@ def test_a_node_without_a_relay_keeps_its_groups_to_itself(stand: Stand) -> None
 def test_what_is_wrong_is_shown_until_it_is_right(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr(membership, "AGAIN_SECONDS", 0.05)
     session = Session(running(1, name="a", tags=["group:later"]), "", "")
     stand.sessions.registry.add(session)
     threading.Thread(target=stand.grouping.run, daemon=True).start()

@@ -49,8 +49,8 @@ class Stand:
         self.sessions: Any = None
         self.start()
 
-    def point_to(self, url: str, token: str) -> None:
-        given = {"relay_url": url, "relay_node_token": token, "relay_node_network": "proj"}
+    def point_to(self, url: str, token: str, network: str = "proj") -> None:
+        given = {"relay_url": url, "relay_node_token": token, "relay_node_network": network}
         text = "".join(f'{name} = "{value}"\n' for name, value in given.items())
         config = Path(self.paths.config)
         config.with_suffix(".new").write_text(text)
@@ -83,13 +83,13 @@ class Stand:
         self.sessions.bus.publish(session.id, (), STATUS, {})
 
 
-def members(site: Site, group: str) -> list[str]:
-    found = site.ok("GET", f"/api/v1/groups/{group}?network_id=proj").get("members", [])
+def members(site: Site, group: str, network: str = "proj") -> list[str]:
+    found = site.ok("GET", f"/api/v1/groups/{group}?network_id={network}").get("members", [])
     return [f"{one['node_name']}:{one['session_name']}" for one in found]
 
 
-def make_group(site: Site, name: str) -> None:
-    site.ok("POST", "/api/v1/groups", {"network_id": "proj", "name": name})
+def make_group(site: Site, name: str, network: str = "proj") -> None:
+    site.ok("POST", "/api/v1/groups", {"network_id": network, "name": name})
 
 
 def url_of(site: Site) -> str:
@@ -102,7 +102,7 @@ def stand(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name in [name for name in os.environ if name.startswith(("CODEWIRE_", "CW_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("LOOK_SECONDS", "FIRST_PAUSE", "LAST_PAUSE", "REFUSED_SECONDS"):
+    for name in ("LOOK_SECONDS", "FIRST_PAUSE", "LAST_PAUSE", "AGAIN_SECONDS"):
         monkeypatch.setattr(membership, name, 0.05)
     yield Stand(tmp_path, url_of(site), site.enrol())
 
@@ -139,6 +139,17 @@ def test_a_relay_that_was_away(site: Site, stand: Stand) -> None:
     stand.access.is_away = False
     wait_until(lambda: members(site, "mesh") == ["dev-1:late"], 30)
     wait_until(lambda: stand.problem == "", 30)
+
+
+def test_a_node_that_moves_to_another_network(site: Site, stand: Stand) -> None:
+    make_group(site, "mesh")
+    stand.launch(1, "a", "group:mesh")
+    stand.run()
+    wait_until(lambda: members(site, "mesh") == ["dev-1:a"], 30)
+    token = site.enrol(network="other")
+    make_group(site, "mesh", "other")
+    stand.point_to(url_of(site), token, "other")
+    wait_until(lambda: members(site, "mesh", "other") == ["dev-1:a"], 30)
 
 
 def test_another_worker_knows_what_the_relay_may_hold(site: Site, stand: Stand) -> None:
