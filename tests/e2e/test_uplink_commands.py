@@ -115,6 +115,8 @@ def compare(net: Net, commands: Iterable[tuple[str, int]]) -> None:
         assert (here[0], said(net.client, line, True)) == (code, here), line
 
 
+# Some eighty processes, one after the other.
+@pytest.mark.timeout(300)
 def test_every_command_says_the_same_from_elsewhere(gevent_net: Net) -> None:
     begin(gevent_net)
     compare(gevent_net, COMMANDS)
@@ -167,7 +169,7 @@ def read(line: str, process: subprocess.Popen[bytes]) -> tuple[int, str]:
         assert process.stdout is not None
         first = process.stdout.readline()
         process.terminate()
-        return 0, ageless(first.decode())
+        return process.wait(60), ageless(first.decode())
     stdout, _ = process.communicate(timeout=60)
     return process.returncode, ageless(stdout.decode())
 
