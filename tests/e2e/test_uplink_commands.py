@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ COMMANDS = (
     # Without an option of a session it runs where it is typed.
     ("exec {on} --name ran -- true", 0),
 )
+# One of each kind: a list, a stream, a letter, an error.
+A_FEW = ("list --json {node}", "logs {}2", "msg {}bot hello", "kill {}nosuch")
 # What ends with session `live`, or (subscribe) never: begun before the session goes on.
 STREAMS = (
     "watch {}live",
@@ -106,14 +109,26 @@ def begin(net: Net) -> None:
     net.node.wait_finished(2)
 
 
+def compare(net: Net, commands: Iterable[tuple[str, int]]) -> None:
+    for line, code in commands:
+        here = said(net.node, line, False)
+        assert (here[0], said(net.client, line, True)) == (code, here), line
+
+
+# Some eighty processes, one after the other.
+@pytest.mark.timeout(300)
+def test_every_command_says_the_same_from_elsewhere(gevent_net: Net) -> None:
+    begin(gevent_net)
+    compare(gevent_net, COMMANDS)
+    streams(gevent_net)
+    assert gevent_net.client.processes() == [], "a command for another node started one here"
+
+
 @pytest.mark.smoke
-def test_every_command_says_the_same_from_elsewhere(net: Net) -> None:
-    client, node = net.client, net.node
+def test_each_kind_of_command_on_each_runtime(net: Net) -> None:
+    client = net.client
     begin(net)
-    for line, code in COMMANDS:
-        here = said(node, line, False)
-        assert (here[0], said(client, line, True)) == (code, here), line
-    streams(net)
+    compare(net, [one for one in COMMANDS if one[0] in A_FEW])
     [row] = json.loads(client.cw("node", "list", "--json").stdout)
     assert (row["name"], row["connected"], row["owned"]) == ("dev-1", True, True)
     assert row["owner_subject"] == "admin" and row["features"] == ["stream"]
@@ -154,7 +169,7 @@ def read(line: str, process: subprocess.Popen[bytes]) -> tuple[int, str]:
         assert process.stdout is not None
         first = process.stdout.readline()
         process.terminate()
-        return 0, ageless(first.decode())
+        return process.wait(60), ageless(first.decode())
     stdout, _ = process.communicate(timeout=60)
     return process.returncode, ageless(stdout.decode())
 
