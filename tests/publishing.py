@@ -18,7 +18,7 @@ from tests.support import REPOSITORY
 def build_pyz(output: Path) -> Path:
     """Build cw.pyz at a path and return that."""
     command = [sys.executable, str(REPOSITORY / "scripts" / "build-pyz"), str(output)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
     return output
 
 

@@ -99,7 +99,8 @@ def test_sigterm_ignored(quick: Home) -> None:
     pid = quick.session(number)["pid"]
     started = time.monotonic()
     assert quick.request({"type": "Kill", "id": number}) == {"type": "Killed", "id": number}
-    assert 0.5 <= time.monotonic() - started < 4
+    # Not the five seconds that are usual.
+    assert 0.5 <= time.monotonic() - started < 5
     assert not is_alive(pid)
     info = quick.session(number)
     assert (info["status"], info["end_reason"], info["signal"]) == ("killed", "killed", 9)

@@ -20,6 +20,7 @@ from codewire.client.reach import autostart, scope
 from codewire.errors import CodewireError
 scope.own_scope = lambda environ: os.environ.get("TEST_SCOPE", "").split()
 autostart.self_command = lambda: [sys.executable, "-IS", sys.argv[1]]
+autostart.NO_SOCKET_SECONDS = float(os.environ.get("TEST_SOCKET", autostart.NO_SOCKET_SECONDS))
 autostart.START_SECONDS = float(os.environ.get("TEST_PATIENCE", autostart.START_SECONDS))
 try:
     print(Client().list_sessions())
@@ -64,9 +65,14 @@ class Stand:
     def write_node(self, text: str) -> None:
         Path(self.script).write_text(text)
 
-    def client(self, patience: str = "50", **options: object) -> subprocess.Popen[str]:
-        """Start a client that waits so long for a node; "" is as long as a real one does."""
+    def client(
+        self, patience: str = "50", socket: str = "50", **options: object
+    ) -> subprocess.Popen[str]:
+        """Start a client that waits so long for a node, and for the socket of one that was there;
+        "" is as long as a real one does."""
         env = {**os.environ, "CODEWIRE_DIR": self.root, "PYTHONPATH": str(REPOSITORY)}
+        if socket:
+            env["TEST_SOCKET"] = socket
         if patience:
             env["TEST_PATIENCE"] = patience
         return subprocess.Popen(
@@ -79,8 +85,8 @@ class Stand:
             **options,  # type: ignore[call-overload]
         )
 
-    def run(self, patience: str = "50") -> tuple[int, str, str]:
-        client = self.client(patience)
+    def run(self, patience: str = "50", socket: str = "50") -> tuple[int, str, str]:
+        client = self.client(patience, socket)
         out, err = client.communicate(timeout=60)
         return client.returncode, out, err
 

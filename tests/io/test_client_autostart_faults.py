@@ -66,16 +66,19 @@ def stand() -> Iterator[Stand]:
     stand.close()
 
 
-def test_a_node_that_lost_its_socket_is_told_to_make_another(stand: Stand) -> None:
+@pytest.mark.parametrize("seconds", [0, 4])
+def test_a_node_that_lost_its_socket_is_told_to_make_another(stand: Stand, seconds: int) -> None:
+    """However long the one that was started takes to find that there is a node."""
     os.mkdir(stand.root, 0o700)
-    stand.write_node("import sys; sys.exit('Error: node already running (pid 7)')")
+    says = "sys.exit('Error: node already running (pid 7)')"
+    stand.write_node(f"import sys, time; time.sleep({seconds}); {says}")
     keeper = subprocess.Popen(
         [sys.executable, "-c", BEREFT_KEEPER, stand.root, "keeper", "--foreground"],
         stdout=subprocess.PIPE,
     )
     try:
         assert keeper.stdout is not None and keeper.stdout.readline()
-        assert stand.run() == (0, "[]\n", "")
+        assert stand.run(socket="3.5" if seconds else "50") == (0, "[]\n", "")
     finally:
         keeper.kill()
         keeper.wait(10)
@@ -95,7 +98,7 @@ def test_a_node_that_lost_its_socket_and_cannot_make_another(stand: Stand) -> No
         )
     try:
         assert keeper.stdout is not None and keeper.stdout.readline()
-        code, _, err = stand.run(patience="1")
+        code, _, err = stand.run(socket="1")
         assert (code, err) == (
             1,
             f"Error: a node (pid {keeper.pid}) has this data directory, but its socket is gone; "

@@ -50,11 +50,11 @@ def start() -> Iterator[Start]:
 
 
 def ask(path: str) -> dict[str, object]:
-    """Return the first answer to a request, which must come within 5 s."""
+    """Return the first answer to a request, which comes within 5 s; on a machine with other work in 20."""
     started = time.monotonic()
-    with RawConnection(path, 10.0) as connection:
+    with RawConnection(path, 30.0) as connection:
         answer = connection.request({"type": "ListSessions"})
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     return answer
 
 
@@ -209,8 +209,8 @@ def test_now_means_now(start: Start, signals: list[int]) -> None:
         keeper.signal(number)
     wait_until(lambda: not is_alive(pid), 30, "the session is killed")
     keeper.channel.shut_down()
-    assert keeper.process.wait(10) == 0
-    assert time.monotonic() - started < 10
+    assert keeper.process.wait(60) == 0
+    assert time.monotonic() - started < 60
     keeper.close(master, *held)
 
 

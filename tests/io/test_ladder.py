@@ -164,7 +164,7 @@ def test_sigterm_is_enough_for_most(start: Start) -> None:
     started = time.monotonic()
     assert climb(leaders, 60) == {}
     assert time.monotonic() - started < 30, "the grace time was waited out"
-    assert {leader.process.wait(5) for leader in leaders} == {-signal.SIGTERM}
+    assert {leader.process.wait(20) for leader in leaders} == {-signal.SIGTERM}
 
 
 def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) 
     started = time.monotonic()
     assert climb([leader], 0.3) == {}
     assert 0.3 <= time.monotonic() - started < 30
-    assert leader.process.wait(5) == -signal.SIGKILL
+    assert leader.process.wait(20) == -signal.SIGKILL
 
 
 def test_a_stopped_process_is_ended_too(start: Start, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_stopped_process_is_ended_too(start: Start, tmp_path: Path) -> None:
     os.kill(leader.pid, signal.SIGSTOP)
     wait_until(lambda: (p := read_process(leader.pid)) and p.state == "T", 30, "it has stopped")
     assert climb([leader], 10) == {}
-    assert leader.process.wait(5) == 7
+    assert leader.process.wait(20) == 7
     assert (tmp_path / "cleaned").exists()
 
 

@@ -122,7 +122,7 @@ def test_hung_calls_are_bounded(hung: Hung) -> None:
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
         slow.call(10, hung, 99)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 9
     hung.answer()
     deadline = time.monotonic() + 10
     while True:

@@ -75,7 +75,7 @@ def test_a_waiter_is_woken_and_others_run_meanwhile(pair: tuple[int, int, str]) 
     assert others == list(range(10))
     assert not woken.is_set()
     os.write(slave, b"x")
-    assert woken.wait(5)
+    assert woken.wait(20)
 
 
 def test_a_hangup_counts_as_readable() -> None:
@@ -104,7 +104,7 @@ def test_what_a_job_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             done.set()
 
     spawn(failing_job)
-    assert done.wait(5)
+    assert done.wait(20)
     deadline = time.monotonic() + 5
     while "failing_job failed" not in caplog.text and time.monotonic() < deadline:
         time.sleep(0.01)

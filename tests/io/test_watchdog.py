@@ -36,7 +36,7 @@ class Connection:
 
     def close(self) -> None:
         self.stream.abort()
-        self.reader.join(5)
+        self.reader.join(20)
         self.peer.close()
         self.stream.close()
 
@@ -64,7 +64,7 @@ def test_a_dead_peer_is_dropped(connection: Connection) -> None:
     connection.look(DEAD_SECONDS - 1)
     assert connection.reader.is_alive()
     connection.look(DEAD_SECONDS + 1)
-    connection.reader.join(5)
+    connection.reader.join(20)
     assert not connection.reader.is_alive()
 
 
@@ -74,7 +74,7 @@ def test_a_peer_that_does_not_say_goodbye_is_dropped(connection: Connection) -> 
     connection.look(CLOSE_SECONDS - 1, closing)
     assert connection.reader.is_alive()
     connection.look(CLOSE_SECONDS + 1, closing)
-    connection.reader.join(5)
+    connection.reader.join(20)
     assert not connection.reader.is_alive()
 
 

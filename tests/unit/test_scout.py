@@ -77,14 +77,14 @@ def test_jobs_are_done_in_their_order_whatever_hangs() -> None:
     may_go = threading.Event()
 
     def hang() -> None:
-        assert may_go.wait(10)
+        assert may_go.wait(100)
         done.append(0)
 
     began = time.monotonic()
     messenger.do(hang)
     for number in range(1, 4 + scout.MAX_WAITING):
         messenger.do(lambda number=number: done.append(number))  # type: ignore[misc]
-    assert time.monotonic() - began < 5 and done == []
+    assert time.monotonic() - began < 50 and done == []
     may_go.set()
     wait_until(lambda: len(done) == scout.MAX_WAITING + 1, 30, "they are done")
     assert done == [0, *range(4, 4 + scout.MAX_WAITING)], "all but the oldest"
@@ -97,8 +97,8 @@ def test_a_log_that_hangs_holds_up_no_keeper(
 ) -> None:
     may_go = threading.Event()
     for name in ("last_error_line", "write_stderr"):
-        monkeypatch.setattr(report, name, lambda *_: may_go.wait(20))
-    monkeypatch.setattr(report.LogFile, "write", lambda *_: may_go.wait(20))
+        monkeypatch.setattr(report, name, lambda *_: may_go.wait(100))
+    monkeypatch.setattr(report.LogFile, "write", lambda *_: may_go.wait(100))
     began = time.monotonic()
     for detached in (True, False):
         voice = Report(str(tmp_path / "node.log"), detached)
@@ -107,7 +107,7 @@ def test_a_log_that_hangs_holds_up_no_keeper(
             voice.tell(str(number))
         voice.mark()
         assert voice.last_error() == ""
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     may_go.set()
 
 
