@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, OutOfThreads, ProtocolError, RelayRefused
-from codewire.io.wait import spawn
+from codewire.io.wait import run_blocking, spawn
 from codewire.io.watchdog import Watchdog
 from codewire.network.configuration import load_configuration
 from codewire.network.websocket import open_websocket
@@ -285,7 +285,7 @@ def _is_same(relay: Configuration, path: str) -> bool:
 
 def _signature(path: str) -> object:
     try:
-        found = os.stat(path)
+        found = run_blocking(os.stat, path)
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
