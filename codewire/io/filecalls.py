@@ -29,9 +29,13 @@ def call_here(function: Callable[..., T], *args: Any) -> T:
     return function(*args)
 
 
-def calls_for(path: str) -> FileCalls:
-    """Return how to call on the files below `path`. Blocks for its file system."""
+def calls_for(*paths: str) -> FileCalls:
+    """Return how to call on the files below these directories. Blocks for their file systems."""
+    return run_blocking if any(map(_is_served, paths)) else call_here
+
+
+def _is_served(path: str) -> bool:
     try:
-        return run_blocking if is_served(os.stat(path).st_dev) else call_here
+        return is_served(os.stat(path).st_dev)
     except OSError:
-        return call_here
+        return False

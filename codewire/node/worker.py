@@ -68,7 +68,7 @@ class Worker:
         """
         self._paths = data_dir()
         self._settings, problem = _configure(self._paths.config)
-        calls = calls_for(self._paths.root)
+        calls = calls_for(self._paths.root, self._paths.sessions)
         self._sessions = Lifecycle(self._paths, self._settings, calls)
         self._custody = Custody(
             self._link,
