@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from codewire.client.observing import Observed, Observing
     from codewire.io.streams import FrameStream
     from codewire.wire.answers.events import Happening
-    from codewire.wire.answers.messages import Entry, Inbox, MessageSent, Reply, ReplySent
+    from codewire.wire.answers.messages import (
+        Entry,
+        Inbox,
+        MessageSent,
+        Reply,
+        ReplySent,
+    )
 
 # What a node takes where no time-out is given (spec/wire.md 5).
 DEFAULT_REQUEST_SECONDS = 60

@@ -29,7 +29,13 @@ from codewire.session.events import Event
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.session import Session
 from codewire.session.turns import Turns
-from codewire.wire.codes import BAD_REQUEST, BUSY, NO_SUCH_REQUEST, UNAUTHORISED, UNAVAILABLE
+from codewire.wire.codes import (
+    BAD_REQUEST,
+    BUSY,
+    NO_SUCH_REQUEST,
+    UNAUTHORISED,
+    UNAVAILABLE,
+)
 from codewire.wire.events import REPLY, REQUEST
 from codewire.wire.texts import go_quote
 

@@ -10,6 +10,7 @@ import os
 import time
 from typing import NamedTuple
 
+from codewire.io.wait import run_blocking
 from codewire.network.configuration import Configuration, load_configuration
 from codewire.network.relay import Relay
 
@@ -56,7 +57,7 @@ class Access:
 def signature(path: str) -> object:
     """Return what tells one version of a file from another, None without a file."""
     try:
-        found = os.stat(path)
+        found = run_blocking(os.stat, path)
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size

@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 
-from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    OutOfThreads,
+    ProtocolError,
+    RequestError,
+)
 from codewire.io.accepting import accept_connections
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn

@@ -14,10 +14,18 @@ from codewire.config import AUTO, Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
+from codewire.io.filecalls import calls_for
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
+from codewire.io.wait import (
+    RUNTIME,
+    is_loop_failure,
+    outlast_loop_errors,
+    run_blocking,
+    spawn,
+    spawn_essential,
+)
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
@@ -64,7 +72,8 @@ class Worker:
         """
         self._paths = data_dir()
         self._settings, problem = _configure(self._paths.config)
-        self._sessions = Lifecycle(self._paths, self._settings)
+        calls = calls_for(self._paths.root, self._paths.sessions)
+        self._sessions = Lifecycle(self._paths, self._settings, calls)
         self._custody = Custody(
             self._link,
             on_exit=self._sessions.ending.on_exit,
@@ -75,7 +84,7 @@ class Worker:
             grace_seconds=self._settings.grace_seconds,
         )
         hello = self._custody.hello
-        set_up_logging(self._paths.node_log if hello.detached else "")
+        set_up_logging(self._paths.node_log if hello.detached else "", calls)
         if problem:
             log.error("%s; until that is mended, nothing is deleted and nobody dials in", problem)
         if self._settings.unknown_keys:
@@ -187,7 +196,7 @@ class Worker:
 
     def _keep_uplink(self) -> None:
         """Stay connected to a relay, once one is configured: without, nothing is imported."""
-        while not has_relay():
+        while not run_blocking(has_relay):
             if self._stop.wait(LOOK_SECONDS):
                 return
         from codewire.node.uplink import Uplink

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from codewire.errors import LaunchError, RequestError
+from codewire.io.wait import run_blocking
 from codewire.paths import DataDir
 from codewire.session.life import State
 from codewire.session.program import check_name
@@ -144,5 +145,5 @@ class Registry:
             # Nothing that is still to be written makes the directory anew.
             session.events.end()
             session.messages.end()
-            shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
+            run_blocking(shutil.rmtree, self._paths.session(session.id), True)
         return [session.id for session in dropped]

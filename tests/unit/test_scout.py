@@ -9,6 +9,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,28 @@ def test_without_a_thread_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(NoThreads, "stack_size", staticmethod(lambda size: size))
     assert found.find() is None
     assert found.find() is None
+
+
+def test_a_thread_that_never_begins_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short of memory for its first step it ends, and says nothing."""
+    monkeypatch.setattr(scout, "PATIENCE_SECONDS", 0.01)
+    start = scout._thread.start_new_thread
+    begun: list[object] = []
+
+    def lose(go: Callable[[Any], None], args: tuple[Any]) -> int:
+        begun.append(go)
+        return 1
+
+    found, messenger, done = Scout(lambda: True), Messenger(), []
+    monkeypatch.setattr(scout._thread, "start_new_thread", lose)
+    assert found.find() is None and not found.is_out()
+    messenger.do(lambda: done.append(1))
+    assert len(begun) == 2
+    monkeypatch.setattr(scout._thread, "start_new_thread", start)
+    monkeypatch.setattr(scout, "PATIENCE_SECONDS", 10)
+    assert found.find() is True and not found.is_out()
+    messenger.do(lambda: done.append(2))
+    assert done == [1, 2]
 
 
 def test_jobs_are_done_in_their_order_whatever_hangs() -> None:

@@ -12,7 +12,12 @@ from codewire.io.fds import FileLimit
 from codewire.io.processes import Process, signal_process
 from codewire.keeper import protocol
 from codewire.keeper.place.scout import is_far
-from codewire.keeper.processes.children import UNKNOWN_EXIT, Child, members_of, spawn_child
+from codewire.keeper.processes.children import (
+    UNKNOWN_EXIT,
+    Child,
+    members_of,
+    spawn_child,
+)
 from codewire.keeper.processes.orphans import Orphans
 
 LOOK_SECONDS = 0.01

@@ -6,7 +6,13 @@ import json
 import secrets
 from dataclasses import dataclass
 
-from codewire.credentials.bundle import ALGORITHM, VERSION, Bundle, BundleKey, issuer_name
+from codewire.credentials.bundle import (
+    ALGORITHM,
+    VERSION,
+    Bundle,
+    BundleKey,
+    issuer_name,
+)
 from codewire.credentials.claims import BUNDLE_SECONDS, MAX_SECONDS, SKEW_SECONDS
 from codewire.credentials.encoding import encode
 from codewire.credentials.signing import SEED_BYTES, SigningKey
