@@ -50,7 +50,7 @@ def start() -> Iterator[Start]:
 
 
 def ask(path: str) -> dict[str, object]:
-    """Return the first answer to a request, which comes within 5 s; on a machine with other work in 20."""
+    """Return the first answer to a request: within 5 s, 20 on a machine with other work."""
     started = time.monotonic()
     with RawConnection(path, 30.0) as connection:
         answer = connection.request({"type": "ListSessions"})
