@@ -27,8 +27,12 @@ MEANINGS = {
 }
 
 
-def configuration(args: dict[str, Any], context: Context, *, url: str = "") -> Configuration:
+def configuration(
+    args: dict[str, Any], context: Context, *, url: str = "", network: str = ""
+) -> Configuration:
     """Return what is configured of relays; flags count first, `url` only after --relay-url.
+
+    A `network` counts before --network: it is part of what was named.
 
     Raises CodewireError.
     """
@@ -38,7 +42,7 @@ def configuration(args: dict[str, Any], context: Context, *, url: str = "") -> C
         raise UsageError("--server names a node; a relay is named by --relay-url")
     given = Given(
         url=args.get("--relay-url") or url,
-        network=context.network,
+        network=network or context.network,
         token=context.token or "",
         ca=context.ca or "",
         insecure=context.insecure,
@@ -46,9 +50,11 @@ def configuration(args: dict[str, Any], context: Context, *, url: str = "") -> C
     return load_configuration(data_dir().config, given)
 
 
-def in_network(args: dict[str, Any], context: Context) -> tuple[Configuration, Relay, str]:
+def in_network(
+    args: dict[str, Any], context: Context, network: str = ""
+) -> tuple[Configuration, Relay, str]:
     """Return what is configured, the relay to the user, and the network. Raises CodewireError."""
-    relay = allowed(configuration(args, context))
+    relay = allowed(configuration(args, context, network=network))
     return relay, relay.as_user(), relay.required_network()
 
 

@@ -61,8 +61,7 @@ def ssh(args: dict[str, Any], context: Context) -> int:
       cw ssh dev-1 -t -- cw attach 3
     """
     network, node = _named(args["<node>"])
-    wanted = {**args, "--network": network or args["--network"]}
-    relay, _, name = asking.in_network(wanted, context)
+    relay, _, name = asking.in_network(args, context, network)
     found = _find(relay, name)
     chosen = _chosen(found.nodes, node, name)
     line = _command_line(args, found, f"{name}/{node}")

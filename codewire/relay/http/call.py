@@ -55,7 +55,7 @@ class Coordination(Protocol):
 class Siblings(Protocol):
     """Other relays of the same database."""
 
-    def accept(self, call: Call, network: str, name: str) -> Answer | Takeover:
+    def accept(self, call: Call, name: str) -> Answer | Takeover:
         """Turn another relay's request into its way to a node that is connected here."""
 
     def connected(self, network: str) -> set[str] | None:

@@ -159,16 +159,17 @@ class Siblings:
 
     # Answering
 
-    def accept(self, call: Call, network: str, name: str) -> Answer | WebSocketUpgrade:
+    def accept(self, call: Call, name: str) -> Answer | WebSocketUpgrade:
         """Turn another relay's request into its way to a node of ours. Raises Refusal."""
         if not self._secret:
-            raise Refusal(404, "not found")
+            # As if there were no such path.
+            raise Refusal(404, "404 page not found")
         given = call.request.field("Authorization")
         shown = given[len(SCHEME) :] if given.startswith(SCHEME) else ""
         found = made_at(shown)
         if found is None:
             raise Refusal(401, "unauthorized")
-        serve = partial(self._answer, (network, name), shown, found)
+        serve = partial(self._answer, (call.network, name), shown, found)
         return upgrade(call.request, serve, self._watchdog)
 
     def _answer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codewire.credentials.vault import Vault
+from codewire.relay.http.answers import Refusal
 from codewire.relay.http.api import make_router
 from codewire.relay.http.call import Call, Service
 from codewire.relay.http.identity import Identities
@@ -53,15 +54,22 @@ class Hall:
     def drop_member(self, network: str, who: str) -> None:
         self.dropped.append((network, who))
 
-    def connected(self, network: str) -> set[str] | None:
-        return None
-
     def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:
         return self.accept(call, node, ident)
 
     def accept(self, call: Call, *who: Any) -> Answer | Takeover:
         self.admitted.append(tuple(w.name if isinstance(w, Node) else w for w in who))
         return plain(426, "WebSocket upgrade required")
+
+
+class Alone:
+    """A relay that has its database to itself."""
+
+    def accept(self, call: Call, name: str) -> Answer | Takeover:
+        raise Refusal(404, "404 page not found")
+
+    def connected(self, network: str) -> set[str] | None:
+        return None
 
 
 class Desk:
@@ -86,7 +94,7 @@ class Desk:
             coordination=self.hall,
             streams=self.hall,
             feeds=self.feeds,
-            siblings=self.hall,
+            siblings=Alone(),
             status=lambda: {"version": "1", "uplinks": 0},
             proxies=Proxies(self.settings.trusted_proxy),
             github=GitHub(self.settings.github_url, self.settings.github_api_url),

@@ -35,7 +35,7 @@ class Counter:
     def __init__(self, place: Place) -> None:
         self.failures = Failures()
         listener = socket.create_server(("127.0.0.1", 0))
-        self.gateway = gateway.Gateway(listener, "", place.store, None, None, self.failures)
+        self.gateway = gateway.Gateway(listener, "", place.store, None, self.failures)
         self._listener = listener
 
     def log_in(self, address: str = ANN, user: str = "proj/dev-1", **shown: str) -> dict[str, Any]:

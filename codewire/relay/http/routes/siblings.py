@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def ask_node(call: Call, store: Database) -> Any:
     """Open another relay's way to a node."""
-    return call.service.siblings.accept(call, call.network, call.value("name"))
+    return call.service.siblings.accept(call, call.value("name"))
 
 
 ENDPOINTS = [
