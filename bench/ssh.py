@@ -147,8 +147,9 @@ def compare(ways: tuple[Way, Way], directory: str, size: int) -> bool:
         is_met = ours / plain >= least
         met = met and is_met
         verdict = f" (≥ {least})" if least else ""
+        verdict += "" if is_met else "  MISSED"
         print(f"{name:<8} sshd {plain:8.3g} {unit}   relay {ours:8.3g} {unit}   "
-              f"{ours / plain:5.2f}{verdict}{'' if is_met else '  MISSED'}", flush=True)  # fmt: skip
+              f"{ours / plain:5.2f}{verdict}", flush=True)  # fmt: skip
     return met
 
 
