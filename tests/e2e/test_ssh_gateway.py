@@ -116,24 +116,26 @@ def test_a_terminal_and_a_session_attached_over_it(ssh: Ssh) -> None:
         terminal.close()
 
 
-@pytest.mark.parametrize("what", ["client", "worker", "gateway", "relay"])
-def test_nothing_outlives_what_is_killed(ssh: Ssh, what: str) -> None:
-    process = ssh.start(HERE, STUBBORN)
-    assert process.stdout is not None
-    pids = [int(word) for word in process.stdout.readline().split()]
-    assert len(pids) == 2 and all(map(is_alive, pids))
-    if what == "client":
-        process.kill()
-    elif what == "worker":
-        ssh.net.node.kill_worker()
-    elif what == "relay":
-        ssh.net.kill_relay()
-    else:
+def test_nothing_outlives_what_is_killed(ssh: Ssh) -> None:
+    def kill_gateway(client: subprocess.Popen[bytes]) -> None:
         [gateway] = children_of(ssh.net.relay.pid)
         os.kill(gateway, signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, pids)), 30, f"{pids} are gone")
-    if what == "gateway":
-        assert ssh.run(HERE, "exit 3")[0] == 3
+
+    for kill in (
+        subprocess.Popen.kill,
+        kill_gateway,
+        lambda client: ssh.net.node.kill_worker(),
+        lambda client: ssh.net.kill_relay(),
+    ):
+        # The next gateway, the next worker.
+        wait_until(lambda: ssh.run(HERE, "exit 3")[0] == 3, PATIENCE, "there is a way again")
+        client = ssh.start(HERE, STUBBORN)
+        assert client.stdout is not None
+        pids = [int(word) for word in client.stdout.readline().split()]
+        assert len(pids) == 2 and all(map(is_alive, pids))
+        kill(client)
+        wait_until(lambda pids=pids: not any(map(is_alive, pids)), 30, f"{pids} are gone")
+        client.communicate(timeout=PATIENCE)
 
 
 def children_of(pid: int) -> list[int]:

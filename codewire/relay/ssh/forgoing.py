@@ -14,7 +14,7 @@ from codewire.errors import CodewireError
 MARK = b"\x1e"
 EOF_KEY = b"\x04"
 # Interrupt, quit, end of input: as near to a hang-up as a terminal's keys come.
-HANG_UP = b"\x03\x03\x1c\x04"
+HANG_UP = (b"\x03", b"\x1c", EOF_KEY, EOF_KEY)
 # A terminal takes 4096 bytes a line before the shell has it in its own mode (termios(3)).
 MAX_TYPED = 4000
 MAX_DIGITS = 3

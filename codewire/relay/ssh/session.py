@@ -13,7 +13,7 @@ import asyncssh
 from codewire.errors import CodewireError
 from codewire.relay.ssh.speech import GoSpeech, OwnSpeech, Speech
 from codewire.wire.control import control_frame, decode_control
-from codewire.wire.frames import CONTROL, FrameDecoder
+from codewire.wire.frames import CONTROL, DATA, FrameDecoder, encode_frame
 
 if TYPE_CHECKING:
     from codewire.relay.ssh.asking import Relay
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 OUTPUT_BYTES = 1 << 18
 # How often a client that is not read from is looked after.
 LOOK_SECONDS = 0.5
+# Between two keys that end what a Go node runs: each program has to see its own.
+KEY_SECONDS = 0.25
 MAX_VARIABLES = 64
 MAX_ENVIRONMENT = 8192
 # ssh's own failures (ssh(1)).
@@ -190,15 +192,20 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or closed the session: what runs for it ends."""
-        self.is_over = True
-        if self._speech is not None:
-            self._speech.hang_up()
-        self._hang_up()
+        was_over, self.is_over = self.is_over, True
         self._channel = None
+        keys = () if was_over or self._speech is None else self._speech.last_keys
+        self._hang_up(keys)
 
-    def _hang_up(self) -> None:
-        if self._wire is not None:
+    def _hang_up(self, keys: tuple[bytes, ...] = ()) -> None:
+        """End the line, after the keys that a node without messages is typed, one by one."""
+        if self._wire is None:
+            return
+        if not keys:
             self._wire.close()
+            return
+        self._wire.send(encode_frame(DATA, keys[0]))
+        asyncio.get_running_loop().call_later(KEY_SECONDS, self._hang_up, keys[1:])
 
     # Flow
 

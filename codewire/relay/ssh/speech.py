@@ -71,8 +71,10 @@ class Speech:
     def lose(self) -> None:
         """Note that the node's side has ended."""
 
-    def hang_up(self) -> None:
-        """Tell the node that the client is gone, as far as it is not seen."""
+    @property
+    def last_keys(self) -> tuple[bytes, ...]:
+        """What a node is typed that does not see that its client is gone."""
+        return ()
 
 
 class OwnSpeech(Speech):
@@ -179,6 +181,7 @@ class GoSpeech(Speech):
         else:
             self._session.fail(LOST)
 
-    def hang_up(self) -> None:
-        """Type what ends most programs: the shell would stay otherwise."""
-        super().send(HANG_UP)
+    @property
+    def last_keys(self) -> tuple[bytes, ...]:
+        """What ends most programs: the shell would stay otherwise."""
+        return HANG_UP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from codewire.io.websockets import WebSocketStream
 from codewire.wire.control import decode_control, encode_bytes
 from codewire.wire.frames import CONTROL
 from tests.io.relay.site import PATIENCE, Site, next_message
-from tests.processes import wait_until
+from tests.processes import is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
 
@@ -199,7 +200,7 @@ def go_shell(stream: WebSocketStream, message: dict[str, Any]) -> None:
     """Serve as spec/relay.md 6.2 says of a Go node: bash on a PTY, bytes only, no goodbye."""
     master, slave = os.openpty()
     shell = subprocess.Popen(
-        ["bash", "--login"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        ["setsid", "-c", "-w", "bash", "--login"], stdin=slave, stdout=slave, stderr=slave
     )
     os.close(slave)
 
@@ -262,3 +263,22 @@ async def check_doors(door: Door) -> None:
     writer.close()
     running.cancel()
     listener.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("words", [("-tt", HERE), (HERE, "echo pid=$$; sleep 600; sleep 600")])
+def test_what_runs_on_a_go_node_is_typed_away(door: Door, words: tuple[str, ...]) -> None:
+    node = Node(door.site, go_shell, features="")
+    client = door.start(node.token, *words, stdin=subprocess.PIPE)
+    assert client.stdin is not None and client.stdout is not None
+    if len(words) == 2 and words[0] == "-tt":
+        client.stdin.write(b"echo pid=$$; sleep 600\n")
+        client.stdin.flush()
+    # A shell with its line editor says something before it.
+    while not (found := re.search(rb"pid=(\d+)\r?\n", client.stdout.readline())):
+        pass
+    client.kill()
+    client.communicate(timeout=PATIENCE)
+    wait_until(lambda: not is_alive(int(found[1])), 20, f"{found[1]!r} is gone")
+    assert node.ended.wait(PATIENCE)
+    node.close()
