@@ -29,6 +29,14 @@ def main() -> int:
         from codewire.fleet.process import main as bridge_main
 
         return bridge_main(sys.argv[2:])
+    if role == "shell-warden":
+        from codewire.node.shells.warden import main as warden_main
+
+        return warden_main(sys.argv[2:])
+    if role == "ssh-gateway":
+        from codewire.relay.ssh.process import main as gateway_main
+
+        return gateway_main(sys.argv[2:])
     if role == "notifier":
         from codewire.notify.process import main as notifier_main
 

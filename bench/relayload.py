@@ -24,17 +24,28 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 class Server:
     """One relay in a directory of its own, ended by `close`."""
 
-    def __init__(self, runtime: str, url: str = "", preload: str = "") -> None:
+    def __init__(
+        self,
+        runtime: str,
+        url: str = "",
+        preload: str = "",
+        ssh: str = "off",
+        sibling_key: str = "",
+    ) -> None:
+        """With `sibling_key`, a secret key file, others on the database at `url` reach it."""
         self.directory = tempfile.mkdtemp(prefix="cwb-", dir="/tmp")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         base = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, str(ROOT / "cw.py"), "relay", "serve", "--base-url", base]
         command += ["--listen", f"127.0.0.1:{self.port}", "--data-dir", self.directory]
+        command += ["--ssh-listen", ssh]
         environment = {**os.environ, "CW_RUNTIME": runtime, "CW_AUTH_TOKEN": TOKEN}
         environment.pop("DATABASE_URL", None)
         if url:
             environment["CW_DATABASE_URL"] = url
+        if sibling_key:
+            command += ["--secret-key-file", sibling_key, "--advertise-url", base]
         if preload:
             environment["LD_PRELOAD"] = preload
         # A thousand clients come from one address here.

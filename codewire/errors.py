@@ -218,7 +218,7 @@ class Unavailable(StoreError):
 
 
 class BadValue(CodewireError):
-    """A value that no column can hold: a text with NUL or half a character, a huge number."""
+    """A value that cannot be kept: a text with NUL, a huge number, a key of a kind not taken."""
 
     code = "bad_request"
 

@@ -43,6 +43,9 @@ class DataDir:
         self.notify = os.path.join(root, "notify.json")
         self.left = os.path.join(root, "left.json")
         self.kv = os.path.join(root, "kv.jsonl")
+        self.groups = os.path.join(root, "groups.jsonl")
+        self.used_tokens = os.path.join(root, "used_tokens.jsonl")
+        self.relay_keys = os.path.join(root, "relay_keys.json")
 
     def session(self, session_id: int) -> str:
         """Return the directory of one session's files."""
@@ -179,6 +182,16 @@ def bridge_command() -> list[str]:
 def notifier_command() -> list[str]:
     """Return the argv of the notifier; name and moment are appended by the worker."""
     return [*program(), "notifier"]
+
+
+def warden_command() -> list[str]:
+    """Return the argv of the warden of SSH's shells; its end of the link is appended."""
+    return [*program(), "shell-warden"]
+
+
+def gateway_command() -> list[str]:
+    """Return the argv of a relay's SSH gateway; its end of the link is appended."""
+    return [*program(), "ssh-gateway"]
 
 
 def worker_command() -> list[str]:

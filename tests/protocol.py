@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from codewire.wire import peers
 from codewire.wire.codes import CODES
 from codewire.wire.events import EVENTS
 from codewire.wire.features import NEEDS
@@ -26,6 +27,19 @@ when the connection was lost before the answer: `always`, `never`, or with the k
 in time* is `prompt` (at once), `slow` (as long as a program reads nothing or sessions take to end),
 `waits` (until something happens), or `waits with` the field named. A request that *streams* has the
 connection for itself from then on. Where `id` is printed **bold** it names the session acted on.
+
+"""
+PEERS = """
+## The peer RPC
+
+What members of a relay's network and its nodes ask of a node, at `/peer` on its own port or through
+the relay (`service=peer`): the same frames as bytes of binary messages, control frames alone. First
+`AuthHello` with a `runtime_credential`, answered by `AuthAck` (`network_id`, `subject_kind`,
+`subject_id`); then requests, one by one, each with an `op_id` that its answers repeat. A session is
+`{"node","id"}` or `{"node","name"}`. `{"type":"Error","error":…,"code":…}` says why not; what is no
+request ends the connection. After `MsgListenAck` come `Event`s, until the end; the answer to
+`MsgRequest` is the last one, too. What is sent again after a lost connection has the same `op_id`,
+a `sender_cap` of its own and `repeat`: it is done once.
 
 """
 ERRORS = """
@@ -54,7 +68,17 @@ def document() -> str:
     options += "| request | field | feature |\n|---|---|---|\n" + "".join(_needs())
     happenings = "\n## Events\n\nA key with `?` may be missing.\n\n| type | data |\n|---|---|\n"
     codes = "".join(f"- `{code}`\n" for code in CODES)
-    return HEAD + requests + fields + options + happenings + "".join(events) + ERRORS + codes
+    told = happenings + "".join(events)
+    return HEAD + requests + fields + options + told + PEERS + _peers() + ERRORS + codes
+
+
+def _peers() -> str:
+    rows = (
+        (row.type, row.answer, " ".join(f"`{name}`" for name in row.names.split()))
+        for row in peers.ROWS
+    )
+    lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    return f"| request | answer | fields |\n|---|---|---|\n{lines}"
 
 
 def _table(head: str, rows: Iterable[Row]) -> str:

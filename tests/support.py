@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,16 +50,19 @@ LINGER_SECONDS = 15.0
 class Home:
     """A private HOME. `runtime` ("gevent", "threads" or None) is what its nodes run on.
 
+    `words` come before each of its commands, those of another host's say (namespaces.py).
     Set `expects_leftovers` in a test that leaves processes an orderly stop cannot reach (after a
     keeper was killed, say), and `expects_tracebacks` in one that makes the node crash on purpose.
     """
 
-    def __init__(self, runtime: str | None = None) -> None:
+    def __init__(self, runtime: str | None = None, words: Sequence[str] = ()) -> None:
+        self.words = words
         self.path = tempfile.mkdtemp(prefix="cw-", dir="/tmp")
         self.data_dir = os.path.join(self.path, ".codewire")
         self.socket = os.path.join(self.data_dir, "codewire.sock")
         self.node_stderr = os.path.join(self.path, "node.stderr")
         self.env = _clean_environment(self.path, runtime)
+        # Words of a command that comes to be each cw: `ip netns exec …`.
         self.node: subprocess.Popen[bytes] | None = None
         self.expects_leftovers = False
         self.expects_tracebacks = False
@@ -78,7 +81,7 @@ class Home:
     ) -> subprocess.CompletedProcess[str]:
         """Run `cw args` to its end; stdin is empty unless `input` is given."""
         done = subprocess.run(
-            [*CW, *args],
+            [*self.words, *CW, *args],
             input=(input or "").encode(),
             capture_output=True,
             timeout=timeout,
@@ -101,7 +104,8 @@ class Home:
             options.setdefault(stream, subprocess.PIPE)
         options["env"] = {**self.env, **(options.get("env") or {})}
         options.setdefault("cwd", self.path)
-        process = subprocess.Popen(options.pop("argv", [*CW, *args]), **options)
+        argv = options.pop("argv", [*CW, *args])
+        process = subprocess.Popen([*self.words, *argv], **options)
         self._started.append(process)
         return process
 

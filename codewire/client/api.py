@@ -25,7 +25,6 @@ from codewire.client.reach.route import local_route
 from codewire.client.returning import Returning
 from codewire.client.waiting import Waiting, session_list
 from codewire.errors import RequestError, UsageError
-from codewire.paths import data_dir
 from codewire.wire.answers.reading import read, read_each
 from codewire.wire.control import encode_bytes
 
@@ -56,13 +55,14 @@ def print_notice(line: str) -> None:
 class Client(Messaging, Waiting, Agents, Prompting, Returning):
     """Talks to one node; any number of threads may share it.
 
-    `server` is None for the local node, a name in servers.toml, or a URL. Of a wss one, `ca` is a
-    file of authorities to trust instead of the system's, and `insecure` trusts any certificate. A
-    `route` instead is a way to a node of the caller's own making. A local node that does not run
-    is started unless `autostart` is false; `notify` is then told in one line (default: stderr), as
-    it is when a remote node is out of reach for a while. Every call may raise NodeUnreachable,
-    ConnectionLost, ProtocolError and, with the node's own text, RequestError. What is no wait ends
-    within a minute, with NodeSilent where nobody answers; see `until` for less.
+    `server` is None for the local node, a name in servers.toml, a URL, or the name of a node of the
+    relay that `cw` uses, in its selected network or in `network`. Of a wss one, `ca` is a file of
+    authorities to trust instead of the system's, and `insecure` trusts any certificate. A `route`
+    instead is a way to a node of the caller's own making. A local node that does not run is started
+    unless `autostart` is false; `notify` is then told in one line (default: stderr), as it is when
+    a remote node is out of reach for a while. Every call may raise NodeUnreachable, ConnectionLost,
+    ProtocolError and, with the node's own text, RequestError. What is no wait ends within a minute,
+    with NodeSilent where nobody answers; see `until` for less.
     """
 
     def __init__(
@@ -72,14 +72,16 @@ class Client(Messaging, Waiting, Agents, Prompting, Returning):
         *,
         ca: str | None = None,
         insecure: bool = False,
+        network: str | None = None,
         route: Route | None = None,
         autostart: bool = True,
         notify: Callable[[str], None] = print_notice,
     ) -> None:
         if server and route is None:
-            from codewire.client.reach.servers import Options, server_route
+            from codewire.client.reach.behind import named_route
+            from codewire.client.reach.servers import Options
 
-            route = server_route(data_dir().servers, server, Options(token, ca, insecure))
+            route = named_route(server, Options(token, ca, insecure, network or ""))
         super().__init__(route or local_route(), autostart, notify)
         warning = self.route.warning()
         if warning:

@@ -19,8 +19,17 @@ from codewire.wire.control import decode_bytes, encode_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from codewire.client.abroad import Abroad
+    from codewire.client.observing import Observed, Observing
+    from codewire.io.streams import FrameStream
     from codewire.wire.answers.events import Happening
-    from codewire.wire.answers.messages import Entry, Inbox, MessageSent, Reply, ReplySent
+    from codewire.wire.answers.messages import (
+        Entry,
+        Inbox,
+        MessageSent,
+        Reply,
+        ReplySent,
+    )
 
 # What a node takes where no time-out is given (spec/wire.md 5).
 DEFAULT_REQUEST_SECONDS = 60
@@ -45,12 +54,18 @@ class Messaging(Asker):
     ) -> MessageSent:
         """Send a message of at most 64 KiB and return what became of it.
 
+        `to` may be a session of another node of this one's network: `dev-1:coder`. Then a session
+        sends, auto is the inbox, and nothing is forced.
+
         `delivery` is inbox, pty (typed into its terminal, not kept), both, or auto: both if there
         is a sender, else inbox. In the answer `delivered` says where it went and `note`, if any,
         why not elsewhere: text is not typed where a shell would run it, unless `force` is set.
         `sender_node` is the CW_NODE_ID beside a sender that was found as CW_SESSION_ID: the node
         then knows whether it is one of its own.
         """
+        to, abroad = self._whom(to, delivery)
+        if abroad is not None:
+            return abroad.msg(str(to), body, sender, delivery, force)
         request = self._letter("MsgSend", to, body, (sender, sender_node), delivery, force)
         is_kept = request["delivery"] != "pty"
         answer = self._send_once(request) if is_kept else self.ask(request)
@@ -58,25 +73,22 @@ class Messaging(Asker):
 
         return read(MessageSent, {"delivered": request["delivery"], **answer})
 
-    def read_messages(self, session: int | str, *, tail: int | None = None) -> Inbox:
+    def read_messages(
+        self, session: int | str, *, tail: int | None = None, grant: str = ""
+    ) -> Inbox:
         """Return a session's last `tail` messages (None: 50, 0: all), and what waits for its reply.
 
         `messages` are oldest first, sent ones included. `open_requests` are all requests that still
-        wait for this session's reply.
+        wait for this session's reply. Of a node in a relay's network (`dev-1:planner`, or by its
+        route) this takes a `grant`, or one that was accepted.
         """
-        from codewire.wire.answers.messages import Inbox, read_messages
+        tail, seen = whole_number("tail", tail, MAX_U32), self._observed(session, grant)
+        if seen is not None:
+            from codewire.client.observing import read_inbox
 
-        request = {"type": "MsgRead", "tail": whole_number("tail", tail, MAX_U32)}
-        answer = self.ask({**request, **_named(session, "id")})
-        if "open_requests" not in answer:
-            # There are no requests at all, or the node is of another make and does not say.
-            answer["open_requests"] = unanswered(answer, session)
-        return Inbox(
-            read_messages(answer.get("messages")),
-            read_messages(answer["open_requests"]),
-            field(answer, "cut", False),
-            answer,
-        )
+            return _inbox(read_inbox(seen, tail, self._observing()), seen.session)
+        request = {"type": "MsgRead", "tail": tail}
+        return _inbox(self.ask({**request, **_named(session, "id")}), session)
 
     def request(
         self,
@@ -94,8 +106,12 @@ class Messaging(Asker):
         Raises RequestTimedOut after `timeout_seconds` (None or 0: 60), whatever the node does; a
         reply that comes later is in both inboxes. For `delivery` and `force` see `msg`.
         """
-        letter = self._letter("MsgRequest", to, body, (sender, sender_node), delivery, force)
         limit = seconds("timeout_seconds", timeout_seconds)
+        to, abroad = self._whom(to, delivery)
+        if abroad is not None:
+            wait = limit or DEFAULT_REQUEST_SECONDS
+            return abroad.request(str(to), body, sender, wait, delivery, force)
+        letter = self._letter("MsgRequest", to, body, (sender, sender_node), delivery, force)
         asker = self.until(deadline_behind(limit or DEFAULT_REQUEST_SECONDS))
         try:
             answer = asker._send_once({**letter, **timeout_fields(limit)}, is_checked=False)
@@ -133,16 +149,44 @@ class Messaging(Asker):
         }
         return read(ReplySent, self._send_once(request))
 
-    def listen(self, session_id: int | None = None) -> Iterator[Happening]:
+    def listen(
+        self, session_id: int | str | None = None, *, grant: str = ""
+    ) -> Iterator[Happening]:
         """Yield a Subscribed, then messages, requests and replies as they are sent, for ever.
 
         With a session: those it sends and gets. Each comes once. An EventsLost says how many this
-        reader was too slow for; a second Subscribed that the worker was replaced.
+        reader was too slow for; a second Subscribed that the worker was replaced. A session of a
+        node in a relay's network may be named (`dev-1:planner`); see `read_messages` for `grant`.
         """
+        seen = self._observed(session_id, grant)
+        if seen is not None:
+            from codewire.client.observing import follow
+
+            return follow(seen, self._observing())
         from codewire.client.readers import read_events
 
+        if isinstance(session_id, str):
+            raise UsageError("a session of this node is listened to by its id")
         wanted = None if session_id is None else checked_id(session_id)
         return read_events(self.connect, self.redial(), {"type": "MsgListen", "id": wanted})
+
+    def _observed(self, session: int | str | None, grant: str) -> Observed | None:
+        """Return the session where it is to be seen by grant alone. Raises UsageError."""
+        is_named = isinstance(session, str) and ":" in session
+        if not (grant or is_named or self.route.peer() is not None):
+            return None
+        from codewire.client.observing import observed
+
+        return observed(self.route, session, grant)
+
+    def _observing(self) -> Observing:
+        from codewire.client.observing import Observing
+
+        return Observing(self.deadline, self._notify, self._hold)
+
+    def _hold(self, stream: FrameStream) -> FrameStream:
+        """Note a connection that this client waits on; who can be ended meanwhile overrides it."""
+        return stream
 
     # Keys and values
 
@@ -178,6 +222,20 @@ class Messaging(Asker):
 
     # Sending
 
+    def _whom(self, to: int | str, delivery: str) -> tuple[int | str, Abroad | None]:
+        """Return a recipient, and who writes to its node where that is another (`dev-1:coder`).
+
+        Raises UsageError for a way of delivery that there is not.
+        """
+        if delivery not in DELIVERIES:
+            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
+        if not isinstance(to, str) or ":" not in to:
+            return to, None
+        from codewire.client.abroad import find
+
+        abroad, session = find(self, to, self._hold)
+        return session, abroad
+
     def _letter(
         self,
         kind: str,
@@ -187,8 +245,6 @@ class Messaging(Asker):
         delivery: str,
         force: bool,
     ) -> dict[str, Any]:
-        if delivery not in DELIVERIES:
-            raise UsageError(f"delivery must be one of {', '.join(DELIVERIES)}, got {delivery!r}")
         auto = False
         if delivery == "auto":
             # Resolved here: nodes know no auto (spec/wire.md 5).
@@ -210,6 +266,21 @@ class Messaging(Asker):
         The node does a request with the same key once. Raises RequestError unless not `is_checked`.
         """
         return self.ask({**request, "request_key": os.urandom(16).hex()}, is_checked=is_checked)
+
+
+def _inbox(answer: dict[str, Any], session: int | str) -> Inbox:
+    """Return what a MsgReadResult says of a session. Raises ProtocolError."""
+    from codewire.wire.answers.messages import Inbox, read_messages
+
+    if "open_requests" not in answer:
+        # There are no requests at all, or the node is of another make and does not say.
+        answer["open_requests"] = unanswered(answer, session)
+    return Inbox(
+        read_messages(answer.get("messages")),
+        read_messages(answer["open_requests"]),
+        field(answer, "cut", False),
+        answer,
+    )
 
 
 def unanswered(answer: dict[str, Any], session: int | str) -> list[dict[str, Any]]:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from codewire.errors import UsageError
-from codewire.wire.sizes import DEFAULT_COLS, DEFAULT_ROWS, MAX_CELLS, MAX_SIDE, is_allowed
+from codewire.wire.sizes import (
+    DEFAULT_COLS,
+    DEFAULT_ROWS,
+    MAX_CELLS,
+    MAX_SIDE,
+    is_allowed,
+)
 
 MAX_U32 = 0xFFFFFFFF
 MAX_U64 = 0xFFFFFFFFFFFFFFFF

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.client.reach.connection import asked_again, check_answer, field, node_deadline
+from codewire.client.reach.connection import (
+    asked_again,
+    check_answer,
+    field,
+    node_deadline,
+)
 from codewire.errors import ConnectionLost
 
 if TYPE_CHECKING:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codewire.client.numbers import MAX_U64, checked_id, milliseconds, seconds, whole_number
+from codewire.client.numbers import (
+    MAX_U64,
+    checked_id,
+    milliseconds,
+    seconds,
+    whole_number,
+)
 from codewire.client.reach.asking import Asker, deadline_behind
 from codewire.client.reach.connection import field, timeout_fields
 from codewire.errors import OutOfTime, RequestError, UsageError, WaitTimedOut

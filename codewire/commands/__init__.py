@@ -73,7 +73,7 @@ def _run(command: str, line: Line) -> int:
     flags = {long: args[long] or line.values.get(long) for long in usage.GLOBAL_NAMES}
     context = Context(flags)
     if table.TABLE[command].is_local:
-        context.refuse_server(f"cw {command}")
+        context.refuse_nodes(f"cw {command}")
     return function(args, context)
 
 

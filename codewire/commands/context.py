@@ -31,6 +31,7 @@ class Context:
         self.server = self._named_server or os.environ.get("CODEWIRE_SERVER") or None
         self.token: str | None = flags.get("--token") or None
         self.ca: str | None = flags.get("--ca") or None
+        self.network: str = flags.get("--network") or ""
         self.insecure = bool(flags.get("--insecure"))
 
     @property
@@ -51,6 +52,7 @@ class Context:
         if self._route is not None:
             return self._route
         if not self.server:
+            self._refuse_network()
             return _current_route()
         from codewire.client.reach.servers import server_route
         from codewire.paths import data_dir
@@ -63,6 +65,7 @@ class Context:
         if self._named_server:
             raise UsageError("--on cannot be combined with --server; use one of them")
         if target == "local":
+            self._refuse_network()
             from codewire.client.reach.route import local_route
 
             return self._client(local_route())
@@ -70,7 +73,8 @@ class Context:
         from codewire.runtimes.records import find
         from codewire.runtimes.targets import choose, instance_of
 
-        node = self._find_node(target, only_elsewhere=True) if find(target) is None else None
+        is_node = bool(self.network) or find(target) is None
+        node = self._find_node(target, only_elsewhere=True) if is_node else None
         return self._client(node or route_to(instance_of(choose(target))))
 
     def exec_runtime(self, target: str | None, client: Client) -> Instance | None:
@@ -104,9 +108,17 @@ class Context:
         return client if self._deadline is None else client.until(self._deadline)
 
     def refuse_server(self, command: str) -> None:
+        """Raise UsageError for a command that asks no other node."""
+        self._refuse("--server", self._named_server, command)
+
+    def refuse_nodes(self, command: str) -> None:
         """Raise UsageError for a command that acts on this machine's node only."""
-        if self._named_server:
-            raise UsageError(f"--server cannot be used with '{command}': it acts on the local node")
+        self.refuse_server(command)
+        self._refuse("--network", self.network, command)
+
+    def _refuse(self, flag: str, value: str | None, command: str) -> None:
+        if value:
+            raise UsageError(f"{flag} cannot be used with '{command}': it acts on the local node")
 
     def locate(self, ref: str, *, may_be_tag: bool = False) -> tuple[Client, str]:
         """Return the client a session reference belongs to, and the reference without its node.
@@ -156,6 +168,9 @@ class Context:
         """Say whether a word alone, where a session could stand, is the name of another node."""
         if not word or self._named_server:
             return False
+        if self.network:
+            # Nothing else on the line could be meant by it.
+            return ":" not in word
         return self._find_node(word, only_elsewhere=True, is_word=True) is not None
 
     def client_of(self, node: str) -> Client:
@@ -185,7 +200,15 @@ class Context:
     def _options(self) -> Options:
         from codewire.client.reach.servers import Options
 
-        return Options(self.token, self.ca, self.insecure)
+        return Options(self.token, self.ca, self.insecure, self.network)
+
+    def _refuse_network(self) -> None:
+        """Raise UsageError for a network that no node is named of."""
+        if self.network:
+            raise UsageError(
+                f"--network {self.network}: name a node of it, as in dev-1 or dev-1:3 (cw node "
+                f"list --network {self.network})"
+            )
 
 
 def _current_route() -> Route:

@@ -146,7 +146,7 @@ class RelayNodes(Place):
     """
 
     def find(self, name: str, options: Options) -> Route | None:
-        if not has_relay():
+        if not has_relay() and not options.network:
             return None
         from codewire.commands.relays.places import find_by_name
 
@@ -184,8 +184,11 @@ def find_node(
 ) -> Route | None:
     """Return the way to the node that has this name in the first place that knows it.
 
-    A word alone, where a session could stand, is looked for only where that takes no time.
+    A word alone, where a session could stand, is looked for only where that takes no time. With a
+    network among the options it is one of its nodes.
     """
+    if options.network:
+        return RelayNodes().find(name, options)
     for make in PLACES:
         place = make()
         if (only_elsewhere and not place.is_elsewhere) or (is_word and not place.takes_words):

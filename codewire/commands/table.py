@@ -116,12 +116,8 @@ TABLE = {
     "gateway": Command(
         "talk.gateway", "gateway", AGENTS, "Answer what agents ask through hooks and requests"
     ),
-    "mcp-server": Command(
-        "system.mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an AI agent"
-    ),
-    "server": Command(
-        "nodes.servers", "server", "", "Names for nodes on other machines", is_local=True
-    ),
+    "mcp-server": Command("system.mcp", "mcp_server", AGENTS, "Serve Codewire's tools to an agent"),
+    "server": Command("nodes.servers", "server", "", "Names for other nodes", is_local=True),
     "server add": Command(
         "nodes.servers", "add", "Networking", "Save a node on another machine", is_local=True
     ),
@@ -176,6 +172,12 @@ TABLE = {
     "access drop": Command("network.accepting", "drop", "", "Forget an accepted grant"),
     "access prune": Command("network.accepting", "prune", "", "Forget grants that are over"),
     "access watch": Command("network.accepting", "watch", "", "Forget revoked grants at once"),
+    "ssh": Command("relays.ssh", "ssh", NETWORKING, "Log in to a node through its relay"),
+    "ssh-config": Command("relays.ssh", "config", NETWORKING, "Print nodes for ~/.ssh/config"),
+    "ssh-key": Command("relays.sshkeys", "ssh_key", NETWORKING, "Keys that you log in with"),
+    "ssh-key add": Command("relays.sshkeys", "add", "", "Add a public key"),
+    "ssh-key list": Command("relays.sshkeys", "list_keys", "", "List your public keys"),
+    "ssh-key remove": Command("relays.sshkeys", "remove", "", "Remove a public key"),
     "relay": Command("relays.relay", "relay", "", "A relay for nodes behind NAT", is_local=True),
     "relay serve": Command("relays.relay", "serve", "Networking", "Run a relay", is_local=True),
     "relay status": Command("relays.relay", "status", "Networking", "Show how a relay is"),
@@ -225,6 +227,7 @@ TABLE = {
     ),
     "node status": Command("nodes.node", "status", SYSTEM, "Show the running node"),
     "node list": Command("nodes.listing", "list_nodes", SYSTEM, "List the nodes of a network"),
+    "node qr": Command("nodes.qr", "show", SYSTEM, "Let a phone log in by SSH", is_local=True),
     "nodes": Command("nodes.listing", "list_nodes", "", "The same as node list"),
     "node restart": Command(
         "nodes.node", "restart", SYSTEM, "Replace the node's worker; sessions live on"
@@ -285,18 +288,19 @@ Usage:
 
 GLOBAL_FLAGS = """\
 Global options:
-  -s, --server <server>  Act on another node: a saved server's name, or its URL
-      --token <token>    Access token for --server
-      --ca <file>        Trust these authorities (PEM) for a wss server, not the system's
-      --insecure         Accept any certificate of a wss server: it could be anyone's
-  -h, --help             Show this help
+  -s, --server <server>    Act on another node: a saved server's name, or its URL
+      --network <network>  Nodes are of this network of the relay, not the selected one
+      --token <token>      Access token for --server
+      --ca <file>          Trust these authorities (PEM) for a wss server, not the system's
+      --insecure           Accept any certificate of a wss server: it could be anyone's
+  -h, --help               Show this help
 """
 LOCAL_FLAGS = """\
 Global options:
   -h, --help  Show this help
 """
 
-VERSION_FLAG = "  -v, -V, --version      Print the version\n"
+VERSION_FLAG = "  -v, -V, --version        Print the version\n"
 OUTRO = """
 Use "cw [command] --help" for more information about a command.
 Topics that "cw help <topic>" explains:

@@ -80,6 +80,7 @@ How sessions and nodes are named.
                  'cw server add', a node of the relay's network ('cw node list'), one of the fleet
   gpu            A node alone, where a command is about all its sessions (list, kill --all)
   --server gpu   The same for any command; also a URL: wss://host:9100, with --token
+  --network team  The node named is one of this network of the relay, not of the selected one
 
 Words of a command that begin with a dash are behind --.
 """

@@ -63,6 +63,7 @@ class Line:
 HELP = Option("--help", "-h", "")
 GLOBAL_OPTIONS = (
     Option("--server", "-s", "<server>"),
+    Option("--network", "", "<network>"),
     Option("--token", "", "<token>"),
     Option("--ca", "", "<file>"),
     Option("--insecure", "", ""),

@@ -33,17 +33,30 @@ class Replay:
         self._ends: list[tuple[int, Key]] = []
 
     def consume(self, kind: str, network_id: str, jti: str, expires_at: int, now: int) -> bool:
-        """Use a token up: True the first time. False also where it could not be remembered."""
+        """Use a token up: True the first time. False also where it could not be remembered.
+
+        Blocks for the journal, and nobody else: who comes with the same meanwhile is late already.
+        """
         key = (kind, network_id, jti)
         with self._lock:
             self._sweep(now)
             if key in self._seen or len(self._seen) >= MAX_REMEMBERED:
                 return False
-            line = {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": expires_at}
-            if self._remember is not None and not self._remember(line):
-                return False
             self._note(key, expires_at)
-        return True
+        line = {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": expires_at}
+        if self._remember is None or self._remember(line):
+            return True
+        # It was of no use, so it may come again.
+        with self._lock:
+            self._seen.discard(key)
+        return False
+
+    def knows(self, kind: str, network_id: str, jti: str) -> bool:
+        """Say whether a token was used."""
+        return (kind, network_id, jti) in self._seen
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def restore(self, line: Line) -> None:
         """Take in one line of the journal. Raises ValueError, TypeError or KeyError."""
@@ -58,10 +71,12 @@ class Replay:
         """Return what a journal that is written anew has to hold."""
         with self._lock:
             self._sweep(now)
-            return [
-                {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": end - SKEW_NS}
-                for end, (kind, network_id, jti) in self._ends
-            ]
+            # One that came again stands there twice.
+            ends = {key: end for end, key in self._ends if key in self._seen}
+        return [
+            {"kind": kind, "network_id": network_id, "jti": jti, "expires_at": end - SKEW_NS}
+            for (kind, network_id, jti), end in ends.items()
+        ]
 
     def _note(self, key: Key, expires_at: int) -> None:
         if key not in self._seen:

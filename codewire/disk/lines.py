@@ -13,7 +13,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codewire.disk.filing import MISPLACED, append_data, encode_line, move_aside, sync_file
+from codewire.disk.filing import (
+    MISPLACED,
+    append_data,
+    encode_line,
+    move_aside,
+    sync_file,
+)
 from codewire.io.wait import run_blocking
 
 log = logging.getLogger(__name__)

@@ -16,15 +16,25 @@ T = TypeVar("T")
 
 # Many projects may lie on one dead server. Below wait.HANGING_THREADS.
 MAX_CALLS = 60
+# A call that has not begun by then is begun once more: a greenlet or thread that has no memory for
+# its first step does nothing, and tells nobody.
+BEGIN_SECONDS = 1.0
 
 
 class _Call:
-    __slots__ = ("done", "error", "result")
+    __slots__ = ("_claim", "done", "error", "has_begun", "result")
 
     def __init__(self) -> None:
+        self._claim = iter((True,))
+        self.has_begun = False
         self.done = threading.Event()
         self.result: Any = None
         self.error: Exception | None = None
+
+    def begin(self) -> bool:
+        """Say whether it is to be made: the first time."""
+        self.has_begun = True
+        return next(self._claim, False)
 
 
 class SlowCalls:
@@ -48,21 +58,30 @@ class SlowCalls:
                     raise TimeoutError("too many calls hang")
                 call = self._calls[key] = _Call()
         if is_first:
-            try:
-                spawn(self._perform, call, function, args)
-            except BaseException as error:
-                self._finish(key, call, error if isinstance(error, Exception) else None)
-                raise
-        if not call.done.wait(seconds):
-            raise TimeoutError
+            self._begin(key, call)
+        first = min(seconds, BEGIN_SECONDS)
+        if not call.done.wait(first):
+            if not call.has_begun:
+                self._begin(key, call)
+            if not call.done.wait(seconds - first):
+                raise TimeoutError
         if call.error is not None:
             raise call.error
         result: T = call.result
         return result
 
+    def _begin(self, key: tuple[Callable[..., Any], tuple[Hashable, ...]], call: _Call) -> None:
+        try:
+            spawn(self._perform, call, *key)
+        except BaseException as error:
+            self._finish(key, call, error if isinstance(error, Exception) else None)
+            raise
+
     def _perform(
         self, call: _Call, function: Callable[..., Any], args: tuple[Hashable, ...]
     ) -> None:
+        if not call.begin():
+            return
         error: Exception | None = None
         try:
             call.result = run_hanging(function, *args)

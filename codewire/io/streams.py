@@ -18,8 +18,29 @@ from codewire.wire.frames import DATA, FrameDecoder, encode_frame, encode_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from codewire.io.tls import TlsSocket
+    class Transport(Protocol):
+        """What carries frames as a socket does: TLS over one, a WebSocket's binary messages."""
+
+        def recv(self, limit: int, /) -> bytes:
+            """Return some bytes, b"" at the end."""
+
+        def sendall(self, data: bytes, /) -> None:
+            """Send all of it."""
+
+        def settimeout(self, seconds: float | None, /) -> None:
+            """Bound every later read and write."""
+
+        def fileno(self) -> int:
+            """Return the descriptor."""
+
+        def shutdown(self, how: int, /) -> None:
+            """End it."""
+
+        def close(self) -> None:
+            """Close it."""
+
 
 RECEIVE_BYTES = 65536
 
@@ -31,7 +52,7 @@ class FrameStream:
     # since upstream does and some clients read to the end.
     linger_seconds = 0.005
 
-    def __init__(self, sock: socket.socket | TlsSocket) -> None:
+    def __init__(self, sock: socket.socket | Transport) -> None:
         self._sock = sock
         self._decoder = FrameDecoder()
         self._closed = False
@@ -49,6 +70,10 @@ class FrameStream:
         from codewire.io.peers import peer_pid
 
         return peer_pid(self._sock) if isinstance(self._sock, socket.socket) else 0
+
+    def bound_frames(self, max_payload: int) -> None:
+        """Take no frame with more than so many bytes from now on (the format has 16 MiB)."""
+        self._decoder.max_payload = max_payload
 
     def set_timeout(self, seconds: float | None) -> None:
         """Bound every later `receive` and send; past it they raise TimeoutError."""
@@ -98,6 +123,10 @@ class FrameStream:
     def send_data(self, data: bytes) -> None:
         """Send one data frame of at most MAX_PAYLOAD bytes. Raises ConnectionLost."""
         self._send(encode_frame(DATA, data))
+
+    def send_frame(self, kind: int, payload: bytes) -> None:
+        """Send one frame whose payload is ready. Raises ConnectionLost."""
+        self._send(encode_frame(kind, payload))
 
     def try_send_data(self, data: bytes) -> bool:
         """Send one small data frame if the socket takes it now; False when it has to be polled.

@@ -14,10 +14,10 @@ from codewire.paths import data_dir
 
 def main(argv: list[str]) -> int:
     """Run the keeper: `--foreground` or `--detached` as a new node, `--adopt FD` as a successor."""
-    os.chdir("/")
     keep_orphans()
     detached = argv[:1] != ["--foreground"]
     try:
+        os.chdir("/")
         keeper = Keeper(data_dir(), detached)
         if argv[:1] == ["--adopt"]:
             # A session that inherited it would hide our end from the worker.

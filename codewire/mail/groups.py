@@ -1,14 +1,24 @@
-"""Messaging groups of one node: a tag `group:<name>` on a named session (spec/wire.md 14.6)."""
+"""Messaging groups: who may write to whom (spec/network-auth.md 6.3, spec/wire.md 14.6).
+
+A session belongs to a group by its tag `group:<name>`, or because a relay says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from codewire.network.answers import Binding
 
 if TYPE_CHECKING:
     from codewire.session.session import Session
 
 PREFIX = "group:"
+# What a relay has where nobody said otherwise; without one there is nothing else.
+INTERNAL_ONLY, OPEN = "internal-only", "open"
+OBSERVE_ONLY = "observe-only"
+# The policy that nobody may look, whatever grant they have.
+NONE = "none"
 
 
 def groups_of(tags: Iterable[str]) -> frozenset[str]:
@@ -22,15 +32,24 @@ def groups_of(tags: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def may_reach(recipient: Session, sender: Session | None) -> bool:
-    """Say whether group policy lets `sender` (None: anonymous) write to `recipient`.
+def is_member(session: Session) -> bool:
+    """Say whether a session can be in a group at all: only one that runs and has a name."""
+    return bool(session.record.name) and session.is_running()
 
-    Only a named session is a member of its groups, and members hear from members only; the
-    sender's tags count whether it has a name or not.
+
+def bindings_by_tags(session: Session) -> tuple[Binding, ...]:
+    """Return what a session's own tags bind it to."""
+    if not is_member(session):
+        return ()
+    groups = sorted(groups_of(session.record.tags))
+    return tuple(Binding(group, INTERNAL_ONLY, OBSERVE_ONLY) for group in groups)
+
+
+def may_reach(bindings: Sequence[Binding], groups: frozenset[str]) -> bool:
+    """Say whether a sender who is in `groups` may write to a session with these bindings.
+
+    Members hear from members only, unless one of their groups is open.
     """
-    if not recipient.record.name or not recipient.is_running():
+    if not bindings or any(binding.messages_policy == OPEN for binding in bindings):
         return True
-    groups = groups_of(recipient.record.tags)
-    if not groups:
-        return True
-    return sender is not None and not groups.isdisjoint(groups_of(sender.record.tags))
+    return not groups.isdisjoint(binding.group_name for binding in bindings)

@@ -15,7 +15,7 @@ from typing import Any
 from codewire.disk.journal import read_line
 from codewire.errors import RequestError
 from codewire.files import open_regular
-from codewire.io.wait import give_way
+from codewire.io.wait import give_way, run_blocking
 from codewire.wire.codes import TOO_LARGE
 from codewire.wire.events import MAIL
 
@@ -143,14 +143,14 @@ def lines_backward(path: str) -> Iterator[bytes]:
 
 
 def _file_backward(path: str) -> Iterator[bytes]:
-    fd = open_regular(path, os.O_RDONLY)
+    # Each call from a thread, for the disk may hang; what is done with the bytes is not.
+    fd, start = run_blocking(_open, path)
     try:
-        start = os.fstat(fd).st_size
         rest = b""
         while start > 0:
             size = min(BLOCK_BYTES, start)
             start -= size
-            first, *lines = (os.pread(fd, size, start) + rest).split(b"\n")
+            first, *lines = (run_blocking(os.pread, fd, size, start) + rest).split(b"\n")
             yield from (line for line in reversed(lines) if line)
             # The end of what is cut off here is no JSON, so the whole line will be passed over.
             rest = first if len(first) <= MAX_LINE_BYTES else b""
@@ -158,4 +158,10 @@ def _file_backward(path: str) -> Iterator[bytes]:
         if rest:
             yield rest
     finally:
-        os.close(fd)
+        run_blocking(os.close, fd)
+
+
+def _open(path: str) -> tuple[int, int]:
+    """Return a descriptor of a file and its size. Raises OSError."""
+    fd = open_regular(path, os.O_RDONLY)
+    return fd, os.fstat(fd).st_size

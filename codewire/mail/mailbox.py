@@ -136,7 +136,7 @@ class Mailbox:
         receipt = self._receipts.get(message_id)
         if receipt is not None or not draft.key:
             return receipt
-        if time.monotonic() - self._started > RETRY_SECONDS:
+        if time.monotonic() - self._started > RETRY_SECONDS and not draft.is_repeat:
             return None
         path = draft.recipient.messages.path
         if not letters.mentions(path, MESSAGE, message_id):

@@ -5,6 +5,7 @@ Only a session of this node has an id and an inbox here; of all others only a na
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,16 @@ PERSON = "the user"
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One sender. `id` is 0 and `session` None where it is no session of this node."""
+    """One sender. `id` is 0 and `session` None where it is no session of this node.
+
+    `groups` are those that another node's session is in; those of one here are looked up.
+    """
 
     id: int = 0
     name: str = ""
     node: str = ""
     session: Session | None = None
+    groups: frozenset[str] = frozenset()
 
     def shown(self) -> str:
         """Return the name others see, "" for none: `dev-1:planner` of a session elsewhere."""
@@ -44,9 +49,9 @@ def here(session: Session) -> Party:
     return Party(session.id, session.record.name, session=session)
 
 
-def elsewhere(node: str, name: str) -> Party:
+def elsewhere(node: str, name: str, groups: Iterable[str] = ()) -> Party:
     """Return a session of another node, by that node's name and its own (or its number)."""
-    return Party(name=name, node=node)
+    return Party(name=name, node=node, groups=frozenset(groups))
 
 
 def person(name: str) -> Party:

@@ -29,7 +29,13 @@ from codewire.session.events import Event
 from codewire.session.lifecycle import Lifecycle
 from codewire.session.session import Session
 from codewire.session.turns import Turns
-from codewire.wire.codes import BAD_REQUEST, BUSY, NO_SUCH_REQUEST, UNAUTHORISED, UNAVAILABLE
+from codewire.wire.codes import (
+    BAD_REQUEST,
+    BUSY,
+    NO_SUCH_REQUEST,
+    UNAUTHORISED,
+    UNAVAILABLE,
+)
 from codewire.wire.events import REPLY, REQUEST
 from codewire.wire.texts import go_quote
 
@@ -168,11 +174,12 @@ class Requests:
     def reply(self, request_id: str, body: str, sender: Party, token: str, key: str) -> bool:
         """Answer an open request; say whether anyone was waiting. Raises RequestError.
 
-        Who may answer: spec/wire.md 14.4.
+        Who may answer: spec/wire.md 14.4. A session of another node never is the one that was
+        asked, whatever its number.
         """
         if not request_id:
             raise RequestError("missing request_id", BAD_REQUEST)
-        if not sender.id and not token.strip():
+        if not sender.id and not sender.node and not token.strip():
             raise RequestError("missing sender identity or reply_token", BAD_REQUEST)
         with self._replies.take(request_id, REPLY_SECONDS) as has_turn:
             if not has_turn:
@@ -185,7 +192,7 @@ class Requests:
             if request is None:
                 self._check_replied_earlier(request_id, key)
                 return True
-            _check_replier(request, sender.id, token)
+            _check_replier(request, sender, token)
             answer = Answer(request.to_id, request.to_name, body, key, time.time_ns())
             is_awaited = bool(request.wakers)
             line = self._pending.answer(request, answer)
@@ -237,13 +244,13 @@ class Requests:
         return found
 
 
-def _check_replier(request: Request, sender_id: int, token: str) -> None:
+def _check_replier(request: Request, sender: Party, token: str) -> None:
     if token.strip():
         given, wanted = token.encode("utf-8", "replace"), request.token.encode()
         if not hmac.compare_digest(given, wanted):
             text = f"invalid reply token for request {go_quote(request.id)}"
             raise RequestError(text, UNAUTHORISED)
-    elif sender_id != request.to_id:
+    elif sender.node or sender.id != request.to_id:
         raise RequestError(
             f"request {go_quote(request.id)} may only be replied to by session {request.to_id}",
             UNAUTHORISED,

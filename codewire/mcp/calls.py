@@ -100,6 +100,9 @@ class CallClient(Client):
     def connect(self) -> FrameStream:
         return self.call_in_progress.hold(super().connect())
 
+    def _hold(self, stream: FrameStream) -> FrameStream:
+        return self.call_in_progress.hold(stream)
+
     def redial(self) -> Redial:
         return CallRedial(self.route, self.call_in_progress, self.deadline)
 

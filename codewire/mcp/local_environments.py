@@ -16,7 +16,12 @@ from codewire.mcp.tool import MAX_BYTES, listing, to_json
 from codewire.runtimes import consent, instances, making, records, targets
 from codewire.runtimes.capture import Outcome, run_captured
 from codewire.runtimes.engine import EngineError, Options
-from codewire.runtimes.files import DOWNLOAD_SCRIPT, LIST_SCRIPT, UPLOAD_SCRIPT, parse_listing
+from codewire.runtimes.files import (
+    DOWNLOAD_SCRIPT,
+    LIST_SCRIPT,
+    UPLOAD_SCRIPT,
+    parse_listing,
+)
 from codewire.runtimes.setup import INSTALL, STARTUP, launch_step, setup_sessions
 from codewire.runtimes.shown import instance_json
 

@@ -10,7 +10,7 @@ from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError, RequestTimedOut
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import Tool, ToolFailed, listing, session_number
+from codewire.mcp.tool import GRANT, Tool, ToolFailed, listing, observed_session, session_number
 from codewire.wire.answers.messages import MessageSent, ReplySent
 
 MAX_TIMEOUT = 24 * 3600
@@ -25,13 +25,19 @@ def _sender(client: CallClient, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipient(client: CallClient, args: dict[str, Any]) -> int | str:
-    """Return whom to write to; an id wins over a name."""
-    if args["to_session_id"] is not None:
-        return session_number(client, args["to_session_id"])
+    """Return whom to write to; an id wins over a name. `node:session` is the client's to find."""
+    given: int | str | None = args["to_session_id"]
+    if given is not None:
+        return given if is_elsewhere(given) else session_number(client, given)
     if not args["to_name"]:
         raise RequestError("either to_id or to_name required")
     name: str = args["to_name"]
     return name
+
+
+def is_elsewhere(session: int | str) -> bool:
+    """Say whether a session is named with its node."""
+    return isinstance(session, str) and ":" in session
 
 
 def msg(client: CallClient, args: dict[str, Any]) -> str:
@@ -57,7 +63,9 @@ def read_messages(client: CallClient, args: dict[str, Any]) -> list[str]:
         session, _ = own_session(client.route)
     if session is None:
         raise RequestError("session id or name required")
-    answer = client.read_messages(session_number(client, session), tail=args["tail"])
+    answer = client.read_messages(
+        observed_session(client, session), tail=args["tail"], grant=args["grant"] or ""
+    )
     waiting = listing([letter.sent for letter in answer.open_requests], hint="answer these first")
     facts: dict[str, Any] = {"open_requests": json.loads(waiting[0])}
     if len(waiting) > 1:
@@ -83,7 +91,7 @@ def request(client: CallClient, args: dict[str, Any]) -> list[str]:
             delivery=args["delivery"],
         )
     except RequestTimedOut as error:
-        place = sender["sender"] or recipient
+        place = recipient if is_elsewhere(recipient) else sender["sender"] or recipient
         later = f"The request stays open: a later reply is in the inbox of {place}, "
         later += "see codewire_read_messages"
         raise ToolFailed(error, error.note, later) from error
@@ -105,7 +113,11 @@ def reply(client: CallClient, args: dict[str, Any]) -> str:
 
 
 TO = (
-    Param("to_session_id", "session", "Recipient session: its id or its name"),
+    Param(
+        "to_session_id",
+        "session",
+        "Recipient session: its id or its name; node:session for one of another node",
+    ),
     Param("to_name", "string", "Recipient session by name"),
     Param(
         "from_session_id",
@@ -144,9 +156,11 @@ TOOLS = (
             Param(
                 "session_id",
                 "session",
-                "Whose inbox: id or name (default: the session this server runs in)",
+                "Whose inbox: id or name (default: the session this server runs in); node:session "
+                "for one of another node",
             ),
             Param("tail", "integer", "Only the last N entries (default 20; 0: all)", default=20),
+            GRANT,
         ),
         read_messages,
     ),

@@ -12,7 +12,15 @@ from codewire.mcp import outputs, shown
 from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, until_out_of_time
 from codewire.mcp.memory import MAX_LINES, lines_of
-from codewire.mcp.tool import DURATION, MAX_CHARS, SESSION, Reply, Tool, session_number, to_json
+from codewire.mcp.tool import (
+    DURATION,
+    MAX_CHARS,
+    SESSION,
+    Reply,
+    Tool,
+    session_number,
+    to_json,
+)
 
 HISTORY_LINES = 50
 # What an agent that reads a screen on, but from an offset nobody remembers, gets at most.

@@ -17,7 +17,12 @@ from codewire import __version__
 from codewire.client.api import print_notice
 from codewire.errors import CodewireError, UsageError
 from codewire.mcp import prompts, resources, results, rpc
-from codewire.mcp.arguments import ArgumentError, as_arguments, input_schema, read_arguments
+from codewire.mcp.arguments import (
+    ArgumentError,
+    as_arguments,
+    input_schema,
+    read_arguments,
+)
 from codewire.mcp.calls import CallClient, CallEnded
 from codewire.mcp.memory import Memory
 from codewire.mcp.results import CACHE_MS, HANDSHAKE_VERSIONS, MODERN_VERSIONS, sealed

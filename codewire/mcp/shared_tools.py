@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from codewire.config import NAME_CHARACTERS
+from codewire.errors import UsageError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
 from codewire.mcp.tool import MAX_BYTES, Tool, listing, to_json
-from codewire.paths import data_dir
 from codewire.wire.answers.messages import Entry
 from codewire.wire.control import encode_bytes
+
+if TYPE_CHECKING:
+    from codewire.client.api import Client
+    from codewire.network.shared import Shared
 
 DEFAULT_NAMESPACE = "default"
 # A longer value is not listed with its key: codewire_kv_get reads it.
@@ -18,23 +23,47 @@ MAX_LISTED_VALUE = 16 << 10
 
 def list_nodes(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_list_nodes: the relay is asked, as the user whose configuration this is."""
-    from codewire.network.configuration import load_configuration
+    from codewire.network.shared import Shared
 
-    relay = load_configuration(data_dir().config)
-    found = relay.as_user().nodes(relay.required_network())
-    return to_json([node._asdict() for node in found])
+    return to_json([node._asdict() for node in Shared(args["network"] or "").nodes()])
+
+
+def _keys(client: CallClient, args: dict[str, Any]) -> Client | Shared:
+    """Return who has the keys: this node, another one, or the relay where a network is named."""
+    if args["node"]:
+        return _other_node(client, args["node"], args["network"] or "")
+    if not args["network"]:
+        return client
+    from codewire.network.shared import Shared
+
+    return Shared(args["network"])
+
+
+def _other_node(client: CallClient, node: str, network: str) -> CallClient:
+    """Return a client of another node in the same call. Raises UsageError, ConfigError."""
+    from codewire.client.reach.behind import named_route
+    from codewire.client.reach.servers import Options
+
+    if not NAME_CHARACTERS.issuperset(node):
+        # No agent dials addresses of its own making.
+        raise UsageError("node must be the name of one, as codewire_list_nodes has it")
+    other = CallClient(named_route(node, Options(network=network)), client.notices.append)
+    other.call_in_progress, other.deadline = client.call_in_progress, client.deadline
+    return other
 
 
 def kv_set(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_set."""
     value = args["value"].encode("utf-8", "replace")
-    client.kv_set(args["key"], value, namespace=args["namespace"], ttl=args["ttl"] or "")
+    _keys(client, args).kv_set(
+        args["key"], value, namespace=args["namespace"], ttl=args["ttl"] or ""
+    )
     return f"Set {args['namespace']}/{args['key']}"
 
 
 def kv_get(client: CallClient, args: dict[str, Any]) -> str | list[str]:
     """Run codewire_kv_get: the value; if it is long a part, and where the next one begins."""
-    value = client.kv_get(args["key"], namespace=args["namespace"])
+    value = _keys(client, args).kv_get(args["key"], namespace=args["namespace"])
     if value is None:
         return "Key not found"
     start = args["from_offset"] or 0
@@ -55,7 +84,7 @@ def _character_end(value: bytes, end: int) -> int:
 
 def kv_list(client: CallClient, args: dict[str, Any]) -> list[str]:
     """Run codewire_kv_list: each value as base64, and as text; of long ones the size alone."""
-    entries = client.kv_list(args["prefix"], namespace=args["namespace"])
+    entries = _keys(client, args).kv_list(args["prefix"], namespace=args["namespace"])
     return listing([_listed(entry) for entry in entries], hint="ask with a longer prefix")
 
 
@@ -69,7 +98,7 @@ def _listed(entry: Entry) -> dict[str, Any]:
 
 def kv_delete(client: CallClient, args: dict[str, Any]) -> str:
     """Run codewire_kv_delete."""
-    client.kv_delete(args["key"], namespace=args["namespace"])
+    _keys(client, args).kv_delete(args["key"], namespace=args["namespace"])
     return f"Deleted {args['namespace']}/{args['key']}"
 
 
@@ -77,12 +106,33 @@ KEY = Param("key", "string", "The key", required=True, is_filled=True)
 NAMESPACE = Param(
     "namespace", "string", "Keeps keys of different uses apart", default=DEFAULT_NAMESPACE
 )
+NODE = Param(
+    "node",
+    "string",
+    "Name of another node (a saved server, or one that codewire_list_nodes has): its keys instead "
+    "of this node's; `network` is then where it is",
+    is_filled=True,
+)
+NETWORK = Param(
+    "network",
+    "string",
+    "Name of a network of the relay: its keys, shared by its members on all machines, instead of "
+    "this node's. Needs a configured relay and login",
+    is_filled=True,
+)
 
 TOOLS = (
     Tool(
         "codewire_list_nodes",
         "List the nodes (machines) of the current relay network as JSON. Needs a configured relay.",
-        (),
+        (
+            Param(
+                "network",
+                "string",
+                "Name of another network (default: the selected one)",
+                is_filled=True,
+            ),
+        ),
         list_nodes,
     ),
     Tool(
@@ -94,6 +144,8 @@ TOOLS = (
             Param("value", "string", "The value", required=True),
             NAMESPACE,
             Param("ttl", "string", "Expire after this long: 90s, 5m, 1h30m (default: never)"),
+            NODE,
+            NETWORK,
         ),
         kv_set,
     ),
@@ -105,6 +157,8 @@ TOOLS = (
             KEY,
             NAMESPACE,
             Param("from_offset", "integer", "Read on from this byte (default 0)"),
+            NODE,
+            NETWORK,
         ),
         kv_get,
     ),
@@ -113,10 +167,18 @@ TOOLS = (
         "List keys that begin with a prefix, as a JSON array of {key, value (base64), text, "
         "expires_at}; a value over 16 KiB as {key, value: null, size}: read it with "
         "codewire_kv_get.",
-        (Param("prefix", "string", "Only keys that begin with this", default=""), NAMESPACE),
+        (
+            Param("prefix", "string", "Only keys that begin with this", default=""),
+            NAMESPACE,
+            NODE,
+            NETWORK,
+        ),
         kv_list,
     ),
     Tool(
-        "codewire_kv_delete", "Delete a key; fine when it is absent.", (KEY, NAMESPACE), kv_delete
+        "codewire_kv_delete",
+        "Delete a key; fine when it is absent.",
+        (KEY, NAMESPACE, NODE, NETWORK),
+        kv_delete,
     ),
 )

@@ -32,6 +32,11 @@ class Reply:
 Run = Callable[[CallClient, dict[str, Any]], str | list[str] | Reply]
 
 SESSION = Param("session_id", "session", "Which session: its id or its name", required=True)
+GRANT = Param(
+    "grant",
+    "string",
+    "With node:session: the access grant for it (default: one accepted with `cw access accept`)",
+)
 TAGS = Param("tags", "strings", "Labels; a session that has any of them matches")
 DURATION = Param(
     "max_duration_seconds",
@@ -68,6 +73,15 @@ class Tool:
 def session_number(client: CallClient, value: int | str) -> int:
     """Return the id of a session given by id or name. Raises RequestError, UsageError."""
     return value if isinstance(value, int) else resolve_session(client, value)
+
+
+def observed_session(client: CallClient, value: int | str) -> int | str:
+    """Return what names a session whose messages are to be seen; another node looks for it itself.
+
+    Raises RequestError, UsageError.
+    """
+    is_elsewhere = client.route.peer() is not None or (isinstance(value, str) and ":" in value)
+    return value if is_elsewhere else session_number(client, value)
 
 
 def listing(

@@ -9,7 +9,14 @@ from codewire.client.reach.asking import deadline_behind
 from codewire.errors import RequestError
 from codewire.mcp.arguments import Param
 from codewire.mcp.calls import CallClient
-from codewire.mcp.tool import MAX_CHARS, MAX_SECONDS, SESSION, Tool, session_number, to_json
+from codewire.mcp.tool import (
+    MAX_CHARS,
+    MAX_SECONDS,
+    SESSION,
+    Tool,
+    session_number,
+    to_json,
+)
 from codewire.term.paste import as_typed
 from codewire.term.width import printable
 

@@ -14,12 +14,14 @@ from codewire.mcp.arguments import MAX_U64, Param
 from codewire.mcp.calls import CallClient, CallEnded, until_out_of_time
 from codewire.mcp.tool import (
     DURATION,
+    GRANT,
     MAX_SECONDS,
     TAGS,
     Reply,
     Tool,
     listed,
     listing,
+    observed_session,
     session_number,
     to_json,
 )
@@ -31,8 +33,13 @@ def subscribe(client: CallClient, args: dict[str, Any]) -> list[str]:
     client = client.within(args["max_duration_seconds"])
     session_id = args["session_id"]
     if session_id is not None:
-        session_id = session_number(client, session_id)
-    stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
+        session_id = observed_session(client, session_id)
+    if isinstance(session_id, str) or args["grant"]:
+        if args["tags"] or args["event_types"]:
+            raise RequestError("of a session of another node there are messages only: no filters")
+        stream = client.listen(session_id, grant=args["grant"] or "")
+    else:
+        stream = client.subscribe(session_id, args["tags"] or (), args["event_types"] or ())
     events: list[dict[str, Any]] = []
     lost: list[str] = []
     for message in until_out_of_time(stream, lost.append):
@@ -115,11 +122,16 @@ TOOLS = (
         "message.reply. Returns a JSON array. Set max_events to 1 to return at the first one. Only "
         "events from now on are seen.",
         (
-            Param("session_id", "session", "Only events of this session"),
+            Param(
+                "session_id",
+                "session",
+                "Only events of this session; node:session: the messages of one of another node",
+            ),
             TAGS,
             Param("event_types", "strings", "Only these event types"),
             DURATION,
             Param("max_events", "integer", "Return after this many events (default: no limit)"),
+            GRANT,
         ),
         subscribe,
     ),

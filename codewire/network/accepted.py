@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codewire.errors import ConfigError, CredentialError, RelayRefused
+from codewire.errors import ConfigError, CredentialError, RelayError, RelayRefused
 from codewire.files import read_regular
 from codewire.wire.timestamps import format_nanos, parse_timestamp
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from codewire.credentials.claims import ObserverClaims
+    from codewire.network.configuration import Configuration
+    from codewire.wire.peers import Locator
 
 FILE, STATE_FILE = "accepted_access_grants.json", "accepted_access_grants_state.json"
 MAX_BYTES = 16 << 20
@@ -123,6 +125,59 @@ class Accepted:
     def _load_state(self) -> dict[str, Any]:
         found = _read(self._state_path).get("networks")
         return found if isinstance(found, dict) else {}
+
+
+def find_accepted(
+    accepted: Accepted, relay: Configuration, node: str, locator: Locator, verb: str
+) -> Record | None:
+    """Return the grant for a session of the selected network that holds longest, None without one.
+
+    Each is looked up at the relay; what is over there is forgotten here, and what cannot be looked
+    up counts. Blocks. Raises ConfigError.
+    """
+    from time import time_ns
+
+    now = time_ns()
+    for record in _candidates(accepted.all(now), relay, node, locator, verb):
+        verdict = checked_at(relay, record, now)
+        if verdict in (GOOD, UNKNOWN):
+            return record
+        accepted.drop(record["grant_id"])
+    return None
+
+
+def _candidates(
+    records: list[Record], relay: Configuration, node: str, locator: Locator, verb: str
+) -> list[Record]:
+    """Return what fits, latest end first: a grant by name is for the name, one by id for the id."""
+    place = (relay.network, node, locator.id, locator.name)
+    found = [
+        one
+        for one in records
+        if (one["network_id"], one["target_node"], one.get("session_id"),
+            one.get("session_name") or "") == place
+        and verb in one["verbs"]
+        and _is_from(one, relay)
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: parse_timestamp(one["expires_at"]), reverse=True)
+
+
+def _is_from(record: Record, relay: Configuration) -> bool:
+    """Say whether a grant may be this relay's; of some it is not known where they are from."""
+    from codewire.network.exchange import is_same_url
+
+    home = record.get("relay_url")
+    return not isinstance(home, str) or is_same_url(home, relay.url)
+
+
+def checked_at(relay: Configuration, record: Record, now: int) -> str:
+    """Return what became of a grant, as far as its relay can be asked now."""
+    if not _is_from(record, relay):
+        return UNKNOWN
+    try:
+        return verdict_of(record, relay.as_user().grant, now)
+    except (RelayError, ConfigError):
+        return UNKNOWN
 
 
 def verdict_of(record: Record, ask: Callable[[str, str], Any], now: int) -> str:

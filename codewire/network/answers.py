@@ -136,11 +136,15 @@ class Grant(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """A signed token and when it ends: of the caller itself, or of one of a node's sessions."""
+    """A signed token and when it ends: of the caller itself, or of one of a node's sessions.
+
+    `source_node` is what the latter's node is called in its network.
+    """
 
     token: str = ""
     network_id: str = ""
     expires_at: str = ""
+    source_node: str = ""
 
 
 class Entry(NamedTuple):
@@ -163,6 +167,26 @@ class Task(NamedTuple):
     summary: str = ""
     state: str = ""
     timestamp: str = ""
+
+
+class SshDoor(NamedTuple):
+    """Where a relay serves SSH; `user` is told a node, `key_count` a user."""
+
+    host: str = ""
+    port: int = 0
+    host_key: str = ""
+    fingerprint: str = ""
+    user: str = ""
+    key_count: int = 0
+
+
+class SshKey(NamedTuple):
+    """A public key that its owner logs in with."""
+
+    fingerprint: str = ""
+    name: str = ""
+    public_key: str = ""
+    created_at: str = ""
 
 
 class Members:
@@ -302,6 +326,16 @@ def read_credential(found: Members) -> Credential:
     """Return a runtime credential or a sender delegation."""
     token = found.text("credential") or found.text("delegation")
     return _read(Credential, found, token=token)
+
+
+def read_ssh_door(found: Members) -> SshDoor:
+    """Return what GET ssh answers."""
+    return _read(SshDoor, found)
+
+
+def read_ssh_key(found: Members) -> SshKey:
+    """Return a public key."""
+    return _read(SshKey, found)
 
 
 def read_task(found: Members) -> Task:

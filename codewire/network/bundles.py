@@ -48,10 +48,15 @@ class Bundles:
         now = self._clock.wall_ns()
         try:
             return check(token, self.get(network_id), now)
-        except UnknownKey:
+        except UnknownKey as error:
             if not self._may_ask_again(network_id):
                 raise
-        return check(token, self._ask(network_id), now)
+            unknown = error
+        try:
+            bundle = self._ask(network_id)
+        except RelayUnreachable:
+            raise unknown from None
+        return check(token, bundle, now)
 
     def get(self, network_id: str) -> Bundle:
         """Return a bundle that holds now. Blocks while it is fetched. Raises RelayError."""
@@ -66,6 +71,18 @@ class Bundles:
             if kept is None or now > kept.bundle.expires_at:
                 raise
             return kept.bundle
+
+    def keep(self, bundle: Bundle) -> None:
+        """Use a bundle that was fetched earlier, for as long as it holds."""
+        with self._lock:
+            self._put(bundle.network_id, bundle, self._clock.steady_ns() - REFETCH_NS)
+
+    def renew(self, network_id: str, left_ns: int) -> None:
+        """Fetch a bundle unless there is one that holds for so long. Blocks. Raises RelayError."""
+        with self._lock:
+            kept = self._kept.get(network_id)
+        if kept is None or kept.bundle.expires_at - self._clock.wall_ns() < left_ns:
+            self._ask(network_id)
 
     def _may_ask_again(self, network_id: str) -> bool:
         """Say whether the relay was last asked long enough ago; from now on it was just now."""
@@ -82,7 +99,10 @@ class Bundles:
         asked_ns = self._clock.steady_ns()
         bundle = self._fetch(network_id)
         with self._lock:
-            if network_id not in self._kept and len(self._kept) >= MAX_NETWORKS:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[network_id] = _Kept(bundle, asked_ns)
+            self._put(network_id, bundle, asked_ns)
         return bundle
+
+    def _put(self, network_id: str, bundle: Bundle, asked_ns: int) -> None:
+        if network_id not in self._kept and len(self._kept) >= MAX_NETWORKS:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[network_id] = _Kept(bundle, asked_ns)

@@ -103,6 +103,25 @@ class Relay(Caller):
         answer = self.post(f"{API}/node-enrollments/redeem", value)
         return answers.read_registration(Members(answer))
 
+    # SSH
+
+    def ssh_door(self) -> answers.SshDoor:
+        """Return where SSH is served; network/ssh.py checks it. RelayRefused (404): nowhere."""
+        return answers.read_ssh_door(Members(self.get(f"{API}/ssh")))
+
+    def ssh_keys(self) -> list[answers.SshKey]:
+        """Return the user's public keys."""
+        return [answers.read_ssh_key(one) for one in objects(self.get(f"{API}/ssh-keys"))]
+
+    def add_ssh_key(self, public_key: str, name: str = "") -> answers.SshKey:
+        """Add a public key of the user's, in one line."""
+        value = {"public_key": public_key, "name": name or None}
+        return answers.read_ssh_key(Members(self.post(f"{API}/ssh-keys", value)))
+
+    def remove_ssh_key(self, fingerprint: str) -> None:
+        """Remove a public key of the user's."""
+        self.delete(f"{API}/ssh-keys", {"fingerprint": fingerprint})
+
     # Invites
 
     def create_invite(self, network_id: str, *, uses: int = 1, ttl: str = "") -> answers.Invite:

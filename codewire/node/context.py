@@ -18,6 +18,7 @@ from codewire.keeper import protocol
 from codewire.keeper.workerside.custody import Custody
 from codewire.mail.mailbox import Mailbox
 from codewire.node.caller import Caller
+from codewire.node.grouping import Grouping
 from codewire.node.notices import Notices
 from codewire.node.showing import Showing
 from codewire.paths import DataDir
@@ -40,6 +41,7 @@ class Node:
     sessions: Lifecycle
     mailbox: Mailbox
     kv: KeyValues
+    grouping: Grouping
     started_ns: int = field(default_factory=time.time_ns)
     client_numbers: Iterator[int] = field(default_factory=itertools.count)
     # Addresses other machines can reach this node at, as host:port; filled in by web.py.

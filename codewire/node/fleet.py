@@ -7,7 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from codewire.node.island import Island
+from codewire.io.island import Island
 from codewire.paths import bridge_command
 from codewire.term.width import printable
 

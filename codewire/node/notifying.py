@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from codewire.node.island import Island
+from codewire.io.island import Island
 from codewire.paths import notifier_command
 
 if TYPE_CHECKING:

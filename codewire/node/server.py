@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 
-from codewire.errors import CodewireError, ConnectionLost, OutOfThreads, ProtocolError, RequestError
+from codewire.errors import (
+    CodewireError,
+    ConnectionLost,
+    OutOfThreads,
+    ProtocolError,
+    RequestError,
+)
 from codewire.io.accepting import accept_connections
 from codewire.io.streams import FrameStream
 from codewire.io.wait import spawn
@@ -15,6 +21,7 @@ from codewire.node.handlers import (
     agents,
     attach,
     control,
+    delegation,
     kv,
     messages,
     output,
@@ -38,6 +45,7 @@ NO_ROOM_FRAME = control_frame(refusal(NO_ROOM, BUSY))
 ANSWERS: dict[str, Handler] = {
     **agents.ANSWERS,
     **control.ANSWERS,
+    **delegation.ANSWERS,
     **kv.ANSWERS,
     **messages.ANSWERS,
     **returning.ANSWERS,

@@ -6,6 +6,7 @@ import os
 
 from codewire.disk.filing import move_aside, read_file, write_atomically
 from codewire.io.transient import is_transient
+from codewire.io.wait import run_blocking
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LENGTH = 32
@@ -15,7 +16,7 @@ MAX_BYTES = 1 << 16
 def read_token(path: str) -> str:
     """Return the token, "" when there is none (then every remote login is refused)."""
     try:
-        return read_file(path, MAX_BYTES).decode("utf-8", "replace").strip()
+        return run_blocking(read_file, path, MAX_BYTES).decode("utf-8", "replace").strip()
     except OSError:
         return ""
 

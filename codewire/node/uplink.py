@@ -7,34 +7,37 @@ node's status and tried again: no session depends on it.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, OutOfThreads, ProtocolError, RelayRefused
 from codewire.io.wait import spawn
 from codewire.io.watchdog import Watchdog
+from codewire.network.access import signature
 from codewire.network.configuration import load_configuration
 from codewire.network.websocket import open_websocket
 from codewire.node.caller import relay_caller
 from codewire.node.enrolment import enrol, is_possible
 from codewire.node.server import serve
+from codewire.node.shells.shells import Shells
 from codewire.wire.control import decode_control
 from codewire.wire.frames import CONTROL
-from codewire.wire.timestamps import format_nanos
+from codewire.wire.timestamps import format_nanos, parse_timestamp
 from codewire.wire.websocket import GOING_AWAY
 
 if TYPE_CHECKING:
     from codewire.io.websockets import WebSocketStream
     from codewire.network.configuration import Configuration
     from codewire.node.context import Node
+    from codewire.node.peers.serving import Peers
 
 log = logging.getLogger(__name__)
 
 # What a relay may ask of this node beyond what the first releases could.
-FEATURES = ("stream",)
+FEATURES = ("stream", "back-control")
 NETWORK_OWNERS = "network-owners"
 
 PING_SECONDS = 20.0
@@ -48,11 +51,13 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 32.0
 STEADY_SECONDS = 60.0
 # How often config.toml is looked at.
 LOOK_SECONDS = 2.0
+# How often the age of the network's keys is.
+KEYS_SECONDS = 30.0
 # The wall clock ran on by that much more than the other: the machine slept, and the relay may have
 # given this node up.
 SLEPT_SECONDS = 10.0
-MAX_STREAMS = 256
 MAX_ID = 64
+MAX_GRANT_ID = 200
 
 # How the relay ends an uplink (4401, 4409: ours).
 REVOKED, REPLACED = 4401, 4409
@@ -61,7 +66,9 @@ NOT_ACCEPTED = (
     "again: cw network join INVITE, or remove relay_node_token from config.toml"
 )
 TAKEN_OVER = "another node uses this node's token: it was replaced there"
-NO_PEERS = "this node does not answer peers yet"
+# The streams that are served at a time: an owner's, and peers', who cannot take the owner's away.
+NODE, PEER, SHELL = "node", "peer", "ssh"
+MAX_STREAMS = {NODE: 256, PEER: 128, SHELL: 256}
 NO_NETWORK_OWNERS = "the node's owner has not set node.allow_network_owners"
 
 
@@ -72,21 +79,24 @@ class Stopped(CodewireError):
 class Uplink:
     """A node's connection to the relay of its configuration, if there is one."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, peers: Peers) -> None:
         self._node = node
+        self._peers = peers
         self._path = node.paths.config
         self._watchdog = Watchdog(PING_SECONDS, DEAD_SECONDS)
         self._is_watched = False
         self._failures = 0
         self._said = ""
-        self._streams: set[str] = set()
+        # Of each service, by their ids.
+        self._streams: dict[str, set[str]] = {service: set() for service in MAX_STREAMS}
+        self._shells = Shells()
         self._is_over = threading.Event()
         self._stream: WebSocketStream | None = None
 
     def run(self) -> None:
         """Keep the uplink until `stop`. Raises nothing."""
         while not self._is_over.is_set():
-            seen = _signature(self._path)
+            seen = signature(self._path)
             try:
                 self._keep()
                 self._await_change(seen, None)
@@ -105,6 +115,7 @@ class Uplink:
     def stop(self) -> None:
         """End the connection with a goodbye, and `run`. From any thread; sessions need neither."""
         self._is_over.set()
+        self._shells.stop()
         if self._stream is not None:
             self._stream.shutdown(GOING_AWAY)
 
@@ -145,6 +156,7 @@ class Uplink:
         self._stream = stream
         try:
             spawn(self._look_after, relay, stream, is_over)
+            spawn(self._keep_keys, is_over)
             self._tell("connected", relay)
             self._said = ""
             log.info("connected to relay %s (network %s)", relay.url, relay.node_network)
@@ -178,47 +190,72 @@ class Uplink:
             message = decode_control(payload)
         except ProtocolError:
             return
+        act = ACTS.get(str(message.get("type")))
+        if act is not None:
+            act(self, relay, uplink, message)
+
+    def _open_stream(
+        self, relay: Configuration, uplink: WebSocketStream, message: dict[str, Any]
+    ) -> None:
+        """Serve the stream that is asked for, or say why not."""
         ident = message.get("session_id")
-        if message.get("type") != "StreamRequest":
-            return
         if not isinstance(ident, str) or not _is_id(ident):
             return
-        problem = self._problem(message)
+        service = SHELL if message["type"] == "SSHRequest" else str(message.get("service"))
+        problem = self._problem(service, message.get("role") == "owner")
         if not problem:
             try:
-                self._streams.add(ident)
-                spawn(self._serve_stream, relay, ident, str(message.get("subject") or "relay"))
+                self._streams[service].add(ident)
+                spawn(self._serve_stream, relay, service, ident, message)
             except OutOfThreads as error:
-                self._streams.discard(ident)
+                self._streams[service].discard(ident)
                 problem = str(error)
         if problem:
             refused = {"type": "StreamRefused", "session_id": ident, "reason": problem}
             uplink.send_control(refused)
 
-    def _problem(self, message: dict[str, Any]) -> str:
+    def _problem(self, service: str, is_owner: bool) -> str:
         """Return why a stream is refused, "" for one that is served."""
-        if message.get("service") != "node":
-            return NO_PEERS
-        if message.get("role") != "owner" and not self._node.settings.allow_network_owners:
+        if service not in MAX_STREAMS:
+            return "the node has no such service"
+        is_strange = service == NODE and not is_owner
+        if is_strange and not self._node.settings.allow_network_owners:
             return NO_NETWORK_OWNERS
-        if len(self._streams) >= MAX_STREAMS:
+        if len(self._streams[service]) >= MAX_STREAMS[service]:
             return "the node serves as many streams as it can"
         return ""
 
-    def _serve_stream(self, relay: Configuration, ident: str, subject: str) -> None:
-        """Dial back and serve whoever is there, as a client like any other."""
-        path = f"/node/back/{ident}"
+    def _serve_stream(
+        self, relay: Configuration, service: str, ident: str, message: dict[str, Any]
+    ) -> None:
+        """Dial back and serve whoever is there: a client like any other, a peer, an SSH client."""
+        path, subject = f"/node/back/{ident}", str(message.get("subject") or "relay")
         try:
             stream = open_websocket(relay.server, path, relay.node_token, (), BACK_SECONDS)
             self._watch(stream)
             try:
-                serve(self._node, stream, relay_caller(stream, subject))
+                if service == PEER:
+                    self._peers.serve_messages(stream)
+                elif service == SHELL:
+                    self._shells.serve(stream, message)
+                else:
+                    serve(self._node, stream, relay_caller(stream, subject))
             finally:
                 self._watchdog.remove(stream)
-        except CodewireError as error:
+                stream.close()
+        except (CodewireError, OSError) as error:
             log.info("a stream of %s ends: %s", subject, error)
         finally:
-            self._streams.discard(ident)
+            self._streams[service].discard(ident)
+
+    def _note_revoked(
+        self, relay: Configuration, uplink: WebSocketStream, message: dict[str, Any]
+    ) -> None:
+        """Refuse a grant from now on; `expires_at` is ours, and says how long to remember it."""
+        grant_id = message.get("grant_id")
+        if isinstance(grant_id, str) and 0 < len(grant_id) <= MAX_GRANT_ID:
+            network = relay.node_network or relay.network
+            self._peers.gate.revoke(network, grant_id, _time_of(message.get("expires_at")))
 
     # How it is
 
@@ -250,12 +287,19 @@ class Uplink:
     def _await_change(self, seen: object, seconds: float | None) -> None:
         """Return when config.toml is another one than `seen`, or after so many seconds."""
         end = None if seconds is None else time.monotonic() + seconds
-        while _signature(self._path) == seen and not self._is_over.is_set():
+        while signature(self._path) == seen and not self._is_over.is_set():
             left = LOOK_SECONDS if end is None else min(LOOK_SECONDS, end - time.monotonic())
             if left <= 0:
                 return
             self._is_over.wait(left)
         self._failures = 0
+
+    def _keep_keys(self, is_over: threading.Event) -> None:
+        """Have the network's keys before anybody comes, and some of their life when it is lost."""
+        while True:
+            self._peers.gate.keep_keys()
+            if is_over.wait(KEYS_SECONDS):
+                return
 
     def _look_after(
         self, relay: Configuration, stream: WebSocketStream, is_over: threading.Event
@@ -269,11 +313,28 @@ class Uplink:
             wall, clock = time.time(), time.monotonic()
             if slept > SLEPT_SECONDS:
                 stream.ping()
-            now = _signature(self._path)
+            now = signature(self._path)
             if now != seen:
                 seen = now
                 if not _is_same(relay, self._path):
                     stream.shutdown()
+
+
+# What the relay may say, by its type; all else is ignored (spec/relay.md 6.1).
+Act = Callable[[Uplink, "Configuration", "WebSocketStream", dict[str, Any]], None]
+ACTS: dict[str, Act] = {
+    "StreamRequest": Uplink._open_stream,
+    "SSHRequest": Uplink._open_stream,
+    "GrantRevoked": Uplink._note_revoked,
+}
+
+
+def _time_of(value: object) -> int:
+    """Return a time in nanoseconds, 0 for what is none."""
+    try:
+        return parse_timestamp(value)
+    except ValueError:
+        return 0
 
 
 def _is_same(relay: Configuration, path: str) -> bool:
@@ -283,14 +344,6 @@ def _is_same(relay: Configuration, path: str) -> bool:
     except CodewireError:
         return True
     return (now.url, now.node_token) == (relay.url, relay.node_token)
-
-
-def _signature(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _is_id(text: str) -> bool:

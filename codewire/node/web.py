@@ -32,6 +32,8 @@ from codewire.wire.http import Answer, plain
 if TYPE_CHECKING:
     import ssl
 
+    from codewire.node.peers.serving import Peers
+
 log = logging.getLogger(__name__)
 
 # The name under which the keeper holds the listening socket for the next worker.
@@ -41,6 +43,9 @@ KEPT_NAME = "tcp"
 # proxy's address.
 LIMITS = Limits(idle_seconds=0, connections=0, per_address=0)
 
+# Whoever comes to /peer has shown nothing yet; no request of the RPC is longer.
+MAX_PEER_MESSAGE = 1 << 20
+
 UNAUTHORIZED = plain(401, "unauthorized", (("WWW-Authenticate", "Bearer"),))
 SLOW_DOWN = plain(429, "too many failed logins", (("Retry-After", "60"),))
 
@@ -48,8 +53,10 @@ SLOW_DOWN = plain(429, "too many failed logins", (("Retry-After", "60"),))
 class Web:
     """Listens on the configured address and serves whoever has the token."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, peers: Callable[[], Peers] | None = None) -> None:
+        """`peers` returns what serves the peer RPC, made when somebody comes for it."""
         self._node = node
+        self._peers = peers
         self._logins = Logins(node.paths.token)
         self._watchdog = Watchdog()
 
@@ -142,6 +149,8 @@ class Web:
             # What clients of a fleet ask for where external_url ends in /ws (spec/fleet.md 4.1).
             router.add(ANY, "/ws/ws", self._open_socket, body_limit=0)
         router.add(ANY, "/healthz", _say_healthy, body_limit=0)
+        if self._peers is not None:
+            router.add(ANY, "/peer", self._open_peer, body_limit=0)
         return router
 
     def _login(self, request: Request) -> str:
@@ -164,6 +173,16 @@ class Web:
             serve(self._node, stream, token_caller(stream, request.address))
 
         return upgrade(request, serve_stream, self._watchdog)
+
+    def _open_peer(self, request: Request) -> Answer | Takeover:
+        """Serve the peer RPC, in which a visitor says who it is (spec/peer.md 2)."""
+        assert self._peers is not None
+        serve_messages = self._peers().serve_messages
+
+        def serve_stream(stream: WebSocketStream) -> None:
+            serve_messages(stream, request.address)
+
+        return upgrade(request, serve_stream, self._watchdog, MAX_PEER_MESSAGE)
 
     def _refuse(self, address: str) -> Answer:
         if self._logins.note_failure(address) > MAX_FAILURES:

@@ -14,14 +14,23 @@ from codewire.config import AUTO, Settings, load_settings
 from codewire.errors import CodewireError, KeeperError, OutOfThreads
 from codewire.io.backlog import RUNNERS
 from codewire.io.fds import raise_file_limit
+from codewire.io.filecalls import calls_for
 from codewire.io.logfile import write_stderr
 from codewire.io.threads import spare_address_space
 from codewire.io.transient import is_transient
-from codewire.io.wait import RUNTIME, is_loop_failure, outlast_loop_errors, spawn, spawn_essential
+from codewire.io.wait import (
+    RUNTIME,
+    is_loop_failure,
+    outlast_loop_errors,
+    run_blocking,
+    spawn,
+    spawn_essential,
+)
 from codewire.keeper.protocol import tell_failing
 from codewire.keeper.workerside.custody import Custody, Kept
 from codewire.mail.mailbox import Mailbox
 from codewire.node.context import Node
+from codewire.node.grouping import Grouping
 from codewire.node.logfile import set_up_logging
 from codewire.node.server import accept_clients
 from codewire.node.token import ensure_token
@@ -33,6 +42,7 @@ from codewire.session.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from codewire.node.fleet import Fleet
+    from codewire.node.peers.serving import Peers
     from codewire.node.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -51,6 +61,8 @@ class Worker:
         self._stop = threading.Event()
         self._fleet: Fleet | None = None
         self._uplink: Uplink | None = None
+        self._peers: Peers | None = None
+        self._peers_lock = threading.Lock()
 
     def start(self) -> None:
         """Take over from the keeper, bring back what was, begin to serve.
@@ -60,7 +72,8 @@ class Worker:
         """
         self._paths = data_dir()
         self._settings, problem = _configure(self._paths.config)
-        self._sessions = Lifecycle(self._paths, self._settings)
+        calls = calls_for(self._paths.root, self._paths.sessions)
+        self._sessions = Lifecycle(self._paths, self._settings, calls)
         self._custody = Custody(
             self._link,
             on_exit=self._sessions.ending.on_exit,
@@ -71,7 +84,7 @@ class Worker:
             grace_seconds=self._settings.grace_seconds,
         )
         hello = self._custody.hello
-        set_up_logging(self._paths.node_log if hello.detached else "")
+        set_up_logging(self._paths.node_log if hello.detached else "", calls)
         if problem:
             log.error("%s; until that is mended, nothing is deleted and nobody dials in", problem)
         if self._settings.unknown_keys:
@@ -79,6 +92,7 @@ class Worker:
         self._drain = Drain(hello.pipe_read, hello.pipe_write, hello.note)
         self._sessions.use(self._custody, self._drain)
         self._sessions.node_id = node_id(self._paths)
+        relay: dict[str, Any] = {}
         self._node = Node(
             self._paths,
             self._settings,
@@ -86,6 +100,8 @@ class Worker:
             self._sessions,
             Mailbox(self._paths, self._sessions),
             KeyValues(self._paths.kv),
+            Grouping(self._paths, self._sessions, relay),
+            relay=relay,
         )
         self._restore()
         self._run_loops()
@@ -146,7 +162,19 @@ class Worker:
     def _open_web(self) -> None:
         from codewire.node.web import Web
 
-        Web(self._node).start(self._run_loop)
+        Web(self._node, self._find_peers).start(self._run_loop)
+
+    def _find_peers(self) -> Peers:
+        """Return what serves the peer RPC, the one for listener and uplink. Blocks the first time.
+
+        Two would each let somebody in with the same credential.
+        """
+        from codewire.node.peers.serving import Peers
+
+        with self._peers_lock:
+            if self._peers is None:
+                self._peers = Peers(self._node)
+            return self._peers
 
     def _open_fleet(self) -> None:
         from codewire.node.fleet import Fleet
@@ -168,12 +196,13 @@ class Worker:
 
     def _keep_uplink(self) -> None:
         """Stay connected to a relay, once one is configured: without, nothing is imported."""
-        while not has_relay():
+        while not run_blocking(has_relay):
             if self._stop.wait(LOOK_SECONDS):
                 return
         from codewire.node.uplink import Uplink
 
-        self._uplink = Uplink(self._node)
+        spawn(self._node.grouping.run)
+        self._uplink = Uplink(self._node, self._find_peers())
         self._uplink.run()
 
     def run(self) -> None:

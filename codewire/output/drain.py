@@ -264,9 +264,11 @@ class Drain:
         moved, end = self._move(fd, source, cap) if fd >= 0 else (0, errno.EIO)
         if moved and self._failures:
             self._failures.pop(fd, None)
-        if source.id in self._aftermath:
-            if end == errno.EAGAIN and self._is_doubtful(fd, _state(fd) & select.POLLIN != 0):
+        if end == errno.EAGAIN and (not moved or source.id in self._aftermath):
+            # It was said to have bytes, or is to have no more: no other word of it may come.
+            if self._is_doubtful(fd, _state(fd) & select.POLLIN != 0):
                 end = AGAIN
+        if source.id in self._aftermath:
             self._aftermath[source.id] += moved
             if end > 0 or self._aftermath[source.id] >= AFTERMATH_BYTES:
                 del self._aftermath[source.id]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codewire.io.clock import CLOCK
+from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.holes import find_data, find_written, punch_head
 from codewire.io.pipes import move_to_file
 from codewire.io.ptys import unread_bytes
@@ -65,10 +66,15 @@ class OutputLog:
     """One session's log file. Offsets are bytes since the session began."""
 
     def __init__(
-        self, fd: int, max_bytes: int = 0, gaps: list[tuple[int, int]] | None = None
+        self,
+        fd: int,
+        max_bytes: int = 0,
+        gaps: list[tuple[int, int]] | None = None,
+        calls: FileCalls = call_here,
     ) -> None:
         """Take over `fd`; -1 is a log that keeps nothing. `opening.py` makes them."""
         self._fd = fd
+        self._calls = calls
         self._max_bytes = max_bytes
         self._slack = min(1 << 20, max_bytes // 4)
         self._lock = threading.Lock()
@@ -138,7 +144,7 @@ class OutputLog:
         patience = TRIES
         while left:
             try:
-                moved = move_to_file(pipe, self._fd, left, self.end)
+                moved = self._calls(move_to_file, pipe, self._fd, left, self.end)
             except OSError as error:
                 if is_transient(error) and patience and unread_bytes(pipe):
                     patience -= 1
@@ -166,7 +172,7 @@ class OutputLog:
         patience = TRIES
         while view:
             try:
-                written = os.pwrite(self._fd, view, self.end)
+                written = self._calls(os.pwrite, self._fd, view, self.end)
             except OSError as error:
                 if is_transient(error) and patience:
                     patience -= 1
@@ -203,7 +209,7 @@ class OutputLog:
             self._gaps.append((start, self.end))
         try:
             # Extending costs no block; the next worker then finds the true end.
-            os.ftruncate(self._fd, self.end)
+            self._calls(os.ftruncate, self._fd, self.end)
         except OSError:
             pass
         if not goes_on:
@@ -222,7 +228,7 @@ class OutputLog:
             return
         first = (self.end - self._max_bytes) // BLOCK * BLOCK
         before, self.first = self.first, max(first, self.first)
-        if not punch_head(self._fd, self.first):
+        if not self._calls(punch_head, self._fd, self.first):
             self._can_punch = False
             self.first = before
             log.warning("this file system cannot free the head of a file: logs keep growing")
@@ -235,9 +241,13 @@ class OutputLog:
             return Chunk(self.end, b"", max(0, self.end - offset))
         while True:
             start, count, gap = self.span(offset, limit)
-            data = persist(os.pread, self._fd, count, start) if count else b""
+            data = self._read(count, start) if count else b""
             if self.holds(start):
                 return Chunk(start, data, gap)
+
+    def _read(self, count: int, offset: int) -> bytes:
+        data: bytes = persist(self._calls, os.pread, self._fd, count, offset)
+        return data
 
     def span(self, offset: int, limit: int) -> Span:
         """Return where the next at most `limit` bytes from `offset` are."""
@@ -250,6 +260,11 @@ class OutputLog:
     def holds(self, offset: int) -> bool:
         """Say whether the byte at `offset` has not been freed."""
         return offset >= self.first
+
+    @property
+    def is_sendable(self) -> bool:
+        """Whether the file can be sent from (sendfile(2)): its file system does not hang."""
+        return self._calls is call_here
 
     def fileno(self) -> int:
         """Return the file's descriptor, for sending from it."""
@@ -275,11 +290,11 @@ class OutputLog:
         end = self.end if until is None else until
         if lines <= 0 or end <= self.first or self.is_lost:
             return end
-        position = end - 1 if persist(os.pread, self._fd, 1, end - 1) == b"\n" else end
+        position = end - 1 if self._read(1, end - 1) == b"\n" else end
         scanned = 0
         while position > self.first:
             start = max(self.first, position - SCAN_BYTES)
-            block = persist(os.pread, self._fd, position - start, start)
+            block = self._read(position - start, start)
             found = block.count(b"\n")
             if found >= lines:
                 return start + _nth_last(block, lines) + 1
@@ -320,7 +335,7 @@ class OutputLog:
             if self._users:
                 return
         if self._fd >= 0:
-            os.close(self._fd)
+            self._calls(os.close, self._fd)
 
 
 class Cursor:

@@ -12,6 +12,7 @@ import stat
 
 from codewire.errors import LogUnavailable
 from codewire.files import open_regular
+from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.transient import persist
 from codewire.output.log import OutputLog
 
@@ -26,13 +27,14 @@ def open_log(
     gaps: Gaps | None = None,
     flags: int = os.O_RDWR | os.O_CREAT,
     least: int = 0,
+    calls: FileCalls = call_here,
 ) -> OutputLog:
     """Open or create a log; `max_bytes` is the budget (0: none), `least` what it should hold.
 
-    Raises OSError.
+    `calls` is how it is written and read from then on. Blocks for the disk. Raises OSError.
     """
     fd = open_regular(path, flags)
-    output = OutputLog(fd, max_bytes, gaps)
+    output = OutputLog(fd, max_bytes, gaps, calls)
     try:
         output.measure(least)
     except BaseException:
@@ -41,7 +43,9 @@ def open_log(
     return output
 
 
-def reopen_log(path: str, max_bytes: int, gaps: Gaps, least: int) -> OutputLog:
+def reopen_log(
+    path: str, max_bytes: int, gaps: Gaps, least: int, calls: FileCalls = call_here
+) -> OutputLog:
     """Open the log of a session that lives, `least` bytes of which have been counted.
 
     Raises nothing: one that cannot be written can perhaps still be read; one that cannot be opened
@@ -50,11 +54,12 @@ def reopen_log(path: str, max_bytes: int, gaps: Gaps, least: int) -> OutputLog:
     try:
         # What was removed is made again: what is printed from now on is kept.
         persist(os.makedirs, os.path.dirname(path), 0o700, True)
-        return persist(open_log, path, max_bytes, gaps, os.O_RDWR | os.O_CREAT, least)
+        flags = os.O_RDWR | os.O_CREAT
+        return persist(open_log, path, max_bytes, gaps, flags, least, calls)
     except OSError as error:
         failure = f"{path} cannot be written: {error.strerror or error}"
     try:
-        output = persist(open_log, path, 0, gaps, os.O_RDONLY, least)
+        output = persist(open_log, path, 0, gaps, os.O_RDONLY, least, calls)
     except OSError as error:
         failure = f"{path} cannot be opened: {error.strerror or error}"
         output = OutputLog(-1, 0, gaps)
@@ -64,10 +69,10 @@ def reopen_log(path: str, max_bytes: int, gaps: Gaps, least: int) -> OutputLog:
     return output
 
 
-def read_log(path: str, gaps: Gaps) -> OutputLog:
+def read_log(path: str, gaps: Gaps, calls: FileCalls = call_here) -> OutputLog:
     """Open the log of a session that has ended, only to read it. Raises LogUnavailable."""
     try:
-        return open_log(path, 0, gaps, os.O_RDONLY)
+        return calls(open_log, path, 0, gaps, os.O_RDONLY, 0, calls)
     except OSError as error:
         raise LogUnavailable(error.strerror or str(error)) from error
 

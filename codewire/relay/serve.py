@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from codewire import __version__
@@ -29,10 +30,17 @@ from codewire.relay.http.routes.login.oidc import Platform
 from codewire.relay.http.routes.service import METRICS_KIND
 from codewire.relay.providers.github import GitHub
 from codewire.relay.providers.oidc import Oidc
-from codewire.relay.store import people
+from codewire.relay.ssh.failures import Failures
+from codewire.relay.ssh.gateway import Gateway, check_asyncssh
+from codewire.relay.ssh.hostkey import host_key, public_line
+from codewire.relay.store import networks, nodes, orders, people
 from codewire.relay.uplinks.coordinator import Coordinator
 from codewire.relay.uplinks.feeds import EventFeeds
 from codewire.relay.uplinks.hub import DEAD_SECONDS, PING_SECONDS, Hub
+from codewire.relay.uplinks.leases import Leases
+from codewire.relay.uplinks.orders import Orders
+from codewire.relay.uplinks.revocations import Revocations
+from codewire.relay.uplinks.siblings import Siblings
 from codewire.relay.uplinks.streams import Streams
 from codewire.web.connection import Limits
 from codewire.web.router import Router
@@ -52,6 +60,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 SETUP_CODE_LENGTH = 16
+# Where SSH is served unless --ssh-listen says otherwise, or this.
+SSH_LISTEN, OFF = ":2222", "off"
 SAVE_SECONDS = 1.0
 # Everything has ended by then.
 STOP_SECONDS = 5.0
@@ -74,15 +84,21 @@ class Relay:
         self._is_over = threading.Event()
         self._servers: list[Server] = []
         self._watchdog = Watchdog(PING_SECONDS, DEAD_SECONDS)
-        self.hub = Hub(store, self._watchdog, clock)
+        self.leases = Leases(store, settings.advertise_url, clock)
+        self.hub = Hub(store, self._watchdog, clock, self.leases)
         self.feeds = EventFeeds(store)
-        store.on_events = self.feeds.wake
+        self.revocations = Revocations(store, self.hub, clock)
+        self.hub.on_connect = self.revocations.greet
+        store.on_events = self._wake
         self.streams = Streams(self.hub, self._watchdog)
+        self.siblings = Siblings(store, self.leases, self.streams, self._watchdog)
+        self.orders = Orders(store, settings.advertise_url, self._obey)
         mesh = derp_map(settings.host, settings.port, settings.is_encrypted)
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
         self.proxies = Proxies(settings.trusted_proxy)
         self.limiter = Limiter()
         self.oidc = Oidc(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+        self.gateway: Gateway | None = None
         self.service = Service(
             settings=settings,
             clock=clock,
@@ -91,6 +107,8 @@ class Relay:
             coordination=self.coordinator,
             streams=self.streams,
             feeds=self.feeds,
+            siblings=self.siblings,
+            order=self._order,
             status=self.status,
             limiter=self.limiter,
             proxies=self.proxies,
@@ -112,13 +130,27 @@ class Relay:
             self._serve(metrics, self._metrics_router())
             log.info("metrics on %s", join_address(metrics.getsockname()[:2]))
         self.limiter.load(self.store, self._clock())
+        self.leases.measure()
+        self.orders.begin()
+        self.siblings.begin()
         if self.settings.auth_mode == "github":
             self._prepare_github()
         if self.settings.auth_mode == "oidc":
             spawn(self._discover)
-        for loop in (self._watchdog.run, self.feeds.run, self.hub.run, self._save, self._sweep):
+        self.gateway = self._open_ssh()
+        for loop in (
+            self._watchdog.run,
+            self.feeds.run,
+            self.hub.run,
+            self.revocations.run,
+            self.orders.run,
+            self._save,
+            self._sweep,
+        ):
             spawn_essential(self._until_over, loop)
         self._serve(listener, make_router(self.service, self.store), tls=True)
+        if self.gateway is not None:
+            spawn_essential(self._until_over, self.gateway.run)
         address = join_address((host, port))
         log.info("HTTP listening on %s (base_url=%s)", address, self.settings.base_url)
         return str(host), int(port)
@@ -128,7 +160,11 @@ class Relay:
         self._is_over.set()
         self.hub.end()
         self.feeds.end()
+        self.revocations.end()
+        self.orders.end()
         deadline = time.monotonic() + STOP_SECONDS
+        if self.gateway is not None:
+            spawn(self.gateway.stop)
         is_clean = all(
             [server.stop(max(0.1, deadline - time.monotonic())) for server in self._servers]
         )
@@ -137,6 +173,33 @@ class Relay:
         except CodewireError as error:
             log.warning("counts of calls are lost: %s", error)
         return is_clean
+
+    def _wake(self, network: str) -> None:
+        """Have a network's events looked at, all networks' for ""."""
+        self.feeds.wake(network)
+        self.revocations.wake(network)
+        self.orders.wake(network)
+
+    # Other relays of the database
+
+    def _order(self, network: str, kind: str, whom: str) -> None:
+        """Have the other relays end something; where they cannot be told, they find it later."""
+        by = self.settings.advertise_url
+        if by:
+            now = self._clock()
+            give = partial(orders.give, network=network, kind=kind, whom=whom, by=by, now=now)
+            self._try(lambda: self.store.write(lambda tx: give(tx)), "an order to other relays")
+
+    def _obey(self, network: str, kind: str, whom: str) -> None:
+        """End what another relay has ended. Raises StoreError."""
+        if kind == orders.CONNECTION:
+            self.hub.drop_connection(network, whom)
+        elif kind == orders.NODE:
+            node = self.store.read(lambda tx: nodes.get(tx, network, whom))
+            if self.hub.drop_stale(network, whom, node) or node is None:
+                self.service.end_node(network, whom)
+        elif not self.store.read(lambda tx: networks.role(tx, network, whom)):
+            self.service.end_member(network, whom)
 
     def status(self) -> dict[str, Any]:
         """Return the relay's figures."""
@@ -151,10 +214,33 @@ class Relay:
             "uplinks": len(self.hub),
             "uplinks_replaced_total": self.hub.replaced,
             "streams": len(self.streams),
+            "ssh_logins": len(self.gateway) if self.gateway is not None else 0,
             "peers": len(self.coordinator),
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,
         }
+
+    def _open_ssh(self) -> Gateway | None:
+        """Listen for SSH and return who serves it; None where it is not to be, or cannot.
+
+        Raises CodewireError where it was asked for.
+        """
+        wanted = self.settings.ssh_listen
+        if wanted == OFF:
+            return None
+        try:
+            check_asyncssh()
+            key = host_key(self.store, self.settings.data_dir)
+            listener = _listen(wanted or SSH_LISTEN)
+        except CodewireError as error:
+            if wanted:
+                raise
+            log.warning("no SSH: %s (--ssh-listen off says so, too)", error)
+            return None
+        address = listener.getsockname()[:2]
+        self.service.ssh_host_key, self.service.ssh_port = public_line(key), address[1]
+        log.info("SSH listening on %s", join_address(address))
+        return Gateway(listener, key, self.store, self.streams, Failures())
 
     def _prepare_github(self) -> None:
         """Keep the app that was given, or print what whoever makes one has to know."""

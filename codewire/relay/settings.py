@@ -28,7 +28,9 @@ class Settings:
 
     base_url: str = ""
     listen: str = ":8080"
-    ssh_listen: str = ":2222"
+    # "": at the usual port if that can be had; "off": not at all.
+    ssh_listen: str = ""
+    ssh_public: str = ""
     data_dir: str = ""
     auth_mode: str = "none"
     auth_token: str = ""
@@ -46,6 +48,8 @@ class Settings:
     tls_cert: str = ""
     tls_key: str = ""
     metrics_listen: str = ""
+    # Where other relays of the same database reach this one; "": there are none.
+    advertise_url: str = ""
     trusted_proxy: tuple[str, ...] = ()
 
     @property
@@ -57,6 +61,14 @@ class Settings:
     def port(self) -> int:
         """Return the base URL's port, its scheme's where it names none."""
         return urlsplit(self.base_url).port or (443 if self.is_encrypted else 80)
+
+    def ssh_address(self, bound_port: int = 0) -> tuple[str, int]:
+        """Return where clients come for SSH: --ssh-public, else the base URL's host and our port.
+
+        A port of 0 is not known.
+        """
+        host, port = split_address(self.ssh_public)
+        return host or self.host, port or bound_port
 
     @property
     def is_encrypted(self) -> bool:
@@ -106,6 +118,7 @@ def read_settings(
         data_dir=data_dir,
         secret_key_file=os.path.abspath(os.path.expanduser(key_file)),
         base_url=values.get("base_url", "").rstrip("/"),
+        advertise_url=values.get("advertise_url", "").rstrip("/"),
     )
     return settings
 
@@ -122,6 +135,9 @@ def check_settings(settings: Settings) -> None:
     for url in (settings.oidc_issuer, settings.github_url, settings.github_api_url):
         if url:
             _check_url(url)
+    if settings.ssh_public and not _is_address(settings.ssh_public):
+        raise ConfigError(f"--ssh-public {settings.ssh_public!r}: must be host or host:port")
+    _check_advertised(settings)
     if settings.tls_key and not settings.tls_cert:
         raise ConfigError("--tls-key is given, but --tls-cert is not")
     if settings.database_url and not settings.database_url.startswith(
@@ -145,6 +161,59 @@ def _check_url(url: str, name: str = "") -> None:
         is_usable = False
     if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigError(f"{name}{url!r}: must be http://host or https://host")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; 0 where no port is named. Raises ValueError.
+
+    >>> split_address("[::1]:22")
+    ('::1', 22)
+    """
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or 0
+
+
+def _check_advertised(settings: Settings) -> None:
+    """What relays say to each other in the clear stays in a private network."""
+    url = settings.advertise_url
+    if not url:
+        return
+    _check_url(url, "--advertise-url ")
+    if not settings.database_url:
+        raise ConfigError("--advertise-url is for several relays on one --database-url")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_private(parts.hostname or ""):
+        raise ConfigError(
+            f"--advertise-url {url}: must be https, or http to a private address such as "
+            "http://10.0.0.5:8080"
+        )
+
+
+def is_private(host: str) -> bool:
+    """Say whether a host is an address of a private network, or this machine.
+
+    >>> is_private("10.0.0.5"), is_private("8.8.8.8"), is_private("relay.example")
+    (True, False, False)
+    """
+    import ipaddress
+
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    """Say whether a text is a host, or a host and a port, and nothing that urlsplit lets pass."""
+    from codewire.network.ssh import is_host
+
+    try:
+        host, _ = split_address(text)
+    except ValueError:
+        return False
+    return is_host(host) and is_host(text.strip("[").replace("]", ""))
 
 
 def names_without_effect(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,14 @@ from codewire.errors import CodewireError
 from codewire.paths import data_dir
 from codewire.runtimes import records
 from codewire.runtimes.docker import Docker
-from codewire.runtimes.engine import MISSING, RUNNING, UNKNOWN, EngineError, Options, Stray
+from codewire.runtimes.engine import (
+    MISSING,
+    RUNNING,
+    UNKNOWN,
+    EngineError,
+    Options,
+    Stray,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

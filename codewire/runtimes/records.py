@@ -14,7 +14,15 @@ from typing import Any
 from codewire.config import read_toml
 from codewire.errors import CodewireError, ConfigError
 from codewire.paths import data_dir
-from codewire.runtimes.spec import LOOPBACK, MAX_AMOUNT, Mount, Port, Problem, from_mapping, whole
+from codewire.runtimes.spec import (
+    LOOPBACK,
+    MAX_AMOUNT,
+    Mount,
+    Port,
+    Problem,
+    from_mapping,
+    whole,
+)
 from codewire.tomlfile import Edit
 
 TEXTS = (

@@ -13,9 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 
-from codewire.agents.programs import BUILT_IN, BadRules, Program, program_of, read_program
+from codewire.agents.programs import (
+    BUILT_IN,
+    BadRules,
+    Program,
+    program_of,
+    read_program,
+)
 from codewire.config import read_toml
 from codewire.errors import ConfigError
+from codewire.io.wait import run_blocking
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +61,7 @@ class Rules:
                 return ()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            stamp = _stamp(self._directory)
+            stamp = run_blocking(_stamp, self._directory)
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._own = tuple(
@@ -76,7 +83,7 @@ def _built_in(name: str) -> Program:
 
 def _read(path: str) -> Program | None:
     try:
-        return read_program(read_toml(path))
+        return read_program(run_blocking(read_toml, path))
     except (BadRules, ConfigError) as error:
         text = str(error)
         log.warning("%s is ignored: %s", path, text.removeprefix(f"parsing {path}: "))

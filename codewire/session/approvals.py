@@ -11,7 +11,16 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from codewire.agents.dialogs import BAR, NO, YES, YES_OR_NO, Dialog, Item, identity, read_dialog
+from codewire.agents.dialogs import (
+    BAR,
+    NO,
+    YES,
+    YES_OR_NO,
+    Dialog,
+    Item,
+    identity,
+    read_dialog,
+)
 from codewire.agents.evidence import BLOCKED
 from codewire.errors import RequestError
 from codewire.io.deadline import Deadline

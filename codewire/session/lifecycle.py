@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from codewire import environment
@@ -21,6 +22,7 @@ from codewire.disk.scribe import Scribe
 from codewire.errors import KeeperError, LaunchError
 from codewire.io.backlog import Backlog
 from codewire.io.clock import CLOCK
+from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.processes import MARK_VARIABLE, Process
 from codewire.io.slow import SlowCalls
 from codewire.io.wait import spawn
@@ -40,7 +42,7 @@ from codewire.session.program import (
     resolve_program,
     script_command,
 )
-from codewire.session.records.files import EVENTS, OUTPUT, making_files, remove_files
+from codewire.session.records.files import EVENTS, OUTPUT, make_files, remove_files
 from codewire.session.records.launchfile import SavedLaunch, write_launch
 from codewire.session.records.record import Record
 from codewire.session.records.store import Store
@@ -70,8 +72,10 @@ CHANGES_STATE = (events.STATUS, events.STOPPED, events.CONTINUED)
 class Lifecycle:
     """Owns every session of the node. Built before the keeper is known: see `attach_custody`."""
 
-    def __init__(self, paths: DataDir, settings: Settings) -> None:
+    def __init__(self, paths: DataDir, settings: Settings, calls: FileCalls = call_here) -> None:
+        """`calls` is how files in the data directory are called on."""
         self._paths = paths
+        self._calls = calls
         self._settings = settings
         self.registry = Registry(paths)
         self.scribe = Scribe()
@@ -121,6 +125,11 @@ class Lifecycle:
             kill=lambda sessions: self.backlog.add(spawn, self.kill, sessions),
         ).run(kept)
         write_left(self._paths.left, {})
+        for session in self.registry.all():
+            # Where asking may hang, it is done now.
+            if self._calls is not call_here and not session.is_running():
+                session.log_status()
+                self.relauncher.is_restorable(session)
 
     def kept(self) -> list[Kept]:
         """Return what a new keeper must take over (the old one died): what is not on disk alone."""
@@ -150,14 +159,8 @@ class Lifecycle:
         if self.is_stopping:
             raise LaunchError("the node is stopping", UNAVAILABLE)
         cwd = resolve_directory(request.working_dir, self._slow)
-        start = build_environment(
-            os.environ,
-            self._paths.environment,
-            request,
-            0,
-            cwd,
-            takes_callers=self._settings.env == "caller",
-        )
+        build = partial(build_environment, takes_callers=self._settings.env == "caller")
+        start = self._calls(build, os.environ, self._paths.environment, request, 0, cwd)
         env = start.variables
         program = resolve_program(request.command, cwd, env, self._slow, start.path_owner)
         with self._reserved(request) as session:
@@ -184,7 +187,7 @@ class Lifecycle:
             request.cols,
         )
         try:
-            write_launch(self._paths.session(session.id), saved)
+            self._calls(write_launch, self._paths.session(session.id), saved)
         except OSError as error:
             log.warning("session %d cannot be relaunched: %s", session.id, error.strerror)
 
@@ -209,12 +212,12 @@ class Lifecycle:
         session = self._make(record)
         directory = self._paths.session(session_id)
         try:
-            with making_files(directory):
-                session.open_log(self._settings.log_max_bytes)
+            open_log = partial(session.open_log, self._settings.log_max_bytes)
+            self._calls(make_files, directory, open_log)
             yield session
         except BaseException:
             session.close_log()
-            remove_files(directory)
+            self._calls(remove_files, directory)
             self.registry.unreserve(session_id, request.name)
             raise
 
@@ -286,6 +289,7 @@ class Lifecycle:
             os.path.join(directory, OUTPUT),
             os.path.join(directory, EVENTS),
             self._pen,
+            calls=self._calls,
         )
         session.on_drained_hook = lambda: self.backlog.add(self.ending.complete, session)
         session.on_hangup_hook = lambda: self.ending.close_terminal(session)

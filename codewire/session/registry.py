@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from codewire.errors import LaunchError, RequestError
+from codewire.io.wait import run_blocking
 from codewire.paths import DataDir
 from codewire.session.life import State
 from codewire.session.program import check_name
@@ -53,10 +54,15 @@ class Registry:
 
     def by_name(self, name: str) -> Session:
         """Return the session called `name`: the live one, else the newest. Raises RequestError."""
-        found = [s for s in self.all() if s.record.name == name]
-        if not found:
+        found = self.named(name)
+        if found is None:
             raise RequestError(f"no session named {go_quote(name)}", NO_SUCH_SESSION)
-        return max(found, key=lambda s: (s.is_running(), s.id))
+        return found
+
+    def named(self, name: str) -> Session | None:
+        """Return the same, None where there is none."""
+        found = [s for s in self.all() if s.record.name == name]
+        return max(found, key=lambda s: (s.is_running(), s.id), default=None)
 
     def tagged(self, tags: Iterable[str]) -> list[Session]:
         """Return the sessions that carry any of `tags`."""
@@ -139,5 +145,5 @@ class Registry:
             # Nothing that is still to be written makes the directory anew.
             session.events.end()
             session.messages.end()
-            shutil.rmtree(self._paths.session(session.id), ignore_errors=True)
+            run_blocking(shutil.rmtree, self._paths.session(session.id), True)
         return [session.id for session in dropped]

@@ -13,7 +13,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from codewire.agents.programs import NO_PROGRAM
-from codewire.agents.resuming import ARGV, HOOK, PRINTED, id_in, is_id, printed_command, resumed
+from codewire.agents.resuming import (
+    ARGV,
+    HOOK,
+    PRINTED,
+    id_in,
+    is_id,
+    printed_command,
+    resumed,
+)
 from codewire.errors import LaunchError
 from codewire.io.clock import CLOCK
 from codewire.paths import DataDir
@@ -77,7 +85,7 @@ class Relauncher:
             record.is_restorable
             and not record.relaunched_as
             and not session.is_running()
-            and has_launch(self._paths.session(session.id))
+            and session.ask(has_launch, self._paths.session(session.id))
         )
 
     def plan(self, session: Session) -> Plan:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewire.disk.lines import Lines
 from codewire.errors import LogUnavailable
 from codewire.io.clock import CLOCK, Clock, Moment
+from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.processes import is_halted
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
 from codewire.output.log import Cursor, OutputLog
@@ -33,6 +35,8 @@ from codewire.wire.sizes import clamped
 if TYPE_CHECKING:
     from codewire.terminal.input import Input
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 # What a session's events.jsonl and messages.jsonl may have, the older half of it in a file beside.
@@ -50,8 +54,12 @@ class Session:
         events_path: str,
         pen: Pen | None = None,
         clock: Clock = CLOCK,
+        calls: FileCalls = call_here,
     ) -> None:
-        """`pen` is what sessions of a node take turns with when their screens are drawn."""
+        """`pen` is what sessions of a node take turns with when their screens are drawn.
+
+        `calls` is how its files are called on.
+        """
         self.record = record
         self._pen = pen
         self.id = record.id
@@ -59,6 +67,9 @@ class Session:
         self.events = Lines(events_path, EVENTS_BYTES // 2)
         self._messages: Lines | None = None
         self._clock = clock
+        self._calls = calls
+        # What was said of its files where asking may hang, by who was asked.
+        self._heard: dict[Callable[..., Any], Any] = {}
         self.master = -1
         self.input: Input | None = None
         self.life = Life()
@@ -121,9 +132,9 @@ class Session:
         if self._log is None:
             path, record = self.log_path, self.record
             if is_restored:
-                self._log = reopen_log(path, max_bytes, record.gaps, record.counted)
+                self._log = reopen_log(path, max_bytes, record.gaps, record.counted, self._calls)
             else:
-                self._log = open_log(path, max_bytes, record.gaps)
+                self._log = open_log(path, max_bytes, record.gaps, calls=self._calls)
         return self._log
 
     def cursor(self, offset: int, waker: threading.Event) -> Cursor:
@@ -134,7 +145,7 @@ class Session:
             if self._log is not None and self._log.retain():
                 return Cursor(self._log, offset, waker)
         # The reader is its only user: closing the cursor closes the file.
-        return Cursor(read_log(self.log_path, self.record.gaps), offset, waker)
+        return Cursor(read_log(self.log_path, self.record.gaps, self._calls), offset, waker)
 
     def close_log(self) -> None:
         """Drop the session's own use of the log: nothing will be written any more."""
@@ -142,6 +153,28 @@ class Session:
             output, self._log = self._log, None
         if output is not None:
             output.release()
+
+    def log_status(self) -> tuple[int, int] | None:
+        """Return the size of its log, with what was freed or lost, and when it last grew (ns).
+
+        None where there is none.
+        """
+        live = self._log
+        if live is not None and not live.is_lost:
+            return live.end, live.grown_at_ns
+        return self.ask(_file_status, self.log_path)
+
+    def ask(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what a function says of its files once it has ended.
+
+        Where that may hang it is asked once: listing sessions waits for no disk.
+        """
+        if self._calls is call_here:
+            return function(*args)
+        if function not in self._heard:
+            self._heard[function] = self._calls(function, *args)
+        heard: T = self._heard[function]
+        return heard
 
     def grow_count(self) -> int:
         """Return bytes since the session began (what was lost or freed included)."""
@@ -249,3 +282,12 @@ class Session:
 
     def on_hangup(self) -> None:
         self.on_hangup_hook()
+
+
+def _file_status(path: str) -> tuple[int, int] | None:
+    """Return a regular file's size and its last change in nanoseconds."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None

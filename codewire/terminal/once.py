@@ -11,7 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from codewire.disk.filing import encode_line, move_aside, read_file, read_json, write_atomically
+from codewire.disk.filing import (
+    encode_line,
+    move_aside,
+    read_file,
+    read_json,
+    write_atomically,
+)
 from codewire.disk.lines import Lines
 from codewire.io.transient import is_transient
 from codewire.io.wait import run_blocking

@@ -31,10 +31,11 @@ def encode_frame(kind: int, payload: bytes) -> bytes:
 class FrameDecoder:
     """Incremental decoder: feed it bytes cut anywhere, take whole frames.
 
-    Holds one unfinished frame (at most MAX_PAYLOAD and its header) and what was fed behind it.
+    Holds one unfinished frame (at most `max_payload` and its header) and what was fed behind it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        self.max_payload = max_payload
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -44,15 +45,15 @@ class FrameDecoder:
     def next_frame(self) -> tuple[int, bytes] | None:
         """Return (kind, payload), or None when more bytes are needed.
 
-        Raises ProtocolError on a length past MAX_PAYLOAD as soon as the header is there, and on an
-        unknown type once its payload is there: upstream's order. The stream is then unusable, and
-        every later call raises the same.
+        Raises ProtocolError on a length past `max_payload` as soon as the header is there, and on
+        an unknown type once its payload is there: upstream's order. The stream is then unusable,
+        and every later call raises the same.
         """
         buffer = self._buffer
         if len(buffer) < HEADER_BYTES:
             return None
         length = int.from_bytes(buffer[1:HEADER_BYTES], "big")
-        if length > MAX_PAYLOAD:
+        if length > self.max_payload:
             raise ProtocolError(f"frame payload too large: {length} bytes")
         end = HEADER_BYTES + length
         if len(buffer) < end:

@@ -38,9 +38,9 @@ FIELDS = {name: kind for kind, names in FIELD_KINDS for name in names.split()}
 
 # What a caller must be allowed to do.
 READ, TYPE, RUN, MANAGE = "read", "type", "run", "manage"
-MSG_SEND, MSG_READ = "msg.send", "msg.read"
+MSG_SEND, MSG_READ, MSG_LISTEN = "msg.send", "msg.read", "msg.listen"
 KV_READ, KV_WRITE = "kv.read", "kv.write"
-VERBS = (READ, TYPE, RUN, MANAGE, MSG_SEND, MSG_READ, KV_READ, KV_WRITE)
+VERBS = (READ, TYPE, RUN, MANAGE, MSG_SEND, MSG_READ, MSG_LISTEN, KV_READ, KV_WRITE)
 
 # May a client send it again when the connection was lost before the answer? What changes nothing:
 # always. Else only with a key by which the node knows it again: the field of that name.
@@ -162,8 +162,11 @@ ROWS = (
         repeat=REQUEST_KEY, patience=WAITS, streams=True),
     Row("MsgReply", MSG_SEND, "MsgReplySent", f"{_FROM} request_id reply_token body request_key",
         repeat=REQUEST_KEY),
+    # The relay signs it; a second one does no harm.
+    Row("IssueSenderDelegation", MSG_SEND, "SenderDelegationIssued", "id name verb audience_node",
+        repeat=ALWAYS),
     Row("MsgRead", MSG_READ, "MsgReadResult", "id to_name tail", repeat=ALWAYS, session=True),
-    Row("MsgListen", MSG_READ, "MsgListenAck", "id codes",
+    Row("MsgListen", MSG_LISTEN, "MsgListenAck", "id codes",
         repeat=ALWAYS, patience=WAITS, streams=True, session=True),
     Row("KVSet", KV_WRITE, "KVSetOK", "namespace key value ttl request_key", repeat=REQUEST_KEY),
     Row("KVGet", KV_READ, "KVGetResult", "namespace key", repeat=ALWAYS),

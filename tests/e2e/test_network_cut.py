@@ -1,21 +1,18 @@
-"""The network goes away for twenty seconds under clients of a remote node (root only: ip-netns)."""
+"""The network goes away for twenty seconds under clients of a remote node (root only)."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from codewire.client import Client
 from tests import printer
-from tests.support import REPOSITORY, Home, wait_until
+from tests.namespaces import Lan, joined
+from tests.support import Home, wait_until
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.slow
@@ -24,59 +21,19 @@ CUT_SECONDS = 20
 BAR = re.compile(rb"\x1b7.*?\x1b8", re.DOTALL)
 
 
-class Wire:
-    """A pair of virtual network cards: ours, and one in a name space of its own."""
-
-    def __init__(self) -> None:
-        # A network of four addresses for each: two that overlapped would take each other's packets.
-        number = os.getpid() % (1 << 14)
-        self.space, self.ours, self.theirs = f"cw{number}", f"cwa{number}", f"cwb{number}"
-        self.address, self.elsewhere = (
-            f"10.213.{number >> 6}.{(number & 63) * 4 + host}" for host in (1, 2)
-        )
-
-    def open(self) -> None:
-        self._ip("netns", "add", self.space)
-        self._ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs)
-        self._ip("link", "set", self.theirs, "netns", self.space)
-        self._ip("addr", "add", f"{self.address}/30", "dev", self.ours)
-        self._ip("-n", self.space, "addr", "add", f"{self.elsewhere}/30", "dev", self.theirs)
-        self._ip("-n", self.space, "link", "set", self.theirs, "up")
-        self.set("up")
-
-    def set(self, state: str) -> None:
-        self._ip("link", "set", self.ours, state)
-
-    def close(self) -> None:
-        subprocess.run(["ip", "link", "del", self.ours], capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.space], capture_output=True)
-
-    def _ip(self, *words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    if os.getuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("needs root and ip(8)")
-    wire = Wire()
-    try:
-        try:
-            wire.open()
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"no network name spaces here: {error.stderr!r}")
-        yield wire
-    finally:
-        wire.close()
+def lan() -> Iterator[Lan]:
+    with joined("node", "client") as lan:
+        yield lan
 
 
 # The cut, and then what the kernels take to send again what was lost: doubling pauses.
 @pytest.mark.timeout(300)
 @pytest.mark.long
-def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
-    home, elsewhere = Home(runtime), Home()
-    home.env["CODEWIRE_LISTEN"] = f"{wire.address}:0"
-    terminal, logs = Terminal(), None
+def test_twenty_seconds_without_a_network(lan: Lan, runtime: str) -> None:
+    home, elsewhere = Home(runtime, lan["node"].words), Home(None, lan["client"].words)
+    home.env["CODEWIRE_LISTEN"] = f"{lan['node'].address}:0"
+    terminal = Terminal()
     try:
         home.start_node()
         assert "is not encrypted" in home.node_output()
@@ -86,27 +43,20 @@ def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
         token = Path(home.data_dir, "token").read_text()
         url = f"http://{home.node_status()['listen']}"
         assert elsewhere.cw("server", "add", "far", url, "--token", token).returncode == 0
-        inside = ["ip", "netns", "exec", wire.space, sys.executable, str(REPOSITORY / "cw.py")]
         with open(read, "wb") as file:
-            logs = subprocess.Popen(
-                [*inside, "logs", "--raw", "--follow", f"far:{session}"],
-                env=elsewhere.env,
-                stdout=file,
-            )
+            logs = elsewhere.popen("logs", "--raw", "--follow", f"far:{session}", stdout=file)
         # From its beginning, however late this is.
-        terminal.process = subprocess.Popen(
-            [*inside, "attach", "--history", "all", f"far:{session}"],
-            env=elsewhere.env,
-            **terminal.streams,
+        terminal.process = elsewhere.popen(
+            "attach", "--history", "all", f"far:{session}", **terminal.streams
         )
         terminal.expect(b"0001 00000100 ", 20)
         wait_until(lambda: b"0001 00000100 " in read.read_bytes(), 20, "logs follow, too")
-        wire.set("down")
+        lan["client"].cut()
         before = os.path.getsize(home.log_path(session))
         # What the test is about is the time that passes.
         time.sleep(CUT_SECONDS)
         assert os.path.getsize(home.log_path(session)) > before + 100_000
-        wire.set("up")
+        lan["client"].restore()
         Path(stop).touch()
         assert logs.wait(90) == 0
         assert terminal.wait(90) == 0
@@ -116,20 +66,17 @@ def test_twenty_seconds_without_a_network(wire: Wire, runtime: str) -> None:
         shown = BAR.sub(b"", terminal.seen)
         numbers = [int(number) for number in re.findall(rb"0001 (\d{8}) ", shown)]
         assert numbers == list(range(len(wanted) // printer.LINE_BYTES))
-        assert Client(url, token).status(session).info.status == "completed (0)"
+        assert home.session(session)["status"] == "completed (0)"
     finally:
-        if logs is not None:
-            logs.kill()
-            logs.wait(10)
         terminal.close()
         elsewhere.close()
         home.close()
 
 
-def test_a_client_gives_up_on_a_wrong_token_at_once(wire: Wire, runtime: str) -> None:
+def test_a_client_gives_up_on_a_wrong_token_at_once(lan: Lan, runtime: str) -> None:
     """A token changed while the network was away ends the client instead of trying for ever."""
-    home = Home(runtime)
-    home.env["CODEWIRE_LISTEN"] = f"{wire.address}:0"
+    home = Home(runtime, lan["node"].words)
+    home.env["CODEWIRE_LISTEN"] = f"{lan['node'].address}:0"
     try:
         home.start_node()
         token = Path(home.data_dir, "token")

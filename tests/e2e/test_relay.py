@@ -40,7 +40,7 @@ class Relay:
     def start(self, *more: str) -> None:
         listen = ("--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.directory))
         self.process = self.home.popen(
-            "relay", "serve", "--base-url", self.url, *listen, *more,
+            "relay", "serve", "--base-url", self.url, "--ssh-listen", "off", *listen, *more,
             env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert self.process.stderr is not None

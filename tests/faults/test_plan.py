@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,9 @@ from tests.faults.scenario import Outcome
 from tests.faults.strace import injection, places
 from tests.faults.sweep import quick_cells
 from tests.faults.table import BEGIN, END, put_into, table
+from tests.support import REPOSITORY
+
+MUTATIONS = runpy.run_path(str(Path(__file__).parent / "mutations"))["MUTATIONS"]
 
 REPORT = """\
 10  openat(AT_FDCWD, "/usr/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</usr/lib/x.so>
@@ -111,3 +116,10 @@ def test_table_tells_kept_from_broken_and_untidy(tmp_path: Path) -> None:
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     put_into(document, row)
     assert document.read_text() == f"before\n{BEGIN}\n{row}\n{END}\nafter\n"
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mistake_has_its_place(mutation: Any) -> None:
+    """A list of mistakes that no longer fit the code would be noticed only when it is run."""
+    assert (REPOSITORY / mutation.file).read_text().count(mutation.old) == 1
+    assert (REPOSITORY / mutation.tests.split()[0]).exists()

@@ -148,3 +148,25 @@ def test_without_a_terminal_to_try_splice_is_taken_for_granted(
     # A kernel that cannot says so at the first real one.
     assert drain._judge(-1, OSError(errno.EINVAL, "x")) == 0
     assert not drain.uses_splice
+
+
+def test_a_terminal_that_wrongly_had_nothing_is_read_later(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes were an edge: none comes again while the program waits for room."""
+    move, refusals = drain_module.move_to_pipe, [1] * 3
+
+    def refuse(fd: int, pipe: int, count: int) -> int:
+        if refusals:
+            refusals.pop()
+            raise BlockingIOError(errno.EAGAIN, "later")
+        return move(fd, pipe, count)
+
+    monkeypatch.setattr(drain_module, "move_to_pipe", refuse)
+    drain = new_drain()
+    spawn(drain.run)
+    terminal = make()
+    terminal.print(b"once")
+    drain.add(terminal)
+    wait_until(lambda: terminal.output() == b"once", 10, "it is read all the same")
+    end(drain, terminal)

@@ -5,6 +5,7 @@ The disk's calls are replaced by ones that block in the kernel, as those on a de
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,10 +16,14 @@ from typing import Any
 import pytest
 
 from codewire.disk import filing, journal, lines
-from codewire.io.wait import spawn
+from codewire.io import filecalls
+from codewire.io.filecalls import call_here, calls_for
+from codewire.io.wait import run_blocking, spawn
 from codewire.mail.draft import Draft
 from codewire.mail.mailbox import Mailbox
 from codewire.mail.party import Party, here
+from codewire.node.logfile import NodeLog
+from codewire.output.opening import open_log
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
 from codewire.session.records.store import Store
@@ -210,3 +215,87 @@ def test_a_key_that_is_being_noted_holds_up_nobody_at_the_keyboard(
     assert found[1] == (3, False) and os.read(read_end, 10) == b"twoone"
     inputs.close()
     os.close(read_end)
+
+
+class Served:
+    """A file system that is somebody else's: its calls hang while they are told to."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+        self.hangs = self.is_hanging = False
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
+        return run_blocking(self._call, function, args)
+
+    def _call(self, function: Callable[..., Any], args: Any) -> Any:
+        if self.hangs:
+            self.hangs, self.is_hanging = False, True
+            os.read(self._read_end, 1)
+            self.is_hanging = False
+        return function(*args)
+
+    def go_on(self) -> None:
+        os.write(self._write_end, b"x")
+
+    def close(self) -> None:
+        os.close(self._write_end)
+        os.close(self._read_end)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    served = Served()
+    yield served
+    served.close()
+
+
+@pytest.mark.timeout(30)
+def test_a_log_that_hangs_holds_up_its_writer_alone(tmp_path: Path, served: Served) -> None:
+    """Under gevent a call made at once would be this test's last."""
+    output = open_log(str(tmp_path / "output.log"), calls=served)
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"spliced")
+    for act in (
+        lambda: output.take_bytes(b"written "),
+        lambda: output.take_pipe(read_end, 7),
+        lambda: output.read(0, 100),
+        lambda: output.line_start(1),
+    ):
+        served.hangs, done = True, threading.Event()
+        spawn(lambda act=act, done=done: (act(), done.set()))
+        wait_until(lambda: served.is_hanging)
+        assert not done.is_set()
+        served.go_on()
+        assert done.wait(10)
+    assert output.read(0, 100).data == b"written spliced"
+    assert not output.is_sendable
+    output.release()
+    os.close(read_end)
+    os.close(write_end)
+
+
+@pytest.mark.timeout(30)
+def test_a_node_log_that_hangs_holds_up_nobody(tmp_path: Path, served: Served) -> None:
+    handler = NodeLog(str(tmp_path / "node.log"), served)
+    served.hangs = True
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "line %d", (1,), None)
+    began = time.monotonic()
+    for number in range(20):
+        record.args = (number,)
+        handler.handle(record)
+    assert served.is_hanging and time.monotonic() - began < 10
+    served.go_on()
+    path = tmp_path / "node.log"
+    wait_until(lambda: path.exists() and path.read_text().count("\n") == 20)
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == [*map(str, range(20))]
+
+
+def test_only_what_is_served_is_called_from_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "sessions"
+    directory.mkdir()
+    assert calls_for(str(tmp_path), str(directory)) is call_here
+    assert calls_for(str(tmp_path / "none")) is call_here
+    monkeypatch.setattr(filecalls, "is_served", lambda device: True)
+    assert calls_for(str(tmp_path / "none"), str(directory)) is run_blocking

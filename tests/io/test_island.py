@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from codewire.node import island
-from codewire.node.island import Island
+from codewire.io import island
+from codewire.io.island import Island
 from tests.processes import wait_until
 
 

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -244,6 +245,36 @@ def test_a_program_gets_its_terminal(monkeypatch: pytest.MonkeyPatch, opening: b
     finally:
         signal.signal(signal.SIGPIPE, ignored)
         os.close(master)
+
+
+def test_a_program_far_away(tmp_path: Path) -> None:
+    """Nobody but the child goes to the directory, and one that does not come back is killed."""
+    limit = FileLimit(*raise_file_limit())
+    here = os.getcwd()
+    master, slave, path = ptys.open_pty(24, 80)
+    argv = ["sh", "-c", "pwd; exit 3"]
+    pid = spawning.spawn_far("/bin/sh", argv, {}, str(tmp_path), path, limit)
+    os.close(slave)
+    assert os.getsid(pid) == pid and os.getcwd() == here
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert str(tmp_path).encode() in everything(master)
+    for program, directory in (("/nowhere", "/"), ("/bin/sh", "/nowhere")):
+        with pytest.raises(FileNotFoundError):
+            spawning.spawn_far(program, ["x"], {}, directory, path, limit)
+    os.close(master)
+
+
+def test_a_program_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawning, "FAR_SECONDS", 0.1)
+    # What the child waits for in our place; its pid is whoever is reaped next.
+    monkeypatch.setattr(spawning.os, "chdir", lambda directory: signal.pause())
+    limit = FileLimit(*raise_file_limit())
+    master, slave, path = ptys.open_pty(24, 80)
+    with pytest.raises(TimeoutError, match="does not answer"):
+        spawning.spawn_far("/bin/sh", ["sh"], {}, "/", path, limit)
+    _, status = os.waitpid(-1, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    close(master, slave)
 
 
 def test_a_leader_without_posix_spawns_flag(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from codewire.errors import LaunchError
+from codewire.io import slow as slow_module
 from codewire.io.slow import MAX_CALLS, SlowCalls
+from codewire.io.wait import spawn
 from codewire.session import program
 from codewire.session.environment import MAX_FILE_BYTES, build_environment
 from codewire.session.program import LaunchRequest, resolve_directory, resolve_program
@@ -137,6 +139,22 @@ def test_hung_calls_are_bounded(hung: Hung) -> None:
 def _expect_no_answer(slow: SlowCalls, hung: Hung, number: int) -> None:
     with pytest.raises(TimeoutError):
         slow.call(0.2, hung, number)
+
+
+def test_a_call_that_never_begins_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short of memory for its first step, a greenlet or thread does nothing and tells nobody."""
+    monkeypatch.setattr(slow_module, "BEGIN_SECONDS", 0.01)
+    lost: list[object] = []
+
+    def lose_first(function: Callable[..., object], *args: object) -> None:
+        if lost:
+            spawn(function, *args)
+        lost.append(function)
+
+    monkeypatch.setattr(slow_module, "spawn", lose_first)
+    slow = SlowCalls()
+    assert slow.call(10, len, "abc") == 3
+    assert len(lost) == 2 and not slow._calls
 
 
 def test_what_a_call_raises_arrives() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,28 @@ def test_what_a_full_disk_does_not_take_is_refused(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "none" / "used-tokens.jsonl"))
     replay = Replay(remember_in(journal))
     assert not replay.consume("runtime", "proj", "rt_1", NOW, NOW)
+
+
+def test_nobody_waits_for_anothers_line() -> None:
+    """A disk that hangs holds up who waits for it: others are checked, and the same is late."""
+    is_hanging, has_begun = threading.Event(), threading.Event()
+
+    def remember(line: dict[str, Any]) -> bool:
+        if line["jti"] == "rt_slow":
+            has_begun.set()
+            assert is_hanging.wait(20)
+        return True
+
+    replay = Replay(remember)
+    results: list[bool] = []
+    slow = threading.Thread(
+        target=lambda: results.append(replay.consume("runtime", "proj", "rt_slow", NOW, NOW))
+    )
+    slow.start()
+    assert has_begun.wait(20)
+    assert replay.consume("runtime", "proj", "rt_1", NOW, NOW)
+    assert not replay.consume("runtime", "proj", "rt_slow", NOW, NOW)
+    assert [line["jti"] for line in replay.lines(NOW)] == ["rt_1", "rt_slow"]
+    is_hanging.set()
+    slow.join(20)
+    assert results == [True]

@@ -17,7 +17,8 @@ ROOT = HERE.parent.parent
 # group: starting one costs a second of processor time, and the groups take about as long.
 TWICE = [
     "test_ladder test_process_table test_input test_log test_lookout test_opening",
-    "test_websockets test_wait test_unix test_restoring",
+    "test_websockets test_wait test_unix test_restoring test_shells",
+    "peers/test_rpc peers/test_revoked",
     "test_web test_drain test_streams test_watchdog",
     "test_web_streams test_display test_program test_portable test_hanging_disk",
     "test_drain_shortage test_keeper_faults test_reading test_turning_away test_ptys",

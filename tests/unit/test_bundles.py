@@ -130,10 +130,25 @@ def test_an_unknown_key_while_the_relay_is_away_is_tried_once_a_minute(
     relay.error = RelayUnreachable("gone")
     clock.passed = MINUTE
     token = Issuer(bytes(32), "kid_new").token("runtime")
-    with pytest.raises(RelayUnreachable):
-        bundles.verify(verify_runtime, token, "proj")
-    with pytest.raises(UnknownKey):
-        bundles.verify(verify_runtime, token, "proj")
+    for _ in range(2):
+        # What is known is enough to refuse it.
+        with pytest.raises(UnknownKey):
+            bundles.verify(verify_runtime, token, "proj")
+        assert relay.asked == 2
+
+
+def test_what_was_fetched_earlier_counts_and_is_renewed_in_time(
+    bundles: Bundles, relay: FakeRelay, clock: FakeClock
+) -> None:
+    bundles.keep(relay.bundle("proj"))
+    bundles.renew("proj", 10 * MINUTE)
+    bundles.verify(verify_runtime, Issuer().token("runtime"), "proj")
+    assert relay.asked == 1
+    clock.passed = 6 * MINUTE
+    bundles.renew("proj", 10 * MINUTE)
+    assert relay.asked == 2
+    clock.passed = 20 * MINUTE
+    bundles.get("proj")
     assert relay.asked == 2
 
 

@@ -25,6 +25,7 @@ from codewire.node.handlers import (
     agents,
     attach,
     control,
+    delegation,
     kv,
     messages,
     output,
@@ -39,7 +40,19 @@ from tests import protocol
 
 PACKAGE = Path(server.__file__).parent.parent
 HANDLERS = PACKAGE / "node" / "handlers"
-MODULES = (agents, attach, control, kv, messages, output, returning, screens, typing, waiting)
+MODULES = (
+    agents,
+    attach,
+    control,
+    delegation,
+    kv,
+    messages,
+    output,
+    returning,
+    screens,
+    typing,
+    waiting,
+)
 
 
 def test_every_request_has_one_handler_and_every_handler_a_request() -> None:
@@ -148,7 +161,7 @@ def test_sessions_are_completed_where_the_usage_line_says_so() -> None:
 
 
 def test_every_field_is_of_some_use() -> None:
-    upstream_only = set("verb audience_node sender_cap".split())
+    upstream_only = {"sender_cap"}
     assert set(FIELDS) - {name for row in ROWS for name in row.fields} == upstream_only
 
 

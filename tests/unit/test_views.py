@@ -56,7 +56,7 @@ def test_a_status_that_says_it_ended_says_how() -> None:
     session: Any = SimpleNamespace(
         record=record,
         attached_count=0,
-        log_path="/none",
+        log_status=lambda: None,
         is_running=lambda: True,
         is_halted=lambda: False,
         duration_ms=lambda: 5,

@@ -8,7 +8,12 @@ from codewire.client import addressing
 from codewire.client.api import print_notice
 from codewire.client.attaching.attachment import Attachment, Look
 from codewire.client.attaching.link import Link
-from codewire.client.attaching.terminal import RawTerminal, Signals, require_terminal, say_last
+from codewire.client.attaching.terminal import (
+    RawTerminal,
+    Signals,
+    require_terminal,
+    say_last,
+)
 from codewire.client.feedback import refuse_own
 
 if TYPE_CHECKING:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from codewire.client.local import nodelog
 from codewire.client.local.look import NO_WORKER, ask
-from codewire.client.local.processes import WORKER, describe, holders, is_alive, read_process
+from codewire.client.local.processes import (
+    WORKER,
+    describe,
+    holders,
+    is_alive,
+    read_process,
+)
 from codewire.errors import CodewireError, NodeUnreachable
 
 if TYPE_CHECKING:

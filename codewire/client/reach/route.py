@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from codewire.io.deadline import Deadline
     from codewire.io.streams import FrameStream
+    from codewire.network.peers import PeerWay
     from codewire.paths import DataDir
 
 # A keeper that is itself being replaced is back within this time, or nobody will be.
@@ -72,6 +73,13 @@ class Route:
         # Some spread: the clients of a node that comes back do not all come at once.
         spread = 0.75 + time.monotonic() % 0.5
         return min(PAUSE * (1 << min(attempts, 10)), LONGEST_PAUSE) * spread
+
+    def peer(self) -> PeerWay | None:
+        """Return the way to what sessions there are told and asked, where that is another one.
+
+        Then it takes a grant to read it, a delegation to write to it; None: the node's own word.
+        """
+        return None
 
     def warning(self) -> str:
         """Return what the user is to know before anything is sent, "" for nothing."""

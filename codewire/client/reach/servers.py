@@ -27,11 +27,15 @@ class Server(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a command line says of how to reach a server; it wins over what is saved."""
+    """What a command line says of how to reach a server; it wins over what is saved.
+
+    With a `network` names are those of its nodes.
+    """
 
     token: str | None = None
     ca: str | None = None
     insecure: bool = False
+    network: str = ""
 
 
 def load_servers(path: str) -> dict[str, Server]:
@@ -82,9 +86,8 @@ def server_route(path: str, server: str, options: Options) -> WebRoute:
         raise UsageError(_token_required(server, path))
     from codewire.client.reach.remote import WebRoute
 
-    token, ca, insecure = options
-    url = websocket_url(server)
-    return WebRoute(url, token or "", ca=ca or "", insecure=insecure, name=server)
+    url, ca = websocket_url(server), options.ca or ""
+    return WebRoute(url, options.token or "", ca=ca, insecure=options.insecure, name=server)
 
 
 def saved_route(path: str, name: str, options: Options) -> WebRoute | None:

@@ -164,7 +164,7 @@ def _check_filters(args: dict[str, Any]) -> None:
 
 
 def revoke(args: dict[str, Any], context: Context) -> int:
-    """End a grant. Whoever watches forgets it at once.
+    """End a grant: its node refuses it within seconds, and whoever watches forgets it.
 
     Usage:
       cw access revoke [options] <grant>

@@ -38,7 +38,7 @@ def configuration(args: dict[str, Any], context: Context, *, url: str = "") -> C
         raise UsageError("--server names a node; a relay is named by --relay-url")
     given = Given(
         url=args.get("--relay-url") or url,
-        network=args.get("--network") or "",
+        network=context.network,
         token=context.token or "",
         ca=context.ca or "",
         insecure=context.insecure,

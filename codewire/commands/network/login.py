@@ -103,24 +103,25 @@ def _token(given: str) -> str:
 def _whose(server: Server, token: str) -> User:
     from codewire.network.accounts import whose
 
-    spinner = Spinner(f"waiting for {server.url}")
-    spinner.start()
     try:
-        return whose(server, token)
+        with Spinner(f"waiting for {server.url}"):
+            return whose(server, token)
     except RelayRefused as error:
         if error.status == 401:
             raise CodewireError(f"{server.url} does not accept this token") from error
         raise
-    finally:
-        spinner.stop()
 
 
 def _by_password(server: Server) -> Session:
     from codewire.network.accounts import complete, sign_in
 
-    session = sign_in(server, _asked("Email: "), _asked("Password: ", is_secret=True))
+    email, password = _asked("Email: "), _asked("Password: ", is_secret=True)
+    with Spinner(f"waiting for {server.url}"):
+        session = sign_in(server, email, password)
     if session.second_factor:
-        session = complete(server, session, _asked("2FA Code: "))
+        code = _asked("2FA Code: ")
+        with Spinner(f"waiting for {server.url}"):
+            session = complete(server, session, code)
     if not session.token:
         raise CodewireError("login failed: the server wants one more step than is known here")
     return session
@@ -128,9 +129,7 @@ def _by_password(server: Server) -> Session:
 
 def _asked(question: str, *, is_secret: bool = False) -> str:
     if is_secret and sys.stdin is not None and sys.stdin.isatty():
-        import getpass
-
-        answer = getpass.getpass(question)
+        answer = _typed_blindly(question)
     else:
         answer = asking.ask(question)
     if not answer:
@@ -138,25 +137,36 @@ def _asked(question: str, *, is_secret: bool = False) -> str:
     return answer
 
 
+def _typed_blindly(question: str) -> str:
+    import getpass
+
+    try:
+        return getpass.getpass(question)
+    except BaseException as error:
+        # Neither ^C nor ^D is shown: what comes next is to have a line of its own.
+        output.note("")
+        if isinstance(error, EOFError):
+            raise CodewireError(f"no answer to {question.rstrip(': ')}") from error
+        raise
+
+
 def _by_device(server: Server) -> Session:
     from codewire.network.accounts import begin_device
 
     try:
-        device = begin_device(server)
+        with Spinner(f"waiting for {server.url}"):
+            device = begin_device(server)
     except RelayRefused as error:
         if error.status in (404, 405, 501):
             words = f"{server.url} cannot log programs in; pass --token"
             raise CodewireError(words) from error
         raise
     output.note(f"Open {device.url}\nand confirm the code {device.user_code}")
-    spinner = Spinner("waiting for you to confirm", 0.0)
-    spinner.start()
     try:
-        return _await(server, device)
+        with Spinner("waiting for you to confirm", 0.0):
+            return _await(server, device)
     except RelayRefused as error:
         raise CodewireError(ENDS.get(error.status, str(error))) from error
-    finally:
-        spinner.stop()
 
 
 def _await(server: Server, device: Device) -> Session:
@@ -259,17 +269,14 @@ def _end(stored: Any, context: Context) -> None:
     from codewire.network.accounts import sign_out
     from codewire.network.exchange import Server
 
-    spinner = Spinner(f"waiting for {stored.server}")
-    spinner.start()
     try:
-        sign_out(Server(stored.server, context.ca or "", context.insecure), stored.token)
+        with Spinner(f"waiting for {stored.server}"):
+            sign_out(Server(stored.server, context.ca or "", context.insecure), stored.token)
     except RelayRefused as error:
         if error.status != 401:
             output.notice(f"the session is forgotten here but not ended there: {error}")
     except RelayError as error:
         output.notice(f"the session is forgotten here but not ended there: {error}")
-    finally:
-        spinner.stop()
 
 
 def whoami(args: dict[str, Any], context: Context) -> int:

@@ -22,6 +22,12 @@ class Spinner:
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     def start(self) -> None:
         """Begin, unless nobody would see it."""
         if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from codewire.commands.context import Context
     from codewire.network.answers import Node
+    from codewire.network.ssh import Door
 
 NEVER = "-"
 GAP = 2
@@ -27,6 +28,7 @@ def list_nodes(args: dict[str, Any], context: Context) -> int:
     Options:
           --network <network>       Of this network, not the selected one
           --all                     Of all your networks
+          --ssh                     How ssh reaches each, and the relay's line of known hosts
           --relay-url <url>         Ask this relay, not the configured one
       -j, --json                    Print it as JSON
       -o, --output <text|json>      The same choice, in words
@@ -34,31 +36,47 @@ def list_nodes(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw node list
       cw node list --all --json
+      cw node list --ssh
     """
-    from codewire.network.configuration import Given, load_configuration
-    from codewire.paths import data_dir
+    from codewire.commands.network import asking
+    from codewire.network.ssh import ask_door
 
-    given = Given(
-        args["--relay-url"] or "",
-        args["--network"] or "",
-        context.token or "",
-        context.ca or "",
-        context.insecure,
-    )
-    relay = load_configuration(data_dir().config, given)
+    relay = asking.allowed(asking.configuration(args, context))
     user, is_all = relay.as_user(), bool(args["--all"])
-    found = user.nodes("" if is_all else relay.required_network(), of_all=is_all)
+    name = "" if is_all else relay.required_network()
+    with asking.Asking("list nodes", relay):
+        found = user.nodes(name, of_all=is_all)
+        door = ask_door(user) if args["--ssh"] else None
     if output.wants_json(args):
-        output.show_json([_json(node) for node in found])
+        output.show_json([_json(node, door) for node in found])
     elif not found:
         output.line("No registered nodes")
+    elif door is not None:
+        _show_ssh(found, door)
     else:
         _show(found, is_all)
     return 0
 
 
-def _json(node: Node) -> dict[str, Any]:
-    return {**node._asdict(), "features": list(node.features)}
+def _json(node: Node, door: Door | None) -> dict[str, Any]:
+    shown = {**node._asdict(), "features": list(node.features)}
+    if door is None:
+        return shown
+    return {**shown, "ssh": _ssh_to(node, door), "known_hosts": door.known_hosts_line}
+
+
+def _show_ssh(found: Sequence[Node], door: Door) -> None:
+    from codewire.commands.network.showing import columns, line
+
+    columns(("NAME", "COMMAND"), [(node.name, _ssh_to(node, door)) for node in found], "")
+    line("\nFor ~/.ssh/known_hosts:")
+    line(door.known_hosts_line)
+
+
+def _ssh_to(node: Node, door: Door) -> str:
+    from codewire.network.ssh import command_line
+
+    return " ".join(command_line(door, f"{node.network_id}/{node.name}"))
 
 
 def _show(found: Sequence[Node], is_all: bool) -> None:

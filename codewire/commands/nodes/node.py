@@ -172,6 +172,7 @@ def status(args: dict[str, Any], context: Context) -> int:
         ("Sessions", f"{found.sessions_running} running, {found.sessions_total} in all"),
         ("Fleet", _fleet_words(found.fleet)),
         ("Relay", _relay_words(found.relay)),
+        ("Groups", found.relay.get("groups")),
         ("Data Dir", found.data_dir),
         ("Socket", found.socket),
         ("Listening", found.listen or None),

@@ -54,7 +54,9 @@ def serve(args: dict[str, Any], context: Context) -> int:
     Options:
           --base-url <url>                     What clients call the relay: https://host[:port]
           --listen <address>                   Listen here (default :8080)
-          --ssh-listen <address>               For SSH, which is not there yet (default :2222)
+          --ssh-listen <address>               Serve SSH here, or off (default :2222 if it is free)
+          --ssh-public <host:port>             Where clients come for SSH (default: the base URL's
+                                               host, and the port of --ssh-listen)
           --data-dir <dir>                     Keep everything here (default ~/.codewire/relay)
           --auth-mode <none|token|github|oidc>  How users log in (default none)
           --auth-token <token>                 The admin's token, good in every mode
@@ -66,6 +68,8 @@ def serve(args: dict[str, Any], context: Context) -> int:
           --tls-key <file>                     Its key
           --trusted-proxy <address,...>        Believe X-Forwarded-For of these (or networks)
           --metrics-listen <address>           Serve /metrics here without a token, too
+          --advertise-url <url>                Where other relays of the same --database-url reach
+                                               this one: https, or http to a private address
           --allowed-users <user,...>           GitHub logins that may come in
           --github-client-id <id>              The GitHub app's
           --github-client-secret <secret>      The GitHub app's
@@ -136,7 +140,8 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     """Take over the SQLite database of an older relay (codewire in Go) into a new one.
 
     That relay must have been stopped. Networks, members, nodes with their tokens, groups, grants,
-    keys, users and values come along; the file is only read.
+    keys, users and values come along, and the SSH host key where it lies beside the file
+    (ssh_host_ed25519); all is only read.
 
     Usage:
       cw relay import [options] <database>
@@ -152,6 +157,7 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     import time
 
     from codewire.relay.premises import lock, prepare
+    from codewire.relay.ssh.hostkey import take_over
     from codewire.relay.store.importing import import_go
 
     settings = _settings(args)
@@ -160,6 +166,8 @@ def import_database(args: dict[str, Any], context: Context) -> int:
     store = _open_store(settings, must_exist=False)
     try:
         rows = import_go(store, args["<database>"], time.time_ns())
+        older = os.path.dirname(os.path.abspath(args["<database>"]))
+        rows["ssh_host_key"] = int(take_over(store, older))
     finally:
         store.close()
     for name, count in rows.items():

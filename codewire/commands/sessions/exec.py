@@ -66,7 +66,7 @@ def exec_command(args: dict[str, Any], context: Context) -> int:
     target = _target(args)
     if any(args[flag] not in (None, [], False) for flag in OF_SESSIONS):
         return _launch({**args, "--on": target}, context)
-    context.refuse_server("cw exec")
+    context.refuse_nodes("cw exec")
     instance = _runtime(target)
     if instance is not None:
         from codewire.commands.runtime.inside import exec_inside

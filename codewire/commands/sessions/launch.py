@@ -44,7 +44,8 @@ def launch(args: dict[str, Any], context: Context) -> int:
           --prompt <text>        Submit a text once the program is ready for input
           --prompt-file <file>   The same with the content of a file
           --auto-approve         Add --dangerously-skip-permissions to the agent's arguments
-          --group <group>        Put the named session into a messaging group
+          --group <group>        Put the named session into a messaging group; where the node has
+                                 a relay, one that is there (cw group create)
       -j, --json                 Print {"id": …} of the session on stdout
       -q, --quiet                Print only its id, on stdout
 
@@ -65,6 +66,10 @@ def launch(args: dict[str, Any], context: Context) -> int:
     cols, rows = _size(args["--size"])
     _check_cells(args["--size"], cols, rows)
     text = _prompt(args)
+    if args["--group"] and context.named_server:
+        raise UsageError(
+            "--group cannot be combined with --server: a node's name may stand before the session's"
+        )
     client, name = _placement(args, context)
     directory, tags = args["--dir"], _tags(args, name)
     instance = context.exec_runtime(args["--on"], client)

@@ -32,8 +32,8 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
       -o, --output <text|json>  The same choice, in words
           --local               This machine's sessions, whatever the current target is
           --runs                Those of this machine and of every local runtime
-          --network <network>   Accepted for scripts of other releases; changes nothing
-          --org <org>           The same
+          --network <network>   The node is of this network; without a node it changes nothing
+          --org <org>           Accepted for scripts of other releases; changes nothing
 
     Examples:
       cw list
@@ -41,6 +41,9 @@ def list_sessions(args: dict[str, Any], context: Context) -> int:
       cw list --json
       cw --server my-gpu list
     """
+    if not args["<node>"] and not context.server:
+        # Scripts of other releases say it.
+        context.network = ""
     if args["--runs"] and has_runtimes():
         from codewire.commands.runtime.runs import list_runs
 

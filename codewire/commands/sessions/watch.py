@@ -61,6 +61,7 @@ def watch(args: dict[str, Any], context: Context) -> int:
           --timeout <seconds>   Stop watching after this time (0: never)
       -o, --output <text|json>  json: one JSON value a line, made of the lines that are none
           --filter <path>       With --output json: only this part of each value, like .a.b[0]
+          --grant <token>       Of a session of another node: its messages, by this access grant
 
     Examples:
       cw watch 1
@@ -77,6 +78,9 @@ def watch(args: dict[str, Any], context: Context) -> int:
     try:
         if args["--timeout"]:
             _set_alarm(args["--timeout"])
+        seen = _by_grant(args, context)
+        if seen is not None:
+            return _watch_messages(*seen, args)
         single = _single(args, context)
         if single is not None:
             return _watch_one(*single, options, convert)
@@ -88,6 +92,31 @@ def watch(args: dict[str, Any], context: Context) -> int:
         return 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _by_grant(args: dict[str, Any], context: Context) -> tuple[Client, str] | None:
+    """Return whose messages are to be watched, None where it is the output.
+
+    That is a session of a node that is somebody else's: what a grant, given or accepted, lets one
+    see of it. Raises UsageError for a grant that is of no use.
+    """
+    refs, grant = args["<session-or-tag>"], args["--grant"]
+    if len(refs) != 1 or args["--tag"] or ":" not in refs[0]:
+        if grant:
+            raise UsageError("--grant is for one session of another node, like <node>:<session>")
+        return None
+    client, ref = context.locate(refs[0], may_be_tag=True)
+    way = client.route.peer()
+    is_granted = grant or (way is not None and not way.is_own() and way.may_listen(ref))
+    return (client, ref) if is_granted else None
+
+
+def _watch_messages(client: Client, ref: str, args: dict[str, Any]) -> int:
+    from codewire.commands.letters import show_happenings
+
+    output.notice("a grant shows a session's messages, not its output")
+    frames = client.listen(ref, grant=args["--grant"] or "")
+    return show_happenings(frames, as_json=args["--output"] == "json")
 
 
 def _set_alarm(seconds: float) -> None:

@@ -20,6 +20,9 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 # What the last line of the candidates says: files are welcome, or not.
 FILES, NO_FILES = ":0", ":4"
 
+# Commands about a relay's nodes alone.
+OF_RELAY = frozenset(("ssh", "ssh-config", "network revoke"))
+
 # Somebody has pressed Tab: a node that does not answer must not hold up the shell.
 SECONDS = 2.0
 
@@ -264,6 +267,8 @@ def _candidates(words: list[str]) -> tuple[list[str], str]:
     meant = _first_argument(doc, command)
     if meant.startswith("<session"):
         return _sessions(before, meant == "<session-or-tag>"), NO_FILES
+    if meant == "<node>":
+        return _nodes(command, plain), NO_FILES
     if command == "use" or command.startswith("local "):
         # Their first word is a runtime's name, what comes next a path inside.
         is_name = len(plain) == len(command.split()) and meant.startswith(("<name>", "<target>"))
@@ -281,6 +286,18 @@ def _runtimes(command: str) -> list[str]:
     except CodewireError:
         names = []
     return [*([LOCAL] if command == "use" else []), *names]
+
+
+def _nodes(command: str, plain: list[str]) -> list[str]:
+    """Return names of nodes, as far as they are remembered: of all places, or a relay's only."""
+    from codewire.commands.places import RelayNodes, node_names
+
+    if len(plain) > len(command.split()):
+        return []
+    try:
+        return RelayNodes().names() if command in OF_RELAY else node_names()
+    except CodewireError:
+        return []
 
 
 def _help_words(typed: list[str]) -> list[str]:

@@ -148,8 +148,11 @@ def delete_key(args: dict[str, Any], context: Context) -> int:
 
 
 def _store(args: dict[str, Any], context: Context) -> Client | NetworkKeys:
-    """Return who has the keys: the node, or with --network the relay."""
-    if args["--network"] is None and args["--relay-url"] is None:
+    """Return who has the keys: the node, or with --network the relay.
+
+    A node of that network has its own where --server names it.
+    """
+    if context.server or not (context.network or args["--relay-url"]):
         return context.client()
     from codewire.commands.network.keys import NetworkKeys
 

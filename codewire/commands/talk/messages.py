@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
+from codewire.commands.letters import label, show_happenings, shown
+from codewire.commands.talk.parties import letter_from, own_session, resolve
 from codewire.errors import RequestTimedOut, UsageError
 from codewire.wire import events
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from codewire.client.api import Client
     from codewire.commands.context import Context
     from codewire.term.paint import Paint
-    from codewire.wire.answers.events import Event
     from codewire.wire.answers.messages import Inbox, MessageSent, Reply, ReplySent
 
 # Of --timeout 0, as the node has it.
@@ -33,7 +34,9 @@ def msg(args: dict[str, Any], context: Context) -> int:
     """Send a message to a session: into its inbox, its terminal, or both.
 
     The sender is --from, else the session this command runs in, else nobody. Text is typed only
-    where a program takes it as text: at a shell's prompt it goes to the inbox alone.
+    where a program takes it as text: at a shell's prompt it goes to the inbox alone. A session of
+    another node of the network (dev-1:coder) is sent to by a session of this one, into its inbox
+    unless --delivery says otherwise.
 
     Usage:
       cw msg [options] <session> <body>
@@ -49,12 +52,13 @@ def msg(args: dict[str, Any], context: Context) -> int:
       cw msg coder "start with the auth module"
       cw msg -f planner coder "start with the auth module"
       cw msg --delivery pty 3 "check this out"
+      cw msg -f planner dev-1:coder "start with the auth module"
     """
-    client, ref = context.locate(args["<session>"])
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     answer = client.msg(
-        _resolve(client, ref),
+        recipient,
         args["<body>"],
-        **_sender(args, client, context),
+        **sender,
         delivery=args["--delivery"],
         force=bool(args["--force"]),
     )
@@ -84,12 +88,12 @@ def request(args: dict[str, Any], context: Context) -> int:
       cw request coder "ready for review?"
       cw request -f planner coder "status?" --timeout 30
       answer=$(cw request --raw coder "which branch?")
+      cw request -f planner dev-1:coder "ready for review?"
     """
     # Without the flag it is the text of the default.
     timeout = float(args["--timeout"]) or DEFAULT_TIMEOUT
     context.give_up_after(timeout)
-    client, ref = context.locate(args["<session>"])
-    recipient, sender = _resolve(client, ref), _sender(args, client, context)
+    client, recipient, sender = letter_from(args["<session>"], args["--from"], context)
     try:
         answer = client.request(
             recipient,
@@ -102,10 +106,13 @@ def request(args: dict[str, Any], context: Context) -> int:
     except RequestTimedOut as error:
         if error.note:
             output.notice(error.note)
-        shown = str(args["--from"] or sender["sender"] or args["<session>"])
-        if ":" not in shown:
-            shown = "".join(args["<session>"].rpartition(":")[:2]) + shown
-        later = f"{error}\n\nUse 'cw inbox {shown}' to see the reply if it comes later"
+        whose = str(args["--from"] or sender["sender"] or args["<session>"])
+        if isinstance(recipient, str):
+            # The reply is where the question is.
+            whose = recipient
+        if ":" not in whose:
+            whose = "".join(args["<session>"].rpartition(":")[:2]) + whose
+        later = f"{error}\n\nUse 'cw inbox {whose}' to see the reply if it comes later"
         raise RequestTimedOut(later, error.request_id) from error
     _show_note(answer)
     body = answer.reply_body
@@ -113,7 +120,7 @@ def request(args: dict[str, Any], context: Context) -> int:
         output.line(body)
     else:
         replier = answer.from_name or answer.from_id
-        output.line(f"[reply from {replier}] {_shown(body)}")
+        output.line(f"[reply from {replier}] {shown(body)}")
     return 0
 
 
@@ -136,10 +143,10 @@ def reply(args: dict[str, Any], context: Context) -> int:
     """
     if args["--from"]:
         client, ref = context.locate(args["--from"])
-        sender: dict[str, Any] = {"sender": _resolve(client, ref)}
+        sender: dict[str, Any] = {"sender": resolve(client, ref)}
     else:
         client = context.client()
-        sender = _own_session(client)
+        sender = own_session(client)
     token = args["--reply-token"] or ""
     answer = client.reply(args["<request-id>"], args["<body>"], **sender, reply_token=token)
     output.note(f"Reply sent for request {answer.request_id}")
@@ -150,14 +157,15 @@ def reply(args: dict[str, Any], context: Context) -> int:
 def inbox(args: dict[str, Any], context: Context) -> int:
     """Show what a session was sent and has sent; requests it has not answered come first.
 
-    A reply stands below its request. Nothing is marked as read.
+    A reply stands below its request. Nothing is marked as read. Of a node behind a relay it takes
+    an access grant: --grant, or one kept with 'cw access accept'.
 
     Usage:
       cw inbox [options] <session>
 
     Options:
       -t, --tail <count>         Only the last ones; 0 is all [default: 50]
-          --grant <token>        Access to a session of another node (relay only)
+          --grant <token>        The access grant to a session of a node behind a relay
       -j, --json                 Print the messages as JSON, in the same order
       -o, --output <text|json>   The same choice, in words
 
@@ -165,9 +173,13 @@ def inbox(args: dict[str, Any], context: Context) -> int:
       cw inbox coder
       cw inbox planner -t 10
       cw inbox coder --json
+      cw inbox dev-1:coder --grant cwog1....
     """
-    client, ref = _local(args, args["<session>"], context)
-    answer = client.read_messages(_resolve(client, ref), tail=_tail(args["--tail"]))
+    client, ref = _observed(args, args["<session>"], context)
+    grant = args["--grant"] or ""
+    answer = client.read_messages(
+        _resolve_there(client, ref), tail=_tail(args["--tail"]), grant=grant
+    )
     letters = arrange(answer, has_tokens=output.wants_json(args))
     if answer.cut:
         output.notice("older messages are left out: they are too much for one answer")
@@ -192,7 +204,7 @@ def listen(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --session <session>    Only what this session sends and gets
-          --grant <token>        Access to a session of another node (relay only)
+          --grant <token>        The access grant to a session of a node behind a relay
       -j, --json                 Print each as one line of JSON
       -o, --output <text|json>   The same choice, in words
 
@@ -205,24 +217,12 @@ def listen(args: dict[str, Any], context: Context) -> int:
     session, node = args["--session"] or "", args["<node>"]
     if node and session:
         session, node = f"{node}:{session}", None
-    client, ref = _local(args, session, context)
+    client, ref = _observed(args, session, context)
     if node:
         client = context.client_of(node)
-    session_id = _resolve(client, ref) if ref else None
-    from codewire.wire.answers.events import Event, EventsLost
-
-    is_listening = False
-    for frame in client.listen(session_id):
-        if isinstance(frame, EventsLost):
-            output.notice(f"{frame.count} messages lost: this reader was too slow")
-        elif isinstance(frame, Event):
-            _show_event(frame, output.wants_json(args))
-        elif is_listening:
-            output.notice("the node's worker was replaced; messages in between may be missing")
-        else:
-            is_listening = True
-            output.notice("listening for messages...")
-    return 0
+    whom = _resolve_there(client, ref) if ref else None
+    frames = client.listen(whom, grant=args["--grant"] or "")
+    return show_happenings(frames, as_json=output.wants_json(args))
 
 
 def arrange(inbox: Inbox, *, has_tokens: bool = False) -> list[dict[str, Any]]:
@@ -277,8 +277,8 @@ def inbox_lines(letters: list[dict[str, Any]], width: int, paint: Paint, now_ns:
 
 
 def _inbox_line(letter: dict[str, Any]) -> str:
-    kind, body = letter.get("type"), _shown(letter.get("body") or "")
-    sender, recipient = _label(letter, "from"), _label(letter, "to")
+    kind, body = letter.get("type"), shown(letter.get("body") or "")
+    sender, recipient = label(letter, "from"), label(letter, "to")
     if kind == events.REPLY:
         return f"REPLY {sender} (req={letter.get('request_id', '')}): {body}"
     if kind != events.REQUEST:
@@ -289,76 +289,23 @@ def _inbox_line(letter: dict[str, Any]) -> str:
     return f"{word} {sender} → {recipient} (req={letter.get('request_id', '')}): {body}"
 
 
-def _show_event(frame: Event, as_json: bool) -> None:
-    event = dict(frame.sent)
-    data = frame.data
-    if as_json:
-        shown = output.compact_json({"session_id": frame.session_id, **event})
-        output.write(shown + "\n", flush=True)
-        return
-    sender, recipient, body = _label(data, "from"), _label(data, "to"), _shown(data.get("body", ""))
-    request_id = data.get("request_id", "")
-    if event.get("type") == events.REQUEST:
-        text = f"[{sender} → {recipient}] REQUEST ({request_id}): {body}"
-    elif event.get("type") == events.REPLY:
-        text = f"[{sender}] REPLY ({request_id}): {body}"
-    else:
-        text = f"[{sender} → {recipient}] {body}"
-    output.write(text + "\n", flush=True)
-
-
-def _label(letter: Mapping[str, Any], kind: str) -> str:
-    """Return the name of the sender or recipient, else its id; 0 is nobody."""
-    return str(letter.get(f"{kind}_name") or letter.get(kind) or 0)
-
-
-def _shown(body: str) -> str:
-    """Return a body that can do nothing to a terminal."""
-    if body.isprintable():
-        return body
-    from codewire.term.paste import harmless
-
-    return harmless(body)
-
-
 def _show_note(answer: MessageSent | Reply | ReplySent) -> None:
     if answer.note:
         output.notice(answer.note)
 
 
-def _resolve(client: Client, ref: str) -> int:
-    from codewire.client.addressing import resolve_session
+def _resolve_there(client: Client, ref: str) -> int | str:
+    """Return what names a session whose messages are to be read.
 
-    return resolve_session(client, ref)
-
-
-def _sender(args: dict[str, Any], client: Client, context: Context) -> dict[str, Any]:
-    """Return who sends, a session of the recipient's node; its name may be left out.
-
-    Raises UsageError for a session of another node: its id means nothing there.
+    Where that takes a grant, nothing else may be asked of the node: it finds the session itself.
     """
-    sender = args["--from"]
-    if not sender:
-        return _own_session(client)
-    if ":" not in sender:
-        return {"sender": _resolve(client, sender)}
-    home, ref = context.locate(sender)
-    if home.route.key != client.route.key:
-        raise UsageError("--from must be a session of the node that the message is sent to")
-    return {"sender": _resolve(client, ref)}
+    return resolve(client, ref) if client.route.peer() is None else ref
 
 
-def _own_session(client: Client) -> dict[str, Any]:
-    """Return the session this command runs in; its id means nothing to another node."""
-    from codewire.client.inside import as_sender
-
-    return as_sender(client.route)
-
-
-def _local(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
+def _observed(args: dict[str, Any], ref: str, context: Context) -> tuple[Client, str]:
     """Return client and reference for a session whose messages are to be read."""
     client, found = context.locate(ref) if ref else (context.client(), "")
-    if args["--grant"] and ":" not in ref:
+    if args["--grant"] and ":" not in ref and client.route.peer() is None:
         raise UsageError(
             "--grant is only valid with a remote session locator like <node>:<session>"
         )

@@ -16,7 +16,7 @@ from codewire.io.endings import has_ended, open_end
 from codewire.io.fds import FileLimit
 from codewire.io.processes import Process, ProcessTable, read_process
 from codewire.io.ptys import open_pty
-from codewire.io.spawning import spawn_on_terminal
+from codewire.io.spawning import spawn_far, spawn_on_terminal
 
 Exit = dict[str, Any]
 UNKNOWN_EXIT: Exit = {"unknown": True}
@@ -100,24 +100,30 @@ def members_of(children: list[Child]) -> list[Process]:
     return [process for child in children for process in child.members.values()]
 
 
-def spawn_child(order: dict[str, Any], limit: FileLimit) -> Child:
+def spawn_child(order: dict[str, Any], limit: FileLimit, is_far: bool = False) -> Child:
     """Start `order["path"]` on a new PTY as session leader with controlling terminal.
 
-    Raises OSError (chdir, PTY or exec failed); nothing is left behind then.
+    `is_far`: it or its directory is on a file system that may hang. Raises OSError (chdir, PTY or
+    exec failed, or does not answer); nothing is left behind then.
     """
     master, slave, slave_path = open_pty(order["rows"], order["cols"])
+    path, argv, env, directory = order["path"], order["argv"], order["env"], order["cwd"]
     try:
-        # 1. posix_spawn has no working directory; this process has one thread, so borrow ours.
-        os.chdir(order["cwd"])
-        # 2. While our own slave is open, so that nobody finds the terminal hung up.
-        pid = spawn_on_terminal(order["path"], order["argv"], order["env"], slave_path, limit)
+        # While our own slave is open, so that nobody finds the terminal hung up.
+        if is_far:
+            pid = spawn_far(path, argv, env, directory, slave_path, limit)
+        else:
+            # posix_spawn has no working directory; this process has one thread, so borrow ours.
+            os.chdir(directory)
+            pid = spawn_on_terminal(path, argv, env, slave_path, limit)
     except BaseException:
         os.close(master)
         raise
     finally:
         os.close(slave)
-        with contextlib.suppress(OSError):
-            os.chdir("/")
+        if not is_far:
+            with contextlib.suppress(OSError):
+                os.chdir("/")
     return Child(order["id"], pid, master, order["meta"])
 
 

@@ -11,8 +11,13 @@ from typing import Any
 from codewire.io.fds import FileLimit
 from codewire.io.processes import Process, signal_process
 from codewire.keeper import protocol
-from codewire.keeper.place.scout import answers
-from codewire.keeper.processes.children import UNKNOWN_EXIT, Child, members_of, spawn_child
+from codewire.keeper.place.scout import is_far
+from codewire.keeper.processes.children import (
+    UNKNOWN_EXIT,
+    Child,
+    members_of,
+    spawn_child,
+)
 from codewire.keeper.processes.orphans import Orphans
 
 LOOK_SECONDS = 0.01
@@ -32,9 +37,10 @@ class Roster:
         """Start a session's process; return the answer for the worker, with its descriptors."""
         answer = {"seq": order["seq"], "id": order["id"]}
         try:
-            if not answers(order["path"], order["cwd"]):
+            far = is_far(order["path"], order["cwd"])
+            if far is None:
                 raise OSError("its program or directory does not answer")
-            child = spawn_child(order, self.limit)
+            child = spawn_child(order, self.limit, far)
         except (OSError, ValueError, MemoryError) as error:
             number = getattr(error, "errno", None) or 0
             return {"op": "failed", "errno": number, "error": str(error), **answer}, []

@@ -248,7 +248,8 @@ class Attachment:
         masks = self._is_terminal and cursor.offset < self._live_from
         limit = TYPING_FRAME_BYTES if self._node.sessions.keyboard.is_typing() else FRAME_BYTES
         size = min(limit, cursor.log.end - cursor.offset)
-        if masks or size < FILE_BYTES or not self._stream.sends_files:
+        sends = self._stream.sends_files and cursor.log.is_sendable
+        if masks or size < FILE_BYTES or not sends:
             chunk = self._read_masked(cursor) if masks else cursor.read(limit)
             self._tell_gap(chunk.offset, chunk.gap)
             if chunk.data:

@@ -52,10 +52,16 @@ def launch(node: Node, request: Message, caller: Caller) -> Message:
     user's home, and the answer says so. `env` is added to the node's own environment; with
     `env_base` "none" its first `env_caller` entries (all, without a number) are the caller's and
     take the place of the node's, unless the node keeps to its own: `env_base` of the answer says
-    whose it is. With `clean_env` few variables of either are left. Raises RequestError for a size
-    that is too large.
+    whose it is. With `clean_env` few variables of either are left. A group that the node's relay
+    does not have is refused before anything is started. Raises RequestError for a size that is too
+    large.
     """
     order = launch_order(request)
+    with node.grouping.admitted(order):
+        return _launch(node, request, order)
+
+
+def _launch(node: Node, request: Message, order: LaunchRequest) -> Message:
     # Said so that a client knows that its environment was not taken for additions to the node's.
     taken = node.settings.env if order.has_environment else None
     try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from codewire.errors import RequestError
 from codewire.io.deadline import MAX_SECONDS
 from codewire.io.streams import FrameStream
-from codewire.mail.draft import DELIVERIES, Draft
-from codewire.mail.groups import may_reach
+from codewire.mail.draft import INBOX, Draft, Receipt, check_delivery
 from codewire.mail.letters import check_body
 from codewire.mail.party import NOBODY, Party, here
-from codewire.mail.pending import Request
+from codewire.mail.pending import Answer, Request
 from codewire.node.caller import Caller, calling_session
 from codewire.node.context import Handler, Message, Node, Streamer, refusal
 from codewire.node.handlers.peer import Peer
@@ -25,7 +26,6 @@ from codewire.wire.codes import (
     UNAUTHORISED,
 )
 from codewire.wire.events import MAIL, REQUEST
-from codewire.wire.texts import go_quote
 from codewire.wire.timestamps import format_nanos
 
 DEFAULT_TIMEOUT_SECONDS = 60
@@ -37,14 +37,17 @@ def send(node: Node, request: Message, caller: Caller) -> Message:
     """Deliver a message; `status` of the answer is when (wire.md 6)."""
     draft = _draft(node, request, "msg", caller)
     receipt = node.mailbox.send(draft)
+    return {"type": "MsgSent", **shown_receipt(receipt, request)}
+
+
+def shown_receipt(receipt: Receipt, request: Message) -> Message:
+    """Return what became of a message, as its sender is answered."""
+    asked = request.get("delivery") or INBOX
     return {
-        "type": "MsgSent",
         "message_id": receipt.id,
         "status": format_nanos(receipt.sent_ns),
         # Only what did not go as asked is worth a field that upstream does not have.
-        "delivered": receipt.delivered
-        if receipt.delivered != (request.get("delivery") or "inbox")
-        else None,
+        "delivered": receipt.delivered if receipt.delivered != asked else None,
         "note": receipt.note or None,
         "typed": receipt.typed or None,
     }
@@ -87,23 +90,23 @@ def reply(node: Node, request: Message, caller: Caller) -> Message:
 def _draft(node: Node, request: Message, what: str, caller: Caller) -> Draft:
     """Return what is to be sent, checked; `what` names it in the words of group policy."""
     recipient = _recipient(node, request)
-    delivery = request.get("delivery") or "inbox"
-    if delivery not in DELIVERIES:
-        raise RequestError(
-            f"unknown delivery mode {go_quote(delivery)}: use {', '.join(DELIVERIES[:-1])} or both",
-            BAD_REQUEST,
-        )
+    delivery = check_delivery(request.get("delivery"))
     body = check_body(request.get("body") or "")
     sender = _sender(node, request, caller)
-    if not may_reach(recipient, sender.session):
-        text = f"group policy forbids {what} delivery to this session"
-        raise RequestError(text, UNAUTHORISED)
+    check_group(node, recipient, sender, what)
     if sender.id and sender.session is None:
         raise RequestError(f"sender session {sender.id} not found", NO_SUCH_SESSION)
     if request.get("auto") and sender == NOBODY:
         # It was to be typed for the sender's sake; nobody's text only goes into the inbox.
-        delivery = "inbox"
+        delivery = INBOX
     return Draft(sender, recipient, body, delivery, bool(request.get("force")), _key(request))
+
+
+def check_group(node: Node, recipient: Session, sender: Party, what: str) -> None:
+    """Raise RequestError where group policy keeps somebody from a session."""
+    if not node.grouping.may_reach(recipient, sender):
+        text = f"group policy forbids {what} delivery to this session"
+        raise RequestError(text, UNAUTHORISED)
 
 
 def _sender(node: Node, request: Message, caller: Caller) -> Party:
@@ -153,45 +156,51 @@ def _key(request: Message) -> str:
 
 def ask(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Deliver a request and answer with its reply. Raises RequestError when there is no request."""
-    peer = Peer(stream)
-    note = ""
-    pending = node.mailbox.requests.resume(_key(request), peer.waker)
-    try:
-        if pending is None:
-            seconds = node.timeout(request) or DEFAULT_TIMEOUT_SECONDS
-            draft = _draft(node, request, "request", caller)
-            timeout = min(seconds, MAX_SECONDS)
-            # Whole where it is: so it is shown, and so other versions take it from the journal.
-            timeout = int(timeout) if timeout == int(timeout) else timeout
-            pending, note = node.mailbox.requests.ask(draft, timeout, peer.waker)
-        Asking(node, peer, pending, note, request).run()
-    finally:
-        if pending is not None:
-            node.mailbox.requests.leave(pending, peer.waker)
+    asking = Asking(node, Peer(stream), request)
+    asking.run(_key(request), lambda: _draft(node, request, "request", caller))
 
 
 class Asking:
-    """One client that waits for the reply to a request."""
+    """One client that waits for the reply to a request; `answered` and `refused` are its words."""
 
-    def __init__(
-        self, node: Node, peer: Peer, pending: Request, note: str, request: Message
-    ) -> None:
+    def __init__(self, node: Node, peer: Peer, asked: Message) -> None:
         self._node = node
         self._peer = peer
-        self._request = pending
-        self._asked = request
-        self._note = note
-        self._recipient = node.sessions.registry.find(pending.to_id)
+        self._asked = asked
+        self._note = ""
+        self._request: Request
+        self._recipient: Session | None = None
 
-    def run(self) -> None:
-        """Serve the client. Blocks."""
-        if self._recipient is not None:
-            self._recipient.watch(self._peer.waker)
+    def run(self, key: str, draft: Callable[[], Draft]) -> None:
+        """Ask, unless an earlier attempt with this key did, and serve the client. Blocks.
+
+        Raises RequestError when there is no request.
+        """
+        requests, waker = self._node.mailbox.requests, self._peer.waker
+        pending = requests.resume(key, waker)
+        try:
+            if pending is None:
+                pending, self._note = requests.ask(draft(), self._timeout(), waker)
+            self._request = pending
+            self._serve()
+        finally:
+            if pending is not None:
+                requests.leave(pending, waker)
+
+    def _timeout(self) -> float:
+        timeout = min(self._node.timeout(self._asked) or DEFAULT_TIMEOUT_SECONDS, MAX_SECONDS)
+        # Whole where it is: so it is shown, and so other versions take it from the journal.
+        return int(timeout) if timeout == int(timeout) else timeout
+
+    def _serve(self) -> None:
+        recipient = self._recipient = self._node.sessions.registry.find(self._request.to_id)
+        if recipient is not None:
+            recipient.watch(self._peer.waker)
         try:
             self._peer.run(self._pump)
         finally:
-            if self._recipient is not None:
-                self._recipient.unwatch(self._peer.waker)
+            if recipient is not None:
+                recipient.unwatch(self._peer.waker)
 
     def _pump(self) -> None:
         request, peer = self._request, self._peer
@@ -199,22 +208,14 @@ class Asking:
             peer.waker.clear()
             answer = request.answer
             if answer is not None:
-                result = {
-                    "type": "MsgRequestResult",
-                    "request_id": request.id,
-                    "reply_body": answer.body,
-                    "from_id": answer.from_id,
-                    "from_name": answer.from_name or None,
-                    "note": self._note or None,
-                }
-                peer.stream.send_control(result)
+                self._send(self.answered(answer))
                 return
             failure = self._failure()
             if failure:
                 # Left before it is told: from now on the request shows that nobody waits.
                 self._node.mailbox.requests.leave(request, peer.waker)
                 if request.answer is None:
-                    self._refuse(*failure)
+                    self._send(self.refused(*failure))
                     return
                 continue
             peer.wait(max(0.0, self._node.mailbox.requests.seconds_left(request)))
@@ -236,14 +237,23 @@ class Asking:
             return f"request {request.id} timed out after {request.timeout_seconds}s", TIMED_OUT
         return None
 
-    def _refuse(self, text: str, code: str) -> None:
-        self._peer.stream.send_control(
-            {
-                **refusal(text, code, self._asked),
-                "request_id": self._request.id,
-                "note": self._note or None,
-            }
-        )
+    def _send(self, message: Message) -> None:
+        shown = {"request_id": self._request.id, "note": self._note or None}
+        self._peer.stream.send_control({**message, **shown})
+
+    def answered(self, answer: Answer) -> Message:
+        """Return the answer that brings the reply."""
+        return {
+            "type": "MsgRequestResult",
+            "request_id": self._request.id,
+            "reply_body": answer.body,
+            "from_id": answer.from_id,
+            "from_name": answer.from_name or None,
+        }
+
+    def refused(self, text: str, code: str) -> Message:
+        """Return the answer that says why there is none."""
+        return refusal(text, code, self._asked)
 
 
 def listen(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:

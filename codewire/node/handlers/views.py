@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,20 +83,15 @@ def _state(session: Session) -> dict[str, Any]:
 
 
 def _add_log_facts(session: Session, info: dict[str, Any]) -> int:
-    """Size and last change of the log, from the file: true after any restart. Return the latter."""
-    try:
-        found = os.stat(session.log_path)
-    except OSError:
+    """Size and last change of the log: true after any restart. Return the latter (ns)."""
+    found = session.log_status()
+    if found is None:
         return 0
-    if not stat.S_ISREG(found.st_mode):
+    info["output_size_bytes"], changed_ns = found
+    if not info["output_size_bytes"]:
         return 0
-    live = session.live_log
-    size = max(found.st_size, live.end if live is not None else 0)
-    info["output_size_bytes"] = size
-    if size:
-        info["last_output_at"] = format_seconds(found.st_mtime_ns)
-        return found.st_mtime_ns
-    return 0
+    info["last_output_at"] = format_seconds(changed_ns)
+    return changed_ns
 
 
 def _add_end(session: Session, info: dict[str, Any]) -> None:

@@ -16,22 +16,26 @@ from codewire.session.session import Session
 from codewire.wire import events
 from codewire.wire.codes import BAD_REQUEST, TIMED_OUT
 from codewire.wire.control import decode_control
+from codewire.wire.events import MAIL
 from codewire.wire.frames import CONTROL
+from codewire.wire.requests import MSG_LISTEN
 
 DEFAULT_WAIT_SECONDS = 24 * 3600
 
 
 def subscribe(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
     """Stream events until the client unsubscribes or goes."""
-    Subscriber(node, stream).run(request)
+    Subscriber(node, stream, caller).run(request)
 
 
 class Subscriber:
     """One client of the event bus."""
 
-    def __init__(self, node: Node, stream: FrameStream) -> None:
+    def __init__(self, node: Node, stream: FrameStream, caller: Caller) -> None:
         self._bus = node.sessions.bus
         self._stream = stream
+        # Mail is seen by who may listen to it, whatever it is called.
+        self._hidden = () if MSG_LISTEN in caller.verbs else MAIL
         self._peer = Peer(stream)
         self._unsubscribing = False
 
@@ -71,6 +75,8 @@ class Subscriber:
             if lost:
                 self._stream.send_control({"type": "EventsLost", "count": lost})
             for event in events:
+                if event.type in self._hidden:
+                    continue
                 self._stream.send_control(
                     {
                         "type": "Event",

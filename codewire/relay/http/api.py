@@ -16,6 +16,8 @@ from codewire.relay.http.routes import (
     networks,
     nodes,
     service,
+    siblings,
+    ssh,
     streams,
     tasks,
     uplinks,
@@ -54,6 +56,8 @@ ENDPOINTS: list[Endpoint] = [
     *tasks.ENDPOINTS,
     *uplinks.ENDPOINTS,
     *streams.ENDPOINTS,
+    *siblings.ENDPOINTS,
+    *ssh.ENDPOINTS,
     *selfhosted.ENDPOINTS,
 ]
 

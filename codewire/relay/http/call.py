@@ -14,6 +14,7 @@ from codewire.relay.http.inputs import Given, read_query
 from codewire.relay.http.limits import Limiter, Proxies
 from codewire.relay.providers.github import GitHub
 from codewire.relay.providers.oidc import Oidc
+from codewire.relay.store.orders import MEMBER, NODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,23 @@ class Coordination(Protocol):
     """The mesh's introductions."""
 
     def drop(self, network: str, name: str) -> None:
-        """End a node's connection, as Presence does."""
+        """End a node's connections, as Presence does."""
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End the connections of somebody who belongs to the network no more."""
 
     def accept(self, call: Call, network: str, kind: str, name: str) -> Answer | Takeover:
         """Turn an admitted peer's request into its connection."""
+
+
+class Siblings(Protocol):
+    """Other relays of the same database."""
+
+    def accept(self, call: Call, network: str, name: str) -> Answer | Takeover:
+        """Turn another relay's request into its way to a node that is connected here."""
+
+    def connected(self, network: str) -> set[str] | None:
+        """Return the nodes of a network that any relay has, None where that is not known."""
 
 
 class Streams(Protocol):
@@ -87,19 +101,42 @@ class Service:
     coordination: Coordination
     streams: Streams
     feeds: Feeds
+    siblings: Siblings
     status: Callable[[], dict[str, object]] = dict
     limiter: Limiter = field(default_factory=Limiter)
     proxies: Proxies = field(default_factory=lambda: Proxies(()))
     github: GitHub = field(default_factory=GitHub)
     oidc: Oidc = field(default_factory=lambda: Oidc("", "", ""))
+    # The public half of the SSH host key ("ssh-ed25519 AAAA…") and the port that was bound; ""
+    # where SSH is not served.
+    ssh_host_key: str = ""
+    ssh_port: int = 0
+    # Has the other relays of the database do something: network, what, whom (store/orders.py).
+    order: Callable[[str, str, str], None] = lambda network, kind, whom: None
     # What the first visitor of a relay with GitHub has to know.
     setup_code: str = ""
 
     def drop_node(self, network: str, name: str) -> None:
-        """End a node's connections: its token is no longer good."""
+        """End a node's connections, at all relays: its token is no longer good."""
         self.presence.drop(network, name)
+        self.end_node(network, name)
+        self.order(network, NODE, name)
+
+    def end_node(self, network: str, name: str) -> None:
+        """End here what hangs on a node's uplink."""
         self.coordination.drop(network, name)
         self.streams.drop(network, name)
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End all that somebody has open in a network they belong to no more, at all relays."""
+        self.end_member(network, who)
+        self.order(network, MEMBER, who)
+
+    def end_member(self, network: str, who: str) -> None:
+        """The same, here."""
+        self.feeds.drop(network, who)
+        self.streams.drop_member(network, who)
+        self.coordination.drop_member(network, who)
 
 
 class Call:

@@ -39,6 +39,7 @@ REDEEM = Limit("redeem", 60)
 POLL = Limit("poll", 60)
 CONNECT = Limit("connect", 60)
 CONFIRM = Limit("confirm", 20)
+SSH_KEYS = Limit("ssh-keys", 60)
 
 
 class Limiter:
@@ -102,14 +103,18 @@ class Limiter:
 
 
 def _key(limit: Limit, address: str) -> str:
-    """Return what is counted; whoever has an IPv6 address has a whole /64."""
+    return f"{limit.name} {holder_of(address)}"
+
+
+def holder_of(address: str) -> str:
+    """Return what an address is counted by; whoever has an IPv6 address has a whole /64."""
     if ":" in address and not address.startswith("::ffff:"):
         try:
             network = ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False)
-            return f"{limit.name} {network.network_address}"
+            return str(network.network_address)
         except ValueError:
             pass
-    return f"{limit.name} {address}"
+    return address
 
 
 class Proxies:

@@ -79,6 +79,11 @@ class Database:
         """
         return self._engine.write(fn, seconds)
 
+    def time(self, tx: Tx) -> int:
+        """Return what the database's clock says, in nanoseconds UTC."""
+        row = tx.one(f"select {self._engine.time_sql}")
+        return int(row[0]) * 1000 if row else 0
+
     def sweep(self, now: int) -> None:
         """Remove what is past. Every minute."""
         sweep(self.write, now)

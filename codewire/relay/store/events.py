@@ -71,6 +71,12 @@ def newest(tx: Tx, network_id: str) -> int:
     return int(row[0]) if row else 0
 
 
+def newest_of_all(tx: Tx) -> dict[str, int]:
+    """Return the number of each network's last event, of those that have any."""
+    rows = tx.all("select network_id, event_seq from networks where event_seq > 0")
+    return {str(network_id): int(seq) for network_id, seq in rows}
+
+
 def floor(tx: Tx, network_id: str, stream: str) -> int:
     """Return the highest number that is no longer kept in this stream, 0 for none."""
     row = tx.one(

@@ -195,6 +195,17 @@ def get(tx: Tx, network_id: str, name: str) -> Node | None:
     return _node(row) if row else None
 
 
+def owned_by(tx: Tx, subject: str, name: str) -> list[Node]:
+    """Return somebody's nodes of this name, in whatever networks."""
+    rows = tx.all(
+        f"select {NODE_COLUMNS} from nodes where owner_subject = ? and name = ?"
+        " order by network_id",
+        subject,
+        name,
+    )
+    return [_node(row) for row in rows]
+
+
 def list_of(tx: Tx, network_id: str) -> list[Node]:
     """Return a network's nodes by name."""
     rows = tx.all(

@@ -215,7 +215,7 @@ def device_finish(tx: Tx, poll_token: str, node_token: str) -> None:
 
 def github_app_put(tx: Tx, app: dict[str, Any]) -> None:
     """Keep the GitHub app, sealed as a whole."""
-    _secret_put(tx, GITHUB_APP, json.dumps(app).encode())
+    secret_put(tx, GITHUB_APP, json.dumps(app).encode())
 
 
 def github_app(tx: Tx) -> dict[str, Any] | None:
@@ -241,7 +241,8 @@ def secret_put_if_absent(tx: Tx, name: str, data: bytes) -> bytes:
     return secret_get(tx, name) or b""
 
 
-def _secret_put(tx: Tx, name: str, data: bytes) -> None:
+def secret_put(tx: Tx, name: str, data: bytes) -> None:
+    """Seal `data` under a name, whatever was there."""
     tx.run(
         """
         insert into secrets (name, data) values (?, ?)
@@ -258,7 +259,7 @@ def _secret_put(tx: Tx, name: str, data: bytes) -> None:
 def key_add(
     tx: Tx, fingerprint: str, subject: str, public_key: str, comment: str, now: int
 ) -> bool:
-    """Keep a public key; False where somebody has it already."""
+    """Keep somebody's public key; False where they have it already."""
     changed = tx.run(
         """
         insert into ssh_keys (fingerprint, subject, public_key, comment, created_at)
@@ -273,10 +274,10 @@ def key_add(
     return changed > 0
 
 
-def key_owner(tx: Tx, fingerprint: str) -> str:
-    """Return whose key it is, "" for nobody's."""
-    row = tx.one("select subject from ssh_keys where fingerprint = ?", fingerprint)
-    return str(row[0]) if row else ""
+def key_owners(tx: Tx, fingerprint: str) -> list[str]:
+    """Return whose key it is: nobody has shown more than that they know the public half."""
+    rows = tx.all("select subject from ssh_keys where fingerprint = ?", fingerprint)
+    return [str(row[0]) for row in rows]
 
 
 def keys_of(tx: Tx, subject: str) -> list[SshKey]:

@@ -238,7 +238,22 @@ create table logins (
 )
 """
 
-STEPS = (FIRST, SECOND)
+# A key may be several people's: nobody keeps another from theirs by being there first.
+THIRD = """
+drop table ssh_keys;
+create table ssh_keys (
+    subject {text} not null,
+    fingerprint {text} not null,
+    public_key {text} not null,
+    comment {text} not null,
+    created_at bigint not null,
+    primary key (subject, fingerprint)
+);
+create index ssh_keys_fingerprint on ssh_keys (fingerprint);
+create index nodes_owner on nodes (owner_subject, name)
+"""
+
+STEPS = (FIRST, SECOND, THIRD)
 
 
 def migrate(tx: Tx, types: dict[str, str]) -> None:

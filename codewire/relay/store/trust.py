@@ -6,7 +6,13 @@ import json
 import secrets
 from dataclasses import dataclass
 
-from codewire.credentials.bundle import ALGORITHM, VERSION, Bundle, BundleKey, issuer_name
+from codewire.credentials.bundle import (
+    ALGORITHM,
+    VERSION,
+    Bundle,
+    BundleKey,
+    issuer_name,
+)
 from codewire.credentials.claims import BUNDLE_SECONDS, MAX_SECONDS, SKEW_SECONDS
 from codewire.credentials.encoding import encode
 from codewire.credentials.signing import SEED_BYTES, SigningKey
@@ -202,6 +208,22 @@ def grants(
     rows = tx.all(f"{sql} order by created_at desc, id", *args)
     found = map(_grant, rows)
     return [one for one in found if is_active is None or is_active == _is_active(one, now)]
+
+
+def revoked_at_node(tx: Tx, network_id: str, node: str, now: int, limit: int) -> list[Grant]:
+    """Return the revoked grants for a node that have not expired, the last revoked first."""
+    rows = tx.all(
+        f"""
+        select {GRANT_COLUMNS} from access_grants
+        where network_id = ? and target_node = ? and revoked_at is not null and expires_at > ?
+        order by revoked_at desc, id limit ?
+        """,
+        network_id,
+        node,
+        now - SKEW_NS,
+        limit,
+    )
+    return [_grant(row) for row in rows]
 
 
 def _is_active(grant: Grant, now: int) -> bool:

@@ -48,9 +48,18 @@ def claim(
     return replaced if replaced and replaced.conn_id != conn_id else None
 
 
-def release_if(tx: Tx, conn_id: str) -> None:
-    """Forget this connection; one that came after it stays."""
-    tx.run("delete from whereabouts where conn_id = ?", conn_id)
+def release(tx: Tx, conn_ids: Iterable[str]) -> None:
+    """Forget these connections; those that came after them stay."""
+    for conn_id in sorted(conn_ids):
+        tx.run("delete from whereabouts where conn_id = ?", conn_id)
+
+
+def nodes_of(tx: Tx, network_id: str, now: int) -> set[str]:
+    """Return the nodes of a network that are connected to any relay."""
+    rows = tx.all(
+        "select node from whereabouts where network_id = ? and lease_until > ?", network_id, now
+    )
+    return {str(row[0]) for row in rows}
 
 
 def renew(tx: Tx, conn_ids: Iterable[str], now: int, lease_seconds: int = LEASE_SECONDS) -> None:

@@ -15,6 +15,7 @@ from codewire.errors import CodewireError, ProtocolError
 from codewire.relay.uplinks.hub import REPLACED, REVOKED
 from codewire.relay.uplinks.introduction import Introduction, read_node
 from codewire.relay.uplinks.outbox import Outbox
+from codewire.relay.uplinks.streams import REMOVED
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
 from codewire.wire.control import decode_control, encode_control
 from codewire.wire.frames import CONTROL
@@ -36,11 +37,18 @@ MAX_LIST_BYTES = 30_000
 MAX_WAITING = 64
 
 
-class Peer:
-    """One connection. `identity` is its id; `node` what it said of itself, once it has."""
+Who = tuple[str, str, str]
 
-    def __init__(self, network: str, identity: str, is_listener: bool) -> None:
-        self.network = network
+
+class Peer:
+    """One connection. `identity` is its id; `node` what it said of itself, once it has.
+
+    `who` was admitted: network, kind (`node` or `client`) and name.
+    """
+
+    def __init__(self, who: Who, identity: str, is_listener: bool) -> None:
+        self.who = who
+        self.network = who[0]
         self.identity = identity
         self.is_listener = is_listener
         self.node: dict[str, Any] | None = None
@@ -81,6 +89,8 @@ class Coordinator:
         self._lock = threading.Lock()
         # By id, in the order they came.
         self._peers: dict[str, Peer] = {}
+        # All that were admitted, also those whose connection is not there yet.
+        self._admitted: set[Peer] = set()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -89,14 +99,18 @@ class Coordinator:
         """Turn an admitted peer's request into its connection."""
         is_listener = kind == "node" and call.query.text("role") != "dial"
         identity = stable_id(network, kind, name) if is_listener else dialer_id(self._random(16))
-        peer = Peer(network, identity, is_listener)
-        return upgrade(
+        peer = Peer((network, kind, name), identity, is_listener)
+        accepted = upgrade(
             call.request,
             partial(self._serve, peer),
             self._watchdog,
             MAX_MESSAGE,
             partial(self.leave, peer),
         )
+        if isinstance(accepted, WebSocketUpgrade):
+            with self._lock:
+                self._admitted.add(peer)
+        return accepted
 
     def _serve(self, peer: Peer, stream: WebSocketStream) -> None:
         peer.outbox.send({"type": "derp_map", "derp_map": self._derp_map})
@@ -119,14 +133,23 @@ class Coordinator:
             before.outbox.close(*REPLACED)
 
     def drop(self, network: str, name: str) -> None:
-        """End the connection of a node that listens: its token is no longer good."""
-        peer = self._peers.get(stable_id(network, "node", name))
-        if peer is not None:
-            peer.outbox.close(*REVOKED)
+        """End all connections of a node: its token is no longer good."""
+        self._end((network, "node", name), REVOKED)
+
+    def drop_member(self, network: str, who: str) -> None:
+        """End all connections of somebody who belongs to a network no more."""
+        self._end((network, "client", who), REMOVED)
+
+    def _end(self, who: Who, goodbye: tuple[int, str]) -> None:
+        with self._lock:
+            found = [peer for peer in self._admitted if peer.who == who]
+        for peer in found:
+            peer.outbox.close(*goodbye)
 
     def leave(self, peer: Peer) -> None:
         """Forget a peer, unless its id is another connection's by now; tell whom it dialled."""
         with self._lock:
+            self._admitted.discard(peer)
             if self._peers.get(peer.identity) is not peer:
                 return
             del self._peers[peer.identity]

@@ -6,6 +6,7 @@ A node dials `/node/connect` and stays; the relay asks it over that for what onl
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from functools import partial
@@ -15,7 +16,7 @@ from codewire.errors import CodewireError, ProtocolError
 from codewire.relay.http.answers import unauthorized
 from codewire.relay.http.identity import node_of
 from codewire.relay.http.inputs import check_url
-from codewire.relay.store import nodes
+from codewire.relay.store import nodes, orders
 from codewire.relay.uplinks.outbox import Outbox
 from codewire.relay.uplinks.reports import take_report
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from codewire.relay.http.call import Call
     from codewire.relay.store.database import Database, Tx
     from codewire.relay.store.nodes import Node
+    from codewire.relay.uplinks.leases import Leases
     from codewire.web.request import Request
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ MAX_WAITING = 16
 PING_SECONDS = 20.0
 DEAD_SECONDS = 60.0
 TOUCH_SECONDS = 30.0
+# How soon another relay may learn that a node has gone.
+RELEASE_SECONDS = 1.0
 
 # Close codes of ours (RFC 6455 7.4.2): the token is no longer good; another uses it.
 REVOKED = (4401, "the node's token was revoked or replaced")
@@ -63,18 +67,31 @@ class Uplink:
         self.key: Key = (node.network_id, node.name)
         self.peer_url = peer_url
         self.features = features
+        self.conn_id = os.urandom(16).hex()
         self.outbox = Outbox(MAX_WAITING)
+
+    def is_of(self, node: Node) -> bool:
+        """Say whether the node connected with the token of this registration."""
+        mine = (self.node.enrollment_id, self.node.authorized_at)
+        return mine == (node.enrollment_id, node.authorized_at)
 
     def send(self, message: dict[str, Any]) -> bool:
         """Ask the node for something; False when it does not take it. Never blocks."""
         return self.outbox.send(message)
 
+    def ask(self, stream: object, request: dict[str, Any]) -> bool:
+        """Ask the node to dial back for a stream, which the request names."""
+        return self.send(request)
+
 
 class Hub:
     """All uplinks of this relay."""
 
-    def __init__(self, store: Database, watchdog: Watchdog, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Database, watchdog: Watchdog, clock: Callable[[], int], leases: Leases
+    ) -> None:
         self._store = store
+        self._leases = leases
         self._watchdog = watchdog
         self._clock = clock
         self._lock = threading.Lock()
@@ -83,6 +100,8 @@ class Hub:
         self.replaced = 0
         # What a node says that is nothing of the hub's.
         self.on_message: Callable[[Uplink, dict[str, Any]], None] = lambda uplink, message: None
+        # What a node is told before anything else.
+        self.on_connect: Callable[[Uplink, WebSocketStream], None] = lambda uplink, stream: None
 
     def __len__(self) -> int:
         return len(self._uplinks)
@@ -91,9 +110,31 @@ class Hub:
         """Return a node's uplink."""
         return self._uplinks.get((network, name))
 
+    def networks(self) -> frozenset[str]:
+        """Return the networks that have nodes here."""
+        with self._lock:
+            return frozenset(network for network, _ in self._uplinks)
+
     def is_connected(self, network: str, name: str) -> bool:
         """Say whether a node's uplink is open here."""
         return (network, name) in self._uplinks
+
+    def drop_stale(self, network: str, name: str, node: Node | None) -> bool:
+        """End a node's uplink unless it belongs to this registration of it; say whether it did."""
+        uplink = self.find(network, name)
+        if uplink is None or (node is not None and uplink.is_of(node)):
+            return False
+        self.drop(network, name)
+        return True
+
+    def drop_connection(self, network: str, conn_id: str) -> None:
+        """End an uplink that has another in its place, at another relay."""
+        with self._lock:
+            found = [u for u in self._uplinks.values() if u.conn_id == conn_id]
+        for uplink in found:
+            if uplink.node.network_id == network:
+                self._forget(uplink)
+                uplink.outbox.close(*REPLACED)
 
     def drop(self, network: str, name: str) -> None:
         """End a node's uplink: its token is no longer good."""
@@ -143,6 +184,10 @@ class Hub:
             nodes.connected(
                 tx, *uplink.key, peer_url=uplink.peer_url, features=uplink.features, now=call.now
             )
+            before = self._leases.claim(tx, *uplink.key, uplink.conn_id)
+            if before is not None:
+                network, by = uplink.key[0], self._leases.url
+                orders.give(tx, network, orders.CONNECTION, before.conn_id, by, call.now)
 
         self._store.write(note)
         if node_of(call.request, self._store) is None:
@@ -153,12 +198,14 @@ class Hub:
         with self._lock:
             if self._uplinks.get(uplink.key) is uplink:
                 del self._uplinks[uplink.key]
+                self._leases.gone(uplink.conn_id)
                 log.info("%s/%s disconnected", *uplink.key)
 
     def _serve(self, uplink: Uplink, stream: WebSocketStream) -> None:
         log.info("%s/%s connected", *uplink.key)
-        uplink.outbox.open(stream)
         try:
+            self.on_connect(uplink, stream)
+            uplink.outbox.open(stream)
             while (frame := stream.receive()) is not None:
                 kind, payload = frame
                 if kind == CONTROL:
@@ -181,9 +228,14 @@ class Hub:
 
     def run(self) -> None:
         """Note every TOUCH_SECONDS which nodes are there, until `end`."""
-        while not self._is_over.wait(TOUCH_SECONDS):
+        due = time.monotonic() + TOUCH_SECONDS
+        while not self._is_over.wait(RELEASE_SECONDS):
             try:
-                self.touch()
+                self._leases.release()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + TOUCH_SECONDS
+                    self._leases.measure()
+                    self.touch()
             except CodewireError as error:
                 log.warning("noting which nodes are connected: %s", error)
 
@@ -192,13 +244,23 @@ class Hub:
         now = time.monotonic()
         with self._lock:
             uplinks = list(self._uplinks.values())
-        alive = [u.key for u in uplinks if u.outbox.quiet_seconds(now) < DEAD_SECONDS]
+        alive = [u for u in uplinks if u.outbox.quiet_seconds(now) < DEAD_SECONDS]
         if alive:
-            self._store.write(lambda tx: nodes.touch(tx, alive, self._clock()))
+            self._store.write(partial(self._renew, alive))
+
+    def _renew(self, alive: list[Uplink], tx: Tx) -> None:
+        nodes.touch(tx, [uplink.key for uplink in alive], self._clock())
+        self._leases.renew(tx, [uplink.conn_id for uplink in alive])
 
     def end(self) -> None:
-        """End the loop."""
+        """End the loop, and have other relays look for our nodes elsewhere from now on."""
         self._is_over.set()
+        with self._lock:
+            conn_ids = [uplink.conn_id for uplink in self._uplinks.values()]
+        try:
+            self._leases.release(conn_ids)
+        except CodewireError as error:
+            log.warning("our nodes' leases have to run out: %s", error)
 
 
 def _features(request: Request) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from codewire.errors import CodewireError
 from codewire.relay.http.answers import Refusal
@@ -20,14 +20,22 @@ from codewire.wire.http import Answer
 from codewire.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from codewire.io.lines import Line
     from codewire.io.watchdog import Watchdog
     from codewire.io.websockets import WebSocketStream
     from codewire.relay.http.call import Call
     from codewire.relay.store.nodes import Node
     from codewire.relay.uplinks.hub import Hub, Uplink
 
+    # Who wants a node: over a connection of their own, or through the SSH gateway.
+    Client = WebSocketStream | Line
+
 log = logging.getLogger(__name__)
 
+# What a node is asked for; of the second kind by the SSH gateway.
+REQUESTS = ("StreamRequest", "SSHRequest")
 # What a node can do that serves streams; one of another make cannot.
 STREAM = "stream"
 # A client's patience with a dial is ten seconds: it should hear why.
@@ -53,6 +61,15 @@ AGAIN = (("Retry-After", "1"),)
 Key = tuple[str, str]
 
 
+class Way(Protocol):
+    """A node that is connected, here or at another relay."""
+
+    features: tuple[str, ...]
+
+    def ask(self, stream: Stream, request: dict[str, Any]) -> bool:
+        """Have it told; False when it does not take it. Raises Refusal."""
+
+
 class Stream:
     """One client's way to a node; `who` it is."""
 
@@ -64,7 +81,7 @@ class Stream:
         self._lock = threading.Lock()
         self._answered, self._joined = threading.Event(), threading.Event()
         self._client_done, self._back_done = threading.Event(), threading.Event()
-        self._client: WebSocketStream | None = None
+        self._client: Client | None = None
         self._back: WebSocketStream | None = None
         self._is_over = False
 
@@ -94,7 +111,7 @@ class Stream:
             self._back_done.set()
             _part(back, self._client_done)
 
-    def serve_client(self, client: WebSocketStream) -> None:
+    def serve_client(self, client: Client) -> None:
         """Carry what the client sends to the node, until either has gone."""
         with self._lock:
             if self._is_over or self._back is None:
@@ -126,7 +143,7 @@ class Stream:
         self.end()
 
 
-def _carry(source: WebSocketStream, sink: WebSocketStream) -> None:
+def _carry(source: Client, sink: Client) -> None:
     """Pass on messages until one of the two has gone."""
     try:
         while (frame := source.receive()) is not None:
@@ -135,7 +152,7 @@ def _carry(source: WebSocketStream, sink: WebSocketStream) -> None:
         log.debug("a stream ends: %s", error)
 
 
-def _part(own: WebSocketStream, other_done: threading.Event) -> None:
+def _part(own: Client, other_done: threading.Event) -> None:
     """Return when the other half writes to `own` no more, which may then be closed."""
     if not other_done.wait(END_SECONDS):
         own.abort()
@@ -159,6 +176,8 @@ class Streams:
         # Those whose node has not dialled back, by the id it is to say; and all of each node.
         self._waiting: dict[str, Stream] = {}
         self._of_node: dict[Key, set[Stream]] = {}
+        # Nodes that are connected to another relay.
+        self.elsewhere: Callable[[str, str], Way | None] = lambda network, name: None
         hub.on_message = self.take
 
     def __len__(self) -> int:
@@ -173,28 +192,36 @@ class Streams:
         """
         stream = Stream((network, name), str(ask.get("subject")))
         accepted = upgrade(
-            call.request, stream.serve_client, self._watchdog, on_end=partial(self._forget, stream)
+            call.request, stream.serve_client, self._watchdog, on_end=partial(self.forget, stream)
         )
         if isinstance(accepted, Answer):
             return accepted
-        uplink = self._uplink(network, name)
-        self._enter(stream)
+        way = self._way(network, name)
+        self.enter(stream)
         try:
-            self._ask(uplink, stream, ask)
+            self._ask(way, stream, ask)
         except BaseException:
-            self._forget(stream)
+            self.forget(stream)
             raise
         return accepted
 
-    def _uplink(self, network: str, name: str) -> Uplink:
-        uplink = self._hub.find(network, name)
-        if uplink is None:
-            raise Refusal(503, f'node "{name}" is not connected', AGAIN)
-        if STREAM not in uplink.features:
-            raise Refusal(501, f'node "{name}" cannot be reached this way; use ssh')
-        return uplink
+    def way(self, network: str, name: str) -> Way | None:
+        """Return a node, here or at another relay; None where it is connected nowhere.
 
-    def _enter(self, stream: Stream) -> None:
+        Raises StoreError.
+        """
+        return self._hub.find(network, name) or self.elsewhere(network, name)
+
+    def _way(self, network: str, name: str) -> Way:
+        way = self.way(network, name)
+        if way is None:
+            raise Refusal(503, f'node "{name}" is not connected', AGAIN)
+        if STREAM not in way.features:
+            raise Refusal(501, f'node "{name}" cannot be reached this way; use ssh')
+        return way
+
+    def enter(self, stream: Stream) -> None:
+        """Wait for a node to dial back for a stream, until `forget`. Raises Refusal."""
         with self._lock:
             streams = self._of_node.setdefault(stream.key, set())
             if len(streams) >= MAX_PER_NODE:
@@ -202,14 +229,22 @@ class Streams:
             streams.add(stream)
             self._waiting[stream.id] = stream
 
-    def _ask(self, uplink: Uplink, stream: Stream, ask: dict[str, Any]) -> None:
+    def ask_here(self, stream: Stream, ask: dict[str, Any]) -> None:
+        """Ask a node of this relay for another relay, as `_ask` does. Raises Refusal."""
+        uplink = self._hub.find(*stream.key)
+        if uplink is None or ask.get("type") not in REQUESTS:
+            raise Refusal(503, f'node "{stream.key[1]}" is not connected', AGAIN)
+        self._ask(uplink, stream, ask)
+
+    def _ask(self, way: Way, stream: Stream, ask: dict[str, Any]) -> None:
         name = stream.key[1]
-        if not uplink.send({"type": "StreamRequest", "session_id": stream.id, **ask}):
+        if not way.ask(stream, {"type": REQUESTS[0], **ask, "session_id": stream.id}):
             raise Refusal(503, f'node "{name}" is busy', AGAIN)
         if not stream.wait(BACK_SECONDS):
             raise Refusal(503, stream.reason or f'node "{name}" does not answer', AGAIN)
 
-    def _forget(self, stream: Stream) -> None:
+    def forget(self, stream: Stream) -> None:
+        """Let go of a stream, and end what there is of it."""
         with self._lock:
             self._waiting.pop(stream.id, None)
             streams = self._of_node.get(stream.key, set())

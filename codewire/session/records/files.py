@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from codewire.errors import LaunchError
 from codewire.files import open_regular
@@ -22,9 +22,8 @@ OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, LAUNCH = (
 OTHERS = (f"{EVENTS}.1", f"{MESSAGES}.1", f"{INPUT_KEYS}.new")
 
 
-@contextlib.contextmanager
-def making_files(directory: str) -> Iterator[None]:
-    """Make a session's directory, let the caller add its log, then make the inbox.
+def make_files(directory: str, open_log: Callable[[], object]) -> None:
+    """Make a session's directory, its log as the caller does, and the inbox.
 
     Raises LaunchError with the cause when the disk refuses any of it.
     """
@@ -33,7 +32,7 @@ def making_files(directory: str) -> Iterator[None]:
             os.mkdir(directory, 0o700)
         except FileNotFoundError:
             os.makedirs(directory, 0o700)
-        yield
+        open_log()
         path = os.path.join(directory, MESSAGES)
         os.close(open_regular(path, os.O_WRONLY | os.O_CREAT))
     except OSError as error:
@@ -42,7 +41,7 @@ def making_files(directory: str) -> Iterator[None]:
 
 
 def remove_files(directory: str) -> None:
-    """Undo `making_files`, as far as it came."""
+    """Undo `make_files`, as far as it came."""
     for name in (OUTPUT, EVENTS, MESSAGES, INPUT_KEYS, RECORD, LAUNCH, *OTHERS):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(directory, name))

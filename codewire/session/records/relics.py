@@ -14,8 +14,21 @@ from typing import Any
 
 from codewire.disk.filing import read_file, read_json
 from codewire.disk.journal import read_line
-from codewire.session.records.files import EVENTS, LAUNCH, MESSAGES, OUTPUT, RECORD, remove_files
-from codewire.session.records.record import MAX_ID, Record, Status, is_end_of, record_from_json
+from codewire.session.records.files import (
+    EVENTS,
+    LAUNCH,
+    MESSAGES,
+    OUTPUT,
+    RECORD,
+    remove_files,
+)
+from codewire.session.records.record import (
+    MAX_ID,
+    Record,
+    Status,
+    is_end_of,
+    record_from_json,
+)
 from codewire.wire.events import CREATED, STATUS
 from codewire.wire.timestamps import parse_timestamp
 

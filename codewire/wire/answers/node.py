@@ -12,7 +12,8 @@ class NodeStatus(NamedTuple):
     """Versions, processes, times (RFC 3339) and counts of a node; `listen` is "" if it does not.
 
     `fleet` is how its bridge to a fleet is: `state`, with it `server`, `error` and `last_error`.
-    `relay` is how its uplink is: `state`, `url`, `network`, `since` and `error`.
+    `relay` is how its uplink is: `state`, `url`, `network`, `since` and `error`; `groups`, if any,
+    is why the relay does not know its sessions' groups.
     """
 
     version: str = ""

@@ -53,6 +53,9 @@ class Hall:
     def drop_member(self, network: str, who: str) -> None:
         self.dropped.append((network, who))
 
+    def connected(self, network: str) -> set[str] | None:
+        return None
+
     def accept_back(self, call: Call, node: Node, ident: str) -> Answer | Takeover:
         return self.accept(call, node, ident)
 
@@ -83,6 +86,7 @@ class Desk:
             coordination=self.hall,
             streams=self.hall,
             feeds=self.feeds,
+            siblings=self.hall,
             status=lambda: {"version": "1", "uplinks": 0},
             proxies=Proxies(self.settings.trusted_proxy),
             github=GitHub(self.settings.github_url, self.settings.github_api_url),

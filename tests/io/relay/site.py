@@ -30,6 +30,7 @@ class Site:
         given = Settings(
             base_url="https://relay.example",
             listen="127.0.0.1:0",
+            ssh_listen="off",
             data_dir=str(directory),
             auth_mode="token",
             auth_token=ADMIN,

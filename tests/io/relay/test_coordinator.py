@@ -13,6 +13,7 @@ from codewire.relay.uplinks.introduction import read_node
 from codewire.wire.control import encode_control
 from codewire.wire.tailnet import address_of, dialer_id, stable_id
 from tests.io.relay.site import Site, next_message
+from tests.io.relay.test_streams import login
 from tests.processes import wait_until
 
 PATH = "/api/v1/tailnet/coordinate"
@@ -109,6 +110,56 @@ def test_a_revoked_node_is_dropped(site: Site) -> None:
     site.ok("DELETE", "/api/v1/nodes/dev-1?network_id=proj")
     assert next_message(listener) is None
     wait_until(lambda: not len(site.relay.coordinator))
+
+
+def test_a_removed_member_is_dropped_and_nobody_else(site: Site) -> None:
+    site.enrol()
+    client = "/api/v1/network-auth/runtime/client?network_id=proj"
+    gone, kept = (
+        join(site, site.ok("POST", client, {}, token=login(site, who, "proj"))["credential"])
+        for who in ("gone", "kept")
+    )
+    unused = site.ok("POST", client, {}, token="sess_gone")["credential"]
+    site.ok("DELETE", "/api/v1/networks/proj/members/oidc:gone")
+    assert next_message(gone) is None and gone.close_code == 1008
+    assert site.dial(PATH, unused)[0] == 401
+    kept.send_control({"type": "x"})
+    assert next_message(kept) is not None
+    wait_until(lambda: len(site.relay.coordinator) == 1)
+
+
+@pytest.mark.parametrize("kind", ["client", "node"])
+def test_who_is_removed_while_they_come_in_is_dropped(
+    site: Site, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    node_token, member = site.enrol(), login(site, "m", "proj")
+    client = "/api/v1/network-auth/runtime/client?network_id=proj"
+    runtime = (
+        credential(site, node_token)
+        if kind == "node"
+        else site.ok("POST", client, {}, token=member)["credential"]
+    )
+    path = (
+        "/api/v1/nodes/dev-1?network_id=proj"
+        if kind == "node"
+        else "/api/v1/networks/proj/members/oidc:m"
+    )
+    accept = site.relay.coordinator.accept
+
+    def late(*args: Any) -> Any:
+        site.ok("DELETE", path)
+        return accept(*args)
+
+    monkeypatch.setattr(site.relay.coordinator, "accept", late)
+    status, stream = site.dial(PATH, runtime)
+    assert status == 101 and stream is not None
+    assert next_message(stream) is None and stream.close_code in (1008, 4401)
+
+
+def test_a_revoked_node_that_dials_is_dropped_too(site: Site) -> None:
+    dialer = join(site, credential(site, site.enrol()), role="dial")
+    site.ok("DELETE", "/api/v1/nodes/dev-1?network_id=proj")
+    assert next_message(dialer) is None and dialer.close_code == 4401
 
 
 def test_dialer_and_listener_are_introduced(site: Site) -> None:

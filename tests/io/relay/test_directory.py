@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from codewire.client.reach.servers import Options
+from codewire.client import Client
+from codewire.client.reach.behind import RelayRoute
+from codewire.client.reach.servers import Options, Server, add_server
 from codewire.commands import places
-from codewire.commands.relays.places import RelayRoute
-from codewire.errors import NodeRefused, NodeUnreachable
-from codewire.mcp.shared_tools import list_nodes
+from codewire.commands.context import Context
+from codewire.errors import ConfigError, NodeRefused, NodeUnreachable, UsageError
+from codewire.mcp.shared_tools import TOOLS, list_nodes
 from codewire.network import directory
+from codewire.network.shared import Shared
 from tests.io.relay.desk import ADMIN
 from tests.io.relay.site import Site
 from tests.io.relay.test_streams import login, own
@@ -63,10 +66,91 @@ def test_a_word_means_ones_own_nodes_only(user: User) -> None:
     assert "network proj of relay" in places.unknown_node("planner")
     assert places.node_names() == ["mine", "theirs"]
     # As agents are told.
-    told = json.loads(list_nodes(None, {}))  # type: ignore[arg-type]
+    told = json.loads(list_nodes(None, {"network": None}))  # type: ignore[arg-type]
     assert [(node["name"], node["owned"]) for node in told] == [("mine", True), ("theirs", False)]
     # Private, and without the token.
     assert user.file.stat().st_mode & 0o777 == 0o600 and "sess_me" not in user.file.read_text()
+
+
+def test_a_network_that_is_named_counts(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    user.site.ok("POST", "/api/v1/networks", {"network_id": "other"}, token="sess_me")
+    own(user.site, "sess_me", "far", "other")
+    other = Options(network="other")
+    for is_word in (False, True):
+        route = places.find_node("far", other, only_elsewhere=is_word, is_word=is_word)
+        assert isinstance(route, RelayRoute)
+        with pytest.raises(NodeUnreachable, match='node "far" is not connected'):
+            route.open()
+    # What has that name elsewhere is not meant.
+    gone = places.find_node("mine", other)
+    assert isinstance(gone, RelayRoute)
+    with pytest.raises(NodeRefused, match="through relay .*no such node"):
+        gone.open()
+    assert not user.file.exists()
+    with pytest.raises(NodeUnreachable, match="is not connected"):
+        Client("far", network="other").list_sessions()
+    with pytest.raises(NodeRefused, match="only the node's owner"):
+        Client("far").list_sessions()
+    with pytest.raises(NodeUnreachable, match="is not connected"):
+        Client("mine").list_sessions()
+    add_server(str(user.root / "servers.toml"), "far", Server("http://127.0.0.1:1", "t"))
+    with pytest.raises(NodeUnreachable, match="127.0.0.1:1"):
+        Client("far").list_sessions()
+    # A token is the relay's only where its network is named.
+    assert isinstance(places.find_node("mine", Options(token="x")), RelayRoute)
+    with pytest.raises(NodeRefused, match="does not accept your token"):
+        Client("far", "x", network="other").list_sessions()
+    monkeypatch.delenv("CODEWIRE_RELAY_URL")
+    with pytest.raises(ConfigError, match="relay not configured"):
+        places.find_node("far", other)
+    with pytest.raises(UsageError, match='no server "mine" is saved'):
+        Client("mine")
+
+
+def test_a_network_without_a_node_is_refused(user: User) -> None:
+    context = Context({"--network": "other"})
+    assert context.names_node("3") and not context.names_node("dev-1:3")
+    for ask in (context.client, lambda: context.client_on("local"), lambda: context.locate("3")):
+        with pytest.raises(UsageError, match="^--network other: name a node of it"):
+            ask()
+    with pytest.raises(UsageError, match="^--network cannot be used with 'cw stop'"):
+        context.refuse_nodes("cw stop")
+    context.refuse_server("cw relay keys rotate")
+    named = Context({"--server": "far", "--network": "other"})
+    assert str(named.client().route) == "node far"
+
+
+def test_keys_and_nodes_of_a_network_from_python_and_for_agents(user: User) -> None:
+    user.site.ok("POST", "/api/v1/networks", {"network_id": "other"}, token="sess_me")
+    own(user.site, "sess_me", "far", "other")
+    other = Shared("other")
+    other.kv_set("build/a", b"green", ttl="1h")
+    assert other.kv_get("build/a") == b"green" and other.kv_get("build/b") is None
+    [entry] = other.kv_list("build/")
+    assert (entry.key, entry.value, bool(entry.expires_at)) == ("build/a", b"green", True)
+    assert [node.name for node in other.nodes()] == ["far"]
+    assert [node.name for node in Shared().nodes()] == ["mine", "theirs"]
+    assert Shared().kv_get("build/a") is None
+
+    def call(tool: str, **args: object) -> str:
+        defaults = {
+            "namespace": "default",
+            "prefix": "",
+            "ttl": None,
+            "from_offset": None,
+            "node": None,
+        }
+        [found] = [one for one in TOOLS if one.name == f"codewire_{tool}"]
+        # Without a node: it is the relay that is asked.
+        said = found.run(None, {**defaults, "network": "other", **args})  # type: ignore[arg-type]
+        return said if isinstance(said, str) else said[0]
+
+    assert call("kv_get", key="build/a") == "green"
+    assert call("kv_set", key="b", value="x") == "Set default/b" and other.kv_get("b") == b"x"
+    assert [one["text"] for one in json.loads(call("kv_list"))] == ["x", "green"]
+    assert call("kv_delete", key="b") == "Deleted default/b"
+    assert other.kv_delete("build/a") is True and other.kv_delete("build/a") is False
+    assert [node["name"] for node in json.loads(call("list_nodes"))] == ["far"]
 
 
 def test_what_is_remembered_is_not_asked_for(user: User) -> None:

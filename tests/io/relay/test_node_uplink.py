@@ -25,6 +25,12 @@ from tests.processes import wait_until
 PROJ = "network_id=proj"
 
 
+def echo(stream: WebSocketStream) -> None:
+    while (frame := stream.receive()) is not None:
+        stream.send_frame(*frame)
+    stream.close()
+
+
 class Stand:
     """An uplink, with no more of a node than it looks at."""
 
@@ -34,6 +40,11 @@ class Stand:
         self.callers: list[Caller] = []
         self._uplinks: list[Uplink] = []
         self.facts: dict[str, Any] = {}
+        self.revoked: list[tuple[str, str, int]] = []
+        gate = SimpleNamespace(
+            keep_keys=lambda: None, revoke=lambda *what: self.revoked.append(what)
+        )
+        self.peers = SimpleNamespace(gate=gate, serve_messages=echo)
         self.write("")
 
     @property
@@ -50,7 +61,7 @@ class Stand:
         given = load_settings("", {"CODEWIRE_NODE_NAME": name})._replace(**settings)
         paths = SimpleNamespace(config=str(self.config))
         node = SimpleNamespace(paths=paths, settings=given, relay=self.facts)
-        self._uplinks.append(Uplink(node))  # type: ignore[arg-type]
+        self._uplinks.append(Uplink(node, self.peers))  # type: ignore[arg-type]
         threading.Thread(target=self._uplinks[-1].run, daemon=True).start()
 
     def wait_for(self, state: str) -> str:
@@ -73,11 +84,9 @@ def stand(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterat
     stand = Stand(tmp_path, site)
 
     def serve(node: object, stream: WebSocketStream, caller: Caller) -> None:
-        """Echo: what a node does with a client is tested elsewhere."""
+        """What a node does with a client is tested elsewhere."""
         stand.callers.append(caller)
-        while (frame := stream.receive()) is not None:
-            stream.send_frame(*frame)
-        stream.close()
+        echo(stream)
 
     monkeypatch.setattr(uplink, "serve", serve)
     site.ok("POST", "/api/v1/networks", {"network_id": "proj"})
@@ -94,7 +103,7 @@ def test_a_selected_network_and_its_users_token_are_consent(stand: Stand) -> Non
     assert written["relay_node_network"] == "proj" and "# mine" in stand.config.read_text()
     assert len(written["relay_node_token"]) == 64
     [node] = stand.site.ok("GET", f"/api/v1/nodes?{PROJ}")
-    assert (node["name"], node["features"]) == ("dev-1", ["stream"])
+    assert (node["name"], node["features"]) == ("dev-1", ["stream", "back-control"])
     client = stand.site.dial(PATH, ADMIN)[1]
     assert client is not None
     client.send_data(b"hello")
@@ -191,15 +200,11 @@ def test_what_it_does_not_serve_it_refuses(stand: Stand, monkeypatch: pytest.Mon
     stand.write(f'relay_node_token = "{stand.site.enrol()}"')
     stand.start(allow_network_owners=True)
     stand.wait_for("connected")
-    fields = dict(
-        Upgrade="websocket", Connection="Upgrade",
-        Sec_WebSocket_Version="13", Sec_WebSocket_Key="MDEyMzQ1Njc4OWFiY2RlZg==",
-    )  # fmt: skip
-    answer = stand.site.send("GET", WS.format("dev-1", "proj", "peer"), **fields)
-    assert uplink.NO_PEERS in answer.recv(65536).decode()
     # Odd words of a relay cost nothing.
     found = stand.site.relay.hub.find("proj", "dev-1")
     assert found is not None
+    for service in ("nothing", None, ["node"], {}):
+        found.send({"type": "StreamRequest", "service": service, "session_id": "a1"})
     for ident in ("../x", "", 7, None, "x" * 65):
         found.send({"type": "StreamRequest", "service": "node", "session_id": ident})
     found.send({"type": "Unknown"})
@@ -211,9 +216,42 @@ def test_what_it_does_not_serve_it_refuses(stand: Stand, monkeypatch: pytest.Mon
     assert [caller.name for caller in stand.callers] == ["oidc:chief"] and len(begun) == 1
 
 
+def test_a_member_is_served_as_a_peer_and_takes_no_owners_stream_away(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(uplink.MAX_STREAMS, uplink.PEER, 1)
+    member = login(stand.site, "someone", "proj", "member")
+    stand.write(f'relay_node_token = "{stand.site.enrol()}"')
+    stand.start()
+    stand.wait_for("connected")
+    peer = WS.format("dev-1", "proj", "peer")
+    first = stand.site.dial(peer, member)[1]
+    assert first is not None
+    first.send_data(b"hello")
+    assert first.receive() == (1, b"hello") and stand.callers == []
+    assert stand.site.dial(peer, member)[0] == 503
+    assert stand.site.dial(PATH, ADMIN)[0] == 101
+
+
+def test_what_is_revoked_the_gate_is_told(stand: Stand) -> None:
+    stand.write(f'relay_node_network = "proj"\nrelay_node_token = "{stand.site.enrol()}"')
+    stand.start()
+    stand.wait_for("connected")
+    found = stand.site.relay.hub.find("proj", "dev-1")
+    assert found is not None
+    for grant_id in (None, 7, "", "x" * 201, ["og_1"]):
+        found.send({"type": "GrantRevoked", "grant_id": grant_id})
+    found.send({"type": "GrantRevoked", "grant_id": "og_1"})
+    end = "2026-04-03T10:00:00Z"
+    found.send({"type": "GrantRevoked", "grant_id": "og_2", "expires_at": end})
+    wait_until(lambda: len(stand.revoked) == 2, 30, "both are noted")
+    assert stand.revoked == [("proj", "og_1", 0), ("proj", "og_2", 1_775_210_400_000_000_000)]
+
+
 def test_the_pause_doubles_up_to_its_longest(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplink, "FIRST_PAUSE", 1.0)
-    link = Uplink(SimpleNamespace(paths=SimpleNamespace(config="")))  # type: ignore[arg-type]
+    node = SimpleNamespace(paths=SimpleNamespace(config=""))
+    link = Uplink(node, SimpleNamespace())  # type: ignore[arg-type]
     middle = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0]
     pauses = [link._pause() for _ in middle]
     for pause, wanted in zip(pauses, middle, strict=True):

@@ -30,9 +30,15 @@ ELSEWHERE = [
     (
         "threads",
         "postgresql",
-        (*TABLES, "test_importing", "postgresql_cases", "../relay/test_golden"),
+        (
+            *TABLES,
+            "test_importing",
+            "postgresql_cases",
+            "../relay/test_golden",
+            "../relay/test_siblings",
+        ),
     ),
-    ("gevent", "postgresql", ("test_trust", "postgresql_cases")),
+    ("gevent", "postgresql", ("test_trust", "postgresql_cases", "../relay/test_siblings")),
     ("gevent", "sqlite", ("test_trust", "test_tables")),
 ]
 

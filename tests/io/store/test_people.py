@@ -87,10 +87,12 @@ def test_sealed_values_and_keys(database: Database, network: str) -> None:
     assert database.read(people.github_app) == {"pem": "x"}
     print_a, print_b = f"SHA256:{network}-a", f"SHA256:{network}-b"
     assert database.write(lambda tx: people.key_add(tx, print_a, network, "key", "c", NOW))
-    assert not database.write(lambda tx: people.key_add(tx, print_a, "other", "key", "c", NOW))
+    assert not database.write(lambda tx: people.key_add(tx, print_a, network, "key", "d", NOW))
+    assert database.write(lambda tx: people.key_add(tx, print_a, f"x-{network}", "key", "c", NOW))
     database.write(lambda tx: people.key_add(tx, print_b, network, "key", "c", NOW + 1))
-    assert database.read(lambda tx: people.key_owner(tx, print_a)) == network
-    assert database.read(lambda tx: people.key_owner(tx, "none")) == ""
+    owners = database.read(lambda tx: people.key_owners(tx, print_a))
+    assert sorted(owners) == [network, f"x-{network}"]
+    assert database.read(lambda tx: people.key_owners(tx, "none")) == []
     keys = database.read(lambda tx: people.keys_of(tx, network))
     assert [key.fingerprint for key in keys] == [print_a, print_b]
     assert not database.write(lambda tx: people.key_remove(tx, "other", print_a))
@@ -160,12 +162,12 @@ def test_the_newest_place_counts(database: Database, network: str) -> None:
     assert claim(one) is None
     replaced = claim(two)
     assert replaced == whereabouts.Place("http://a", one, NOW + 90 * SECOND)
-    database.write(lambda tx: whereabouts.release_if(tx, one))
+    database.write(lambda tx: whereabouts.release(tx, [one]))
     assert find() == two
     assert find(NOW + 90 * SECOND) == ""
     database.write(lambda tx: whereabouts.renew(tx, [two, one], NOW + MINUTE))
     assert find(NOW + 90 * SECOND) == two
-    database.write(lambda tx: whereabouts.release_if(tx, two))
+    database.write(lambda tx: whereabouts.release(tx, [two]))
     assert find() == ""
     assert claim(three, NOW + DAY) is None
 

@@ -16,7 +16,7 @@ import pytest
 
 from codewire.credentials.vault import Vault
 from codewire.errors import ConfigError, StoreError, Unavailable
-from codewire.relay.store import events, networks
+from codewire.relay.store import events, networks, people
 from codewire.relay.store.database import Database, open_database
 from tests.io.store.conftest import KEY
 from tests.io.store.killed import ROOT, run
@@ -69,6 +69,27 @@ def newer(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("update schema_version set version = 1000")
     connection.close()
+
+
+def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    open_database("", str(tmp_path), Vault(KEY)).close()
+    with sqlite3.connect(tmp_path / "relay.db") as connection:
+        connection.executescript(
+            """
+            drop index nodes_owner;
+            drop table ssh_keys;
+            create table ssh_keys (fingerprint text primary key, subject text not null,
+                public_key text not null, comment text not null, created_at bigint not null);
+            create index ssh_keys_subject on ssh_keys (subject);
+            update schema_version set version = 2
+            """
+        )
+    connection.close()
+    database = open_database("", str(tmp_path), Vault(KEY))
+    for who in ("ann", "bob"):
+        assert database.write(lambda tx, who=who: people.key_add(tx, "print", who, "key", "", NOW))
+    assert len(database.read(lambda tx: people.key_owners(tx, "print"))) == 2
+    database.close()
 
 
 def other_key(path: Path) -> None:

@@ -181,6 +181,18 @@ def test_no_secret_is_in_a_row(database: Database, network: str) -> None:
         assert secret not in text
 
 
+def test_an_owners_nodes_of_a_name(database: Database, network: str) -> None:
+    for where, owner in ((f"{network}-b", network), (f"{network}-a", network), (network, "x")):
+        make_node(database, where, "dev-1", owner_subject=owner)
+        make_node(database, where, "dev-2", owner_subject=owner)
+    found = database.read(lambda tx: nodes.owned_by(tx, network, "dev-1"))
+    assert [(one.network_id, one.name) for one in found] == [
+        (f"{network}-a", "dev-1"),
+        (f"{network}-b", "dev-1"),
+    ]
+    assert database.read(lambda tx: nodes.owned_by(tx, network, "dev-3")) == []
+
+
 def test_nodes_are_listed_by_name(database: Database, network: str) -> None:
     for name in ("b", "a", "C"):
         make_node(database, network, name)

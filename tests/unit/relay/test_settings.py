@@ -26,7 +26,7 @@ def read(flags: dict[str, Any] | None = None, **environ: str) -> Settings:
 
 def test_defaults() -> None:
     found = read()
-    assert (found.listen, found.ssh_listen, found.auth_mode) == (":8080", ":2222", "none")
+    assert (found.listen, found.ssh_listen, found.auth_mode) == (":8080", "", "none")
     assert found.data_dir == "/home/u/.codewire/relay"
     assert found.secret_key_file == "/home/u/.codewire/relay/secret.key"
 
@@ -73,6 +73,9 @@ def test_what_has_no_effect_is_named() -> None:
     ]
 
 
+SHARED = {"database_url": "postgresql://h/d"}
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
@@ -85,13 +88,44 @@ def test_what_has_no_effect_is_named() -> None:
         ({"auth_mode": "open"}, "--auth-mode must be one of"),
         ({"tls_key": "k"}, "--tls-cert is not"),
         ({"database_url": "mysql://x"}, "postgres:// or postgresql://"),
+        ({"advertise_url": "https://a.example"}, "several relays on one --database-url"),
+        ({**SHARED, "advertise_url": "http://a.example"}, "must be https, or http to a private"),
+        ({**SHARED, "advertise_url": "http://8.8.8.8:8080"}, "must be https, or http to a private"),
+        ({**SHARED, "advertise_url": "a.example"}, "must be http://host or https://host"),
         ({"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy: "),
+        *(
+            ({"ssh_public": text}, "--ssh-public .*must be host or host:port")
+            for text in (":22", "h:x", "h:99999", "h h", "-o@h", "ssh://h", "h/x", "h\n", "[::1")
+        ),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], text: str) -> None:
     check_settings(GOOD)
     with pytest.raises(ConfigError, match=text.replace("(", r"\(")):
         check_settings(replace(GOOD, **changed))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.example", "http://10.0.0.5:8080", "http://[fd00::1]:8080", "http://localhost:1"],
+)
+def test_where_other_relays_may_come(url: str) -> None:
+    check_settings(replace(GOOD, **SHARED, advertise_url=url))
+
+
+@pytest.mark.parametrize(
+    ("public", "bound", "address"),
+    [
+        ("", 2222, ("relay.example", 2222)),
+        ("ssh.example", 2222, ("ssh.example", 2222)),
+        ("ssh.example:22", 2222, ("ssh.example", 22)),
+        ("[2001:db8::1]:22", 0, ("2001:db8::1", 22)),
+    ],
+)
+def test_where_ssh_is_found(public: str, bound: int, address: tuple[str, int]) -> None:
+    settings = replace(GOOD, ssh_public=public)
+    check_settings(settings)
+    assert settings.ssh_address(bound) == address
 
 
 @pytest.mark.parametrize(

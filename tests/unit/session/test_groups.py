@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from codewire.mail.groups import groups_of, may_reach
+from codewire.mail.groups import bindings_by_tags, groups_of, may_reach
+from codewire.network.answers import Binding
 from codewire.session.life import State
 from codewire.session.records.record import Record
 from codewire.session.session import Session
@@ -36,18 +37,35 @@ MEMBER = session("a", "group:mesh", "group:other")
 
 
 @pytest.mark.parametrize(
-    ("recipient", "sender", "is_allowed"),
+    ("recipient", "groups", "is_allowed"),
     [
-        (MEMBER, session("b", "group:mesh"), True),
-        (MEMBER, session("", "x", "group:other"), True),
-        (MEMBER, session("b", "group:third"), False),
-        (MEMBER, session("b"), False),
-        (MEMBER, None, False),
-        (session("", "group:mesh"), None, True),
-        (session("a", "group:mesh", ended=True), None, True),
-        (session("a", "mesh"), None, True),
-        (session("a"), MEMBER, True),
+        (MEMBER, {"mesh"}, True),
+        (MEMBER, {"other", "x"}, True),
+        (MEMBER, {"third"}, False),
+        (MEMBER, set(), False),
+        (session("", "group:mesh"), set(), True),
+        (session("a", "group:mesh", ended=True), set(), True),
+        (session("a", "mesh"), set(), True),
+        (session("a"), {"mesh"}, True),
     ],
 )
-def test_may_reach(recipient: Session, sender: Session | None, is_allowed: bool) -> None:
-    assert may_reach(recipient, sender) is is_allowed
+def test_tags_bind_a_running_named_session(
+    recipient: Session, groups: set[str], is_allowed: bool
+) -> None:
+    assert may_reach(bindings_by_tags(recipient), frozenset(groups)) is is_allowed
+
+
+@pytest.mark.parametrize(
+    ("policies", "groups", "is_allowed"),
+    [
+        ({"mesh": "internal-only"}, set(), False),
+        ({"mesh": "open"}, set(), True),
+        ({"mesh": "internal-only", "other": "open"}, {"third"}, True),
+        ({"mesh": "internal-only", "other": "internal-only"}, {"other"}, True),
+        # What a later relay may say is no "open".
+        ({"mesh": "secret"}, {"third"}, False),
+    ],
+)
+def test_policies(policies: dict[str, str], groups: set[str], is_allowed: bool) -> None:
+    bindings = [Binding(group, policy, "observe-only") for group, policy in policies.items()]
+    assert may_reach(bindings, frozenset(groups)) is is_allowed

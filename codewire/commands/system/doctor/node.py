@@ -242,6 +242,8 @@ def _uplink(facts: dict[str, Any]) -> Iterator[Finding]:
         yield "relay", OK, f"connected to {url}"
     else:
         yield "relay", FAIL if state == "stopped" else WARN, f"{url} {state}: {error}".rstrip(": ")
+    if relay.get("groups"):
+        yield "groups", WARN, str(relay["groups"])
 
 
 def _oom(pid: int) -> Finding:

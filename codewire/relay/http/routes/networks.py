@@ -103,8 +103,7 @@ def remove_member(call: Call, store: Database) -> Any:
         trust.audit(tx, network, user.subject, "member.removed", subject, call.now)
 
     store.write(remove)
-    call.service.feeds.drop(network, subject)
-    call.service.streams.drop_member(network, subject)
+    call.service.drop_member(network, subject)
     return {"status": "removed", "network_id": network, "subject": subject}
 
 

@@ -131,13 +131,14 @@ def show_nodes(call: Call, store: Database) -> Any:
     if call.is_node:
         network = call.node.network_id
         found = store.read(lambda tx: nodes.list_of(tx, network))
-        return [_shown(call, store, node) for node in found]
+        return _all_shown(call, store, found)
     if call.query.text("all").lower() == "true":
         found = store.read(lambda tx: _all_nodes(tx, call))
     else:
         network = call.network
         found = store.read(lambda tx: _nodes_of(tx, call, network))
-    return [{**_shown(call, store, node), **_told_users(call, node)} for node in found]
+    shown = _all_shown(call, store, found)
+    return [{**one, **_told_users(call, node)} for one, node in zip(shown, found, strict=True)]
 
 
 def _nodes_of(tx: Tx, call: Call, network: str) -> list[Node]:
@@ -152,13 +153,22 @@ def _all_nodes(tx: Tx, call: Call) -> list[Node]:
     return [node for network in mine for node in nodes.list_of(tx, network.network_id)]
 
 
-def _shown(call: Call, store: Database, node: Node) -> dict[str, Any]:
+def _all_shown(call: Call, store: Database, found: list[Node]) -> list[dict[str, Any]]:
+    known = {n: call.service.siblings.connected(n) for n in {node.network_id for node in found}}
+    return [_shown(call, store, node, known[node.network_id]) for node in found]
+
+
+def _shown(call: Call, store: Database, node: Node, connected: set[str] | None) -> dict[str, Any]:
+    """Return a node; `connected` are those of its network at any relay, None where nobody knows."""
     shown: dict[str, Any] = {"name": node.name}
     if node.peer_url:
         shown["peer_url"] = node.peer_url
     is_here = call.service.presence.is_connected(node.network_id, node.name)
-    is_recent = store.kind == SHARED and call.now - node.last_seen_at < RECENT
-    shown["connected"] = is_here or is_recent
+    if connected is None:
+        is_there = store.kind == SHARED and call.now - node.last_seen_at < RECENT
+    else:
+        is_there = node.name in connected
+    shown["connected"] = is_here or is_there
     return shown
 
 

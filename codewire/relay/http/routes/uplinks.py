@@ -40,22 +40,31 @@ def coordinate(call: Call, store: Database) -> Any:
     token = (given[len(SCHEME) :] if given.startswith(SCHEME) else given).strip()
     claims = _verified(token, store, call.now)
 
+    network, kind, name = claims.network_id, claims.subject_kind, claims.subject_id
+
     def admit(tx: Tx) -> bool:
-        network, kind, name = claims.network_id, claims.subject_kind, claims.subject_id
-        is_known = nodes.get(tx, network, name) is not None if kind == "node" else False
-        if kind == "client":
-            is_known = name == ADMIN or bool(networks.role(tx, network, name))
         # Last, so that whoever is refused may come again with it.
-        return is_known and trust.consume(
+        return _is_known(tx, claims) and trust.consume(
             tx, RUNTIME, network, claims.jti, claims.expires_at, call.now
         )
 
     if not claims.jti or not store.write(admit):
         raise unauthorized()
     call.request.vouch()
-    return call.service.coordination.accept(
-        call, claims.network_id, claims.subject_kind, claims.subject_id
-    )
+    accepted = call.service.coordination.accept(call, network, kind, name)
+    if not store.read(lambda tx: _is_known(tx, claims)):
+        # Who was removed since is not among those whose connections ended with that.
+        end = call.service.drop_node if kind == "node" else call.service.drop_member
+        end(network, name)
+    return accepted
+
+
+def _is_known(tx: Tx, claims: RuntimeClaims) -> bool:
+    """Say whether the network still has the node, or the member, that a credential names."""
+    network, kind, name = claims.network_id, claims.subject_kind, claims.subject_id
+    if kind == "node":
+        return nodes.get(tx, network, name) is not None
+    return kind == "client" and (name == ADMIN or bool(networks.role(tx, network, name)))
 
 
 def _verified(token: str, store: Database, now: int) -> RuntimeClaims:

@@ -14,6 +14,8 @@ class Engine(Protocol):
     kind: str
     # How this database writes the column types of schema.py.
     types: dict[str, str]
+    # An expression for the time of the database's host, in microseconds since 1970.
+    time_sql: str
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` on one state of the data."""

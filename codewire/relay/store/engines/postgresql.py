@@ -103,6 +103,7 @@ class Postgres:
         "blob": "bytea",
         "serial": "bigint generated always as identity primary key",
     }
+    time_sql = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
     def __init__(self, url: str, vault: Vault, on_events: Callable[[str], None]) -> None:
         """Connect. Raises StoreError, ConfigError where psycopg is missing."""

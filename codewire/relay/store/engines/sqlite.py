@@ -88,6 +88,7 @@ class Sqlite:
 
     kind = "sqlite"
     types = {"text": "text", "blob": "blob", "serial": "integer primary key autoincrement"}
+    time_sql = "cast((julianday('now') - 2440587.5) * 86400000000 as integer)"
 
     def __init__(self, path: str, vault: Vault, on_events: Callable[[str], None]) -> None:
         """Open the file, mode 0600, or make it. Raises StoreError."""

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from codewire.credentials.tokens import equal, new_hex, new_word
 from codewire.relay.http.answers import PRIVATE, Refusal, bad_request
 from codewire.relay.http.endpoint import Endpoint, Who
-from codewire.relay.http.identity import COOKIE, SESSION_PREFIX, bearer_token, cookie_token
+from codewire.relay.http.identity import (
+    COOKIE,
+    SESSION_PREFIX,
+    bearer_token,
+    cookie_token,
+)
 from codewire.relay.store import people
 from codewire.wire.http import Answer, plain
 from codewire.wire.timestamps import SECOND, format_nanos

@@ -1,13 +1,14 @@
-"""A process beside the worker, for what needs a library that does not fit into it (design.md 3).
+"""A process beside ours, for what does not fit into it: a library, or a parent of others.
 
 Started again whenever it ends, with a pause that grows; told to end by its stdin, which also ends
-with the worker. What it prints comes here line by line. Its death touches nobody.
+with us. What it prints comes here line by line. Its death touches nobody.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -28,9 +29,10 @@ MAX_LINE = 64 << 10
 
 
 class Island:
-    """Runs `argv` for as long as the worker lives. `on_line` gets each line of its stdout.
+    """Runs `argv` for as long as we live. `on_line` gets each line of its stdout.
 
-    `on_end` is called whenever it has ended.
+    `on_end` is called whenever it has ended. With `on_link`, each life has a socketpair: the
+    number of its end is appended to `argv`, and `on_link`, which must not block, gets ours.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class Island:
         argv: list[str],
         on_line: Callable[[bytes], None],
         on_end: Callable[[], None] = lambda: None,
+        on_link: Callable[[socket.socket], None] | None = None,
     ) -> None:
         self._what = what
         self._argv = argv
         self._on_line = on_line
         self._on_end = on_end
+        self._on_link = on_link
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._last_ending = ""
@@ -65,13 +69,7 @@ class Island:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _live(self) -> None:
-        self._process = process = subprocess.Popen(
-            self._argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._process = process = self._start()
         assert process.stdout is not None
         try:
             # What was told to stop while this one was being started has not told it.
@@ -84,6 +82,20 @@ class Island:
         if not self._stopping.is_set() and ending != self._last_ending:
             self._last_ending = ending
             log.warning("%s ended (%s); it is started again", self._what, ending)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._on_link is None:
+            return _spawn(self._argv)
+        near, far = socket.socketpair()
+        try:
+            process = _spawn([*self._argv, str(far.fileno())], far.fileno())
+        except BaseException:
+            near.close()
+            raise
+        finally:
+            far.close()
+        self._on_link(near)
+        return process
 
     def _read(self, fd: int) -> None:
         """Hand over lines until it closes its stdout."""
@@ -133,6 +145,17 @@ class Island:
             time.sleep(0.02)
         if process.poll() is None:
             process.kill()
+
+
+def _spawn(argv: list[str], *passed: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=passed,
+    )
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Compare a node through its own relay with the same node through another relay of the database.
+
+    .venv/bin/python bench/siblings.py [--letters 500] [--flood MB]
+
+Needs PostgreSQL's programs. Prints medians and ratios, each relay's memory, and what the two write
+to the database while a node is connected; exits 1 when an echo takes more than 1.3 times as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import processes
+from bench.relayload import TOKEN, Server
+from bench.remote import _flood, _type
+from bench.systems import Ours
+from bench.wire import call
+from codewire.client.reach.remote import WebRoute
+from tests.postgres import Cluster
+
+PATH = "/api/v1/nodes/bench/ws?network_id=proj&service=node"
+ROUNDS = 5
+LIMIT = 1.3
+IDLE_SECONDS = 60
+
+
+def writes(url: str) -> int:
+    """Return how many rows have been written in a database."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("select pg_stat_force_next_flush()")
+        row = connection.execute(
+            "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--letters", type=int, default=500)
+    parser.add_argument("--flood", type=int, default=50)
+    given = parser.parse_args()
+    database, system = Cluster(), Ours("gevent")
+    url = database.create_database()
+    key = os.path.join(system.home, "secret.key")
+    first = Server("gevent", url, sibling_key=key)
+    second = Server("gevent", url, sibling_key=key)
+    try:
+        first.ask("POST", "/api/v1/networks", {"network_id": "proj"})
+        system.env.update(
+            CODEWIRE_RELAY_URL=f"http://127.0.0.1:{first.port}",
+            CODEWIRE_RELAY_NETWORK="proj",
+            CODEWIRE_RELAY_AUTH_TOKEN=TOKEN,
+            CODEWIRE_NODE_NAME="bench",
+        )
+        system.start()
+        ask = {"type": "NodeStatus"}
+        assert processes.wait_until(
+            lambda: call(system.socket, ask)["node"].get("relay", {}).get("state") == "connected",
+            20,
+        )
+        ways = [WebRoute(f"ws://127.0.0.1:{relay.port}{PATH}", TOKEN) for relay in (first, second)]
+        echoes = [[_type(system, way, given.letters) for way in ways] for _ in range(ROUNDS)]
+        floods = [[_flood(system, way, given.flood << 20) for way in ways] for _ in range(ROUNDS)]
+        echo, flood = (
+            [statistics.median(column) for column in zip(*rows, strict=True)]
+            for rows in (echoes, floods)
+        )
+        ratio = statistics.median(far / near for near, far in echoes)
+        verdict = "" if ratio <= LIMIT else "  MISSED"
+        print(f"echo µs     first {echo[0]:8.0f}   second {echo[1]:8.0f}   {ratio:.2f} (≤ {LIMIT})"
+              f"{verdict}")  # fmt: skip
+        print(f"flood MB/s  first {flood[0]:8.1f}   second {flood[1]:8.1f}")
+        memory = [relay.memory() / 1e6 for relay in (first, second)]
+        print(f"memory MB   first {memory[0]:8.1f}   second {memory[1]:8.1f}")
+        before = writes(url)
+        time.sleep(IDLE_SECONDS)
+        rows = (writes(url) - before) / IDLE_SECONDS
+        print(f"rows written a second, one node idle: {rows:.2f}")
+    finally:
+        system.close()
+        first.close()
+        second.close()
+        database.close()
+    return 0 if ratio <= LIMIT else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

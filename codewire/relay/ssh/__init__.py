@@ -1,0 +1,1 @@
+"""SSH into nodes through the relay: who may log in, the host key, how wrong passwords wait."""
