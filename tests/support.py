@@ -41,6 +41,8 @@ STOP_TIMEOUT = 20.0
 
 # A guard against what never comes, so generous: a machine may be slow and have other work.
 PATIENCE = 60.0
+# What a keeper says of a worker that was killed.
+KILLED = "ended by signal 9"
 # What was told to end may take so long on a busy machine before it counts as left over.
 LINGER_SECONDS = 15.0
 
@@ -175,9 +177,18 @@ class Home:
         return RawConnection(self.socket, timeout)
 
     def request(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send one request on its own connection and return the first answer."""
-        with self.connect() as connection:
-            return connection.request(message)
+        """Send one request on its own connection and return the first answer.
+
+        Where a worker was killed, and a slow machine has no other yet, it is sent again.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with self.connect() as connection:
+                answer = connection.request(message)
+            is_killed = answer.get("code") == "no_worker" and KILLED in str(answer.get("message"))
+            if not is_killed or time.monotonic() > deadline:
+                return answer
+            time.sleep(0.05)
 
     def launch(self, *command: str, **fields: Any) -> int:
         """Launch over the raw wire and return the session's id; fails on an Error answer."""

@@ -20,7 +20,7 @@ import pytest
 import websocket
 
 from codewire.errors import CodewireError
-from codewire.fleet import asking
+from codewire.fleet import asking, link
 from codewire.fleet.link import NatsError
 from codewire.fleet.settings import Nats
 from tests.natsserver import NatsServer, RawNats, credentials
@@ -124,7 +124,7 @@ def test_nodes_are_found_and_driven(members: list[Member], client: Home) -> None
     assert b.home.wait_finished(2)["status"] == "killed"
     shown = client.cw("fleet", "list", "--timeout", LIST_SECONDS).stdout
     pattern = (
-        rf"b \(up \d+s, url: {re.escape(b.url)}\)\n"
+        rf"b \(up \d+[smh], url: {re.escape(b.url)}\)\n"
         r"  \[  1\] sh -c echo hi; read x; echo got \$x \(completed \(0\)\) \S+\n"
         r"  \[  2\] sleep 600 \(killed\) \S+\n\n"
     )
@@ -339,7 +339,8 @@ def test_what_dies_comes_back_as_the_same_node(members: list[Member], raw: RawNa
     assert beat["name"] == "c"
 
 
-def test_every_way_to_log_in(tmp_path: Path) -> None:
+def test_every_way_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 30.0)
     certificate, key = str(tmp_path / "cert.pem"), tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",

@@ -29,7 +29,7 @@ def home() -> Iterator[Home]:
         ("-V", 0, "cw version ", ""),
         ("help exit-codes", 0, "Exit codes", ""),
         ("wait cat --timeout 0.2", 124, "", "wait timed out"),
-        ("wait cat --for x --timeout 0.2", 124, "", "wait timed out"),
+        ("wait cat --for unsaid --timeout 0.2", 124, "", "wait timed out"),
         ("wait cat --changed --timeout 0.2", 124, "", "wait timed out"),
         ("wait cat --state blocked --timeout 0.2", 124, "", "wait timed out"),
         ("prompt cat x --timeout 0.2", 124, "", "timed out"),
