@@ -32,9 +32,13 @@ python=$venv/bin/python
 # The tools' own subprocesses (and people reading along) find the environment's programs first.
 export PATH="$venv/bin:$PATH"
 
+# Without cached bytecode each of the thousands of processes that the tests start would compile all
+# it imports, and pytest would rewrite every test file in every worker.
+unset PYTHONDONTWRITEBYTECODE
+
 stamp=$venv/.codewire-installed
-if [ ! -e "$stamp" ] || [ -n "$(find cw.py setup.cfg setup.py codewire -newer "$stamp" \
-    -not -name '*.pyc' -not -name __pycache__ -print -quit)" ]; then
+if [ ! -e "$stamp" ] || [ -n "$(find cw.py setup.cfg setup.py codewire -type f -newer "$stamp" \
+    -not -name '*.pyc' -print -quit)" ]; then
     echo "$(basename "$0"): installing codewire and its test extra into $venv" >&2
     "$python" -m pip install --quiet --disable-pip-version-check --use-pep517 '.[test]' ||
         fail "pip could not install the test extra"

@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.processes import wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+from tests.remote import free_port
 
 
 class NatsServer:

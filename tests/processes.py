@@ -15,8 +15,11 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def wait_until(predicate: Callable[[], Answer], timeout: float = 10.0, what: str = "") -> Answer:
-    """Return the predicate's first truthy answer. Raises AssertionError after `timeout` seconds."""
+def wait_until(predicate: Callable[[], Answer], timeout: float = 30.0, what: str = "") -> Answer:
+    """Return the predicate's first truthy answer. Raises AssertionError after `timeout` seconds.
+
+    The time-out is a guard for a machine with other work, no promise of the product's.
+    """
     deadline = time.monotonic() + timeout
     while True:
         answer = predicate()

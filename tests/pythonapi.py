@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from codewire.wire.answers import agents, events, kills, messages, node, screens, sessions
+from codewire.wire.answers import agents, events, kills, messages, node, screens, sessions, status
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
-FAMILIES = (sessions, kills, screens, messages, events, agents, node)
+FAMILIES = (sessions, status, kills, screens, messages, events, agents, node)
 HEAD = "| answer | fields |\n|---|---|\n"
 END = "\n\nHow a process ended"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.support import Home
 
 # Below what the kernel hands out (32768 and up, ip(7)) and above the well-known services.
 FIRST_PORT, PORTS = 10_000, 22_000
+# None is given out twice in a process before all were: the first may not be bound yet.
+_steps = itertools.count()
 
 
 def free_port() -> int:
@@ -20,8 +23,8 @@ def free_port() -> int:
     these nobody gets by chance, and processes begin to look far from each other.
     """
     start = os.getpid() * 7919
-    for step in range(PORTS):
-        port = FIRST_PORT + (start + step) % PORTS
+    for _ in range(PORTS):
+        port = FIRST_PORT + (start + next(_steps)) % PORTS
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

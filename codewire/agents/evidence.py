@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 WORKING, BLOCKED, IDLE, DONE, ERROR = "working", "blocked", "idle", "done", "error"
@@ -12,6 +11,7 @@ ECHO_SECONDS = 0.3
 SLOT_SECONDS = 0.5
 SLOTS = 5
 STEP_SECONDS = 0.05
+MAX_MOMENTS = int(SLOTS * SLOT_SECONDS / STEP_SECONDS) + 2
 
 
 class Evidence(NamedTuple):
@@ -56,7 +56,7 @@ class Rhythm:
 
     def __init__(self) -> None:
         self._typed_at = -1e9
-        self._moments: deque[float] = deque(maxlen=int(SLOTS * SLOT_SECONDS / STEP_SECONDS) + 2)
+        self._moments: list[float] = []
         self.last_output = -1e9
 
     def typed(self, now: float) -> None:
@@ -70,6 +70,7 @@ class Rhythm:
         self.last_output = now
         if not self._moments or now - self._moments[-1] >= STEP_SECONDS:
             self._moments.append(now)
+            del self._moments[:-MAX_MOMENTS]
 
     def busy_slots(self, now: float) -> int:
         """Return in how many of the last SLOTS half seconds something was printed."""

@@ -7,6 +7,7 @@
     ids = ["--resume"]               # options whose value is the conversation's id
     unless = ["-p"]                  # with one of these there is nothing to take up
     match = "resume ([0-9a-f-]{36})" # where the screen shows the id (its only group)
+    shared = true                    # one process of it may work, and report, for many sessions
 
 Pure. An id never becomes anything but one word of an argv; one that could be taken for an option
 is none. Everything that is not known to be worth keeping is left out: it may be the first prompt.
@@ -20,12 +21,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 ID = re.compile(r"(?!-)[A-Za-z0-9._-]{1,64}\Z")
+# RFC 9562 5.7: begins with the milliseconds since 1970.
+UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 MAX_COMMAND = 1024
 MAX_WORDS = 100
 PLACE = "{id}"
 
 # Who said which conversation it is: the agent's own hook, the command line, or what was printed.
 HOOK, ARGV, PRINTED = "hook", "argv", "printed"
+
+
+LISTS = ("args", "flags", "options", "ids", "unless")
 
 
 class Resuming(NamedTuple):
@@ -37,6 +43,7 @@ class Resuming(NamedTuple):
     ids: frozenset[str] = frozenset()
     unless: frozenset[str] = frozenset()
     match: re.Pattern[str] | None = None
+    shared: bool = False
 
 
 def read_resuming(table: Any) -> Resuming | None:
@@ -48,7 +55,7 @@ def read_resuming(table: Any) -> Resuming | None:
     unknown = set(table) - set(Resuming._fields)
     if unknown:
         raise ValueError(f"resume: unknown key {min(unknown)!r}")
-    lists = {key: _words(table, key) for key in Resuming._fields if key != "match"}
+    lists = {key: _words(table, key) for key in LISTS}
     if sum(PLACE in word for word in lists["args"]) != 1:
         raise ValueError(f"resume: args must name {PLACE} once")
     match = table.get("match")
@@ -58,6 +65,9 @@ def read_resuming(table: Any) -> Resuming | None:
         raise ValueError(f"resume: match: {error}") from error
     if pattern is not None and pattern.groups != 1:
         raise ValueError("resume: match must have one group, the id")
+    shared = table.get("shared", False)
+    if not isinstance(shared, bool):
+        raise ValueError("resume: shared must be true or false")
     return Resuming(
         lists["args"],
         frozenset(lists["flags"]),
@@ -65,6 +75,7 @@ def read_resuming(table: Any) -> Resuming | None:
         frozenset(lists["ids"]),
         frozenset(lists["unless"]),
         pattern,
+        shared,
     )
 
 
@@ -79,6 +90,12 @@ def _words(table: dict[str, Any], key: str) -> tuple[str, ...]:
 def is_id(text: Any) -> bool:
     """Say whether something may be the id of a conversation."""
     return isinstance(text, str) and ID.match(text) is not None
+
+
+def made_ms(conversation: str) -> int | None:
+    """Return when an id was made, in milliseconds since 1970; None for one that does not say."""
+    found = UUID7.match(conversation)
+    return int(found[1] + found[2], 16) if found else None
 
 
 def resumed(

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from codewire.wire.answers.kills import Killed
     from codewire.wire.answers.node import NodeStatus
     from codewire.wire.answers.screens import Screen
-    from codewire.wire.answers.sessions import SessionInfo, SessionStatus
+    from codewire.wire.answers.sessions import SessionInfo
+    from codewire.wire.answers.status import SessionStatus
 
 # The longest grace_seconds a node may be configured with, and what the ladder takes after it.
 KILL_SECONDS = 3600 + 60.0
@@ -185,7 +186,8 @@ class Client(Messaging, Waiting, Agents, Prompting, Returning):
         With `screen_hash` its `info` has one; with `full` all of its last output that is kept, as
         text (`last_event`).
         """
-        from codewire.wire.answers.sessions import SessionInfo, SessionStatus
+        from codewire.wire.answers.sessions import SessionInfo
+        from codewire.wire.answers.status import SessionStatus
 
         request = {"type": "GetStatus", "id": checked_id(session_id)}
         answer = self.ask({**request, "screen_hash": screen_hash or None, "full": full or None})

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 from typing import Any
 
 UNKNOWN = (0, -1)
+UCRED_BYTES, PID_BYTES = 12, 4
 # <sys/un.h> of macOS, known by its process calls (libproc.h).
 SOL_LOCAL = 0
 LOCAL_PEERPID = 2
@@ -27,8 +27,9 @@ def peer_of(sock: socket.socket) -> tuple[int, int]:
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return _ask_library(sock)
-    packed = sock.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", packed)
+    # struct ucred: three ints. A client is started often, and would load struct for this alone.
+    packed = sock.getsockopt(socket.SOL_SOCKET, option, UCRED_BYTES)
+    pid, uid, _ = memoryview(packed).cast("i")
     # 0 of a process in a pid namespace that cannot be seen from here.
     return max(0, pid), uid
 
@@ -42,7 +43,7 @@ def peer_pid(sock: socket.socket) -> int:
     """As `peer_of`, the pid alone; 0 also for what is no connected Unix socket. Never raises."""
     try:
         return peer_of(sock)[0] if sock.family == socket.AF_UNIX else 0
-    except (OSError, struct.error):
+    except (OSError, ValueError, TypeError):
         return 0
 
 
@@ -58,9 +59,8 @@ def _ask_library(sock: socket.socket) -> tuple[int, int]:
     pid = 0
     if _library("proc_pidinfo") is not None:
         try:
-            packed = sock.getsockopt(SOL_LOCAL, LOCAL_PEERPID, struct.calcsize("i"))
-            (pid,) = struct.unpack("i", packed)
-        except (OSError, struct.error):
+            (pid,) = memoryview(sock.getsockopt(SOL_LOCAL, LOCAL_PEERPID, PID_BYTES)).cast("i")
+        except (OSError, ValueError, TypeError):
             pid = 0
     return max(0, pid), uid.value
 

@@ -261,7 +261,9 @@ class Uplink:
         self, relay: Configuration, stream: WebSocketStream, is_over: threading.Event
     ) -> None:
         """End a connection that is no longer the configured one; knock after a sleep."""
-        seen, wall, clock = _signature(self._path), time.time(), time.monotonic()
+        wall, clock = time.time(), time.monotonic()
+        # It may have been changed since it was read for this connection: dialling takes a while.
+        seen: object = None
         while not is_over.wait(LOOK_SECONDS):
             slept = (time.time() - wall) - (time.monotonic() - clock)
             wall, clock = time.time(), time.monotonic()

@@ -65,8 +65,7 @@ class Session:
         self.id = record.id
         self.log_path = log_path
         self.events = Lines(events_path, EVENTS_BYTES // 2)
-        messages = os.path.join(os.path.dirname(events_path), MESSAGES)
-        self.messages = Lines(messages, MESSAGES_BYTES // 2)
+        self._messages: Lines | None = None
         self._clock = clock
         self._calls = calls
         # What was said of its files where asking may hang, by who was asked.
@@ -103,6 +102,16 @@ class Session:
                 if self._terminal is None:
                     self._terminal = Terminal(self.size, self.resize, keys_path, self._pen)
         return self._terminal
+
+    @property
+    def messages(self) -> Lines:
+        """The end of the file of its messages; most sessions never get one."""
+        if self._messages is None:
+            path = os.path.join(os.path.dirname(self.log_path), MESSAGES)
+            with self.lock:
+                if self._messages is None:
+                    self._messages = Lines(path, MESSAGES_BYTES // 2)
+        return self._messages
 
     @property
     def log(self) -> OutputLog:

@@ -346,6 +346,16 @@ class Model(ThreadingHTTPServer):
             turns = list(self.turns)
         return any(said.strip() == text.strip() for t in turns for said in t.texts)
 
+    def share_a_conversation(self, first: str, second: str) -> bool:
+        """Say whether texts with these marks were once in one request, the first before."""
+        with self._lock:
+            turns = list(self.turns)
+        return any(
+            any(first in text and second in later for later in turn.texts[number:])
+            for turn in turns
+            for number, text in enumerate(turn.texts)
+        )
+
     def prompts(self) -> list[str]:
         """Return what users said, once each time it reached the model as a new turn."""
         with self._lock:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -22,7 +24,7 @@ from codewire.client import Client
 from codewire.errors import CodewireError
 from tests.agents.model import Model
 from tests.agents.programs import NAMES, prepare
-from tests.support import REPOSITORY, Home, wait_until
+from tests.support import REPOSITORY, Home, is_alive, wait_until
 
 SIZE = {"cols": 120, "rows": 40}
 REACH_SECONDS = 60.0
@@ -159,8 +161,8 @@ class Trial:
         line = f"letters {len(kept)} arrived {arrived} doubled {doubled}, texts {len(typed)}"
         print(f"{self.name:9} at a dialog          {line} {told}", flush=True)
 
-    def hooks(self) -> None:
-        """With its own hooks installed the program reports a turn with a decision in it."""
+    def integrate(self) -> None:
+        """Install the program's own hooks, and a `cw` that they find."""
         where = {"HOME": self.directory, "XDG_CONFIG_HOME": "", "CODEWIRE_DIR": ""}
         done = self.home.cw("integrate", self.name, env=where)
         assert done.returncode == 0, done.stderr
@@ -169,7 +171,70 @@ class Trial:
         path.write_text(f'#!/bin/sh\nexec {sys.executable} {REPOSITORY}/cw.py "$@"\n')
         path.chmod(0o755)
         env = self.program.env
-        env |= {"CODEWIRE_DIR": self.home.data_dir, "PATH": f"{path.parent}:{env['PATH']}"}
+        if str(path.parent) not in env["PATH"]:
+            env |= {"CODEWIRE_DIR": self.home.data_dir, "PATH": f"{path.parent}:{env['PATH']}"}
+
+    def reboot(self, count: int) -> None:
+        """Sessions that ended with the machine come back with their own conversations."""
+        self.integrate()
+        before = {}
+        for number in range(count):
+            mark = self.mark()
+            session = self.launch()
+            self.submit(session, f"remember {number} {mark}")
+            self.reached(mark)
+            before[session] = mark
+        # What the hooks said has come by the end of each turn.
+        for session in before:
+            self.client.wait(session, states=["idle", "done"], timeout_seconds=60)
+        time.sleep(2.0)
+        self._cut_power()
+        done = self.home.cw("restore", "--json")
+        entries = json.loads(done.stdout or "[]")
+        news = {one["relaunched_from"]: one["id"] for one in entries}
+        kept, said = 0, []
+        for session, first in before.items():
+            if session not in news:
+                said.append(f"{session} not restored: {done.stderr.strip()[:100]}")
+                continue
+            second = self.mark()
+            # It draws what has been said.
+            self.client.wait(news[session], states=["idle", "done"], timeout_seconds=60)
+            words = self.submit(news[session], f"and now {second}")
+            self.reached(second)
+            is_same = self.model.share_a_conversation(first, second)
+            kept += is_same
+            if not is_same:
+                told = self.client.status(news[session]).info.prompt
+                said.append(f"{words}; ran {told[:120]}")
+                print(self.screen(news[session]), flush=True)
+            self.client.kill(news[session])
+        told = " | ".join(said)
+        self.rows.append(("reboot", kept, kept, count - kept, 0, told))
+        print(
+            f"{self.name:9} reboot               same conversation {kept}/{count} {told}",
+            flush=True,
+        )
+
+    def _cut_power(self) -> None:
+        """Keeper, worker and sessions at once; then a new node."""
+        pids = [self.home.keeper_pid, self.home.worker_pid]
+        running = [info.pid for info in self.client.list_sessions() if info.is_running]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert self.home.node is not None
+        self.home.node.wait(20)
+        for pid in running:
+            # Some do not go when their terminal does.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        for pid in (pids[1], *running):
+            wait_until(lambda pid=pid: not is_alive(pid), 20, "all of it is gone")
+        self.home.start_node()
+
+    def hooks(self) -> None:
+        """With its own hooks installed the program reports a turn with a decision in it."""
+        self.integrate()
         session = self.launch()
         events = self.client.subscribe(session, (), ["task.report"])
         told: list[str] = []
@@ -265,6 +330,8 @@ def try_program(trial: Trial, count: int, messages: int, parts: list[str]) -> No
         trial.client.kill(session)
     if "hooks" in parts:
         trial.hooks()
+    if "reboot" in parts:
+        trial.reboot(min(count, 3))
 
 
 def main() -> int:
@@ -275,7 +342,7 @@ def main() -> int:
     parser.add_argument(
         "--messages", type=int, default=50, help="letters at a dialog, and other texts"
     )
-    parser.add_argument("--parts", default="launch,shapes,working,hooks,dialog")
+    parser.add_argument("--parts", default="launch,shapes,working,hooks,dialog,reboot")
     args = parser.parse_args()
     home = Home()
     status = 0

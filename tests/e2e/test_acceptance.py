@@ -158,7 +158,7 @@ def test_a_node_nobody_looks_at_keeps_its_own_log_and_rotates_it(home: Home) -> 
         file.truncate(5 << 20)
     home.cw("launch", "--", "true")
     home.cw("wait", "1")
-    wait_until(lambda: os.path.exists(f"{log}.1"), 10, "the full log was put aside")
+    wait_until(lambda: os.path.exists(f"{log}.1"), 30, "the full log was put aside")
     with open(log, encoding="utf-8") as file:
         assert "session 1 launched" in file.read()
     assert os.stat(log).st_mode & 0o777 == 0o600

@@ -320,7 +320,7 @@ def test_wait(shared: Home) -> None:
     done = shared.cw("wait", "wait-a")
     assert (done.returncode, done.stdout) == (0, "=== wait-a (exit_code=4) ===\nout\n\n")
     second = launch(shared, "--tag", "waiters", "--", "sleep", "600")
-    done = shared.cw("wait", "--tag", "waiters", "--timeout", "1")
+    done = shared.cw("wait", "--tag", "waiters", "--timeout", "3")
     assert (done.returncode, done.stderr) == (124, "Error: wait timed out\n")
     done = shared.cw("wait", "--tag", "waiters", "-c", "any")
     assert done.stdout == (

@@ -91,14 +91,14 @@ def test_the_interpreter_is_away_while_processes_die(home: Home) -> None:
     interpreter.away()
     keeper = home.keeper_pid
     os.kill(keeper, signal.SIGKILL)
-    wait_until(lambda: "a new keeper cannot be started" in home.node_output(), 10, "it fails")
+    wait_until(lambda: "a new keeper cannot be started" in home.node_output(), 30, "it fails")
     assert home.session(number)["status"] == "running"
     interpreter.back()
     short = wait_until(lambda: launched(home), WELL_SECONDS, "sessions can be launched again")
     assert home.wait_finished(int(short))["exit_code"] == 3
     new = home.keeper_pid
     assert new != keeper
-    wait_until(lambda: answering_peer(home.socket) == (new, os.getuid()), 10, "it is the peer")
+    wait_until(lambda: answering_peer(home.socket) == (new, os.getuid()), 30, "it is the peer")
     home.request({"type": "SendInput", "id": number, "data": "eAo="})
     assert home.wait_finished(number)["end_reason"] == "lost"
     assert home.log(number).endswith(b"got x\r\n")
@@ -121,7 +121,7 @@ def test_keepers_die_one_after_the_other(node: Home) -> None:
         pids.append(node.session(number)["pid"])
         keeper = node.keeper_pid
         os.kill(keeper, signal.SIGKILL)
-        wait_until(lambda old=keeper: node.keeper_pid != old, 10, f"keeper {turn + 2} is there")
+        wait_until(lambda old=keeper: node.keeper_pid != old, 30, f"keeper {turn + 2} is there")
         short = node.launch("/bin/sh", "-c", "exit 3")
         assert node.wait_finished(short)["exit_code"] == 3
     assert all(map(is_alive, pids))
@@ -137,13 +137,13 @@ def test_a_pid_file_is_not_worth_a_session(home: Home) -> None:
     pid_file.unlink()
     pid_file.mkdir()
     os.kill(keeper, signal.SIGKILL)
-    wait_until(lambda: home.keeper_pid != keeper, 10, "there is another keeper")
-    wait_until(lambda: "pid file of the node" in home.node_output(), 10, "it says so")
+    wait_until(lambda: home.keeper_pid != keeper, 30, "there is another keeper")
+    wait_until(lambda: "pid file of the node" in home.node_output(), 30, "it says so")
     assert home.wait_finished(home.launch("true"))["exit_code"] == 0
     assert is_alive(pid)
     pid_file.rmdir()
     os.kill(home.keeper_pid, signal.SIGUSR1)
-    wait_until(lambda: pid_file.exists(), 10, "it is written")
+    wait_until(lambda: pid_file.exists(), 30, "it is written")
     assert int(pid_file.read_text()) == home.keeper_pid
 
 
@@ -200,7 +200,7 @@ def test_a_launch_without_standard_descriptors_starts_a_node(home: Home) -> None
         assert all(link == "/dev/null" or link.endswith("node.log") for link in links), links
     pid = home.session(1)["pid"]
     assert home.cw("stop").returncode == 0
-    wait_until(lambda: not any(map(is_alive, (keeper, worker, pid))), 10, "all have ended")
+    wait_until(lambda: not any(map(is_alive, (keeper, worker, pid))), 30, "all have ended")
 
 
 def test_a_node_in_the_foreground_takes_over_nothing(home: Home) -> None:
@@ -223,10 +223,10 @@ def test_socket_and_pid_file_come_back(node: Home) -> None:
     pid_file = Path(node.data_dir, "codewire.pid")
     os.unlink(node.socket)
     pid_file.unlink()
-    wait_until(lambda: os.path.exists(node.socket) and answers(node), 10, "it is bound anew")
+    wait_until(lambda: os.path.exists(node.socket) and answers(node), 30, "it is bound anew")
     assert (node.worker_pid, node.keeper_pid) == (worker, keeper)
     assert node.session(number)["status"] == "running"
-    wait_until(lambda: pid_file.exists() and pid_file.read_text() == str(keeper), 10, "its pid")
+    wait_until(lambda: pid_file.exists() and pid_file.read_text() == str(keeper), 30, "its pid")
     # The next worker gets the new socket, too.
     node.kill_worker()
     assert answers(node)

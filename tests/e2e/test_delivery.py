@@ -91,7 +91,7 @@ def test_a_shell_at_its_prompt_runs_nothing(node: Home, shell: int) -> None:
         assert answer.delivered == "inbox"
         assert mode == "inbox" or "is in the foreground" in answer.note
         with pytest.raises(RequestTimedOut) as caught:
-            client.request(shell, NASTY, sender=shell + 1, delivery=mode, timeout_seconds=1)
+            client.request(shell, NASTY, sender=shell + 1, delivery=mode, timeout_seconds=3)
         assert mode == "inbox" or "is in the foreground" in caught.value.note
 
     with ThreadPoolExecutor(3) as pool:
@@ -148,7 +148,7 @@ def test_cat_gets_header_body_and_hint(node: Home) -> None:
     shown = b"\r\n[Codewire message from planner]\r\nline one\r\nline two ^[[31mred    end\r\n\r\n"
     wait_until(lambda: node.log(session) == b"ready\r\n" + shown, 30, "cat has read it")
     with pytest.raises(RequestTimedOut) as caught:
-        client.request(session, "ready?", sender=planner, timeout_seconds=1, delivery="pty")
+        client.request(session, "ready?", sender=planner, timeout_seconds=3, delivery="pty")
     request_id = caught.value.request_id
     hint = f'Reply with: cw reply {request_id} "<response>"'
     prints(node, session, f"{hint}\r\n\r\n".encode())
@@ -191,7 +191,7 @@ def test_a_full_screen_program_gets_one_paste(node: Home, through_shell: bool) -
     planner = node.launch("sleep", "600", name="planner")
     client.msg(session, NASTY, sender=planner)
     with pytest.raises(RequestTimedOut) as caught:
-        client.request(session, "café 名?\n", sender=planner, timeout_seconds=1)
+        client.request(session, "café 名?\n", sender=planner, timeout_seconds=3)
 
     def texts() -> list[str]:
         return [json.loads(line) for line in submitted.read_text().splitlines()]

@@ -130,7 +130,7 @@ def test_another_codewire_program_is_ended_when_its_sessions_are(home: Home) -> 
         assert done.returncode == 0, done.stderr
         assert done.stderr.startswith(f"[cw] sent SIGTERM to node (pid {process.pid}, ")
         assert not is_alive(session)
-        wait_until(lambda: process.poll() is not None, 10, "it has ended")
+        wait_until(lambda: process.poll() is not None, 30, "it has ended")
 
 
 # A node without its files
@@ -237,7 +237,7 @@ def test_a_stop_without_a_keeper(home: Home) -> None:
     keeper, worker = home.keeper_pid, home.worker_pid
     os.kill(worker, signal.SIGSTOP)
     os.kill(keeper, signal.SIGKILL)
-    wait_until(lambda: not is_alive(keeper), 10, "the keeper is gone")
+    wait_until(lambda: not is_alive(keeper), 30, "the keeper is gone")
     done = home.cw("stop")
     assert done.returncode == 0, done.stderr
     assert not any(map(is_alive, (worker, session)))
@@ -255,14 +255,14 @@ def kill_node(home: Home) -> tuple[int, int]:
     leader, keeper, worker = home.session(number)["pid"], home.keeper_pid, home.worker_pid
     os.kill(worker, signal.SIGSTOP)
     os.kill(keeper, signal.SIGKILL)
-    wait_until(lambda: not is_alive(keeper), 10, "the keeper is gone")
+    wait_until(lambda: not is_alive(keeper), 30, "the keeper is gone")
     return leader, worker
 
 
 def test_a_stop_without_a_node_tells_of_what_it_has_left(home: Home) -> None:
     leader, worker = kill_node(home)
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
+    wait_until(lambda: not is_alive(worker), 30, "the worker is gone")
     done = home.cw("stop")
     assert done.returncode == 1 and is_alive(leader)
     assert f"processes of its sessions live on: pid {leader} (sh)" in done.stderr

@@ -130,7 +130,7 @@ def test_a_launch_that_waits_for_a_dead_keeper_is_answered() -> None:
                 {"type": "Launch", "command": ["true"], "working_dir": home.path}
             )
             # Made before the keeper is asked, which takes no time from then on.
-            wait_until(lambda: os.path.exists(home.log_path(1)), 10, "the launch has begun")
+            wait_until(lambda: os.path.exists(home.log_path(1)), 30, "the launch has begun")
             os.kill(keeper, signal.SIGKILL)
             assert connection.receive_control()["type"] in ("Error", "Launched")
         assert not is_alive(keeper)

@@ -74,7 +74,7 @@ def test_old_nodes_are_found_in_either_dialect(server: NatsServer, nats: Nats) -
         info("bad", uptime_secs=-1),
     ]  # fmt: skip
     with Nodes(server, lambda subject, request: replies):
-        found = asking.discover(nats, 0.3)
+        found = asking.discover(nats, 3)
     assert [each.name for each in found] == ["d1", "d2", "odd", "ours", "twin", "twin"]
     assert [each["prompt"] for each in found[2].sessions] == [""]
 
@@ -89,9 +89,9 @@ def test_two_hundred_nodes(server: NatsServer, nats: Nats) -> None:
     ]
     with Nodes(server, lambda subject, request: replies):
         started = time.monotonic()
-        found = asking.discover(nats, 1.5)
-        # Within the window and a second; four on a machine that is busy with other things.
-        assert time.monotonic() - started < 1.5 + 4
+        found = asking.discover(nats, 3)
+        # Within the window and a second; ten on a machine that is busy with other things.
+        assert time.monotonic() - started < 3 + 10
     assert [each.name for each in found] == [f"n{n:03}" for n in range(200)]
     assert all(len(each.sessions) == 20 for each in found)
 

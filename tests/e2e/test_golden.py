@@ -103,7 +103,7 @@ def test_4_attach_type_resize_detach(bob: Home) -> None:
 def test_5_6_input_and_the_last_lines(bob: Home) -> None:
     answers = exchange(bob, "00 00 00 00 29", b'{"type":"SendInput","id":1,"data":"aGkK"}')
     assert answers == [(CONTROL, b'{"type":"InputSent","bytes":3}')]
-    wait_until(lambda: _tail(bob).get("data") == "hi\r\nhi\r\n", 10, "the echo is logged")
+    wait_until(lambda: _tail(bob).get("data") == "hi\r\nhi\r\n", 30, "the echo is logged")
     assert includes(_tail(bob, 1), {"type": "LogData", "data": "hi\r\n", "done": True})
 
 

@@ -96,8 +96,8 @@ def test_nodes_with_equal_terminal_numbers_leave_each_other_alone(
 def daemon_pid(home: Home) -> int:
     """Return the pid of the daemon a session starts, once it is what it will be."""
     path = Path(home.path, "daemon")
-    pid = int(str(wait_until(lambda: path.exists() and path.read_text().strip(), 10)))
-    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", 10, "it sleeps")
+    pid = int(str(wait_until(lambda: path.exists() and path.read_text().strip(), 30)))
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", 30, "it sleeps")
     path.unlink()
     return pid
 
@@ -201,10 +201,10 @@ def is_stopped(home: Home, number: int) -> bool:
 
 def test_a_leader_that_stops_itself_is_shown_and_continued(node: Home) -> None:
     number = node.launch("sh", "-c", STOPS_ITSELF)
-    wait_until(lambda: is_stopped(node, number), 10, "it is stopped")
+    wait_until(lambda: is_stopped(node, number), 30, "it is stopped")
     assert " stopped " in node.cw("list").stdout
     assert "Status:      stopped" in node.cw("status", str(number)).stdout
-    wait_until(lambda: halts_of(node, number) == ["session.stopped"], 10, "it is told")
+    wait_until(lambda: halts_of(node, number) == ["session.stopped"], 30, "it is told")
     node.kill_worker()
     assert is_stopped(node, number), "the next worker knows"
     with node.connect() as attached:
@@ -212,9 +212,9 @@ def test_a_leader_that_stops_itself_is_shown_and_continued(node: Home) -> None:
         assert (answer["type"], answer["continued"]) == ("Attached", True)
         attached.read_output_until(b"on\r\n")
         assert not is_stopped(node, number)
-        wait_until(lambda: len(halts_of(node, number)) == 2, 10, "that is told, too")
+        wait_until(lambda: len(halts_of(node, number)) == 2, 30, "that is told, too")
         attached.send_data(b"\n")
-        wait_until(lambda: is_stopped(node, number), 10, "it is stopped again")
+        wait_until(lambda: is_stopped(node, number), 30, "it is stopped again")
     sent = node.cw("send", str(number), "hello")
     assert sent.stderr.splitlines() == [
         f"[cw] session {number} was stopped; continued",
@@ -222,11 +222,11 @@ def test_a_leader_that_stops_itself_is_shown_and_continued(node: Home) -> None:
         "typed, not confirmed",
     ]
     # Once the terminal's echo, once what the program reads.
-    wait_until(lambda: node.log(number).count(b"hello\r\n") == 2, 10, "it reads on")
+    wait_until(lambda: node.log(number).count(b"hello\r\n") == 2, 30, "it reads on")
     assert not is_stopped(node, number)
     assert "continued" not in node.request({"type": "SendInput", "id": number, "data": "Cg=="})
     told = ["session.stopped", "session.continued"] * 2
-    wait_until(lambda: halts_of(node, number) == told, 10, "all of it is told")
+    wait_until(lambda: halts_of(node, number) == told, 30, "all of it is told")
     node.request({"type": "Kill", "id": number})
     assert halts_of(node, number) == told
 
@@ -236,12 +236,12 @@ def test_a_new_keeper_cannot_be_told_but_looks(home: Home) -> None:
     home.expects_leftovers = True
     home.start_node()
     number = home.launch("sh", "-c", STOPS_ITSELF)
-    wait_until(lambda: is_stopped(home, number), 10, "it is stopped")
+    wait_until(lambda: is_stopped(home, number), 30, "it is stopped")
     keeper = home.keeper_pid
     os.kill(keeper, signal.SIGKILL)
     wait_until(lambda: home.keeper_pid != keeper, 20, "another keeper has taken over")
     assert is_stopped(home, number)
     assert home.request({"type": "SendInput", "id": number, "data": "Cg=="})["continued"]
-    wait_until(lambda: is_stopped(home, number), 10, "it has gone on to its second stop")
+    wait_until(lambda: is_stopped(home, number), 30, "it has gone on to its second stop")
     assert b"on\r\n" in home.log(number)
     assert home.request({"type": "Kill", "id": number}) == {"type": "Killed", "id": number}

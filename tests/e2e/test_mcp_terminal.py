@@ -58,7 +58,7 @@ def test_what_cannot_be_waited_for_is_said(home: Home) -> None:
         assert "session_id" in await agent.refused("wait_for", tags=["x"], text="a")
         for wanted in ({"text": "never"}, {"changed": True}, {"text": "never", "on": "screen"}):
             assert "timed out" in await agent.refused(
-                "wait_for", session_id=1, **wanted, timeout_seconds=0.3
+                "wait_for", session_id=1, **wanted, timeout_seconds=1
             )
         for wanted, words in (
             ({"gone": True}, "needs text"),

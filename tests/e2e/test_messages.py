@@ -326,10 +326,10 @@ def test_the_commands(home: Home) -> None:
 
 def test_request_timeout_says_how_to_go_on(home: Home) -> None:
     home.cw("launch", "coder", "--", "sleep", "600")
-    done = home.cw("request", "coder", "?", "--timeout", "1", "--raw")
+    done = home.cw("request", "coder", "?", "--timeout", "4", "--raw")
     assert (done.returncode, done.stdout) == (124, "")
     first, _, hint = done.stderr.splitlines()
-    assert first.startswith("Error: request req_") and first.endswith(" timed out after 1s")
+    assert first.startswith("Error: request req_") and first.endswith(" timed out after 4s")
     assert hint == "Use 'cw inbox coder' to see the reply if it comes later"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import stat
 import subprocess
 from pathlib import Path
 
+from tests.remote import free_port
 from tests.support import CW, REPOSITORY, Home, wait_until
 
 MARK = "HTTP listening"
@@ -21,8 +21,7 @@ def typed(home: Home) -> list[str]:
     (section,) = re.findall(r"## In five minutes\n(.*?)\n## ", text, re.DOTALL)
     lines = "\n".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)).splitlines()
     assert lines[0] == "pip install 'codewire[relay]'"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     return [line.replace("8080", str(port)) for line in lines[1:]]
 
 

@@ -17,7 +17,8 @@ import pytest
 from tests.support import Home, wait_until
 from tests.terminal import Terminal
 
-PROMPT_SECONDS = 2.0
+# On a machine with other work; it takes a tenth of a second.
+PROMPT_SECONDS = 10.0
 
 
 class Hook:
@@ -111,19 +112,20 @@ def test_each_transition_is_told_also_over_a_killed_worker(home: Home, hook: Hoo
     assert "secret-path" not in home.node_output()
 
 
+@pytest.mark.long
 def test_what_is_too_much_is_summed_up_over_the_limit(home: Home, hook: Hook) -> None:
     configure(home, hook, rate=2)
-    # As if two had gone out a while ago: the window ends soon.
+    # As if two had gone out a while ago: the window ends soon, but not before four have failed.
     wait_until(lambda: Path(home.data_dir, "notify.json").exists(), 30, "the notifier runs")
     memory = Path(home.data_dir, "notify.json")
     value = json.loads(memory.read_text())
-    value["sent"] = [time.time() - 56, time.time() - 56]
+    value["sent"] = [time.time() - 45, time.time() - 45]
     memory.write_text(json.dumps(value))
     home.kill_worker()
     client = home.client()
     for number in range(4):
         client.wait(client.launch(["false"], name=f"s{number}"))
-    wait_until(lambda: hook.told(event="summary"), 30, "a summary")
+    wait_until(lambda: hook.told(event="summary"), 60, "a summary")
     (summary,) = hook.told(event="summary")
     assert summary["counts"]["failed"] == summary["count"] == 4
     assert not hook.told(event="failed")

@@ -171,7 +171,7 @@ def test_a_node_that_was_killed_leaves_nothing_in_the_way(home: Home) -> None:
     os.kill(worker, signal.SIGKILL)
     assert home.node is not None
     home.node.wait(10)
-    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
+    wait_until(lambda: not is_alive(worker), 30, "the worker is gone")
     assert os.path.exists(home.socket)
     done = home.cw("launch", "--quiet", "--", "true")
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
@@ -205,7 +205,7 @@ def test_a_home_whose_path_is_too_long_for_a_socket(home: Home, runtime_dir: boo
         stopped = home.cw("stop", env=env)
     assert stopped.returncode == 0, stopped.stderr
     assert not os.path.lexists(link)
-    wait_until(lambda: not os.path.lexists(target), 10, "the socket is gone")
+    wait_until(lambda: not os.path.lexists(target), 30, "the socket is gone")
 
 
 def test_a_stop_answers_when_everything_has_ended(node: Home) -> None:

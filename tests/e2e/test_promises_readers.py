@@ -44,7 +44,7 @@ def test_a_stalled_reader_costs_nothing(node: Home, runtime: str) -> None:
         stalled.send_control({"type": "Attach", "id": number})
         assert stalled.receive_control()["type"] == "Attached"
         followers = [Follower(node.socket, number) for _ in range(9)]
-        wait_until(lambda: node.session(number)["attached_count"] == 10, 10, "all are attached")
+        wait_until(lambda: node.session(number)["attached_count"] == 10, 30, "all are attached")
         type_in(node, number, b"60000\n")
         wait_until(lambda: all(f.offset == 6_000_007 for f in followers), 20, "warmed up")
         before = resident_kilobytes(node.worker_pid)
@@ -166,7 +166,7 @@ def test_a_paste_does_not_outlive_its_session(node: Home) -> None:
         sender = stack.enter_context(node.connect())
         data = "eHh4" * 30_000
         sender.send_control({"type": "SendInput", "id": deaf, "data": data})
-        wait_until(lambda: node.session(deaf)["attached_count"] == 3, 10, "all are attached")
+        wait_until(lambda: node.session(deaf)["attached_count"] == 3, 30, "all are attached")
         assert node.request({"type": "Kill", "id": deaf})["type"] == "Killed"
         assert "is not running" in sender.receive_control()["message"]
         for typist in typists:

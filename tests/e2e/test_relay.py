@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.remote import free_port
 from tests.support import Home, wait_until
 
 TOKEN = "secret-of-the-admin"
@@ -31,8 +32,7 @@ class Relay:
     def __init__(self, home: Home, runtime: str) -> None:
         self.home = home
         home.env["CW_RUNTIME"] = runtime
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = Path(home.path, "data")
         self.start()

@@ -232,7 +232,7 @@ def test_senders_and_listeners_on_another_node(remote: RemoteHome, home: Home) -
             assert home.cw("msg", "-f", sender, "dev-1:coder", "hello").returncode == 0
             assert letters.stdout.readline() == "[planner → coder] hello\n".encode()
         letters.terminate()
-    asked = home.cw("request", "-f", "planner", "dev-1:coder", "?", "--timeout", "1")
+    asked = home.cw("request", "-f", "planner", "dev-1:coder", "?", "--timeout", "4")
     assert "'cw inbox dev-1:planner'" in asked.stderr
     home.cw("launch", "here", "--", "cat")
     elsewhere = home.cw("msg", "-f", "dev-1:planner", "here", "hello")

@@ -71,8 +71,8 @@ def test_request_and_reply(node: Home) -> None:
 def test_a_request_nobody_waits_for_stays_open(node: Home) -> None:
     a, b = sleeper(node, "a"), sleeper(node, "b")
     client = node.client()
-    with pytest.raises(RequestTimedOut, match=r"^request req_\S+ timed out after 1s$") as caught:
-        client.request(b, "slow?", sender=a, timeout_seconds=1, delivery="inbox")
+    with pytest.raises(RequestTimedOut, match=r"^request req_\S+ timed out after 3s$") as caught:
+        client.request(b, "slow?", sender=a, timeout_seconds=3, delivery="inbox")
     (waiting,) = open_requests(client, b)
     assert waiting.request_id == caught.value.request_id and waiting.caller_gone
     assert client.reply(waiting.request_id, "at last", sender=b).note
@@ -105,7 +105,7 @@ def test_an_abandoned_request_ends_with_its_recipient(node: Home) -> None:
     client = node.client()
     for _ in range(2):
         with pytest.raises(RequestTimedOut) as caught:
-            client.request(b, "?", sender=a, timeout_seconds=1, delivery="inbox")
+            client.request(b, "?", sender=a, timeout_seconds=3, delivery="inbox")
     client.kill(b)
     assert not any(letter.open for letter in client.read_messages(a).messages)
     assert client.read_messages(b).open_requests == ()
@@ -130,7 +130,7 @@ def test_a_request_outlives_the_node_of_its_caller(node: Home) -> None:
     """The keeper and the worker go, orderly; sessions end with them, and so do their requests."""
     a = sleeper(node, "a")
     with pytest.raises(RequestTimedOut) as caught:
-        node.client().request(a, "?", timeout_seconds=1)
+        node.client().request(a, "?", timeout_seconds=3)
     assert node.stop_node() == 0
     node.start_node()
     client = node.client()

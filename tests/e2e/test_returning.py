@@ -35,8 +35,10 @@ def reboot(home: Home) -> None:
     """Both processes at once, as a power cut would."""
     pids = [home.keeper_pid, home.worker_pid]
     running = [s["pid"] for s in listed(home).values() if s["status"] == "running"]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    # Stopped first: whoever is killed second would have time to start the other anew.
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
     # The keeper is our child: a zombie until it is waited for.
     assert home.node is not None
     home.node.wait(20)

@@ -129,7 +129,7 @@ def test_environment_tools_reach_runtimes(home: Home, engine: Engine) -> None:
     done = json.loads(call("exec_in_environment", **one, command=["no-such"])[1][0])
     assert (done["exit_code"], done["stdout"]) == (127, "")
     late = ["sh", "-c", "echo begun; exec sleep 600"]
-    done = json.loads(call("exec_in_environment", **one, command=late, timeout=1)[1][0])
+    done = json.loads(call("exec_in_environment", **one, command=late, timeout=4)[1][0])
     assert (done["exit_code"], done["stdout"]) == (124, "begun\n")
     path = f"{project}/ü dir/f"
     assert call("upload_file", **one, path=path, content="é") == (

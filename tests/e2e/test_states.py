@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_decision_is_listed_and_taken_on_the_marked_choice(home: Home) -> None
             found = [json.loads(line) for line in file]
         return [event["data"] for event in found if event["type"] == kind]
 
-    wait_until(lambda: told("session.decision"), 10, "it is written down")
+    wait_until(lambda: told("session.decision"), 30, "it is written down")
     [decision] = told("session.decision")
     assert decision["label"] == "Yes, delete" and decision["by_pid"] > 0
     states = told("session.state")
@@ -170,6 +171,15 @@ def test_reports_and_who_has_seen_the_result(home: Home) -> None:
         "permission",
         "Bash: rm x",
     )
+    # Codex tells also of what it says to itself, for a title; it keeps no file of that.
+    kept = Path(home.path, "codex/sessions/2026/11/27")
+    kept.mkdir(parents=True)
+    (kept / "rollout-2026-11-27T14-05-26-conv-1.jsonl").touch()
+    inside |= {"CODEX_HOME": os.path.join(home.path, "codex")}
+    for named, wanted in (("conv-2", "blocked"), ("conv-1", "done")):
+        turn = json.dumps({"type": "agent-turn-complete", "thread-id": named})
+        assert home.cw("report", "done", "--hook", env=inside, input=turn).returncode == 0
+        assert state(client, session) == wanted
     outside = home.cw("report", "done")
     assert (outside.returncode, outside.stdout, outside.stderr) == (0, "", "")
 

@@ -54,7 +54,7 @@ def test_a_text_is_submitted_once(home: Home, flags: tuple[str, ...]) -> None:
     for text in texts:
         answer = box.client.submit(box.id, text)
         assert answer.verdict in ("submitted", "typed"), answer
-    wait_until(lambda: len(box.said()) >= len(texts), 10, "all are there")
+    wait_until(lambda: len(box.said()) >= len(texts), 30, "all are there")
     assert box.said() == [["submitted", text] for text in texts]
 
 
@@ -129,7 +129,7 @@ def test_a_text_sent_again_with_its_key_is_not_submitted_again(home: Home) -> No
     again = box.client.submit(box.id, "once", key="k1")
     assert again.repeated and again.verdict != "refused"
     box.client.submit(box.id, "after")
-    wait_until(lambda: len(box.said()) >= 2, 10, "both are there")
+    wait_until(lambda: len(box.said()) >= 2, 30, "both are there")
     assert box.said() == [["submitted", "once"], ["submitted", "after"]]
 
 
@@ -138,7 +138,7 @@ def test_keys_by_name_and_a_key_that_is_one(home: Home) -> None:
     box = Box(home, "burst=100")
     box.shows("a program")
     assert box.client.send_keys(box.id, "'by name' Enter") == 8
-    wait_until(lambda: box.said() == [["submitted", "by name"]], 10, "it was submitted")
+    wait_until(lambda: box.said() == [["submitted", "by name"]], 30, "it was submitted")
     with pytest.raises(UsageError, match="no key is called"):
         box.client.send_keys(box.id, "Entr")
     done = home.cw("send", str(box.id), "--key", "Enter")
@@ -209,5 +209,5 @@ def test_somebody_at_the_keyboard_is_waited_for(home: Home) -> None:
         time.sleep(0.3)
         raw.send_data(b"\r")
         thread.join(30)
-    wait_until(lambda: len(box.said()) >= 2, 10, "both are there")
+    wait_until(lambda: len(box.said()) >= 2, 30, "both are there")
     assert box.said() == [["submitted", "half a line"], ["submitted", "mine"]]

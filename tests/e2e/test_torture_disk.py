@@ -262,7 +262,7 @@ def test_killed_with_the_whole_node_right_after_the_launch(home: Home, runtime: 
     os.kill(worker, signal.SIGKILL)
     assert home.node is not None
     home.node.wait(10)
-    wait_until(lambda: not is_alive(worker), 10, "the worker is gone")
+    wait_until(lambda: not is_alive(worker), 30, "the worker is gone")
     home.start_node(runtime)
     info = home.session(number)
     assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")
@@ -276,7 +276,7 @@ def test_a_live_session_whose_directory_is_gone_goes_on(home: Home) -> None:
     gone, blocked = home.launch("cat"), home.launch("cat")
     for number in (gone, blocked):
         home.request({"type": "SendInput", "id": number, "data": "b25lCg=="})
-        wait_until(lambda number=number: home.log(number).count(b"one") == 2, 10, "an echo")
+        wait_until(lambda number=number: home.log(number).count(b"one") == 2, 30, "an echo")
     shutil.rmtree(Path(home.data_dir, "sessions", str(gone)))
     log = Path(home.data_dir, "sessions", str(blocked), "output.log")
     log.unlink()
@@ -285,7 +285,7 @@ def test_a_live_session_whose_directory_is_gone_goes_on(home: Home) -> None:
     for number in (gone, blocked):
         assert home.session(number)["status"] == "running"
         home.request({"type": "SendInput", "id": number, "data": "dHdvCg=="})
-        wait_until(lambda number=number: home.log(number).count(b"two") == 2, 10, "an echo")
+        wait_until(lambda number=number: home.log(number).count(b"two") == 2, 30, "an echo")
 
 
 def test_finished_sessions_stay_listed_with_their_logs(home: Home, runtime: str) -> None:
@@ -314,9 +314,9 @@ def test_sessions_lost_with_the_whole_node(home: Home, runtime: str) -> None:
     known = home.launch("/bin/sh", "-c", "exit 4")
     home.wait_finished(known)
     lost = home.launch("/bin/sh", "-c", "echo before; exec cat")
-    wait_until(lambda: home.log(lost) == b"before\r\n", 10, "it has printed")
+    wait_until(lambda: home.log(lost) == b"before\r\n", 30, "it has printed")
     path = Path(home.data_dir, "sessions.json")
-    wait_until(lambda: path.exists() and len(json.loads(path.read_text())) == 2, 10, "it is saved")
+    wait_until(lambda: path.exists() and len(json.loads(path.read_text())) == 2, 30, "it is saved")
     keeper, worker, pid = home.keeper_pid, home.worker_pid, home.session(lost)["pid"]
     # Stopped first: else the worker would start a keeper, or the keeper a worker.
     for target, number in [(worker, signal.SIGSTOP), (keeper, signal.SIGKILL)]:
@@ -324,7 +324,7 @@ def test_sessions_lost_with_the_whole_node(home: Home, runtime: str) -> None:
     os.kill(worker, signal.SIGKILL)
     assert home.node is not None
     home.node.wait(10)
-    wait_until(lambda: not is_alive(pid), 10, "the terminal hung up")
+    wait_until(lambda: not is_alive(pid), 30, "the terminal hung up")
     home.start_node(runtime)
     info = home.session(lost)
     assert (info["status"], info["end_reason"]) == ("completed (-1)", "lost")
@@ -346,16 +346,16 @@ def test_only_the_last_finished_sessions_are_kept(home: Home, runtime: str) -> N
     def listed() -> list[int]:
         return [entry["id"] for entry in home.request({"type": "ListSessions"})["sessions"]]
 
-    wait_until(lambda: listed() == kept, 10, f"{kept} are kept")
+    wait_until(lambda: listed() == kept, 30, f"{kept} are kept")
     directory = Path(home.data_dir, "sessions")
-    wait_until(lambda: sorted(int(p.name) for p in directory.iterdir()) == kept, 10, "files too")
+    wait_until(lambda: sorted(int(p.name) for p in directory.iterdir()) == kept, 30, "files too")
     assert home.request({"type": "GetStatus", "id": 2})["message"] == "session 2 not found"
     assert home.session(oldest)["status"] == "running"
     assert home.stop_node() == 0
     home.start_node(runtime)
     assert home.launch("true") == 10, "ids are not used again"
     home.wait_finished(10)
-    wait_until(lambda: len(listed()) == 3, 10, "three finished ones")
+    wait_until(lambda: len(listed()) == 3, 30, "three finished ones")
 
 
 def test_a_launch_on_a_full_disk_is_all_or_nothing(small_disk: Home) -> None:
@@ -375,7 +375,7 @@ def test_a_launch_on_a_full_disk_is_all_or_nothing(small_disk: Home) -> None:
     home.wait_finished(number)
     assert home.log(number) == b"hello\r\n"
     path = Path(home.data_dir, "sessions.json")
-    wait_until(lambda: path.exists() and "completed (0)" in path.read_text(), 10, "it is saved")
+    wait_until(lambda: path.exists() and "completed (0)" in path.read_text(), 30, "it is saved")
 
 
 def test_a_node_that_cannot_start_on_a_full_disk_is_not_announced(small_disk: Home) -> None:

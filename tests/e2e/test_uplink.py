@@ -49,7 +49,7 @@ COMMANDS = (
     ("wait {}9", 1),
     ("send {}2 x", 1),
     ("msg {}bot hello", 0),
-    ("request {}bot question --timeout 0.1", 124),
+    ("request {}bot question --timeout 3", 124),
     ("kill {}nosuch", 1),
 )
 

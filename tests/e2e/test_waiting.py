@@ -50,7 +50,7 @@ def test_from_now_and_from_an_offset(home: Home) -> None:
     first = home.cw("wait", "1", "--regex", r"tick \d", "--json", "--timeout", "30")
     match = json.loads(first.stdout)
     assert match["line"] == "tick 1"
-    late = home.cw("wait", "1", "--for", "tick", "--from", "now", "--timeout", "1")
+    late = home.cw("wait", "1", "--for", "tick", "--from", "now", "--timeout", "3")
     assert (late.returncode, late.stderr) == (124, "Error: wait timed out\n")
     home.cw("send", "1", "go")
     again = home.cw("wait", "1", "--for", "tick", "--from", str(match["offset"]), "--timeout", "30")
@@ -240,12 +240,12 @@ def test_what_a_screen_shows_shows_no_longer_or_shows_anew(home: Home) -> None:
     for place in ((), ("--on", "screen"), ("--on", "output")):
         done = home.cw("wait", "1", "--for", "Do you agree?", *place, "--timeout", "30")
         assert (done.returncode, done.stdout.strip()) == (0, "Do you agree?"), place
-    there = home.cw("wait", "1", "--for", "you agree", "--gone", "--timeout", "0.4")
+    there = home.cw("wait", "1", "--for", "you agree", "--gone", "--timeout", "2")
     assert (there.returncode, there.stderr) == (124, "Error: wait timed out\n")
     gone = home.popen("wait", "1", "--for", "you agree", "--gone", "--timeout", "30")
     home.cw("send", "1", "1")
     assert gone.wait(40) == 0
-    unchanged = home.cw("wait", "1", "--changed", "--timeout", "0.4")
+    unchanged = home.cw("wait", "1", "--changed", "--timeout", "2")
     assert (unchanged.returncode, unchanged.stderr) == (124, "Error: wait timed out\n")
     changed = home.popen("wait", "1", "--changed", "--timeout", "30")
 

@@ -119,7 +119,7 @@ def stubborn(keeper: KeeperProcess, number: int) -> tuple[int, int]:
     """Start a session that only SIGKILL ends, and wait until it is so."""
     script = "trap '' TERM HUP; echo ready; while :; do sleep 9; done"
     pid, master = keeper.spawn(number, "/bin/sh", "-c", script)
-    wait_until(lambda: _reads(master, b"ready"), 10, "the trap is set")
+    wait_until(lambda: _reads(master, b"ready"), 30, "the trap is set")
     return pid, master
 
 

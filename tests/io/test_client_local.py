@@ -137,7 +137,7 @@ def test_a_stranger_that_sends_a_byte_now_and_then_gains_no_time() -> None:
         found = look(node.data_dir, 0.4)
         done.set()
     assert found.kind == STRANGER
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_stranger_that_lets_nobody_in(paths: DataDir) -> None:

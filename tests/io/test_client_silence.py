@@ -170,7 +170,7 @@ def test_an_attachment_looks_for_another_connection(far: Far) -> None:
             link.next_item()
         return False
 
-    wait_until(tend, 10, "it is attached again")
+    wait_until(tend, 30, "it is attached again")
     link.close()
 
 

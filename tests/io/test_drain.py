@@ -104,7 +104,7 @@ def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
     assert terminal.output() == b"before\r\n"
     assert not terminal.hung_up.is_set()
     terminal.print(b"after\n")
-    wait_until(lambda: terminal.output() == b"before\r\nafter\r\n", 10, "it is logged")
+    wait_until(lambda: terminal.output() == b"before\r\nafter\r\n", 30, "it is logged")
     terminal.close_slave()
     assert terminal.hung_up.wait(10)
 
@@ -118,7 +118,7 @@ def test_a_hangup_is_no_end_while_the_child_lives(drain: Drain, make: Make) -> N
     assert not terminal.hung_up.wait(0.2)
     terminal.slave = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     terminal.print(b"back\n")
-    wait_until(lambda: terminal.output() == b"back\r\n", 10, "it is read again")
+    wait_until(lambda: terminal.output() == b"back\r\n", 30, "it is read again")
     assert not terminal.drained.is_set()
 
 
@@ -205,7 +205,7 @@ def test_a_failing_session_harms_no_other(drain: Drain, make: Make) -> None:
     for _ in range(5):
         bad.print(b"x\n")
         good.print(b"y\n")
-    wait_until(lambda: good.output() == b"y\r\n" * 5, 10, "the good one is logged")
+    wait_until(lambda: good.output() == b"y\r\n" * 5, 30, "the good one is logged")
     bad.log = log
 
 
@@ -244,11 +244,11 @@ def test_a_flood_rests_until_an_echo_is_there(
     drain.add(typed_into)
     with flooding(loud):
         drain.typed(typed_into)
-        wait_until(lambda: rests(loud), 10, "the flood rests")
+        wait_until(lambda: rests(loud), 30, "the flood rests")
         before = loud.log.end
         typed_into.print(b"echo")
-        wait_until(lambda: typed_into.log.end == 4, 10, "the echo is there")
-        wait_until(lambda: loud.log.end > before, 10, "the flood goes on")
+        wait_until(lambda: typed_into.log.end == 4, 30, "the echo is there")
+        wait_until(lambda: loud.log.end > before, 30, "the flood goes on")
 
 
 def test_keys_without_an_echo_do_not_stop_a_flood(

@@ -61,10 +61,10 @@ def test_a_terminal_that_cannot_be_watched_is_drained(make: Make, number: int) -
     drain.add(terminal)
     drain.watch_writable(terminal, True)
     terminal.print(b"first ")
-    wait_until(lambda: terminal.output() == b"first ", 10)
-    wait_until(lambda: not stingy.refusals and not stingy.failures, 10)
+    wait_until(lambda: terminal.output() == b"first ", 30)
+    wait_until(lambda: not stingy.refusals and not stingy.failures, 30)
     terminal.print(b"second")
-    wait_until(lambda: terminal.output() == b"first second", 10)
+    wait_until(lambda: terminal.output() == b"first second", 30)
     end(drain, terminal)
 
 
@@ -99,7 +99,7 @@ def test_an_error_is_no_end(make: Make, number: int) -> None:
     drain.add(terminal)
     drain.failures = [number] * 3
     terminal.print(b"some")
-    wait_until(lambda: terminal.output() == b"some", 10)
+    wait_until(lambda: terminal.output() == b"some", 30)
     assert not drain.failures
     end(drain, terminal)
 

@@ -76,7 +76,7 @@ def test_a_worker_that_cannot_be_started_costs_no_session(start: Start) -> None:
     worker = keeper.root.parent / "worker"
     worker.write_text(f"#!/bin/sh\necho $$ > {worker}.pid\nexec sleep 100\n")
     worker.chmod(0o755)
-    wait_until(lambda: Path(f"{worker}.pid").exists(), 5, "the worker is started")
+    wait_until(lambda: Path(f"{worker}.pid").exists(), 30, "the worker is started")
     assert "Traceback" not in keeper.stderr.read_text()
     keeper.close(master, *held)
     assert not is_alive(pid)
@@ -169,7 +169,7 @@ def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
     _, other = keeper.spawn(2, "/bin/sh", "-c", "set -m; sleep 1000 & echo =$!=; wait")
     _, third = keeper.spawn(3, "/bin/sh", "-c", "setsid sleep 1000 & echo =$!=; wait")
     jobs = [_job(other), _job(third)]
-    wait_until(lambda: os.getsid(jobs[1]) == jobs[1], 10, "it is in a session of its own")
+    wait_until(lambda: os.getsid(jobs[1]) == jobs[1], 30, "it is in a session of its own")
     keeper.channel.shut_down()
     ask(keeper.socket)
     started = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_stop_without_a_worker_kills_in_the_end(start: Start) -> None:
 
 
 def _job(master: int) -> int:
-    words = wait_until(lambda: _words(master), 10, "it tells its job's pid")
+    words = wait_until(lambda: _words(master), 30, "it tells its job's pid")
     return int(words.split(b"=")[1])
 
 
@@ -207,7 +207,7 @@ def test_now_means_now(start: Start, signals: list[int]) -> None:
     keeper.expect("stop")
     for number in signals[1:]:
         keeper.signal(number)
-    wait_until(lambda: not is_alive(pid), 5, "the session is killed")
+    wait_until(lambda: not is_alive(pid), 30, "the session is killed")
     keeper.channel.shut_down()
     assert keeper.process.wait(10) == 0
     assert time.monotonic() - started < 10
@@ -221,9 +221,9 @@ def test_a_second_sigterm_does_not_cut_the_grace_time(start: Start) -> None:
     keeper.signal(signal.SIGTERM)
     keeper.expect("stop")
     keeper.signal(signal.SIGTERM)
-    wait_until(lambda: "already shutting down" in keeper.stderr.read_text(), 10, "it joins")
+    wait_until(lambda: "already shutting down" in keeper.stderr.read_text(), 30, "it joins")
     assert is_alive(pid)
-    wait_until(lambda: "still shutting down: 1 session" in keeper.stderr.read_text(), 10)
+    wait_until(lambda: "still shutting down: 1 session" in keeper.stderr.read_text(), 30)
     keeper.channel.send({"op": "stopped"})
     keeper.channel.shut_down()
     assert keeper.process.wait(10) == 0
@@ -277,7 +277,7 @@ def test_a_foreign_socket_is_left_alone(start: Start) -> None:
         foreign.listen()
         for _ in range(2):
             keeper.signal(signal.SIGUSR1)
-            wait_until(lambda: "something already answers" in keeper.log(), 10, "it is logged")
+            wait_until(lambda: "something already answers" in keeper.log(), 30, "it is logged")
         keeper.spawn(1, "/bin/true")
         assert keeper.log().count("something already answers") == 1
         assert answering_peer(keeper.socket) == (PEER, UID)
@@ -343,7 +343,7 @@ def test_a_directory_that_does_not_answer_stops_nobody(
     premises.leave()
     assert os.path.lexists(paths.socket), "nothing was asked of it"
     answers.set()
-    wait_until(lambda: not premises._scout.is_out(), 10, "it answers again")
+    wait_until(lambda: not premises._scout.is_out(), 30, "it answers again")
     assert premises.need_a_look(), "what happened meanwhile is looked at"
     premises.leave()
     assert not os.path.lexists(paths.socket) and not os.path.lexists(paths.pid)

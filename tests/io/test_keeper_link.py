@@ -176,7 +176,7 @@ class Worker:
         return pid
 
     def exit_of(self, number: int) -> Exit:
-        return wait_until(lambda: self.exits.get(number), 10, f"the exit of {number}")  # type: ignore[return-value]
+        return wait_until(lambda: self.exits.get(number), 30, f"the exit of {number}")  # type: ignore[return-value]
 
 
 @pytest.fixture
@@ -199,10 +199,10 @@ def test_a_child_is_started_and_its_end_told(worker: Worker) -> None:
 def test_a_child_that_is_stopped_and_goes_on_is_told(worker: Worker) -> None:
     script = "trap 'exit 3' TERM; kill -STOP $$; while :; do sleep 0.05; done"
     pid = worker.spawn(1, "/bin/sh", "-c", script)
-    wait_until(lambda: worker.halts == [(1, True)], 10, "the stop is told")
+    wait_until(lambda: worker.halts == [(1, True)], 30, "the stop is told")
     assert is_alive(pid)
     worker.custody.signal(1, signal.SIGCONT)
-    wait_until(lambda: worker.halts == [(1, True), (1, False)], 10, "that it goes on is told")
+    wait_until(lambda: worker.halts == [(1, True), (1, False)], 30, "that it goes on is told")
     worker.custody.signal(1, signal.SIGTERM)
     assert worker.exit_of(1) == Exited(3)
 
@@ -259,7 +259,7 @@ def test_who_waits_for_a_keeper_that_died_is_told(worker: Worker) -> None:
     try:
         thread = threading.Thread(target=launch)
         thread.start()
-        wait_until(lambda: worker.custody._pending, 10, "the launch waits")
+        wait_until(lambda: worker.custody._pending, 30, "the launch waits")
         worker.custody._tell_waiters()
         thread.join(10)
     finally:
@@ -278,7 +278,7 @@ def test_the_keeper_holds_no_more_than_it_must(worker: Worker) -> None:
     assert held() == before + 30, "one master each"
     for number in range(1, 31):
         worker.custody.release(number)
-    wait_until(lambda: held() == before, 10, "the masters are closed")
+    wait_until(lambda: held() == before, 30, "the masters are closed")
     for number in range(1, 31):
         worker.custody.forget(number)
     worker.spawn(99, "/bin/true")
@@ -290,7 +290,7 @@ def test_a_listener_can_be_left_with_the_keeper(worker: Worker) -> None:
     with socket.socket() as listener:
         worker.custody.keep("extra", os.dup(listener.fileno()))
         wait_until(
-            lambda: len(os.listdir(f"/proc/{worker.keeper}/fd")) == before + 1, 10, "it has it"
+            lambda: len(os.listdir(f"/proc/{worker.keeper}/fd")) == before + 1, 30, "it has it"
         )
 
 

@@ -118,7 +118,7 @@ def tree_of(leader: Leader) -> set[int]:
 
 def grown(leader: Leader, count: int) -> set[int]:
     return wait_until(
-        lambda: len(tree := tree_of(leader)) >= count and tree, 10, "the tree has grown"
+        lambda: len(tree := tree_of(leader)) >= count and tree, 30, "the tree has grown"
     )  # type: ignore[return-value]
 
 
@@ -154,7 +154,7 @@ def test_members_stay_known_when_their_parents_die(start: Start, tmp_path: Path)
 def test_a_program_that_ignores_sigterm_has_its_grace_time(start: Start, tmp_path: Path) -> None:
     """Only a shell at its prompt is hung up at once."""
     leader = start("trap '' TERM; touch ready; sleep 0.6; touch finished")
-    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    wait_until((tmp_path / "ready").exists, 30, "the trap is set")
     assert climb([leader], 10) == {}
     assert (tmp_path / "finished").exists()
 
@@ -169,7 +169,7 @@ def test_sigterm_is_enough_for_most(start: Start) -> None:
 
 def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) -> None:
     leader = start("trap '' TERM HUP; touch ready; while :; do sleep 0.05; done")
-    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    wait_until((tmp_path / "ready").exists, 30, "the trap is set")
     started = time.monotonic()
     assert climb([leader], 0.3) == {}
     assert 0.3 <= time.monotonic() - started < 30
@@ -178,9 +178,9 @@ def test_the_stubborn_get_their_time_then_sigkill(start: Start, tmp_path: Path) 
 
 def test_a_stopped_process_is_ended_too(start: Start, tmp_path: Path) -> None:
     leader = start("trap 'touch cleaned; exit 7' TERM; touch ready; while :; do sleep 0.05; done")
-    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    wait_until((tmp_path / "ready").exists, 30, "the trap is set")
     os.kill(leader.pid, signal.SIGSTOP)
-    wait_until(lambda: (p := read_process(leader.pid)) and p.state == "T", 10, "it has stopped")
+    wait_until(lambda: (p := read_process(leader.pid)) and p.state == "T", 30, "it has stopped")
     assert climb([leader], 10) == {}
     assert leader.process.wait(5) == 7
     assert (tmp_path / "cleaned").exists()
@@ -191,7 +191,7 @@ def test_survivors_are_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
     leader = start("setsid sleep 100 & exec sleep 101")
     tree = grown(leader, 2)
     (stuck,) = tree - {leader.pid}
-    wait_until(lambda: (p := read_process(stuck)) and p.command == "sleep", 10)
+    wait_until(lambda: (p := read_process(stuck)) and p.command == "sleep", 30)
 
     def signal_others(process: Process, number: int) -> None:
         if process.pid != stuck:
@@ -227,9 +227,9 @@ def test_what_starts_its_child_anew_is_stopped_first(
     """A child that dies is replaced, in a Unix session of its own, before its parent is killed."""
     (tmp_path / "guard").write_text(GUARD)
     leader = start("setsid sh guard & echo $! > guard.pid; wait")
-    guard = int(str(wait_until(lambda: read(tmp_path / "guard.pid"), 10)))
-    child = int(str(wait_until(lambda: read(tmp_path / "pids"), 10)))
-    wait_until(lambda: (p := read_process(child)) and p.command == "sleep", 10)
+    guard = int(str(wait_until(lambda: read(tmp_path / "guard.pid"), 30)))
+    child = int(str(wait_until(lambda: read(tmp_path / "pids"), 30)))
+    wait_until(lambda: (p := read_process(child)) and p.command == "sleep", 30)
     killed: list[int] = []
 
     def kill_slowly(process: Process, number: int) -> None:
@@ -238,7 +238,7 @@ def test_what_starts_its_child_anew_is_stopped_first(
             os.kill(child, signal.SIGKILL)
             wait_until(
                 lambda: is_stopped(guard) or len(read(tmp_path / "pids").split()) > 1,
-                10,
+                30,
                 "the guard has noticed, or cannot",
             )
         signal_process(process, number)
@@ -270,8 +270,8 @@ DAEMON = "(setsid sh -c 'echo $$ > daemon; exec sleep 1000' </dev/null >/dev/nul
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Callable[[], int]]:
     def pid() -> int:
-        number = int(str(wait_until(lambda: read(tmp_path / "daemon"), 10, "it has started")))
-        wait_until(lambda: (p := read_process(number)) and p.command == "sleep", 10)
+        number = int(str(wait_until(lambda: read(tmp_path / "daemon"), 30, "it has started")))
+        wait_until(lambda: (p := read_process(number)) and p.command == "sleep", 30)
         return number
 
     yield pid
@@ -314,8 +314,8 @@ def test_a_helper_that_ends_with_its_session_is_no_survivor(start: Start, tmp_pa
     (tmp_path / "helper").write_text("echo $$ > daemon; read line < pipe")
     os.mkfifo(tmp_path / "pipe")
     leader = start(f"export {MARK_VARIABLE}={mark}; (setsid sh helper &); exec sleep 1000 > pipe")
-    helper = int(str(wait_until(lambda: read(tmp_path / "daemon"), 10)))
-    wait_until(lambda: (p := read_process(leader.pid)) and p.command == "sleep", 10)
+    helper = int(str(wait_until(lambda: read(tmp_path / "daemon"), 30)))
+    wait_until(lambda: (p := read_process(leader.pid)) and p.command == "sleep", 30)
     assert climb([leader], 5, {leader.id: Trace(mark)}) == {}
     assert not is_alive(helper)
 
@@ -347,9 +347,9 @@ def test_the_last_child_of_a_dying_parent_is_ended(start: Start, tmp_path: Path)
         "touch ready\nwhile :; do sleep 0.05; done\n"
     )
     leader = start(f"export {MARK_VARIABLE}={mark}; exec sh parent")
-    wait_until((tmp_path / "ready").exists, 10, "the trap is set")
+    wait_until((tmp_path / "ready").exists, 30, "the trap is set")
     assert climb([leader], 0.5, {leader.id: Trace(mark)}) == {}
-    pid = int(str(wait_until(lambda: read(tmp_path / "last"), 10)))
+    pid = int(str(wait_until(lambda: read(tmp_path / "last"), 30)))
     assert not is_alive(pid)
 
 
@@ -365,4 +365,4 @@ def test_without_proc_the_process_group_is_ended(
     tree = grown(leader, 2)
     monkeypatch.setattr(ladder_module, "ProcessTable", none)
     assert climb([leader], 0.2) == {}
-    wait_until(lambda: not any(map(is_alive, tree)), 10, "both are gone")
+    wait_until(lambda: not any(map(is_alive, tree)), 30, "both are gone")

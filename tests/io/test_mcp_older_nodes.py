@@ -59,9 +59,9 @@ def update(text: str) -> dict[str, Any]:
 def test_a_watch_of_a_node_that_freezes_returns_what_it_has(run: Run) -> None:
     began = time.monotonic()
     handlers = [says(UNKNOWN), says(update("one\r\n"), update("two\r\n"), stays=True)]
-    texts = run(handlers, "watch_session", session_id=1, max_duration_seconds=0.5)
+    texts = run(handlers, "watch_session", session_id=1, max_duration_seconds=2)
     assert texts == ["one\r\ntwo\r\n\n[Watch timeout]\n"]
-    assert 0.4 < time.monotonic() - began < 0.5 + GRACE_SECONDS
+    assert 1.9 < time.monotonic() - began < 2 + GRACE_SECONDS
 
 
 def test_a_watch_of_a_node_that_never_answers_ends_in_time(run: Run) -> None:

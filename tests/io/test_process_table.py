@@ -36,7 +36,7 @@ def test_odd_command_names_are_read(tmp_path: Path) -> None:
     child = subprocess.Popen([str(program), "100"])
     try:
         process = wait_until(
-            lambda: (p := read_process(child.pid)) and p.command.startswith("a)") and p, 10
+            lambda: (p := read_process(child.pid)) and p.command.startswith("a)") and p, 30
         )
         assert isinstance(process, Process)
         assert process.command == "a) S 1 (b\nc"
@@ -49,7 +49,7 @@ def test_odd_command_names_are_read(tmp_path: Path) -> None:
 
 def test_a_zombie_is_no_process() -> None:
     child = subprocess.Popen(["/bin/true"])
-    wait_until(lambda: read_process(child.pid) is None, 10, "it has ended")
+    wait_until(lambda: read_process(child.pid) is None, 30, "it has ended")
     assert os.path.exists(f"/proc/{child.pid}")
     child.wait()
 

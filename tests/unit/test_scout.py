@@ -109,7 +109,7 @@ def test_jobs_are_done_in_their_order_whatever_hangs() -> None:
         messenger.do(lambda number=number: done.append(number))  # type: ignore[misc]
     assert time.monotonic() - began < 5 and done == []
     may_go.set()
-    wait_until(lambda: len(done) == scout.MAX_WAITING + 1, 10, "they are done")
+    wait_until(lambda: len(done) == scout.MAX_WAITING + 1, 30, "they are done")
     assert done == [0, *range(4, 4 + scout.MAX_WAITING)], "all but the oldest"
     messenger.do(lambda: done.append(-1))
     assert done[-1] == -1, "at once again"

@@ -74,6 +74,8 @@ def _report_hook(
         return 0
     context.give_up_after(HOOK_SECONDS)
     given = _read_hook()
+    if _is_aside(given):
+        return 0
     said, about = _about(given)
     conversation = args["--conversation"] or given.get("session_id") or given.get("thread-id")
     if state == "blocked" and kind is None:
@@ -99,6 +101,26 @@ def _read_hook() -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _is_aside(given: dict[str, Any]) -> bool:
+    """Say whether a hook of Codex tells of a conversation it had with itself, for a title, say.
+
+    Of those it keeps no file: sessions/2026/11/27/rollout-(...)-ID.jsonl in its directory.
+    """
+    named = given.get("thread-id")
+    from pathlib import Path
+
+    from codewire.agents.resuming import is_id
+
+    if not is_id(named):
+        return False
+
+    kept = Path(os.environ.get("CODEX_HOME") or os.path.expanduser("~/.codex"), "sessions")
+    try:
+        return kept.is_dir() and next(kept.rglob(f"rollout-*{named}.jsonl"), None) is None
+    except OSError:
+        return False
 
 
 def _about(value: dict[str, Any]) -> tuple[str, str]:

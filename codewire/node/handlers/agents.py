@@ -12,6 +12,7 @@ from codewire.node.caller import Caller
 from codewire.node.context import Handler, Message, Node, Streamer
 from codewire.session.approvals import approval
 from codewire.session.callers import session_of
+from codewire.session.conversations import whose
 from codewire.session.lookout import shown_state
 from codewire.session.session import Session
 from codewire.terminal.turns import ScreenUnknown
@@ -55,7 +56,7 @@ def report_task(node: Node, request: Message, caller: Caller) -> Message:
 
 
 def _named(node: Node, request: Message) -> Session:
-    """Return the running session that `id` or `name` (maybe with an @) names."""
+    """Return the running session that `id` or `name` (maybe with an @) names, or that is meant."""
     name = (request.get("name") or "").removeprefix("@")
     if request.get("id") is not None:
         session = node.session(request)
@@ -63,6 +64,8 @@ def _named(node: Node, request: Message) -> Session:
         session = node.sessions.registry.by_name(name)
     else:
         raise RequestError("session id or name required")
+    conversation = request.get("conversation") or ""
+    session = whose(conversation, session, node.sessions.registry.running())
     if not session.is_running():
         raise RequestError(
             f"append task report event: session {session.id} has ended: file already closed"

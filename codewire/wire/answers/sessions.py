@@ -1,4 +1,4 @@
-"""What a node says of sessions (spec/wire.md 7): of each, and of one in detail.
+"""What a node says of sessions (spec/wire.md 7).
 
 Imported by `cw list`, so its annotations are no strings: typing compiles each of those, which took
 half of this module's time.
@@ -85,11 +85,3 @@ class SessionInfo(NamedTuple):
     def label(self) -> str:
         """Return its name, or else its id."""
         return self.name or str(self.id)
-
-
-class SessionStatus(NamedTuple):
-    """One session in detail. `output_size` is how many bytes it has printed, lost ones included."""
-
-    info: SessionInfo
-    output_size: int = 0
-    sent: Mapping[str, Any] = NOTHING_SENT

@@ -287,12 +287,13 @@ def test_a_bundle_that_is_none_is_told(scripted: ScriptedRelay) -> None:
 
 
 def test_a_relay_that_is_not_there_is_told() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
-    with pytest.raises(RelayUnreachable, match=f"relay http://127.0.0.1:{port} cannot be reached: "
-                       "connection refused"):  # fmt: skip
-        Relay(f"http://127.0.0.1:{port}").networks()
+    # Bound, so that nobody else comes by it, and not listening.
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        with pytest.raises(RelayUnreachable, match=f"relay http://127.0.0.1:{port} cannot be "
+                           "reached: connection refused"):  # fmt: skip
+            Relay(f"http://127.0.0.1:{port}").networks()
 
 
 def test_a_relay_that_says_nothing_is_waited_for_so_long(scripted: ScriptedRelay) -> None:

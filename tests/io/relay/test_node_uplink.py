@@ -129,6 +129,24 @@ def test_a_lost_relay_is_looked_for(stand: Stand) -> None:
     assert stand.facts["error"] == ""
 
 
+def test_what_is_changed_while_it_dials_counts(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dial = uplink.open_websocket
+    tokens = [stand.site.enrol("dev-2")]
+
+    def change(*args: Any) -> WebSocketStream:
+        stream = dial(*args)
+        if tokens:
+            stand.write(f'relay_node_token = "{tokens.pop()}"')
+        return stream
+
+    monkeypatch.setattr(uplink, "open_websocket", change)
+    stand.write(f'relay_node_token = "{stand.site.enrol()}"')
+    stand.start()
+    wait_until(lambda: stand.site.relay.hub.find("proj", "dev-2"), 30)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -159,7 +177,16 @@ def test_what_is_refused_is_not_asked_for_again(stand: Stand) -> None:
     wait_until(lambda: "parsing" in stand.facts["error"], 30)
 
 
-def test_what_it_does_not_serve_it_refuses(stand: Stand) -> None:
+def test_what_it_does_not_serve_it_refuses(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    spawn = uplink.spawn
+
+    def note(function: Callable[..., None], *args: Any) -> None:
+        if function.__name__ == "_serve_stream":
+            begun.append(args[1])
+        spawn(function, *args)
+
+    monkeypatch.setattr(uplink, "spawn", note)
     owner = login(stand.site, "chief", "proj", "owner")
     stand.write(f'relay_node_token = "{stand.site.enrol()}"')
     stand.start(allow_network_owners=True)
@@ -176,8 +203,12 @@ def test_what_it_does_not_serve_it_refuses(stand: Stand) -> None:
     for ident in ("../x", "", 7, None, "x" * 65):
         found.send({"type": "StreamRequest", "service": "node", "session_id": ident})
     found.send({"type": "Unknown"})
-    assert stand.site.dial(PATH, owner)[0] == 101
-    assert [caller.name for caller in stand.callers] == ["oidc:chief"]
+    status, client = stand.site.dial(PATH, owner)
+    assert status == 101 and client is not None
+    # Once it echoes it is served, and what was asked for before has been looked at.
+    client.send_data(b"hello")
+    assert client.receive() is not None
+    assert [caller.name for caller in stand.callers] == ["oidc:chief"] and len(begun) == 1
 
 
 def test_the_pause_doubles_up_to_its_longest(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,7 @@ def test_why_there_is_no_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     assert 'node "dev-1" does not answer' in answer
     next_message(uplink)
     # A node that will not says why, about its own streams only.
+    monkeypatch.setattr("codewire.relay.uplinks.streams.BACK_SECONDS", 30)
     sock = site.send("GET", PATH, **with_upgrade)
     asked = next_message(uplink)
     assert asked is not None

@@ -8,7 +8,9 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,30 @@ def test_a_bad_file_is_told_and_left_alone(tmp_path: Path, make: object, words: 
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         open_database("", str(tmp_path / "none"), Vault(KEY))
+
+
+def test_a_file_that_another_start_has_locked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time-out of SQLite's own serves: it sees a deadlock where two enter WAL at a time."""
+    other = sqlite3.connect(tmp_path / "relay.db", isolation_level=None)
+    other.execute("begin exclusive")
+
+    class Refused(sqlite3.Connection):
+        """One that lets the file go once we have found it locked."""
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            try:
+                return super().execute(*args)
+            except sqlite3.OperationalError:
+                other.execute("rollback")
+                raise
+
+    connect = partial(sqlite3.connect, factory=Refused)
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, timeout, **o: connect(*a, timeout=0, **o))
+    open_database("", str(tmp_path), Vault(KEY)).close()
+    assert not other.in_transaction
+    other.close()
 
 
 def test_starts_at_a_time_make_one_set_of_tables(tmp_path: Path) -> None:

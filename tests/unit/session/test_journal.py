@@ -121,7 +121,7 @@ def test_one_sync_serves_all_who_wait(tmp_path: Path) -> None:
     for thread in threads[1:]:
         thread.start()
     # Nine who ask, and the first one's sync.
-    wait_until(lambda: repr(journal._tickets) == "count(10)", 10, "all have asked")
+    wait_until(lambda: repr(journal._tickets) == "count(10)", 30, "all have asked")
     may_go.set()
     for thread in threads:
         thread.join(10)

@@ -65,7 +65,7 @@ def test_lines_that_come_while_one_is_written_are_written_together(
     def sync(path: str) -> None:
         synced.append(len(told))
         if len(synced) == 1:
-            wait_until(lambda: len(lines._unsynced) == 8, 10, "all have been written")
+            wait_until(lambda: len(lines._unsynced) == 8, 30, "all have been written")
 
     lines = Lines(str(tmp_path / "f"), sync=sync)
 
@@ -170,7 +170,7 @@ def test_the_scribe_writes_what_nobody_waits_for(tmp_path: Path, disk: Disk) -> 
         scribe.add(lines, number)
     assert lines.waiting() <= module_limit()
     disk.go_on()
-    wait_until(lambda: not lines.waiting() and not scribe._due, 10, "it is written")
+    wait_until(lambda: not lines.waiting() and not scribe._due, 30, "it is written")
 
 
 def module_limit() -> int:
@@ -193,7 +193,7 @@ def test_a_file_is_replaced_while_others_append(tmp_path: Path) -> None:
         return [{"n": 4}]
 
     journal.shorten(meanwhile)
-    wait_until(lambda: bool(seen), 10, "the line is written")
+    wait_until(lambda: bool(seen), 30, "the line is written")
     lines: list[dict[str, Any]] = []
     Journal(str(tmp_path / "j")).replay(lines.append)
     assert seen == [True] and lines == [{"n": 4}, {"n": 6}]

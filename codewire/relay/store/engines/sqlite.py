@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 MIN_VERSION = (3, 35, 0)
 # Another process of ours (a backup, an import) may be writing.
 BUSY_SECONDS = 5.0
+# Before a file is tried again that another start has locked.
+LOCKED_PAUSE_SECONDS = 0.02
 # How long an end waits for the commits under way.
 CLOSE_SECONDS = 30.0
 # So many share a commit at most: the first of them waits for the last.
@@ -287,7 +290,7 @@ class Sqlite:
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+            mode = _enter_wal(connection)
             if mode != "wal":
                 raise StoreError(f"{self.path}: its file system has no shared memory for SQLite")
             connection.execute("pragma synchronous = full")
@@ -295,6 +298,19 @@ class Sqlite:
             connection.close()
             raise
         return connection
+
+
+def _enter_wal(connection: sqlite3.Connection) -> str:
+    """Return the journal mode after asking for WAL: of several that make the file at a time, all
+    but one are told that it is locked, at once and whatever time-out they have."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return str(connection.execute("pragma journal_mode = wal").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(LOCKED_PAUSE_SECONDS)
 
 
 def _make_private(path: str) -> tuple[int, int]:
