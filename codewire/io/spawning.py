@@ -1,8 +1,9 @@
 """Starting a process that leads a session of its own (setsid(2)), with or without a terminal.
 
-posix_spawn(3) where it can do all of it; else fork and exec by hand, which costs about 1 ms more.
-The keeper and the warden of SSH's shells call it, which have one thread that runs Python:
-posix_spawn keeps that thread until the program is loaded, however long its file system takes.
+posix_spawn(3) where it can do all of it; else fork and exec by hand, which costs about 1.5 ms of
+processor time more. The keeper and the warden of SSH's shells call it, which have one thread that
+runs Python: posix_spawn keeps that thread until the program is loaded, however long its file system
+takes.
 """
 
 from __future__ import annotations

@@ -264,9 +264,9 @@ class Drain:
         moved, end = self._move(fd, source, cap) if fd >= 0 else (0, errno.EIO)
         if moved and self._failures:
             self._failures.pop(fd, None)
-        is_last_word = end == errno.EAGAIN and (not moved or source.id in self._aftermath)
         # It was said to have bytes, or is to have no more: no other word of it may come.
-        if is_last_word and self._is_doubtful(fd, _state(fd) & select.POLLIN != 0):
+        must_be_sure = end == errno.EAGAIN and (not moved or source.id in self._aftermath)
+        if must_be_sure and self._is_doubtful(fd, _state(fd) & select.POLLIN != 0):
             end = AGAIN
         if source.id in self._aftermath:
             self._aftermath[source.id] += moved

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +91,10 @@ def resolve_directory(working_dir: str, slow: SlowCalls) -> str:
 def _look_at(path: str) -> tuple[bool, bool]:
     # As chdir(2) does, which may ask a file system's server once more.
     os.access(path, os.X_OK)
-    return os.path.exists(path), os.path.isdir(path)
+    try:
+        return True, stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False, False
 
 
 def resolve_program(

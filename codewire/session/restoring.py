@@ -6,13 +6,16 @@ and a live one not even that: it gets a new log where the old one is no file any
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Sequence
 
 from codewire.disk.filing import move_aside
 from codewire.disk.journal import Journal
+from codewire.io.transient import persist
 from codewire.keeper.workerside.custody import Kept
 from codewire.output.drain import Drain
 from codewire.paths import DataDir
@@ -127,12 +130,25 @@ class Restorer:
 
         Without one it is listed all the same, and can be killed.
         """
-        if os.path.lexists(session.log_path) and not os.path.isfile(session.log_path):
+        if not _may_be_file(session.log_path):
             move_aside(session.log_path, "no log")
         try:
             self._open_terminal(session)
         except OSError as error:
             log.error("session %d: its terminal cannot be used: %s", session.id, error.strerror)
+
+
+def _may_be_file(path: str) -> bool:
+    """Say no of what is there and surely no regular file: os.path says so of whatever fails."""
+    try:
+        persist(os.lstat, path)
+    except OSError:
+        return True
+    try:
+        return stat.S_ISREG(persist(os.stat, path).st_mode)
+    except OSError as error:
+        # A link that leads nowhere, or round in a circle.
+        return error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 
 
 def _state(record: Record, entry: Kept) -> State:

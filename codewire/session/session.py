@@ -69,7 +69,7 @@ class Session:
         self._clock = clock
         self._calls = calls
         # What was said of its files where asking may hang, by who was asked.
-        self._heard: dict[Callable[..., Any], Any] = {}
+        self._heard: dict[Callable[..., Any], Any] | None = None
         self.master = -1
         self.input: Input | None = None
         self.life = Life()
@@ -171,9 +171,10 @@ class Session:
         """
         if self._calls is call_here:
             return function(*args)
-        if function not in self._heard:
-            self._heard[function] = self._calls(function, *args)
-        heard: T = self._heard[function]
+        known = self._heard = self._heard or {}
+        if function not in known:
+            known[function] = self._calls(function, *args)
+        heard: T = known[function]
         return heard
 
     def grow_count(self) -> int:

@@ -27,6 +27,7 @@ from codewire.output.opening import open_log
 from codewire.paths import DataDir
 from codewire.session.kv import KeyValues
 from codewire.session.records.store import Store
+from codewire.session.session import Session
 from codewire.terminal.input import Input
 from codewire.terminal.once import InputKeys
 from tests.unit.session.records import running
@@ -299,3 +300,24 @@ def test_only_what_is_served_is_called_from_threads(
     assert calls_for(str(tmp_path / "none")) is call_here
     monkeypatch.setattr(filecalls, "is_served", lambda device: True)
     assert calls_for(str(tmp_path / "none"), str(directory)) is run_blocking
+
+
+def test_listing_asks_a_served_file_system_once(tmp_path: Path) -> None:
+    """Of a live session not at all: what it printed is known."""
+    path = tmp_path / "output.log"
+    asked: list[object] = []
+
+    def calls(function: Callable[..., Any], *args: Any) -> Any:
+        asked.append(function)
+        return function(*args)
+
+    session = Session(running(1), str(path), str(tmp_path / "events.jsonl"), calls=calls)
+    session.open_log(0).take_bytes(b"text")
+    asked.clear()
+    size, grown_ns = session.log_status() or (0, 0)
+    assert size == 4 and grown_ns and not asked
+    session.close_log()
+    asked.clear()
+    for _ in range(3):
+        assert session.log_status() == (4, path.stat().st_mtime_ns)
+    assert len(asked) == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from codewire.disk.journal import Journal
 from codewire.keeper.workerside.custody import Kept
 from codewire.paths import DataDir
+from codewire.session import restoring
 from codewire.session.records.record import Record, Status
 from codewire.session.records.store import Store
 from codewire.session.registry import Registry
@@ -120,6 +123,28 @@ def test_a_live_session_gets_a_new_log(tmp_path: Path, damage: str) -> None:
     assert len(list(path.parent.glob("*.corrupt.*"))) == (damage in ("log a directory", "fifo"))
     for number in (1, 2):
         start.registry.get(number).close_log()
+
+
+def test_a_log_that_cannot_be_looked_at_now_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short of memory, a look says nothing of what is there."""
+    start = Start(tmp_path)
+    path = log_file(start, 1)
+    failures = [errno.ENOMEM, errno.ENOMEM, errno.EIO]
+
+    def refuse(look: str) -> Any:
+        if failures:
+            number = failures.pop(0)
+            raise OSError(number, os.strerror(number))
+        return os.stat(look)
+
+    shortage = SimpleNamespace(**{**vars(os), "stat": refuse})
+    monkeypatch.setattr(restoring, "os", shortage)
+    start.run([kept(1, counted=4)])
+    assert not failures and not list(path.parent.glob("*.corrupt.*"))
+    assert start.registry.get(1).log.read(0, 100).data == b"text"
+    start.registry.get(1).close_log()
 
 
 def test_a_live_session_whose_log_cannot_be_opened_at_all(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def list_accepted(args: dict[str, Any], context: Context) -> int:
     """Do `cw access list --accepted`."""
     relay = asking.configuration(args, context)
     _prune(relay)
-    found = [one for one in _accepted().all(time.time_ns()) if _is_wanted(one, args)]
+    found = [one for one in _accepted().all(time.time_ns()) if _is_wanted(one, args, context.network)]
     if output.wants_json(args):
         output.show_json([_shown(one) for one in found])
         return 0
@@ -59,11 +59,11 @@ def list_accepted(args: dict[str, Any], context: Context) -> int:
     return 0
 
 
-def _is_wanted(record: Record, args: dict[str, Any]) -> bool:
+def _is_wanted(record: Record, args: dict[str, Any], network: str) -> bool:
     session, verb = args["--session"], args["--verb"]
     return (
         args["--node"] in (None, record["target_node"])
-        and args["--network"] in (None, record["network_id"])
+        and network in ("", record["network_id"])
         and session in (None, record.get("session_name"), str(record.get("session_id", "")))
         and (verb is None or verb in showing.verbs(record["verbs"]).split(","))
     )

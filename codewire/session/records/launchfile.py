@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from codewire.disk.filing import encode_line, read_file, read_json
 from codewire.errors import LaunchError
 from codewire.files import open_regular
+from codewire.io.logfile import write_all
 from codewire.session.records.files import LAUNCH
 
 # An argv and an environment are at most 6 MiB; as JSON, a byte is up to six.
@@ -51,11 +52,12 @@ def write_launch(directory: str, saved: SavedLaunch) -> None:
     path = os.path.join(directory, LAUNCH)
     fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(fd, "wb") as file:
-            file.write(encode_line(value))
+        write_all(fd, encode_line(value))
     except OSError:
         os.unlink(path)
         raise
+    finally:
+        os.close(fd)
 
 
 def has_launch(directory: str) -> bool:
