@@ -47,7 +47,8 @@ def list_accepted(args: dict[str, Any], context: Context) -> int:
     """Do `cw access list --accepted`."""
     relay = asking.configuration(args, context)
     _prune(relay)
-    found = [one for one in _accepted().all(time.time_ns()) if _is_wanted(one, args, context.network)]
+    kept = _accepted().all(time.time_ns())
+    found = [one for one in kept if _is_wanted(one, args, context.network)]
     if output.wants_json(args):
         output.show_json([_shown(one) for one in found])
         return 0
