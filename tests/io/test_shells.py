@@ -167,6 +167,20 @@ def test_the_end_of_input_ends_a_shell_on_a_terminal(shells: Shells) -> None:
     assert client.end() == {"code": 4}
 
 
+def test_a_terminal_that_others_keep_open_ends_with_its_leader(shells: Shells) -> None:
+    command = "trap '' HUP; sleep 600 & echo $!; exit 8"
+    client = Client(shells, pty=True, command=command)
+    try:
+        assert client.end() == {"code": 8} and is_alive(int(client.out))
+    finally:
+        os.kill(int(client.out), signal.SIGKILL)
+    # Input within a line ends, too.
+    client = Client(shells, pty=True, command="cat; exit 4")
+    client.stream.send_data(b"half")
+    client.send(type="EOF")
+    assert client.end() == {"code": 4} and client.out.endswith(b"half")
+
+
 def test_a_login_shell_of_another_relay_knows_bytes_only(shells: Shells) -> None:
     client = Client(shells, control=None)
     client.stream.send_data(b"echo a$((1+1))b $0; exit 5\n")

@@ -24,6 +24,7 @@ class Plumbing:
         """Raises OSError; nothing is left open then."""
         self.theirs: list[int] = []
         self.stdin = self.stdout = self.stderr = self.terminal = -1
+        self.ended = self.tell_ended = -1
         try:
             if order.has_terminal:
                 self._open_terminal(order.rows, order.cols)
@@ -38,6 +39,8 @@ class Plumbing:
         self.theirs = [slave]
         self.stdin = os.dup(self.stdout)
         self.terminal = os.dup(self.stdout)
+        # Rung when what leads has ended: others may keep the terminal open for good.
+        self.ended, self.tell_ended = open_pipe()
 
     def _open_pipes(self) -> None:
         child_in, self.stdin = open_pipe()
@@ -60,7 +63,7 @@ class Plumbing:
     def close(self) -> None:
         """Close all of it; nobody uses any."""
         self.pass_on()
-        for name in ("stdin", "stdout", "stderr", "terminal"):
+        for name in ("stdin", "stdout", "stderr", "terminal", "ended", "tell_ended"):
             self.close_end(name)
 
     def close_end(self, name: str) -> None:

@@ -14,14 +14,16 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import selectors
 import signal
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from codewire.errors import CodewireError, ProtocolError
 from codewire.io.transient import is_transient
-from codewire.io.wait import spawn, wait_readable, wait_writable
+from codewire.io.wait import new_selector, spawn, wait_readable, wait_writable
 from codewire.node.shells.order import Order, read_size
 from codewire.node.shells.plumbing import Plumbing
 from codewire.node.shells.trees import end_session
@@ -46,6 +48,9 @@ START_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 # What a terminal's EOF is where nobody has changed it (stty(1)): Ctrl-D.
 EOF_KEY = b"\x04"
+LINE_ENDS = (b"", b"\n", b"\r", EOF_KEY)
+# What a program has printed is in its terminal a moment later; whoever goes on is not waited for.
+DRAIN_SECONDS, LAST_SECONDS = 0.1, 1.0
 # As a shell has it for what it cannot run.
 NOT_RUN = 127
 
@@ -64,10 +69,12 @@ class Shell:
         self._changed = threading.Condition()
         self._input: deque[bytes] = deque()
         self._waiting = 0
+        self._last = b""
         self._has_eof = False
         self._is_over = False
         self._exit: dict[str, Any] | None = None
         self._pid = 0
+        self._ended_at = 0.0
         # Those who still have something to send.
         self._senders = {"line", "stdout"} | (set() if order.has_terminal else {"stderr"})
 
@@ -94,7 +101,10 @@ class Shell:
             for name, _, _ in jobs:
                 if name == "line":
                     self._line.close()
-                else:
+                    self._plumbing.close_end("tell_ended")
+                elif name == "stdout":
+                    self._plumbing.close_end("ended")
+                if name != "line":
                     self._plumbing.close_end(name)
 
     def _leave(self) -> None:
@@ -125,6 +135,7 @@ class Shell:
             while self._waiting > WINDOW and not self._order.has_control and not self._is_over:
                 self._changed.wait(LOOK_SECONDS)
             self._input.append(data)
+            self._last = data[-1:]
             self._waiting += len(data)
             self._changed.notify_all()
 
@@ -138,7 +149,8 @@ class Shell:
                 group = self._plumbing.foreground()
                 self._line.send_control({"type": "Signal", "number": int(number), "group": group})
         elif what == "EOF" and self._order.has_terminal:
-            self._put(EOF_KEY)
+            # Within a line the first one only hands over what there is of it.
+            self._put(EOF_KEY if self._last in LINE_ENDS else EOF_KEY * 2)
         elif what == "EOF":
             with self._changed:
                 self._has_eof = True
@@ -197,22 +209,39 @@ class Shell:
             log.debug("a client is gone: %s", error)
         finally:
             self._plumbing.close_end(name)
+            if name == "stdout":
+                self._plumbing.close_end("ended")
             self._sent(name)
 
     def _receive(self, fd: int) -> bytes | None:
         """Return the next bytes, None at the end."""
-        while not self._is_over:
+        while not self._is_over and not self._is_late():
             try:
-                if data := os.read(fd, READ_BYTES):
-                    return data
-                return None
+                return os.read(fd, READ_BYTES) or None
             except BlockingIOError:
-                wait_readable(fd, LOOK_SECONDS)
+                if not self._await_output(fd):
+                    return None
             except OSError as error:
                 # EIO: nobody has the terminal any more.
                 if error.errno == errno.EIO or not is_transient(error):
                     return None
         return None
+
+    def _is_late(self) -> bool:
+        return self._ended_at > 0 and time.monotonic() > self._ended_at + LAST_SECONDS
+
+    def _await_output(self, fd: int) -> bool:
+        """Wait for more; False when no more is to come."""
+        if not self._order.has_terminal:
+            wait_readable(fd, LOOK_SECONDS)
+            return True
+        if self._ended_at > 0:
+            return wait_readable(fd, DRAIN_SECONDS)
+        with new_selector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            selector.register(self._plumbing.ended, selectors.EVENT_READ)
+            selector.select(LOOK_SECONDS)
+        return True
 
     def _follow(self) -> None:
         """Take what the warden says, to the end of the line, which is closed here."""
@@ -230,6 +259,7 @@ class Shell:
             if self._pid:
                 end_session(self._pid)
             self._stream.shutdown()
+        self._plumbing.close_end("tell_ended")
         self._sent("line")
         self._await_end()
         self._line.close()
@@ -238,6 +268,9 @@ class Shell:
         what, number = said.get("type"), said.get("errno")
         if what == "Exit":
             self._exit = _exit_of(said)
+            if self._order.has_terminal:
+                self._ended_at = time.monotonic()
+                self._plumbing.close_end("tell_ended")
         elif what == "Started":
             self._pid = int(said.get("pid") or 0)
         else:
