@@ -70,10 +70,13 @@ def main() -> int:
             lambda: call(system.socket, ask)["node"].get("relay", {}).get("state") == "connected",
             20,
         )
-        ways = [
-            WebRoute(f"ws://127.0.0.1:{relay.port}{PATH}", TOKEN) for relay in (first, second)
-        ]
-        echoes = [[_type(system, way, given.letters) for way in ways] for _ in range(given.rounds)]
+        ways = [WebRoute(f"ws://127.0.0.1:{relay.port}{PATH}", TOKEN) for relay in (first, second)]
+        echoes = []
+        for number in range(given.rounds):
+            # In turn, since whoever comes first may find everything colder.
+            order = (0, 1) if number % 2 else (1, 0)
+            found = {index: _type(system, ways[index], given.letters) for index in order}
+            echoes.append([found[0], found[1]])
         floods = [[_flood(system, way, given.flood << 20) for way in ways] for _ in range(FLOODS)]
         echo, flood = (
             [statistics.median(column) for column in zip(*rows, strict=True)]

@@ -1,4 +1,4 @@
-"""Which relay of a database a node is connected to: a lease for each uplink, renewed while it lives.
+"""Which relay of a database a node is at: a lease for each uplink, renewed while it lives.
 
 Without an URL by which other relays reach this one there are none. Times are the database's own, so
 that two relays' clocks need not agree.

@@ -1,7 +1,7 @@
 """Passes: what one relay shows to another of the same database, for one question, once.
 
-Signed (HMAC-SHA-256) with a secret that lies sealed in the database. A pass is good for the relay it
-is made for, for some seconds, for one question. Pure: clocks and random bytes come in.
+Signed (HMAC-SHA-256) with a secret that lies sealed in the database. A pass is good for the relay
+it is made for, for some seconds, for one question. Pure: clocks and random bytes come in.
 """
 
 from __future__ import annotations

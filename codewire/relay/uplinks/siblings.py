@@ -1,8 +1,8 @@
 """Other relays of the same database: asked for nodes that are connected there, and asked by them.
 
 A question is a WebSocket to /internal/ask/{node}: the first message is what the node is to be told,
-the answer says whether it has dialled back, from then on messages go both ways as they come. Whoever
-is asked looks among its own uplinks only, so a question cannot go round in a circle.
+the answer says whether it has dialled back, from then on messages go both ways as they come.
+Whoever is asked looks among its own uplinks only, so a question cannot go round in a circle.
 """
 
 from __future__ import annotations

@@ -182,9 +182,7 @@ def test_only_relays_may_ask(two: Two) -> None:
             assert status == 401
             return False
         stream.send_frame(CONTROL, said)
-        if stream.receive() is None:
-            return False
-        return True
+        return stream.receive() is not None
 
     def shown(made: int = now, nonce: str = "ab" * 16, **changes: Any) -> str:
         question = Question(url, "proj", "dev-1", body)._replace(**changes)
