@@ -198,8 +198,11 @@ class Relay:
             node = self.store.read(lambda tx: nodes.get(tx, network, whom))
             if self.hub.drop_stale(network, whom, node) or node is None:
                 self.service.end_node(network, whom)
-        elif not self.store.read(lambda tx: networks.role(tx, network, whom)):
+        elif kind == orders.MEMBER and not self._role(network, whom):
             self.service.end_member(network, whom)
+
+    def _role(self, network: str, who: str) -> str:
+        return self.store.read(lambda tx: networks.role(tx, network, who))
 
     def status(self) -> dict[str, Any]:
         """Return the relay's figures."""

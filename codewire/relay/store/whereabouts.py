@@ -62,6 +62,14 @@ def nodes_of(tx: Tx, network_id: str, now: int) -> set[str]:
     return {str(row[0]) for row in rows}
 
 
+def relays(tx: Tx, now: int) -> list[str]:
+    """Return the URLs of relays that have nodes, in order."""
+    rows = tx.all(
+        "select distinct relay_url from whereabouts where lease_until > ? order by relay_url", now
+    )
+    return [str(row[0]) for row in rows]
+
+
 def renew(tx: Tx, conn_ids: Iterable[str], now: int, lease_seconds: int = LEASE_SECONDS) -> None:
     """Have these connections' leases begin anew."""
     # Sorted: see nodes.touch.

@@ -50,6 +50,8 @@ DIAL_SECONDS = 3.0
 ANSWER_SECONDS = BACK_SECONDS + 2.0
 QUESTION_SECONDS = 5.0
 MAX_QUESTION = 65536
+# Of other relays, in a line of the log.
+MAX_NAMED = 3
 ANSWERED, REFUSED = "Answered", "Refused"
 SCHEME = "Bearer "
 
@@ -86,11 +88,22 @@ class Siblings:
         streams.elsewhere = self.find
 
     def begin(self) -> None:
-        """Get the secret that all relays of the database share. Raises StoreError."""
+        """Get the secret that all relays of the database share. Raises StoreError.
+
+        Without an URL there is none to get; where others have one, that is said.
+        """
         if self._leases.url:
             fresh = os.urandom(SECRET_BYTES)
             self._secret = self._store.write(
                 lambda tx: people.secret_put_if_absent(tx, SECRET_NAME, fresh)
+            )
+            return
+        others = self._store.read(lambda tx: whereabouts.relays(tx, self._leases.now()))
+        if others:
+            log.warning(
+                "another relay has this database (%s), and nodes are reached at one of them only: "
+                "give each its --advertise-url",
+                ", ".join(others[:MAX_NAMED]),
             )
 
     # Asking

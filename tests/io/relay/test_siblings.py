@@ -209,6 +209,17 @@ def test_a_relay_alone_has_no_such_door(site: Site) -> None:
     assert site.dial("/internal/ask/dev-1?network_id=proj", ADMIN)[0] == 404
 
 
+def test_a_relay_without_an_url_says_what_it_misses(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    third = Site(two.directory, two.url)
+    try:
+        assert "give each its --advertise-url" in caplog.text
+        assert two.a.relay.settings.advertise_url in caplog.text
+    finally:
+        third.close()
+
+
 def test_an_orderly_end_lets_go_of_the_nodes(two: Two) -> None:
     two.a.relay.stop()
     assert not two.connected(two.b)
