@@ -16,8 +16,8 @@ from tests.support import Home, wait_until
 
 TOKEN = "secret-of-the-admin"
 NETWORK = "proj"
-# On a host of the test's own no other port is in use.
-PORT = 8080
+# On a host of the test's own no other ports are in use.
+PORT, SSH_PORT = 8080, 2222
 
 
 class Net:
@@ -39,7 +39,7 @@ class Net:
         self.address = self._relay_host.address if self._relay_host else "127.0.0.1"
         # Where the relay listens, which may be everywhere.
         self.listen = self.address
-        self.port, self.ssh_port = PORT if lan else free_port(), 0
+        self.port, self.ssh_port = (PORT, SSH_PORT) if lan else (free_port(), free_port())
         self.url = f"http://{self.address}:{self.port}"
         for name, home in (*self.nodes.items(), ("here", self.client)):
             home.env.update(
@@ -71,8 +71,7 @@ class Net:
             line = self.relay.stderr.readline()
             assert line, said
             said += line
-        address = said.partition(b"SSH listening on ")[2].split()[0]
-        self.ssh_port = int(address.rpartition(b":")[2])
+        assert b"SSH listening on " in said
 
     def kill_relay(self) -> None:
         self.relay.send_signal(signal.SIGKILL)

@@ -27,8 +27,8 @@ from tests.support import wait_until
 from tests.unit.credentials.issuer import Issuer, rfc3339
 from tests.uplinks import NETWORK, TOKEN, Net
 
-# A revoked grant is refused by then.
-SOON = 5.0
+# A revoked grant is refused by then: within five seconds, where the machine has no other work.
+SOON = 15.0
 
 
 class Peers:
