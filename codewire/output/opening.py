@@ -6,6 +6,7 @@ used costs the output of its session alone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -53,7 +54,9 @@ def reopen_log(
     """
     try:
         # What was removed is made again: what is printed from now on is kept.
-        persist(os.makedirs, os.path.dirname(path), 0o700, True)
+        with contextlib.suppress(FileExistsError):
+            # Said of a directory, too, that cannot be looked at now.
+            persist(os.makedirs, os.path.dirname(path), 0o700, True)
         flags = os.O_RDWR | os.O_CREAT
         return persist(open_log, path, max_bytes, gaps, flags, least, calls)
     except OSError as error:

@@ -130,7 +130,7 @@ class Restorer:
 
         Without one it is listed all the same, and can be killed.
         """
-        if not _may_be_file(session.log_path):
+        if not _may_be(session.log_path, stat.S_ISREG):
             move_aside(session.log_path, "no log")
         try:
             self._open_terminal(session)
@@ -138,14 +138,14 @@ class Restorer:
             log.error("session %d: its terminal cannot be used: %s", session.id, error.strerror)
 
 
-def _may_be_file(path: str) -> bool:
-    """Say no of what is there and surely no regular file: os.path says so of whatever fails."""
+def _may_be(path: str, is_kind: Callable[[int], bool]) -> bool:
+    """Say no of what is there and surely of another kind: os.path says so of whatever fails."""
     try:
         persist(os.lstat, path)
     except OSError:
         return True
     try:
-        return stat.S_ISREG(persist(os.stat, path).st_mode)
+        return is_kind(persist(os.stat, path).st_mode)
     except OSError as error:
         # A link that leads nowhere, or round in a circle.
         return error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
@@ -174,7 +174,8 @@ def make_directory(path: str) -> None:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except FileExistsError:
         # A symlink is somebody's wish: its target may come back.
-        if not os.path.islink(path) and move_aside(path, "not a directory"):
+        is_wanted = os.path.islink(path) or _may_be(path, stat.S_ISDIR)
+        if not is_wanted and move_aside(path, "not a directory"):
             make_directory(path)
     except OSError as error:
         log.error("%s cannot be made: %s", path, error.strerror)

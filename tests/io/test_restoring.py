@@ -15,6 +15,7 @@ import pytest
 
 from codewire.disk.journal import Journal
 from codewire.keeper.workerside.custody import Kept
+from codewire.output.opening import reopen_log
 from codewire.paths import DataDir
 from codewire.session import restoring
 from codewire.session.records.record import Record, Status
@@ -145,6 +146,27 @@ def test_a_log_that_cannot_be_looked_at_now_is_no_other(
     assert not failures and not list(path.parent.glob("*.corrupt.*"))
     assert start.registry.get(1).log.read(0, 100).data == b"text"
     start.registry.get(1).close_log()
+
+
+def test_a_directory_that_cannot_be_looked_at_now_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """os.makedirs then says that something else is there."""
+
+    def refuse(path: str, mode: int = 0, exist_ok: bool = False) -> None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    output = sessions / "output.log"
+    output.write_bytes(b"text")
+    monkeypatch.setattr(os, "makedirs", refuse)
+    restoring.make_directory(str(sessions))
+    assert os.listdir(tmp_path) == ["sessions"]
+    log = reopen_log(str(output), 0, [], 4)
+    log.take_bytes(b" more")
+    assert log.read(0, 100).data == b"text more"
+    log.release()
 
 
 def test_a_live_session_whose_log_cannot_be_opened_at_all(tmp_path: Path) -> None:
