@@ -20,6 +20,7 @@ from codewire.tomlfile import Edit
 TEXTS = (
     "backend", "runtime_name", "repo_path", "workdir", "preset", "image", "install", "startup",
     "secrets", "agent", "created_at", "last_used_at", "phase", "node", "engine",
+    "relay_url", "network",
 )  # fmt: skip
 CREATING = "creating"
 READY = ""
@@ -30,7 +31,8 @@ class Instance:
     """One runtime. cpu in millicores, memory in MB, disk in GB, 0 unset; times RFC 3339.
 
     `phase` is `creating` until it was made whole; `node` says how sessions run inside (`inside` or
-    `exec`); `engine` is the program that was used where it is not the backend's own (podman).
+    `exec`); `engine` is the program that was used where it is not the backend's own (podman);
+    `network` is that of the relay `relay_url` which the node inside has joined by this name.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Instance:
     phase: str = READY
     node: str = ""
     engine: str = ""
+    relay_url: str = ""
+    network: str = ""
     # What other releases wrote and we keep (lima, firecracker, include_*).
     others: dict[str, Any] = field(default_factory=dict)
 
