@@ -71,9 +71,7 @@ def install_node(instance: Instance) -> tuple[Instance, str]:
         )
     node = EXEC if why else INSIDE
     records.update(instance.name, node=node)
-    from dataclasses import replace
-
-    return replace(instance, node=node), why
+    return instance._replace(node=node), why
 
 
 def program_argv(instance: Instance, *arguments: str) -> list[str]:

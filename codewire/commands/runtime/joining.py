@@ -108,8 +108,6 @@ def join(instance: Instance, joining: Joining) -> int:
 
 def _enrol(instance: Instance, joining: Joining) -> Instance:
     """Have the node inside redeem an enrolment; return the new record. Raises CodewireError."""
-    from dataclasses import replace
-
     from codewire.commands.network.asking import Asking
     from codewire.runtimes import inside, records
 
@@ -121,7 +119,7 @@ def _enrol(instance: Instance, joining: Joining) -> Instance:
         why = inside.enrol_node(instance, relay.url, made.token)
     if why:
         raise CodewireError(why + _hint(relay.url))
-    joined = replace(instance, network=network, relay_url=relay.url)
+    joined = instance._replace(network=network, relay_url=relay.url)
     records.update(instance.name, network=network, relay_url=relay.url)
     return joined
 
