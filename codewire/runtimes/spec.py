@@ -20,7 +20,7 @@ MAX_PORT = 65535
 LOOPBACK = "127.0.0.1"
 # Far above any machine, and below what an engine's own integers hold.
 MAX_AMOUNT = 1 << 40
-# No variables, and no other keys. Tuples here, not dataclasses: those take 7 ms of a command's start.
+# No variables, no other keys. Tuples here, no dataclasses: those take 7 ms of a command's start.
 NONE: Mapping[str, Any] = MappingProxyType({})
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 AGENT_IDS = {"claude": "claude-code", "gemini": "gemini-cli"}
