@@ -22,6 +22,7 @@ from codewire.agents.generic import BOTTOM
 from codewire.agents.programs import NO_PROGRAM
 from codewire.agents.resuming import HOOK, PRINTED, is_id, printed_command, printed_id
 from codewire.errors import RequestError
+from codewire.io.clock import CLOCK
 from codewire.output.log import OutputLog
 from codewire.session.agentprocess import foreground, foreground_names, hint, is_gone
 from codewire.session.agentrules import Rules
@@ -44,6 +45,8 @@ SETTLE_SECONDS, SETTLE_STEP_SECONDS = 2.6, 0.5
 DRAW_SECONDS = 0.5
 # After an error that would only come again.
 ERROR_SECONDS = 5.0
+# So long a new session that has shown nothing is not waited for as an idle one: it may only begin.
+START_SECONDS = 2.0
 # Which program has the terminal is asked so often.
 PROGRAM_SECONDS = 2.0
 
@@ -344,6 +347,17 @@ def shown_state(session: Session) -> Shown:
         since_ns = told.since_ns if told is not None and told.state == STOPPED else 0
         return Shown(STOPPED, since_ns=since_ns or _now_ns())
     return session.agent.shown() if session.agent is not None else Shown("idle")
+
+
+def is_starting(session: Session) -> bool:
+    """Say whether a session is idle for want of any sign: it has shown nothing, and is new."""
+    agent = session.agent
+    if agent is None or session.record.boot != CLOCK.boot:
+        return False
+    if any(line.strip() for line in agent.evidence.lines):
+        return False
+    age_ns = CLOCK.steady_ns() - session.record.began_steady_ns
+    return age_ns < START_SECONDS * 1e9 and agent.shown().state == IDLE
 
 
 def _now_ns() -> int:

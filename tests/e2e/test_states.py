@@ -234,3 +234,18 @@ def test_why_is_explained(home: Home) -> None:
     said = {rule["rule"]: rule.get("state") for rule in found["rules"]}
     assert said["menu"] == "blocked" and said["spinner"] is None
     assert "menu" in home.cw("agent", "explain", str(session)).stdout
+
+
+def test_a_session_that_has_only_begun_is_not_waited_for_as_idle(home: Home) -> None:
+    client = home.client()
+    go = Path(home.path, "go")
+    script = f"until [ -e {go} ]; do sleep 0.01; done; printf 'Proceed? [y/N] '; read x"
+    session = launch(client, "sh", "-c", script)
+    # Both know no sign of it yet; the wait is there before the program says anything.
+    waiting = home.popen("wait", str(session), "--state", "blocked,idle", "--timeout", "20")
+    go.touch()
+    out, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0 and b"blocked" in out
+    # One that never says anything is idle after all.
+    silent = launch(client, "cat")
+    assert home.cw("wait", str(silent), "--state", "idle", "--timeout", "20").returncode == 0

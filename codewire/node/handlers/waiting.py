@@ -11,7 +11,7 @@ from codewire.node.handlers.peer import Peer
 from codewire.node.handlers.views import session_infos, session_status
 from codewire.session.agentstate import STATES
 from codewire.session.events import Subscription
-from codewire.session.lookout import shown_state
+from codewire.session.lookout import is_starting, shown_state
 from codewire.session.session import Session
 from codewire.wire import events
 from codewire.wire.codes import BAD_REQUEST, TIMED_OUT
@@ -21,6 +21,8 @@ from codewire.wire.frames import CONTROL
 from codewire.wire.requests import MSG_LISTEN
 
 DEFAULT_WAIT_SECONDS = 24 * 3600
+# How often one that is too new to be called idle is looked at.
+EARLY_SECONDS = 0.1
 
 
 def subscribe(node: Node, stream: FrameStream, request: Message, caller: Caller) -> None:
@@ -123,6 +125,8 @@ class Waiter:
         unknown = sorted(self._states.difference(STATES))
         if unknown:
             raise RequestError(f'unknown state "{unknown[0][:40]}": use {", ".join(STATES)}')
+        # Whether one of them is too new to be called idle.
+        self._is_early = False
         self._deadline = Deadline.after(node.timeout(request) or DEFAULT_WAIT_SECONDS)
 
     def run(self) -> None:
@@ -148,7 +152,8 @@ class Waiter:
             if self._deadline.expired:
                 self._stream.send_control(refusal("wait timed out", TIMED_OUT, self._request))
                 return
-            self._peer.wait(self._deadline.within(self._until_idle()).left())
+            pause = EARLY_SECONDS if self._is_early else self._until_idle()
+            self._peer.wait(self._deadline.within(pause).left())
 
     def _until_idle(self) -> float | None:
         """Return how soon the session may have been idle for long enough, None for never."""
@@ -177,7 +182,11 @@ class Waiter:
         """Say whether all or any are in one of the states, or none can come to be any more."""
         if sessions and not any(session.is_running() for session in sessions):
             return True
-        found = [shown_state(session).state in self._states for session in sessions]
+        self._is_early = any(map(is_starting, sessions))
+        found = [
+            shown_state(session).state in self._states and not is_starting(session)
+            for session in sessions
+        ]
         return bool(found) and (any(found) if self._condition == "any" else all(found))
 
     def _infos(self, sessions: list[Session]) -> list[Message]:
