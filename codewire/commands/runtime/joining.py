@@ -20,7 +20,7 @@ LOOPBACKS = ("localhost", "127.0.0.1", "::1")
 
 
 class Joining(NamedTuple):
-    """A network that a runtime shall join: one on the command line (`is_named`) or the selected."""
+    """A network that a runtime shall join, `is_named` on the command line or else selected."""
 
     relay: Configuration
     network: str
