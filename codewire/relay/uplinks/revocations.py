@@ -88,7 +88,8 @@ class Revocations:
                 self._look(woken)
             except CodewireError as error:
                 # The next look finds it again.
-                log.warning("what is revoked cannot be read: %s", error)
+                if not self._is_over:
+                    log.warning("what is revoked cannot be read: %s", error)
 
     def _look(self, woken: set[str]) -> None:
         """Tell what is new in these networks. Raises StoreError."""
