@@ -76,7 +76,7 @@ INNER = {
     "commands.network": {"commands"},
     "commands.relays": {"commands", "commands.network"},
     "commands.nodes": {"commands", "commands.network", "commands.sessions"},
-    "commands.runtime": {"commands"},
+    "commands.runtime": {"commands", "commands.network"},
     "commands.sessions": {"commands", "commands.runtime"},
     "commands.system": {"commands"},
     "commands.system.doctor": {"commands", "commands.system"},

@@ -71,8 +71,19 @@ def test_a_session_inside_outlives_what_is_around_it(home: Home) -> None:
     docker("restart", "-t", "1", "cw-box")
     wait_until(lambda: home.cw("list", "box").returncode == 0, 60, "the node inside answers again")
     (session,) = json.loads(home.cw("list", "box", "--json").stdout)
-    assert session["status"] == "completed (-1)"
+    assert (session["status"], session["end_reason"]) == ("completed (-1)", "lost")
     assert "got typed" in home.cw("logs", "box:1").stdout
+    restored = home.cw("restore", "box:shell")
+    assert restored.returncode == 0
+    assert restored.stderr.startswith("Session 1 (shell) restored as 2: ")
+    assert home.cw("wait", "box:2", "--for", "hello").returncode == 0
+    assert home.cw("send", "box:2", "again").returncode == 0
+    assert home.cw("wait", "box:2", "--for", "got again").returncode == 0
+    # By cw's own stop and start, too.
+    assert home.cw("local", "stop", "box").returncode == 0
+    assert home.cw("local", "start", "box").returncode == 0
+    rows = json.loads(home.cw("list", "box", "--json").stdout)
+    assert [row.get("restorable", False) for row in rows] == [False, True]
     assert home.cw("local", "rm", "box").returncode == 0
     assert docker("ps", "-aq", "--filter", "label=codewire.instance=box") == ""
     assert docker("volume", "ls", "-q") == ""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from codewire.client.reach.servers import Options
     from codewire.runtimes.records import Instance
 
+# A line longer than this is no token.
+MAX_TOKEN = 4096
+
 
 class Context:
     """The global flags of one command line; `server` and `token` are None when absent.
@@ -220,3 +223,13 @@ def _current_route() -> Route:
 
         return target_route() or local_route()
     return local_route()
+
+
+def token_from_stdin() -> str:
+    """Return the token on stdin's first line, which no other user sees. Raises UsageError."""
+    import sys
+
+    token = sys.stdin.readline(MAX_TOKEN).strip() if sys.stdin is not None else ""
+    if not token:
+        raise UsageError("no token on stdin")
+    return token

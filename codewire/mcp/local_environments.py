@@ -16,12 +16,8 @@ from codewire.mcp.tool import MAX_BYTES, listing, to_json
 from codewire.runtimes import consent, instances, making, records, targets
 from codewire.runtimes.capture import Outcome, run_captured
 from codewire.runtimes.engine import EngineError, Options
-from codewire.runtimes.files import (
-    DOWNLOAD_SCRIPT,
-    LIST_SCRIPT,
-    UPLOAD_SCRIPT,
-    parse_listing,
-)
+from codewire.runtimes.files import DOWNLOAD_SCRIPT, LIST_SCRIPT, UPLOAD_SCRIPT, parse_listing
+from codewire.runtimes.membership import come_back, leave_network
 from codewire.runtimes.setup import INSTALL, STARTUP, launch_step, setup_sessions
 from codewire.runtimes.shown import instance_json
 
@@ -178,7 +174,9 @@ def get(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:
 def start(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:
     """Start a runtime."""
     instances.start(instance)
-    return f"Environment {instance.name}: {instances.state_of(instance)}"
+    why = come_back(instance)
+    state = instances.state_of(instance)
+    return f"Environment {instance.name}: {state}" + (f"\n{why}" if why else "")
 
 
 def stop(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:
@@ -190,8 +188,9 @@ def stop(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:
 def delete(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:
     """Remove a runtime; the target that meant it is this machine again."""
     instances.remove(instance)
+    why = leave_network(instance)
     targets.forget(instance.name)
-    return f"Environment {instance.name} deleted."
+    return f"Environment {instance.name} deleted." + (f"\n{why}" if why else "")
 
 
 def run(client: CallClient, instance: Instance, args: dict[str, Any]) -> str:

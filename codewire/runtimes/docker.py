@@ -6,8 +6,6 @@ the start, stop is orderly and quick, paths may hold colons, ports are published
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from typing import TYPE_CHECKING
@@ -158,6 +156,9 @@ def cpus(millicores: int) -> str:
 def _mount(source: str, target: str, readonly: bool) -> str:
     """Return the value of --mount: one record of CSV, so that any path can be said."""
     parts = ["type=bind", f"source={source}", f"target={target}"]
+    import csv
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow([*parts, "readonly"] if readonly else parts)
     return text.getvalue()

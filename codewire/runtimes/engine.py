@@ -6,7 +6,6 @@ Output is kept up to a bound. Nothing goes through a shell of ours.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -110,13 +109,19 @@ class Options(NamedTuple):
 
 def find_program(name: str, backend: str) -> str:
     """Return an engine's program. Raises EngineError as upstream words it."""
-    found = shutil.which(name)
+    # shutil takes 2 ms of every `cw exec` for it.
+    places = (os.path.join(place, name) for place in os.get_exec_path())
+    found = next((path for path in places if _is_program(path)), None)
     if found is None:
         raise EngineError(
             f'{name} is required for the {backend} backend: exec: "{name}": '
             "executable file not found in $PATH"
         )
     return found
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def call(argv: Sequence[str], seconds: float = ASK_SECONDS, stdin: bytes | None = None) -> Result:

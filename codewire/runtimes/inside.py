@@ -24,11 +24,14 @@ from codewire.runtimes.instances import engine_for, require_running
 if TYPE_CHECKING:
     from codewire.io.deadline import Deadline
     from codewire.io.streams import FrameStream
+    from codewire.runtimes.engine import Result
     from codewire.runtimes.records import Instance
 
 # How sessions run in a runtime, as its record says it; "" is not yet known.
 INSIDE, EXEC = "inside", "exec"
 INSTALL_SECONDS = 60.0
+# For the program inside to ask a relay, its own patience with one that is silent included.
+ENROL_SECONDS = START_SECONDS = 60.0
 # Where the program and the node's data go: the first that can be written, kept over a restart.
 PLACES = '"${HOME:-/nonexistent}/.codewire" /var/lib/codewire "/tmp/codewire-$(id -u)"'
 FIND_PYTHON = (
@@ -48,7 +51,7 @@ INSTALL = (
 # The program's own directory is the node's; what this machine's environment says is not for it.
 REACH = (
     FIND_PYTHON + f'for d in {PLACES}; do [ -f "$d/bin/cw.pyz" ] && [ -O "$d/bin/cw.pyz" ] && '
-    'CODEWIRE_DIR="$d" exec "$p" "$d/bin/cw.pyz" node --stdio; done; exit 127'
+    'CODEWIRE_DIR="$d" exec "$p" "$d/bin/cw.pyz" "$@"; done; exit 127'
 )
 
 
@@ -68,9 +71,38 @@ def install_node(instance: Instance) -> tuple[Instance, str]:
         )
     node = EXEC if why else INSIDE
     records.update(instance.name, node=node)
-    from dataclasses import replace
+    return instance._replace(node=node), why
 
-    return replace(instance, node=node), why
+
+def program_argv(instance: Instance, *arguments: str) -> list[str]:
+    """Return the argv that runs the cw which was put into a runtime."""
+    command = ["/bin/sh", "-c", REACH, "sh", *arguments]
+    return engine_for(instance).exec_argv(instance, Exec(command, directory=""))
+
+
+def enrol_node(instance: Instance, relay_url: str, token: str) -> str:
+    """Have the node inside redeem an enrolment; return why it could not, "" if it did.
+
+    The token goes in on stdin: no argv, variable or `docker inspect` shows it, and the node's own
+    token never leaves the runtime. Raises EngineError.
+    """
+    argv = program_argv(instance, "network", "enroll", "redeem", "--relay-url", relay_url, "-")
+    return _why_not(call(argv, ENROL_SECONDS, token.encode() + b"\n"))
+
+
+def start_node(instance: Instance) -> str:
+    """Start the node inside if it does not run; return why it could not, "" if it runs.
+
+    Raises EngineError.
+    """
+    return _why_not(call(program_argv(instance, "start"), START_SECONDS))
+
+
+def _why_not(result: Result) -> str:
+    if result.code == 0:
+        return ""
+    words = result.output.splitlines()[-1:] or [f"exit status {result.code}"]
+    return words[0].removeprefix("Error: ")
 
 
 class RuntimeRoute(Route):
@@ -96,9 +128,7 @@ class RuntimeRoute(Route):
             require_running(self.instance)
         except CodewireError as error:
             raise NodeRefused(str(error)) from None
-        argv = engine_for(self.instance).exec_argv(
-            self.instance, Exec(["/bin/sh", "-c", REACH], directory="")
-        )
+        argv = program_argv(self.instance, "node", "--stdio")
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(

@@ -84,9 +84,7 @@ def create(instance: Instance, options: Options) -> None:
 
 
 def _in_phase(instance: Instance, phase: str) -> Instance:
-    from dataclasses import replace
-
-    return replace(instance, phase=phase)
+    return instance._replace(phase=phase)
 
 
 def _undo(engine: Engine, instance: Instance) -> None:

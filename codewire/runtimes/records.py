@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.config import read_toml
 from codewire.errors import CodewireError, ConfigError
@@ -17,6 +16,7 @@ from codewire.paths import data_dir
 from codewire.runtimes.spec import (
     LOOPBACK,
     MAX_AMOUNT,
+    NONE,
     Mount,
     Port,
     Problem,
@@ -25,20 +25,24 @@ from codewire.runtimes.spec import (
 )
 from codewire.tomlfile import Edit
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TEXTS = (
     "backend", "runtime_name", "repo_path", "workdir", "preset", "image", "install", "startup",
     "secrets", "agent", "created_at", "last_used_at", "phase", "node", "engine",
+    "relay_url", "network",
 )  # fmt: skip
 CREATING = "creating"
 READY = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One runtime. cpu in millicores, memory in MB, disk in GB, 0 unset; times RFC 3339.
 
     `phase` is `creating` until it was made whole; `node` says how sessions run inside (`inside` or
-    `exec`); `engine` is the program that was used where it is not the backend's own (podman).
+    `exec`); `engine` is the program that was used where it is not the backend's own (podman);
+    `network` is that of the relay `relay_url` which the node inside has joined by this name.
     """
 
     name: str
@@ -52,7 +56,7 @@ class Instance:
     startup: str = ""
     secrets: str = ""
     agent: str = ""
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = NONE
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     cpu: int = 0
@@ -63,8 +67,10 @@ class Instance:
     phase: str = READY
     node: str = ""
     engine: str = ""
+    relay_url: str = ""
+    network: str = ""
     # What other releases wrote and we keep (lima, firecracker, include_*).
-    others: dict[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = NONE
 
 
 def records_path() -> str:
@@ -99,7 +105,7 @@ def update(name: str, **changes: Any) -> None:
     with Edit(path) as document:
         known = _instances(path, document)
         if name in known:
-            document["instances"][name] = _table(replace(known[name], **changes))
+            document["instances"][name] = _table(known[name]._replace(**changes))
 
 
 def touch(instance: Instance) -> None:

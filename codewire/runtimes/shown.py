@@ -32,6 +32,7 @@ def instance_json(instance: Instance, state: str) -> dict[str, Any]:
     shown.update({key: getattr(instance, key) for key in ("cpu", "memory", "disk")})
     shown.update(created_at=instance.created_at, last_used_at=instance.last_used_at)
     shown.update(engine=instance.engine, sessions=instance.node)
+    shown.update(network=instance.network, relay_url=instance.relay_url)
     return {key: value for key, value in shown.items() if value} | {"status": state}
 
 

@@ -7,16 +7,21 @@ from JSON (`--spec`); a Problem says which key is wrong and in which words.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codewire.errors import CodewireError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_PORT = 65535
 # Where a port is published unless another address is given: nobody else on the network sees it.
 LOOPBACK = "127.0.0.1"
 # Far above any machine, and below what an engine's own integers hold.
 MAX_AMOUNT = 1 << 40
+# No variables, no other keys. Tuples here, no dataclasses: those take 7 ms of a command's start.
+NONE: Mapping[str, Any] = MappingProxyType({})
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 AGENT_IDS = {"claude": "claude-code", "gemini": "gemini-cli"}
 SHOWN_AGENTS = {canonical: short for short, canonical in AGENT_IDS.items()}
@@ -39,8 +44,7 @@ class Problem(CodewireError):
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(NamedTuple):
     """A port of the runtime, and the one of the host it is published at (0: the same)."""
 
     guest: int
@@ -53,8 +57,7 @@ class Port:
         return self.host or self.guest
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A directory of the host that the runtime sees; `source` may be relative to the project."""
 
     source: str
@@ -62,15 +65,14 @@ class Mount:
     readonly: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """All of codewire.yaml. "" and 0 are unset; cpu in millicores, memory in MB, disk in GB."""
 
     preset: str = ""
     image: str = ""
     install: str = ""
     startup: str = ""
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = NONE
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     cpu: int = 0
@@ -89,7 +91,7 @@ class Spec:
     def merged(self, **changes: Any) -> Spec:
         """Return this with what is set among the changes; variables are added."""
         env = {**self.env, **changes.pop("env", {})}
-        return replace(self, env=env, **{key: value for key, value in changes.items() if value})
+        return self._replace(env=env, **{key: value for key, value in changes.items() if value})
 
 
 def canonical_agent(name: str) -> str:

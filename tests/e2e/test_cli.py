@@ -47,7 +47,7 @@ def test_help_of_a_command(home: Home) -> None:
     [
         (
             ["lst"],
-            'unknown command "lst" for "cw"\n\nDid you mean this?\n\tlist\n\tmsg\n\tuse\n\n'
+            'unknown command "lst" for "cw"\n\nDid you mean this?\n\tlist\n\tmsg\n\tssh\n\tuse\n\n'
             "Run 'cw --help' for usage.",
         ),
         (["frobnicate"], 'unknown command "frobnicate" for "cw"\nRun \'cw --help\' for usage.'),

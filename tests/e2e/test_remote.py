@@ -71,8 +71,12 @@ def test_who_gets_in(remote: RemoteHome) -> None:
     assert ask(address, get, good)[0] == 426
     assert ask(address, get, good, *UPGRADE[:2], UPGRADE[3])[0] == 400
     assert ask(address, get, good, *UPGRADE, "Origin: http://evil.example")[0] == 403
-    for path in ("/", "/ws/", "/wsx", "/peer"):
+    for path in ("/", "/ws/", "/wsx", "/peers"):
         assert ask(address, f"GET {path} HTTP/1.1", good, *UPGRADE)[0] == 404
+    # Who comes by this way says who they are afterwards; a page in a browser may not even try.
+    peer = "GET /peer HTTP/1.1"
+    assert ask(address, peer)[0] == 426
+    assert ask(address, peer, *UPGRADE, "Origin: http://evil.example")[0] == 403
     assert ask(address, "GET /healthz HTTP/1.1")[0] == 200
     assert ask(address, "HEAD /healthz HTTP/1.1")[1].endswith("\r\n\r\n"), "no body"
     assert ask(address, "HEAD /ws HTTP/1.1")[1].endswith("\r\n\r\n")

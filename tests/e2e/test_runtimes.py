@@ -94,7 +94,8 @@ def test_what_fails_leaves_nothing(home: Home, engine: Engine) -> None:
     assert engine.containers() == {}
     assert home.cw("local", "list").stdout == "No local instances found.\n"
     for arguments, words in (
-        (["--image", "x", "--network", "n"], "cannot join a network in this version"),
+        (["--image", "x", "--network", "n"], "relay not configured (set CODEWIRE_RELAY_URL"),
+        (["--image", "x", "--network", "n", "--no-node"], "--network needs a node inside"),
         (["--image", "x", "--network", "n", "--no-network"], "use either --network or"),
         (["--image", "x", "--name", "a:b"], "invalid local instance name 'a:b'"),
         ([], "local create requires an image; set image in codewire.yaml or pass --image"),

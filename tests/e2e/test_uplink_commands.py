@@ -131,10 +131,10 @@ def test_each_kind_of_command_on_each_runtime(net: Net) -> None:
     compare(net, [one for one in COMMANDS if one[0] in A_FEW])
     [row] = json.loads(client.cw("node", "list", "--json").stdout)
     assert (row["name"], row["connected"], row["owned"]) == ("dev-1", True, True)
-    assert row["owner_subject"] == "admin" and row["features"] == ["stream"]
+    assert row["owner_subject"] == "admin" and row["features"] == ["stream", "back-control"]
     shown = client.cw("nodes").stdout.splitlines()
     assert shown[0].split() == ["NAME", "STATUS", "LAST", "SEEN", "OWNER", "FEATURES"]
-    assert re.fullmatch(r"dev-1 +online +\d+s ago +admin \(you\) +stream", shown[1])
+    assert re.fullmatch(r"dev-1 +online +\d+s ago +admin \(you\) +stream,back-control", shown[1])
     unknown = client.cw("list", "dev-2")
     assert unknown.returncode == 1
     assert f"network proj of relay {net.url} has no node of that name" in unknown.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output
+from codewire.commands.context import token_from_stdin
 from codewire.commands.network import asking, showing
 from codewire.commands.network.asking import Asking
 from codewire.commands.network.membership import PAGE, remember
@@ -211,7 +212,7 @@ def create_enrollment(args: dict[str, Any], context: Context) -> int:
 
 
 def redeem_enrollment(args: dict[str, Any], context: Context) -> int:
-    """Make this machine a node of a network by such a token. No login is needed.
+    """Make this machine a node of a network by such a token, or one on stdin (-). No login needed.
 
     Usage:
       cw network enroll redeem [options] <token>
@@ -229,7 +230,10 @@ def redeem_enrollment(args: dict[str, Any], context: Context) -> int:
 
     relay = asking.configuration(args, context)
     anybody = relay.as_anybody()
-    found = _redeem(relay, anybody, args["<token>"].strip(), (args["--node-name"] or "").strip())
+    token = args["<token>"].strip()
+    if token == "-":
+        token = token_from_stdin()
+    found = _redeem(relay, anybody, token, (args["--node-name"] or "").strip())
     changes: dict[tuple[str, ...], str | bool] = {
         configuration.NODE_TOKEN: found.node_token,
         configuration.NODE_NETWORK: found.network_id,

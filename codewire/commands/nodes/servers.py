@@ -6,14 +6,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from codewire.commands import output, table
+from codewire.commands.context import token_from_stdin
 from codewire.errors import UsageError
 from codewire.paths import data_dir
 
 if TYPE_CHECKING:
     from codewire.commands.context import Context
-
-# A line longer than this is no token.
-MAX_TOKEN = 4096
 
 
 def server(args: dict[str, Any], context: Context) -> int:
@@ -67,7 +65,7 @@ def add(args: dict[str, Any], context: Context) -> int:
     _check_url(websocket_url(url))
     token = args["--token"] or ""
     if token == "-":
-        token = _token_from_stdin()
+        token = token_from_stdin()
     server = Server(url, token, os.path.abspath(ca) if ca else "", bool(args["--insecure"]))
     add_server(data_dir().servers, name, server)
     output.note(f'Server "{name}" added')
@@ -110,15 +108,6 @@ def list_servers(args: dict[str, Any], context: Context) -> int:
     for name, server in sorted(servers.items()):
         output.line(f"{printable(name):<20} {printable(server.url)}")
     return 0
-
-
-def _token_from_stdin() -> str:
-    import sys
-
-    token = sys.stdin.readline(MAX_TOKEN).strip() if sys.stdin is not None else ""
-    if not token:
-        raise UsageError("no token on stdin")
-    return token
 
 
 def _check_url(url: str) -> None:

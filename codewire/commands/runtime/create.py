@@ -47,8 +47,8 @@ def create(args: dict[str, Any], context: Context) -> int:
           --with <login,...>       Give it logins of yours: claude, codex, gh, git, ssh
           --user <uid:gid>         Run as this user, not the image's
           --allow-mount <path>...  Let the file mount this directory outside the project
-          --network <name>         Join it to a network: not in this version
-          --no-network             Join none, as it is anyway
+          --network <name>         Its node joins this network of your relay
+          --no-network             It joins none, also where one is selected
           --no-setup               Run neither install nor startup
           --no-node                Sessions run by exec from this machine's node, also where a
                                    node of their own could be put inside
@@ -60,20 +60,18 @@ def create(args: dict[str, Any], context: Context) -> int:
     Examples:
       cw local create --backend docker
       cw local create --backend docker --image python:3.12 --port 8000
+      cw local create --backend docker --network project-alpha
       cw local create --backend incus --image images:debian/12 --with git,ssh
     """
     if not args["--backend"]:
         raise UsageError("--backend is required")
     if args["--network"] and args["--no-network"]:
         raise UsageError("use either --network or --no-network, not both")
-    if args["--network"]:
-        raise UsageError(
-            "--network: a local runtime cannot join a network in this version; without it the "
-            "runtime is reached from this machine ('cw launch --on NAME')"
-        )
+    from codewire.commands.runtime.joining import join, plan_joining
     from codewire.commands.runtime.setup import run_setup
     from codewire.runtimes import instances
     from codewire.runtimes.making import project_directory
+    from codewire.runtimes.records import find
     from codewire.runtimes.shown import instance_json
 
     project = project_directory(args["--path"])
@@ -83,15 +81,19 @@ def create(args: dict[str, Any], context: Context) -> int:
     runs_setup = not args["--no-setup"] and bool(spec.install or spec.startup)
     if runs_setup:
         _ask(args, spec, path)
+    joining = plan_joining(args, context, instance.name)
     if instance.disk and instance.backend != "incus":
         output.note("  ! --disk has no effect with docker")
     instances.create(instance, options)
     _announce(args, instance)
-    code = run_setup(instance) if runs_setup else 0
+    code = join(instance, joining) if joining is not None else 0
+    if runs_setup:
+        code = run_setup(instance) or code
     if args["--write-preset"]:
         _write(project, args["--file"], spec)
     if output.wants_json(args):
-        output.show_json(instance_json(instance, instances.state_of(instance)))
+        made = find(instance.name) or instance
+        output.show_json(instance_json(made, instances.state_of(made)))
     return code
 
 

@@ -129,9 +129,12 @@ def start(args: dict[str, Any], context: Context) -> int:
       cw local start my-app
     """
     from codewire.runtimes import instances
+    from codewire.runtimes.membership import come_back
 
     instance = _named(args)
     instances.start(instance)
+    if why := come_back(instance):
+        output.notice(why)
     return _done(args, instance, "started")
 
 
@@ -170,9 +173,12 @@ def remove(args: dict[str, Any], context: Context) -> int:
     """
     from codewire.commands.runtime.targets import forget_target
     from codewire.runtimes import instances
+    from codewire.runtimes.membership import leave_network
 
     instance = _named(args)
     instances.remove(instance)
+    if why := leave_network(instance):
+        output.notice(why)
     forget_target(instance.name)
     if output.wants_json(args):
         output.show_json({"name": instance.name, "removed": True})

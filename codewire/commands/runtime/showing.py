@@ -36,6 +36,7 @@ def print_fields(instance: Instance, state: str) -> None:
         ("Workdir", instance.workdir),
         ("Ports", ports_text(instance)),
         ("Sessions", sessions_words(instance)),
+        ("Network", instance.network and f"{instance.network} (node: {instance.name})"),
         ("Preset", instance.preset),
         ("Install", one_line(instance.install)),
         ("Startup", one_line(instance.startup)),

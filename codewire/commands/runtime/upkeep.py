@@ -63,11 +63,14 @@ def _show(strays: list[tuple[str, Stray]], stale: list[Stale]) -> None:
 def _remove(strays: list[tuple[str, Stray]], stale: list[Stale]) -> None:
     from codewire.commands.runtime.targets import forget_target
     from codewire.runtimes import instances, records
+    from codewire.runtimes.membership import leave_network
 
     for backend, stray in strays:
         instances.remove_stray(backend, stray)
     for each in stale:
         records.remove(each.instance.name)
+        if why := leave_network(each.instance):
+            output.notice(why)
         forget_target(each.instance.name)
 
 

@@ -65,8 +65,9 @@ class Orders:
             try:
                 self._look(woken)
             except CodewireError as error:
-                # The next look finds it again.
-                log.warning("other relays' orders cannot be read: %s", error)
+                # The next look finds it again; at an end there is none.
+                if not self._is_over:
+                    log.warning("other relays' orders cannot be read: %s", error)
 
     def _look(self, woken: set[str]) -> None:
         if not self._url:

@@ -87,7 +87,7 @@ class Revocations:
             try:
                 self._look(woken)
             except CodewireError as error:
-                # The next look finds it again.
+                # The next look finds it again; at an end there is none.
                 if not self._is_over:
                     log.warning("what is revoked cannot be read: %s", error)
 
