@@ -133,7 +133,8 @@ def test_a_terminal_that_only_fails_is_given_up(
     drain.add(terminal)
     drain.exited(terminal)
     spawn(drain.run)
-    assert terminal.drained.wait(10)
+    assert terminal.drained.wait(30)
+    assert terminal.hung_up.wait(30)
 
 
 def test_without_a_terminal_to_try_splice_is_taken_for_granted(
