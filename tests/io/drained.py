@@ -25,6 +25,7 @@ class Terminal:
         self.drained_at = -1
         self.hung_up = threading.Event()
         self.writable = threading.Event()
+        self._closing = threading.Lock()
 
     def print(self, data: bytes) -> None:
         """Write to the terminal as a program does."""
@@ -43,9 +44,15 @@ class Terminal:
         self.drained.set()
 
     def on_hangup(self) -> None:
-        os.close(self.master)
-        self.master = -1
+        self._close_master()
         self.hung_up.set()
+
+    def _close_master(self) -> None:
+        """Close it once, by the drain or at the end of the test: its number is soon another's."""
+        with self._closing:
+            master, self.master = self.master, -1
+        if master >= 0:
+            os.close(master)
 
     def output(self) -> bytes:
         return self.log.read(0, 1 << 30).data
@@ -57,9 +64,7 @@ class Terminal:
 
     def close(self) -> None:
         self.close_slave()
-        if self.master >= 0:
-            os.close(self.master)
-            self.master = -1
+        self._close_master()
         self.log.release()
 
 

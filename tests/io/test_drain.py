@@ -38,7 +38,7 @@ def drain(
         assert isinstance(terminal, Terminal)
         terminal.close_slave()
         drain.exited(terminal)
-        assert terminal.hung_up.wait(10), f"terminal {terminal.id} is not given up"
+        assert terminal.hung_up.wait(30), f"terminal {terminal.id} is not given up"
 
 
 def text(seed: int, count: int) -> bytes:
@@ -88,10 +88,10 @@ def test_the_end_comes_after_the_last_byte(drain: Drain, make: Make) -> None:
         terminal.print(data)
         terminal.close_slave()
         drain.exited(terminal)
-        assert terminal.drained.wait(10)
+        assert terminal.drained.wait(30)
         assert terminal.drained_at == len(logged(data))
         assert terminal.output() == logged(data)
-        assert terminal.hung_up.wait(10), "nobody has the terminal open: it is given up"
+        assert terminal.hung_up.wait(30), "nobody has the terminal open: it is given up"
 
 
 def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
@@ -100,13 +100,13 @@ def test_a_terminal_kept_open_is_read_on(drain: Drain, make: Make) -> None:
     drain.add(terminal)
     terminal.print(b"before\n")
     drain.exited(terminal)
-    assert terminal.drained.wait(10)
+    assert terminal.drained.wait(30)
     assert terminal.output() == b"before\r\n"
     assert not terminal.hung_up.is_set()
     terminal.print(b"after\n")
     wait_until(lambda: terminal.output() == b"before\r\nafter\r\n", 30, "it is logged")
     terminal.close_slave()
-    assert terminal.hung_up.wait(10)
+    assert terminal.hung_up.wait(30)
 
 
 def test_a_hangup_is_no_end_while_the_child_lives(drain: Drain, make: Make) -> None:
@@ -143,8 +143,8 @@ def test_many_ends_at_once(drain: Drain, make: Make) -> None:
     for terminal in terminals:
         drain.exited(terminal)
     for terminal in terminals:
-        assert terminal.drained.wait(10), terminal.id
-        assert terminal.hung_up.wait(10), terminal.id
+        assert terminal.drained.wait(30), terminal.id
+        assert terminal.hung_up.wait(30), terminal.id
         assert terminal.output() == b"bye\r\n"
 
 
@@ -152,7 +152,7 @@ def test_room_for_input_is_announced(drain: Drain, make: Make) -> None:
     terminal = make()
     drain.add(terminal)
     drain.watch_writable(terminal, True)
-    assert terminal.writable.wait(10)
+    assert terminal.writable.wait(30)
     drain.watch_writable(terminal, False)
 
 

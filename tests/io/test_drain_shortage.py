@@ -71,8 +71,8 @@ def test_a_terminal_that_cannot_be_watched_is_drained(make: Make, number: int) -
 def end(drain: Drain, terminal: Terminal) -> None:
     terminal.close_slave()
     drain.exited(terminal)
-    assert terminal.drained.wait(10)
-    assert terminal.hung_up.wait(10)
+    assert terminal.drained.wait(30)
+    assert terminal.hung_up.wait(30)
 
 
 class Flaky(Drain):
@@ -115,10 +115,10 @@ def test_what_an_exited_session_left_outlasts_errors(make: Make, number: int) ->
     drain.add(terminal)
     drain.exited(terminal)
     spawn(drain.run)
-    assert terminal.drained.wait(10)
+    assert terminal.drained.wait(30)
     assert terminal.output() == b"last words", "the end was called too early"
     assert terminal.drained_at == len(b"last words")
-    assert terminal.hung_up.wait(10)
+    assert terminal.hung_up.wait(30)
 
 
 def test_a_terminal_that_only_fails_is_given_up(
@@ -133,7 +133,8 @@ def test_a_terminal_that_only_fails_is_given_up(
     drain.add(terminal)
     drain.exited(terminal)
     spawn(drain.run)
-    assert terminal.drained.wait(10)
+    assert terminal.drained.wait(30)
+    assert terminal.hung_up.wait(30)
 
 
 def test_without_a_terminal_to_try_splice_is_taken_for_granted(

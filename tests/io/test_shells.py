@@ -18,7 +18,7 @@ from codewire.errors import CodewireError, ConnectionLost
 from codewire.io.lines import Line, open_line
 from codewire.io.websockets import WebSocketStream
 from codewire.node.shells import order
-from codewire.node.shells.shell import WINDOW
+from codewire.node.shells.shell import WINDOW, Shell
 from codewire.node.shells.shells import Shells
 from codewire.paths import warden_command
 from codewire.wire.control import decode_bytes, decode_control
@@ -216,7 +216,17 @@ def test_nothing_is_left_when_the_client_goes(
     wait_until(lambda: not any(map(is_alive, pids)), PATIENCE, f"{pids} are gone")
 
 
-def test_what_ended_by_itself_leaves_its_background_alone(shells: Shells, tmp_path: Path) -> None:
+def test_what_ended_by_itself_leaves_its_background_alone(
+    shells: Shells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its client goes as soon as it is told."""
+    await_end = Shell._await_end
+
+    def after_the_client(shell: Shell) -> None:
+        wait_until(lambda: shell._is_over, PATIENCE, "the client is gone")
+        await_end(shell)
+
+    monkeypatch.setattr(Shell, "_await_end", after_the_client)
     command = "sleep 600 >/dev/null 2>&1 </dev/null & echo $!"
     client = Client(shells, command=command)
     assert client.end() == {"code": 0}

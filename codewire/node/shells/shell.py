@@ -277,12 +277,13 @@ class Shell:
             self._fail(os.strerror(number) if isinstance(number, int) else "unknown error")
 
     def _await_end(self) -> None:
-        """What ended by itself leaves alone what it put into the background, as with sshd(8)."""
+        """Return once the last sender needs the line no more."""
         with self._changed:
             while self._senders and not self._is_over:
                 self._changed.wait(LOOK_SECONDS)
-            if self._senders:
-                return
+
+    def _spare(self) -> None:
+        """What ended by itself leaves alone what it put into the background, as with sshd(8)."""
         try:
             self._line.send_control({"type": "Leave"})
         except CodewireError:
@@ -296,10 +297,16 @@ class Shell:
     def _sent(self, name: str) -> None:
         """Note that one of the senders has no more; the last one says how it ended."""
         with self._changed:
-            self._senders.discard(name)
-            is_last = not self._senders
+            if self._senders != {name}:
+                self._senders.discard(name)
+                return
+        if not self._is_over:
+            # Before its client is told: whoever goes then must not take the background along.
+            self._spare()
+        with self._changed:
+            self._senders.clear()
             self._changed.notify_all()
-        if not is_last or self._is_over:
+        if self._is_over:
             return
         try:
             if self._exit is not None and self._order.has_control:

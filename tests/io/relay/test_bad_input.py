@@ -108,6 +108,8 @@ class Chance:
 
 
 # Each example asks every endpoint: ten thousand requests and more.
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @settings(max_examples=240, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 1 << 40))
 def test_an_answer_of_the_document(desk: Desk, tokens: list[str], seed: int) -> None:
