@@ -85,12 +85,16 @@ def _library() -> Library:
 
 
 def parse_stat(pid: int, text: str) -> Process | None:
-    """Return what a stat file says; None of a zombie, and of what is no such file."""
+    """Return what a stat file says; None of a zombie, and of what is no such file.
+
+    A leader that has ended before its other threads is a zombie, too, but the process holds its
+    files until they have.
+    """
     try:
         # The command is in parentheses and may itself contain spaces and parentheses.
         opening, closing = text.index("("), text.rindex(")")
         fields = text[closing + 2 :].split()
-        if fields[0] in "ZX":
+        if fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1):
             return None
         return Process(
             pid=pid,

@@ -118,7 +118,7 @@ def test_what_lists_call_blocked_gets_no_text_either(home: Home) -> None:
         assert client.msg(session, "a letter", delivery="both").typed == "waiting"
     assert not log.exists()
     client.report_task(hooked, "idle", "idle")
-    wait_until(log.exists, 30, "the letter is typed")
+    wait_until(lambda: log.exists() and log.read_text().endswith("\n"), 30, "it is typed")
     assert json.loads(log.read_text())[1].endswith("a letter")
 
 

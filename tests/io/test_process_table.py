@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -45,6 +46,32 @@ def test_odd_command_names_are_read(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+# The number of exit(2).
+EXITS = {"x86_64": 60, "aarch64": 93}
+HALF_GONE = """
+import _thread, ctypes, os
+_thread.start_new_thread(os.read, (0, 1))
+os.write(1, b"x")
+# Ends this thread and no other: exit(2), not exit_group(2).
+ctypes.CDLL(None).syscall({exit}, 0)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in EXITS, reason="the number of exit(2) is not known")
+def test_a_process_whose_first_thread_has_ended_is_one() -> None:
+    program = HALF_GONE.format(exit=EXITS[platform.machine()])
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.read(1) == b"x"
+        wait_until(
+            lambda: (found := read_process(process.pid)) and found.state == "Z", 20, "half gone"
+        )
+        process.stdin.close()
+        wait_until(lambda: read_process(process.pid) is None, 20, "all of it is gone")
 
 
 def test_a_zombie_is_no_process() -> None:
