@@ -13,7 +13,7 @@ import pytest
 
 from codewire.commands.table import AGENTS, MESSAGING, SESSIONS, TABLE
 from tests.e2e.test_uplink import gevent_net, net
-from tests.support import Home
+from tests.support import Home, wait_until
 from tests.terminal import Terminal
 from tests.uplinks import Net
 
@@ -94,6 +94,8 @@ def ageless(text: str) -> str:
     text = re.sub(r'("\w+_(?:seconds|at|ms)": ?|"timestamp": ?)[^,\n}]+', r"\1T", text)
     text = re.sub(r"\b(req|msg)_\w+", r"\1_ID", text).replace("dev-1:", "")
     text = re.sub(r"\bession \d+", "ession N", text)
+    # Of a state: who said it, which is nobody until it has been looked at for the first time.
+    text = re.sub(r"\b(Since|Source|Rule|Silent for): +.*", r"\1: T", text)
     return re.sub(r"\d+[smh] ago *|for \d+[smh]", "AGE", text)
 
 
@@ -108,6 +110,9 @@ def begin(net: Net) -> None:
     done = net.client.cw("launch", "dev-1", *ended)
     assert done.returncode == 0 and "Session 2 launched: sh -c" in done.stdout + done.stderr
     net.node.wait_finished(2)
+    looked = re.compile(r"Source: +screen")
+    explain = ("agent", "explain", "bot")
+    wait_until(lambda: looked.search(net.node.cw(*explain).stdout), 30, "it was looked at")
 
 
 def compare(net: Net, commands: Iterable[tuple[str, int]]) -> None:
