@@ -182,10 +182,11 @@ class Waiter:
         """Say whether all or any are in one of the states, or none can come to be any more."""
         if sessions and not any(session.is_running() for session in sessions):
             return True
-        self._is_early = any(map(is_starting, sessions))
+        early = [is_starting(session) for session in sessions]
+        self._is_early = any(early)
         found = [
-            shown_state(session).state in self._states and not is_starting(session)
-            for session in sessions
+            shown_state(session).state in self._states and not is_early
+            for session, is_early in zip(sessions, early, strict=True)
         ]
         return bool(found) and (any(found) if self._condition == "any" else all(found))
 
