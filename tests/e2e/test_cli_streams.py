@@ -132,6 +132,7 @@ def test_attach_needs_a_terminal_and_a_session(home: Home) -> None:
     launch(home, "--", "sleep", "600")
     assert needs in failure(home, "attach")
     assert failure(home, "attach", "1").startswith(needs)
+    assert failure(home, "attach", "99").startswith("Error: session 99 not found\n")
 
 
 @pytest.mark.smoke

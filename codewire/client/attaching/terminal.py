@@ -38,9 +38,14 @@ SWALLOW_SECONDS = 1.0
 FAREWELL_SECONDS = 1.0
 
 
+def has_terminal() -> bool:
+    """Say whether stdin and stdout are terminals."""
+    return os.isatty(STDIN) and os.isatty(STDOUT)
+
+
 def require_terminal() -> None:
     """Raise UsageError unless stdin and stdout are terminals."""
-    if not (os.isatty(STDIN) and os.isatty(STDOUT)):
+    if not has_terminal():
         raise UsageError(
             "attach needs a terminal on stdin and stdout; use 'cw watch', 'cw logs' or 'cw send'"
         )

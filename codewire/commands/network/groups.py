@@ -129,7 +129,7 @@ def policy(args: dict[str, Any], context: Context) -> int:
 
     Options:
           --messages <internal-only|open>      Who may message its sessions
-          --debug <observe-only|none|full>     What may be seen of them (kept, not enforced)
+          --debug <observe-only|none|full>     none: no grant shows their messages
           --network <network>    Another one than the selected
           --relay-url <url>      Of this relay
           --token <token>        As whom this token is

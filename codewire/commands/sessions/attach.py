@@ -37,6 +37,7 @@ def attach(args: dict[str, Any], context: Context) -> int:
     """
     from codewire.client.addressing import resolve_session
     from codewire.client.attaching import attach as attach_client
+    from codewire.client.attaching.terminal import has_terminal
 
     wants_history, lines, replays_all = _history(args)
     letter = detach_letter(args["--detach-key"] or os.environ.get("CW_DETACH_KEY") or "ctrl-b")
@@ -46,6 +47,8 @@ def attach(args: dict[str, Any], context: Context) -> int:
         client, ref = context.locate(word)
         session_id = resolve_session(client, ref)
         label = "" if ref.lstrip("@").isdigit() else f"{ref.lstrip('@')} ({session_id})"
+        if not has_terminal():
+            client.status(session_id)  # that there is no such session is the better answer
     else:
         client = context.client_of(word) if word else context.client()
         picked = attach_client.pick_session(client)
