@@ -83,6 +83,14 @@ def test_commands_shells_and_copies(ssh: Ssh, tmp_path: Path) -> None:
     code, out, _ = ssh.run("-T", HERE, input=b"echo a$((1+1)); exit 5\n")
     assert code == 5 and b"a2" in out
     assert ssh.run(HERE, "kill -KILL $$")[0] == 255
+    told = (
+        ssh.run(HERE, "echo $SSH_CLIENT, $SSH_CONNECTION, ${SSH_TTY-none}")[1].decode().split(", ")
+    )
+    host, port, own = told[0].split()
+    assert (host, own) == ("127.0.0.1", str(ssh.net.ssh_port)) and told[2] == "none\n"
+    assert told[1] == f"{host} {port} {host} {own}"
+    code, out, _ = ssh.run("-tt", HERE, 'test "$SSH_TTY" = "$(tty)" && echo its own')
+    assert (code, out) == (0, b"its own\r\n")
     # It is told what it ended with though nobody has ended its input.
     process = ssh.start(HERE, "exit 4")
     assert process.wait(PATIENCE) == 4

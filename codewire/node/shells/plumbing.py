@@ -17,12 +17,13 @@ class Plumbing:
     """Our ends, each closed by whoever uses it, and `theirs` until they are passed on.
 
     With a terminal `stdin`, `stdout` and `terminal` are duplicates of its master, and there is no
-    `stderr`; what is not there is -1.
+    `stderr`; what is not there is -1. `terminal_name` is the path of its other side, or "".
     """
 
     def __init__(self, order: Order) -> None:
         """Raises OSError; nothing is left open then."""
         self.theirs: list[int] = []
+        self.terminal_name = ""
         self.stdin = self.stdout = self.stderr = self.terminal = -1
         self.ended = self.tell_ended = -1
         try:
@@ -35,7 +36,7 @@ class Plumbing:
             raise
 
     def _open_terminal(self, rows: int, cols: int) -> None:
-        self.stdout, slave, _ = open_pty(rows, cols)
+        self.stdout, slave, self.terminal_name = open_pty(rows, cols)
         self.theirs = [slave]
         self.stdin = os.dup(self.stdout)
         self.terminal = os.dup(self.stdout)

@@ -80,7 +80,8 @@ class Shell:
 
     def run(self) -> None:
         """Run it to its end, or to its client's. Blocks; raises CodewireError, OSError."""
-        order = self._order
+        order, tty = self._order, self._plumbing.terminal_name
+        env = {**order.env, "SSH_TTY": tty} if tty else order.env
         jobs: list[tuple[str, Callable[..., None], tuple[str, ...]]] = [
             ("line", self._follow, ()), ("stdin", self._write, ()),
             ("stdout", self._pump, ("stdout",)), ("stderr", self._pump, ("stderr",)),
@@ -88,7 +89,7 @@ class Shell:
         try:
             self._line.send_control({
                 "type": "Start",
-                "path": order.path, "argv": order.argv, "env": order.env, "cwd": order.cwd,
+                "path": order.path, "argv": order.argv, "env": env, "cwd": order.cwd,
             })  # fmt: skip
             for name, job, given in list(jobs):
                 if name != "stderr" or not order.has_terminal:

@@ -30,6 +30,19 @@ MAX_ENVIRONMENT = 8192
 FAILED = 255
 
 
+def _origin(channel: asyncssh.SSHServerChannel[bytes]) -> dict[str, str]:
+    """Return what sshd(8) tells a session of where it comes from; {} where that is not known."""
+    theirs, ours = channel.get_extra_info("peername"), channel.get_extra_info("sockname")
+    if not (theirs and ours):
+        return {}
+    (host, port), (own_host, own_port) = theirs[:2], ours[:2]
+    host, own_host = host.removeprefix("::ffff:"), own_host.removeprefix("::ffff:")
+    return {
+        "SSH_CLIENT": f"{host} {port} {own_port}",
+        "SSH_CONNECTION": f"{host} {port} {own_host} {own_port}",
+    }
+
+
 class Session(asyncssh.SSHServerSession[bytes]):
     """One channel. Its line to the relay is there from `session_started` on."""
 
@@ -89,6 +102,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         environment = dict(list(given.items())[:MAX_VARIABLES])
         if sum(len(name) + len(value) for name, value in environment.items()) > MAX_ENVIRONMENT:
             environment = {}
+        environment |= _origin(self._channel)
         question = {
             "type": "Open", "ticket": self._ticket, "env": environment or None,
             **({} if "pty" in self._asked else {"cols": 80, "rows": 24}), **self._asked,
