@@ -18,10 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from codewire.client import Client
 from codewire.errors import CodewireError
+from codewire.wire.answers.events import Event, Happening
 from tests.agents.model import Model
 from tests.agents.programs import NAMES, prepare
 from tests.support import REPOSITORY, Home, is_alive, wait_until
@@ -308,12 +308,12 @@ class Trial:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def note_reports(events: Iterator[dict[str, Any]], told: list[str]) -> None:
+def note_reports(events: Iterator[Happening], told: list[str]) -> None:
     """Note the states that hooks report, until the connection ends."""
     with contextlib.suppress(CodewireError, OSError):
         for event in events:
-            if event.get("type") == "Event":
-                told.append(event["event"]["data"]["state"])
+            if isinstance(event, Event):
+                told.append(event.data["state"])
 
 
 def try_program(trial: Trial, count: int, messages: int, parts: list[str]) -> None:
@@ -343,7 +343,7 @@ def main() -> int:
         "--messages", type=int, default=50, help="letters at a dialog, and other texts"
     )
     parser.add_argument("--parts", default="launch,shapes,working,hooks,dialog,reboot")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     home = Home()
     status = 0
     os.environ |= {key: home.env[key] for key in ("HOME", "CODEWIRE_DIR") if key in home.env}
