@@ -17,10 +17,12 @@ class Style(NamedTuple):
 
 
 PLAIN = Style()
+# The bit of `flags` for foreground and background exchanged.
+REVERSED = 16
 
 # SGR number that sets an attribute -> its bit; and the one that clears bits.
-_SET = {1: 1, 2: 2, 3: 4, 5: 8, 6: 8, 7: 16, 8: 32, 9: 64, 53: 128}
-_CLEAR = {22: 1 | 2, 23: 4, 25: 8, 27: 16, 28: 32, 29: 64, 55: 128}
+_SET = {1: 1, 2: 2, 3: 4, 5: 8, 6: 8, 7: REVERSED, 8: 32, 9: 64, 53: 128}
+_CLEAR = {22: 1 | 2, 23: 4, 25: 8, 27: REVERSED, 28: 32, 29: 64, 55: 128}
 _NUMBERS = {bit: number for number, bit in reversed(_SET.items())}
 _EXTENDED = {38: "foreground", 48: "background", 58: "underline_colour"}
 _DEFAULT = {39: "foreground", 49: "background", 59: "underline_colour", 24: "underline"}

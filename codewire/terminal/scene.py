@@ -11,8 +11,10 @@ import re
 from typing import NamedTuple
 
 from codewire.agents.evidence import Verdict
+from codewire.term.grid import Row
 from codewire.term.modes import CURSOR
 from codewire.term.screen import Screen
+from codewire.term.sgr import REVERSED
 from codewire.term.submission import Snapshot, fold, shows, tail_of
 
 PASTES = 2004
@@ -72,8 +74,11 @@ BLANK = Scene((), "")
 def view(screen: Screen, _: int) -> Scene:
     """Take a look; for Display.look."""
     rows = screen.grid.rows
+    is_visible = CURSOR in screen.modes.on
     column = screen.x
     chars = rows[screen.y].chars if screen.y < len(rows) else []
+    if chars and not is_visible:
+        column = max(column, drawn_cursor(rows[screen.y]))
     # Full to the edge the cursor rests on the last character, not behind it.
     if column == len(chars) - 1 and chars[column].strip():
         column += 1
@@ -82,11 +87,25 @@ def view(screen: Screen, _: int) -> Scene:
         "".join(chars[:column]),
         screen.y,
         column,
-        CURSOR in screen.modes.on,
+        is_visible,
         screen.modes.is_set(PASTES),
         bool(screen.modes.key_flags & ALL_KEYS),
         screen.modes.is_alternate,
     )
+
+
+def drawn_cursor(row: Row) -> int:
+    """Return where a program has drawn a cursor of its own on a row: its one reversed cell, or -1.
+
+    Gemini CLI hides the terminal's and leaves it left of where it should be behind some emoji.
+    """
+    found = -1
+    for at, style in enumerate(row.styles):
+        if style.flags & REVERSED:
+            if found >= 0 and row.chars[at]:
+                return -1
+            found = at if found < 0 else found
+    return found
 
 
 def dialog_text(scene: Scene, verdict: Verdict) -> str:
