@@ -8,6 +8,7 @@ say (session/decisions.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from codewire.agents.evidence import Verdict
@@ -34,6 +35,8 @@ YES_NO = "yes/no"
 # Rules by which a program is blocked because it, or a hook of it, says so, whatever it shows.
 SAID = ("OSC 7501", "cw report")
 DIALOG_LINES = 14
+# A cursor that a program draws is looked for in so many rows above and below the terminal's own.
+NEAR_ROWS = 60
 
 
 class Scene(NamedTuple):
@@ -75,17 +78,15 @@ def view(screen: Screen, _: int) -> Scene:
     """Take a look; for Display.look."""
     rows = screen.grid.rows
     is_visible = CURSOR in screen.modes.on
-    column = screen.x
-    chars = rows[screen.y].chars if screen.y < len(rows) else []
-    if chars and not is_visible:
-        column = max(column, drawn_cursor(rows[screen.y]))
+    row, column = (screen.y, screen.x) if is_visible else drawn_cursor(rows, screen.y, screen.x)
+    chars = rows[row].chars if row < len(rows) else []
     # Full to the edge the cursor rests on the last character, not behind it.
     if column == len(chars) - 1 and chars[column].strip():
         column += 1
     return Scene(
         tuple(rows[number].text() for number in screen.slices(len(rows))),
         "".join(chars[:column]),
-        screen.y,
+        row,
         column,
         is_visible,
         screen.modes.is_set(PASTES),
@@ -94,17 +95,31 @@ def view(screen: Screen, _: int) -> Scene:
     )
 
 
-def drawn_cursor(row: Row) -> int:
-    """Return where a program has drawn a cursor of its own on a row: its one reversed cell, or -1.
+def drawn_cursor(rows: Sequence[Row], row: int, column: int) -> tuple[int, int]:
+    """Return where a program draws a cursor of its own: the one reversed cell near its own.
 
-    Gemini CLI hides the terminal's and leaves it left of where it should be behind some emoji.
+    Ink's programs hide the terminal's and leave it (`row`, `column`) below all they draw; Gemini
+    CLI leaves it in the right row, but too far left behind some emoji. What is not one cell is
+    something chosen, and of several cells none is the cursor, unless one is in the cursor's row.
     """
+    own = reversed_cell(rows[row]) if row < len(rows) else -1
+    if own >= 0:
+        return row, max(own, column)
+    near = range(max(0, row - NEAR_ROWS), min(len(rows), row + NEAR_ROWS))
+    found = [(at, cell) for at in near if (cell := reversed_cell(rows[at])) >= 0]
+    return found[0] if len(found) == 1 else (row, column)
+
+
+def reversed_cell(row: Row) -> int:
+    """Return where the one character of a row is that is drawn in reverse; -1 for none."""
     found = -1
+    if row.styles.count(row.styles[0]) == len(row.styles):
+        return found
     for at, style in enumerate(row.styles):
-        if style.flags & REVERSED:
-            if found >= 0 and row.chars[at]:
+        if style.flags & REVERSED and row.chars[at]:
+            if found >= 0:
                 return -1
-            found = at if found < 0 else found
+            found = at
     return found
 
 

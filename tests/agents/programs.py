@@ -121,5 +121,23 @@ def _opencode(home: Path, url: str, work: str) -> dict[str, str]:
     return {}
 
 
-WRITERS = {"claude": _claude, "codex": _codex, "gemini": _gemini, "opencode": _opencode}
+def _qwen(home: Path, url: str, work: str) -> dict[str, str]:
+    settings = {
+        "security": {"auth": {"selectedType": "openai"}, "folderTrust": {"enabled": False}},
+        "general": {"enableAutoUpdate": False},
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        "ui": {"hideTips": True},
+    }
+    _write(home / ".qwen" / "settings.json", json.dumps(settings))
+    return {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_MODEL": "mock"}
+
+
+WRITERS = {
+    "claude": _claude,
+    "codex": _codex,
+    "gemini": _gemini,
+    "opencode": _opencode,
+    "qwen": _qwen,
+}
 NAMES = tuple(WRITERS)

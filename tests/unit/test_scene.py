@@ -23,6 +23,12 @@ def test_a_drawn_cursor_counts_where_the_terminals_is_hidden() -> None:
     assert scene.left == f" > {FAMILY}" and is_shown(BLANK, scene, FAMILY)
 
 
+def test_a_drawn_cursor_is_found_in_another_row() -> None:
+    """Qwen Code, as all that Ink draws: the terminal's own is below the frame."""
+    scene = seen(f"{HIDE}\r\n > {FAMILY}{DRAWN}\u200b\r\n\x1b[2m? for shortcuts\r\n")
+    assert (scene.row, scene.left) == (1, f" > {FAMILY}") and is_shown(BLANK, scene, FAMILY)
+
+
 @pytest.mark.parametrize(
     ("output", "left"),
     [
@@ -32,6 +38,8 @@ def test_a_drawn_cursor_counts_where_the_terminals_is_hidden() -> None:
         (f"{HIDE} > a\x1b[7m日\x1b[27m c\x1b[2G", " > a"),  # on a wide character
         (f"{HIDE} > {DRAWN}a\x1b[6G", " >  a"),  # behind what is drawn
         (f"{HIDE}{DRAWN} > {DRAWN}a\x1b[2G", " "),  # which of them?
+        (f"{HIDE} > {DRAWN}a\r\n > {DRAWN}a\r\nb", "b"),  # which of the rows?
+        (f" > a{DRAWN}\r\nb", "b"),  # the terminal's own is seen
     ],
 )
 def test_what_is_no_drawn_cursor(output: str, left: str) -> None:
