@@ -41,7 +41,7 @@ class OwnInterpreter:
                 stderr=stderr,
                 start_new_session=True,
             )
-        wait_until(lambda: os.path.lexists(self.home.socket), 20, "the node listens")
+        wait_until(lambda: listens(self.home), 20, "the node listens")
 
     def away(self) -> None:
         self.path.rename(f"{self.path}.away")
@@ -60,6 +60,15 @@ def popen_shell(home: Home, script: str, *args: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def listens(home: Home) -> bool:
+    """Say whether there is somebody at the socket: it is there a moment before that."""
+    try:
+        home.connect().close()
+    except OSError:
+        return False
+    return True
 
 
 def answers(home: Home) -> bool:

@@ -31,8 +31,8 @@ def type_in(home: Home, number: int, data: bytes) -> None:
 
 
 # Of 20 MB printed. On threads the allocator keeps some frames of each thread, or gives them back:
-# measured between -2.5 and +2.7 MB (gevent: +0.3 to +0.5).
-GROWTH_KB = {"gevent": 2048, "threads": 5120}
+# measured between -2.5 and +2.7 MB (gevent: +0.3 to +0.5, +2.6 once beside much other load).
+GROWTH_KB = {"gevent": 4096, "threads": 5120}
 
 
 @pytest.mark.alone

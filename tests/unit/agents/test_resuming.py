@@ -51,7 +51,7 @@ def rules(name: str) -> Resuming:
         ("gemini", "gemini --yolo", "gemini --yolo --resume ID"),
         ("qwen", "qwen -p FIX", None),
         ("opencode", "opencode --session old", "opencode --session ID"),
-        ("copilot", "copilot --allow-all-tools", "copilot --allow-all-tools --resume ID"),
+        ("copilot", "copilot --allow-all-tools", "copilot --allow-all-tools --resume=ID"),
     ],
 )
 def test_what_a_program_is_resumed_with(program: str, line: str, wanted: str | None) -> None:
