@@ -169,7 +169,7 @@ def _answer(session: Asker, output: OutputLog, query: bytes, end: int, seconds: 
     def look() -> tuple[Modes, int, int, int, int]:
         return display.look(
             output,
-            lambda s, _: (s.modes, s.y, s.x, *display.size()),
+            lambda s, _: (s.modes, *display.cursor_at(end, s), *display.size()),
             end,
             seconds=seconds,
             hurries=(),

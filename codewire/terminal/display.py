@@ -38,6 +38,10 @@ LARGE_CELLS = 20_000
 MIN_PIECE_BYTES = 64
 # Changes of size that a screen not looked at remembers, the newest.
 MAX_SIZES = 64
+# The end of a question for the cursor (DSR, DECXCPR); what else ends so does no harm. Of so many,
+# the newest, the place is kept.
+CURSOR_QUERY = b"6n"
+MAX_ASKED = 64
 
 # A terminal not yet known (the session has ended) is taken for this, and so is one too large.
 DEFAULT_SIZE = (24, 80)
@@ -72,6 +76,13 @@ class Display:
         # Sizes still to be taken, by the log's end when they were set.
         self._sizes: deque[tuple[int, int, int]] = deque(maxlen=MAX_SIZES)
         self.offset = 0
+        # Where the cursor was at questions for it, by the log's offset behind them: a look at what
+        # came later may be quicker than who answers.
+        self._asked: dict[int, tuple[int, int]] = {}
+
+    def cursor_at(self, end: int, screen: Screen) -> tuple[int, int]:
+        """Return the row and column at a question that ends at `end`; for views of a look."""
+        return self._asked.get(end, (screen.y, screen.x))
 
     def look(
         self,
@@ -184,13 +195,20 @@ class Display:
             cells = screen.rows * screen.cols
             size = max(MIN_PIECE_BYTES, PIECE_BYTES * LARGE_CELLS // (LARGE_CELLS + cells))
             with drawing:
-                for piece, end in _pieces(chunk.data, chunk.offset, size):
+                for piece, end in _pieces(chunk.data, chunk.offset, size, CURSOR_QUERY):
                     screen.feed(piece)
                     self.offset = end
+                    if piece.endswith(CURSOR_QUERY):
+                        self._note_asked(end, screen)
                     drawing.pause()
                     drawing.check()
                     if share < 1 and drawing.is_past(share):
                         return False
+
+    def _note_asked(self, end: int, screen: Screen) -> None:
+        self._asked[end] = (screen.y, screen.x)
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
 
     def _fit(self, screen: Screen) -> None:
         """Take the size that the program has set itself."""
@@ -220,11 +238,20 @@ def _pausing(screen: Screen, drawing: Drawing) -> Iterator[None]:
         screen.pause = None
 
 
-def _pieces(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, int]]:
-    """Cut what stands in the log at `offset` into pieces, each with the offset of its end."""
-    for start in range(0, len(data), size):
-        piece = data[start : start + size]
-        yield piece, offset + start + len(piece)
+def _pieces(data: bytes, offset: int, size: int, mark: bytes = b"") -> Iterator[tuple[bytes, int]]:
+    """Cut what stands in the log at `offset` into pieces, each with the offset of its end.
+
+    With `mark` each ends behind the first of them; none is longer than `size` but for its end.
+    """
+    start = 0
+    while start < len(data):
+        end = start + size
+        if mark:
+            found = data.find(mark, start, end + len(mark) - 1)
+            end = end if found < 0 else found + len(mark)
+        piece = data[start:end]
+        start += len(piece)
+        yield piece, offset + start
 
 
 def scan_modes(modes: Modes, output: OutputLog, start: int, end: int) -> int:

@@ -13,7 +13,7 @@ from codewire.errors import ConnectionLost
 from codewire.output.log import OutputLog
 from codewire.output.opening import open_log
 from codewire.term.screen import Screen
-from codewire.terminal.display import MAX_SIZES, SCREEN_BYTES, Display, check_size
+from codewire.terminal.display import MAX_ASKED, MAX_SIZES, SCREEN_BYTES, Display, check_size
 from codewire.terminal.turns import SLICE_SECONDS, Drawing, Pen, ScreenUnknown, rest
 
 # Erasing a large screen again and again: hours of work in a MiB.
@@ -41,6 +41,27 @@ def test_what_was_printed_is_drawn_at_the_size_of_its_time(output: OutputLog) ->
     size = (4, 40)
     output.take_bytes(b"b" * 30)
     assert display.look(output, lines) == ["first", "a" * 20, "a" * 10, "b" * 30]
+
+
+@pytest.mark.parametrize("padding", [0, 2041, 2042, 2043, 2044, 5000])
+def test_the_cursor_is_known_where_it_was_asked_for(output: OutputLog, padding: int) -> None:
+    """A look at the end, for states or `screen`, may come before whoever answers."""
+    display = Display(lambda: (4, 20))
+    output.take_bytes(b"x" * padding + b"\x1b[2J\x1b[2;5H\x1b[6n")
+    first = output.end
+    output.take_bytes(b"ab\x1b[3;7H\x1b[?6n")
+    second = output.end
+    output.take_bytes(b"\x1b[4;1Hc")
+    assert display.look(output, lambda s, _: (s.y, s.x)) == (3, 1)
+    for end, place in ((first, (1, 4)), (second, (2, 6)), (output.end, (3, 1))):
+        assert display.look(output, lambda s, _, e=end: display.cursor_at(e, s), end) == place
+
+
+def test_questions_nobody_answers_are_not_kept_for_ever(output: OutputLog) -> None:
+    display = Display(lambda: (4, 20))
+    output.take_bytes(b"\x1b[6n" * 1000)
+    display.look(output, lines)
+    assert len(display._asked) == MAX_ASKED
 
 
 def test_sizes_nobody_looks_at_are_not_kept_for_ever(output: OutputLog) -> None:
