@@ -25,6 +25,7 @@ from codewire.wire.frames import CONTROL, DATA
 
 if TYPE_CHECKING:
     from codewire.io.tls import TlsSocket
+    from codewire.wire.framebounds import FrameBounds
 
 # How long a server waits for the peer's half of the closing handshake.
 CLOSE_SECONDS = 2.0
@@ -80,6 +81,8 @@ class WebSocketStream(FrameStream):
         self.answers_pings = False
         self._is_asked = False
         self._probed = time.monotonic()
+        # What was passed on to the peer, once bytes are instead of frames.
+        self._passed: FrameBounds | None = None
 
     # Receiving
 
@@ -245,6 +248,45 @@ class WebSocketStream(FrameStream):
             return False
         return any(events & select.POLLOUT for _, events in poller.poll(0))
 
+    # Bytes that are passed on, frames and all
+
+    def begin_passing(self) -> None:
+        """Pass on bytes from now on: `receive_bytes` and `send_bytes` instead of frames.
+
+        Pings and pongs go by as well: who is alive is between the two ends.
+        """
+        # Of relays only: others start faster without it.
+        from codewire.wire.framebounds import FrameBounds
+
+        self._passed = FrameBounds()
+
+    def receive_bytes(self) -> bytes:
+        """Return what has come, b"" at the end. Blocks."""
+        data = self._receiver.take_rest()
+        while not data:
+            try:
+                data = self._sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                # A TLS record that is not whole.
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                self._end.happens(Event.PEER_ENDED)
+                break
+        return data
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send what somebody else has framed. Blocks; raises ConnectionLost."""
+        assert self._passed is not None
+        with self._lock:
+            if self._said_close():
+                raise ConnectionLost("connection closed")
+            self._passed.feed(data)
+            self._send(data)
+            if self._passed.has_closed:
+                self._end.happens(Event.SAID_CLOSE)
+
     # The end
 
     def _is_over(self) -> bool:
@@ -261,7 +303,8 @@ class WebSocketStream(FrameStream):
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            if self._is_writable():
+            # In the middle of a frame that is passed on there is no way to say it.
+            if (self._passed is None or self._passed.is_between) and self._is_writable():
                 frame = websocket.encode_close(code, reason, self._mask())
                 self._end.happens(Event.SAID_CLOSE)
                 self._send(frame)
@@ -281,6 +324,15 @@ class WebSocketStream(FrameStream):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()
+            if self._passed is not None:
+                self._end_writing()
+
+    def _end_writing(self) -> None:
+        """Show the peer the end: its goodbye goes by unread here, and cannot be waited for."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     def abort(self) -> None:
         """End the connection at once: a blocked `receive` returns None, a blocked send raises."""
@@ -303,12 +355,13 @@ class WebSocketStream(FrameStream):
         """
         deadline = time.monotonic() + CLOSE_SECONDS
         try:
-            if self._end.state in closing.VIOLATED:
-                self._sock.shutdown(socket.SHUT_WR)
+            is_unread = self._end.state in closing.VIOLATED or self._passed is not None
+            if is_unread:
+                self._end_writing()
             while (left := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(left)
-                if self._end.state in closing.VIOLATED:
-                    if not self._sock.recv(RECEIVE_BYTES):
+                if is_unread or self._end.state in closing.VIOLATED:
+                    if not self._discard():
                         return
                     continue
                 while self.next_frame() is not None:
@@ -317,3 +370,10 @@ class WebSocketStream(FrameStream):
                     return
         except (OSError, ProtocolError):
             return
+
+    def _discard(self) -> bool:
+        """Read what is not wanted; False at its end."""
+        try:
+            return bool(self._sock.recv(RECEIVE_BYTES))
+        except BlockingIOError:
+            return True

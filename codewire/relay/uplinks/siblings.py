@@ -165,7 +165,7 @@ class Siblings:
     def _serve(self, stream: Stream, back: WebSocketStream) -> None:
         self._watchdog.add(back)
         try:
-            stream.serve_back(back)
+            stream.serve_back(back, is_relay=True)
         finally:
             self._watchdog.remove(back)
             back.close()
