@@ -71,8 +71,8 @@ class Under:
         assert self._logs.wait(120) == 0
         wanted = printer.lines(1, 0, int(self._total.read_text()))
         assert self._read.read_bytes() == wanted
-        stdout, _ = self._wait.communicate(timeout=60)
-        assert self._wait.returncode == 0 and stdout.startswith(b"=== flood (exit_code=5)")
+        stdout, stderr = self._wait.communicate(timeout=60)
+        assert self._wait.returncode == 0 and stdout.startswith(b"=== flood (exit_code=5)"), stderr
         stdout, stderr = self._request.communicate(timeout=60)
         assert (self._request.returncode, stdout) == (0, b"yes\n"), stderr
         kinds = [letter["type"] for letter in self._inbox()["messages"]]
