@@ -221,6 +221,7 @@ class Relay:
             "peers": len(self.coordinator),
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,
+            **self.siblings.questions.figures(),
         }
 
     def _open_ssh(self) -> Gateway | None:

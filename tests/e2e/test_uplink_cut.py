@@ -49,6 +49,7 @@ class Under:
         self._echo(b"before")
         wait_until(lambda: b"0001 00000100 " in self._read.read_bytes(), 60, "logs follow")
         wait_until(self._questions, 60, "the question is there")
+        wait_until(self._all_there, 60, "the fourth is there")
 
     def answer(self) -> None:
         """Reply on the node itself."""
@@ -95,6 +96,9 @@ class Under:
         self._terminal.type(word + b"\n")
         self._terminal.expect(word + b"\r\n")
         self._terminal.expect(word + b"\r\n")
+
+    def _all_there(self) -> bool:
+        return bool(self.net.ask("GET", "/api/v1/admin/status")["streams"] >= 4)
 
     def _questions(self) -> list[str]:
         return [one["request_id"] for one in self._inbox().get("open_requests", ())]
