@@ -95,6 +95,7 @@ class Relay:
         self.orders = Orders(store, settings.advertise_url, self._obey)
         mesh = derp_map(settings.host, settings.port, settings.is_encrypted)
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
+        self.coordinator.is_elsewhere = lambda *key: self.leases.find(*key) is not None
         self.proxies = Proxies(settings.trusted_proxy)
         self.limiter = Limiter()
         self.oidc = Oidc(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)

@@ -20,6 +20,8 @@ from codewire.wire.handshake import new_key, status_of, upgrade_request
 from codewire.wire.http import parse_head
 from tests.io.relay.desk import ADMIN
 from tests.io.relay.site import PATIENCE, Events, Site, next_message
+from tests.io.relay.test_coordinator import LISTENER, credential, join
+from tests.io.relay.test_coordinator import node as introduced
 from tests.io.relay.test_streams import PATH, ending, login, own
 from tests.io.store.conftest import new_url
 from tests.processes import wait_until
@@ -266,6 +268,22 @@ def test_another_owners_node_is_out_of_reach(two: Two) -> None:
         assert everywhere == []
     assert "questions_total" not in figures(two.b)
     uplink.close()
+
+
+def test_peers_of_two_relays_are_told_that_nobody_introduces_them(two: Two) -> None:
+    listener = join(two.a, credential(two.a, two.token))
+    listener.send_control({"type": "node", "node": introduced(LISTENER)})
+    dialer = join(two.b, credential(two.b))
+    for name in ("nobody", "dev-1"):
+        dialer.send_control({"type": "subscribe", "target_node": name})
+    # Of a node that is nowhere nothing is said: it may come.
+    said = {"type": "error", "error": 'node "dev-1" is connected to another relay than this peer'}
+    assert next_message(dialer) == said
+    # At its own relay it is introduced.
+    near = join(two.a, credential(two.a))
+    near.send_control({"type": "subscribe", "target_node": "dev-1"})
+    told = next_message(near)
+    assert told is not None and told["type"] == "peer_update"
 
 
 def test_a_relay_alone_has_no_such_door(site: Site) -> None:
