@@ -251,41 +251,61 @@ class WebSocketStream(FrameStream):
     # Bytes that are passed on, frames and all
 
     def begin_passing(self) -> None:
-        """Pass on bytes from now on: `receive_bytes` and `send_bytes` instead of frames.
-
-        Pings and pongs go by as well: who is alive is between the two ends.
-        """
-        # Of relays only: others start faster without it.
+        """Have bytes passed on from now on (`pass_on`) instead of frames, with all pings."""
         from codewire.wire.framebounds import FrameBounds
 
         self._passed = FrameBounds()
 
-    def receive_bytes(self) -> bytes:
-        """Return what has come, b"" at the end. Blocks."""
+    def pass_on(self, sink: WebSocketStream) -> None:
+        """Pass on to another what comes, until either has gone. Blocks; raises ConnectionLost."""
         data = self._receiver.take_rest()
-        while not data:
+        while data or (data := self._next_bytes(sink)):
+            sink.send_bytes(data)
+            data = b""
+        self._end.happens(Event.PEER_ENDED)
+
+    def _next_bytes(self, sink: WebSocketStream) -> bytes:
+        """Return what the sink does not take just now, b"" at the end."""
+        from codewire.io.wait import pump
+
+        if isinstance(self._sock, socket.socket) and isinstance(sink._sock, socket.socket):
+            return pump(self._sock.fileno(), sink._take_bytes, RECEIVE_BYTES)
+        while True:
             try:
-                data = self._sock.recv(RECEIVE_BYTES)
+                return self._sock.recv(RECEIVE_BYTES)
             except BlockingIOError:
-                # A TLS record that is not whole.
                 continue
             except OSError:
-                data = b""
-            if not data:
-                self._end.happens(Event.PEER_ENDED)
-                break
-        return data
+                return b""
+
+    def _take_bytes(self, data: bytes) -> int:
+        """Send what the socket takes now; return how much, 0 where it is full or gone."""
+        if not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            if self._said_close():
+                return 0
+            sent = os.write(self._sock.fileno(), data)
+            self._note_passed(data if sent == len(data) else data[:sent])
+            return sent
+        except OSError:
+            return 0
+        finally:
+            self._lock.release()
 
     def send_bytes(self, data: bytes) -> None:
         """Send what somebody else has framed. Blocks; raises ConnectionLost."""
-        assert self._passed is not None
         with self._lock:
             if self._said_close():
                 raise ConnectionLost("connection closed")
-            self._passed.feed(data)
+            self._note_passed(data)
             self._send(data)
-            if self._passed.has_closed:
-                self._end.happens(Event.SAID_CLOSE)
+
+    def _note_passed(self, data: bytes) -> None:
+        assert self._passed is not None
+        self._passed.feed(data)
+        if self._passed.has_closed:
+            self._end.happens(Event.SAID_CLOSE)
 
     # The end
 

@@ -169,8 +169,7 @@ def _carry_frames(source: Client, sink: Client) -> None:
 def _carry_bytes(source: WebSocketStream, sink: WebSocketStream) -> None:
     """Pass on bytes until one of the two has gone."""
     try:
-        while data := source.receive_bytes():
-            sink.send_bytes(data)
+        source.pass_on(sink)
     except (CodewireError, OSError) as error:
         log.debug("a stream ends: %s", error)
 
