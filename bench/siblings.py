@@ -4,7 +4,7 @@
     .venv/bin/python bench/siblings.py [--letters 100] [--rounds 15] [--flood MB]
 
 Needs PostgreSQL's programs. Prints medians and ratios, the processor time each relay takes for a
-letter (which other work on the machine changes less), each relay's memory, and what the two write to
+letter (which other work changes less), each relay's memory, and what the two write to
 the database while a node is connected; exits 1 when an echo takes more than 1.3 times as long.
 """
 

@@ -280,11 +280,9 @@ class WebSocketStream(FrameStream):
 
     def _take_bytes(self, data: bytes) -> int:
         """Send what the socket takes now; return how much, 0 where it is full or gone."""
-        if not self._lock.acquire(blocking=False):
+        if self._end.state is not closing.State.OPEN or not self._lock.acquire(blocking=False):
             return 0
         try:
-            if self._said_close():
-                return 0
             sent = os.write(self._sock.fileno(), data)
             self._note_passed(data if sent == len(data) else data[:sent])
             return sent

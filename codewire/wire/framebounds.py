@@ -31,6 +31,8 @@ class FrameBounds:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
+        if not self._left and not self._header and _is_keystroke(data):
+            return
         if self._header:
             data, self._header = self._header + data, b""
         at, end = 0, len(data)
@@ -63,3 +65,12 @@ class FrameBounds:
         self._left = count + (MASK_BYTES if second & 0x80 else 0)
         self._is_close = data[at] & 0x0F == CLOSE
         return size
+
+
+def _is_keystroke(data: bytes) -> bool:
+    """Say whether it is one short frame and no goodbye: what need not be gone through."""
+    size = len(data)
+    if not 2 <= size < 126 or data[0] & 0x0F == CLOSE:
+        return False
+    second = data[1]
+    return size == second + 2 or size == second - 0x80 + 2 + MASK_BYTES
