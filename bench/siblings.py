@@ -3,8 +3,9 @@
 
     .venv/bin/python bench/siblings.py [--letters 100] [--rounds 15] [--flood MB]
 
-Needs PostgreSQL's programs. Prints medians and ratios, each relay's memory, and what the two write
-to the database while a node is connected; exits 1 when an echo takes more than 1.3 times as long.
+Needs PostgreSQL's programs. Prints medians and ratios, the processor time each relay takes for a
+letter (which other work changes less), each relay's memory, and what the two write to
+the database while a node is connected; exits 1 when an echo takes more than 1.3 times as long.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import processes
 from bench.relayload import TOKEN, Server
-from bench.remote import _flood, _type
+from bench.remote import _attach, _flood, _type
 from bench.systems import Ours
 from bench.wire import call
 from codewire.client.reach.remote import WebRoute
@@ -28,6 +29,7 @@ from tests.postgres import Cluster
 
 PATH = "/api/v1/nodes/bench/ws?network_id=proj&service=node"
 FLOODS = 3
+COST_LETTERS = 1000
 LIMIT = 1.3
 IDLE_SECONDS = 60
 
@@ -42,6 +44,27 @@ def writes(url: str) -> int:
             "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables"
         ).fetchone()
     return int(row[0]) if row else 0
+
+
+def processor(pid: int) -> float:
+    """Return the microseconds of processor time a process has had (schedstat counts in ns)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1000
+
+
+def cost(system: Ours, way: WebRoute, pids: list[int], letters: int) -> list[float]:
+    """Return the microseconds that each process takes for a letter and its echo."""
+    session = system.launch(["/bin/sh", "-c", "stty raw -echo; exec cat"])
+    stream = _attach(way, session)
+    time.sleep(0.3)  # stty has run
+    before = [processor(pid) for pid in pids]
+    for _ in range(letters):
+        stream.send_data(b"x")
+        stream.receive()
+    taken = [processor(pid) for pid in pids]
+    stream.close()
+    system.end_session(session)
+    return [(after - start) / letters for after, start in zip(taken, before, strict=True)]
 
 
 def main() -> int:
@@ -77,6 +100,8 @@ def main() -> int:
             order = (0, 1) if number % 2 else (1, 0)
             found = {index: _type(system, ways[index], given.letters) for index in order}
             echoes.append([found[0], found[1]])
+        pids = [relay.process.pid for relay in (first, second)]
+        costs = [[cost(system, way, pids, COST_LETTERS) for way in ways] for _ in range(FLOODS)]
         floods = [[_flood(system, way, given.flood << 20) for way in ways] for _ in range(FLOODS)]
         echo, flood = (
             [statistics.median(column) for column in zip(*rows, strict=True)]
@@ -88,6 +113,9 @@ def main() -> int:
               f"{verdict}")  # fmt: skip
         best = [min(column) for column in zip(*echoes, strict=True)]
         print(f"   best     first {best[0]:8.0f}   second {best[1]:8.0f}   {best[1] / best[0]:.2f}")
+        for name, index in (("first", 0), ("second", 1)):
+            least = [min(round[index][relay] for round in costs) for relay in (0, 1)]
+            print(f"processor µs a letter through the {name}: {least[0]:.0f} + {least[1]:.0f}")
         print(f"flood MB/s  first {flood[0]:8.1f}   second {flood[1]:8.1f}")
         memory = [relay.memory() / 1e6 for relay in (first, second)]
         print(f"memory MB   first {memory[0]:8.1f}   second {memory[1]:8.1f}")

@@ -58,19 +58,11 @@ class Net:
             self.wait_for("connected", name)
 
     def start_relay(self) -> None:
-        self.relay = self.relay_home.popen(
-            "relay", "serve", "--auth-mode", "token", "--base-url", self.url,
-            "--listen", f"{self.listen}:{self.port}",
-            "--ssh-listen", f"{self.listen}:{self.ssh_port}",
-            "--data-dir", str(Path(self.relay_home.path, "data")),
-            env={"CW_AUTH_TOKEN": TOKEN}, stdin=subprocess.DEVNULL,
+        ssh = f"{self.listen}:{self.ssh_port}"
+        self.relay, said = serve_relay(
+            self.relay_home, f"{self.listen}:{self.port}", "--base-url", self.url,
+            "--ssh-listen", ssh, "--data-dir", str(Path(self.relay_home.path, "data")),
         )  # fmt: skip
-        assert self.relay.stderr is not None
-        said = b""
-        while b"HTTP listening" not in said:
-            line = self.relay.stderr.readline()
-            assert line, said
-            said += line
         assert b"SSH listening on " in said
 
     def kill_relay(self) -> None:
@@ -107,6 +99,23 @@ class Net:
     def close(self) -> None:
         for home in self.homes():
             home.close()
+
+
+def serve_relay(
+    home: Home, listen: str, *options: str, **env: str
+) -> tuple[subprocess.Popen[bytes], bytes]:
+    """Return a relay that serves, and what it said on the way there."""
+    relay = home.popen(
+        "relay", "serve", "--auth-mode", "token", "--listen", listen, *options,
+        env={"CW_AUTH_TOKEN": TOKEN, **env}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert relay.stderr is not None
+    said = b""
+    while b"HTTP listening" not in said:
+        line = relay.stderr.readline()
+        assert line, said
+        said += line
+    return relay, said
 
 
 class Pair(Net):

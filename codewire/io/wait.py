@@ -36,6 +36,7 @@ RUNTIME = "gevent" if GEVENT else "threads"
 if GEVENT:
     import gevent
     import gevent.exceptions
+    import gevent.hub
     import gevent.monkey
     import gevent.selectors
     import gevent.threadpool
@@ -64,6 +65,34 @@ if GEVENT:
                 hub.wait(watcher)
                 is_ready = True
             return is_ready
+        finally:
+            watcher.close()
+
+    def pump(fd: int, take: Callable[[bytes], int], limit: int) -> bytes:
+        """Give what comes on a socket to `take` until that takes less; return what it left.
+
+        b"" at the end. `take` runs in the event loop and must not block: between two keystrokes
+        even the switch to a greenlet and back is out of the processor's caches (30 of 55 µs).
+        """
+        waiter = gevent.hub.Waiter()
+        watcher = gevent.get_hub().loop.io(fd, 1)
+
+        def pass_on() -> None:
+            try:
+                data = os.read(fd, limit)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            taken = take(data) if data else 0
+            if not data or taken < len(data):
+                watcher.stop()
+                waiter.switch(data[taken:])
+
+        try:
+            watcher.start(pass_on)
+            rest: bytes = waiter.get()
+            return rest
         finally:
             watcher.close()
 
@@ -175,6 +204,13 @@ if GEVENT:
         return value
 
 else:
+
+    def pump(fd: int, take: Callable[[bytes], int], limit: int) -> bytes:
+        """Return what comes next: a thread is woken as fast as it gets."""
+        try:
+            return os.read(fd, limit)
+        except OSError:
+            return b""
 
     def new_selector() -> Any:
         """Return the best selector of the standard library: kqueue, poll or select."""

@@ -25,6 +25,7 @@ from codewire.wire.frames import CONTROL, DATA
 
 if TYPE_CHECKING:
     from codewire.io.tls import TlsSocket
+    from codewire.wire.framebounds import FrameBounds
 
 # How long a server waits for the peer's half of the closing handshake.
 CLOSE_SECONDS = 2.0
@@ -80,6 +81,8 @@ class WebSocketStream(FrameStream):
         self.answers_pings = False
         self._is_asked = False
         self._probed = time.monotonic()
+        # What was passed on to the peer, once bytes are instead of frames.
+        self._passed: FrameBounds | None = None
 
     # Receiving
 
@@ -245,6 +248,63 @@ class WebSocketStream(FrameStream):
             return False
         return any(events & select.POLLOUT for _, events in poller.poll(0))
 
+    # Bytes that are passed on, frames and all
+
+    def begin_passing(self) -> None:
+        """Have bytes passed on from now on (`pass_on`) instead of frames, with all pings."""
+        from codewire.wire.framebounds import FrameBounds
+
+        self._passed = FrameBounds()
+
+    def pass_on(self, sink: WebSocketStream) -> None:
+        """Pass on to another what comes, until either has gone. Blocks; raises ConnectionLost."""
+        data = self._receiver.take_rest()
+        while data or (data := self._next_bytes(sink)):
+            sink.send_bytes(data)
+            data = b""
+        self._end.happens(Event.PEER_ENDED)
+
+    def _next_bytes(self, sink: WebSocketStream) -> bytes:
+        """Return what the sink does not take just now, b"" at the end."""
+        from codewire.io.wait import pump
+
+        if isinstance(self._sock, socket.socket) and isinstance(sink._sock, socket.socket):
+            return pump(self._sock.fileno(), sink._take_bytes, RECEIVE_BYTES)
+        while True:
+            try:
+                return self._sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
+
+    def _take_bytes(self, data: bytes) -> int:
+        """Send what the socket takes now; return how much, 0 where it is full or gone."""
+        if self._end.state is not closing.State.OPEN or not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            sent = os.write(self._sock.fileno(), data)
+            self._note_passed(data if sent == len(data) else data[:sent])
+            return sent
+        except OSError:
+            return 0
+        finally:
+            self._lock.release()
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send what somebody else has framed. Blocks; raises ConnectionLost."""
+        with self._lock:
+            if self._said_close():
+                raise ConnectionLost("connection closed")
+            self._note_passed(data)
+            self._send(data)
+
+    def _note_passed(self, data: bytes) -> None:
+        assert self._passed is not None
+        self._passed.feed(data)
+        if self._passed.has_closed:
+            self._end.happens(Event.SAID_CLOSE)
+
     # The end
 
     def _is_over(self) -> bool:
@@ -261,7 +321,8 @@ class WebSocketStream(FrameStream):
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            if self._is_writable():
+            # In the middle of a frame that is passed on there is no way to say it.
+            if (self._passed is None or self._passed.is_between) and self._is_writable():
                 frame = websocket.encode_close(code, reason, self._mask())
                 self._end.happens(Event.SAID_CLOSE)
                 self._send(frame)
@@ -281,6 +342,15 @@ class WebSocketStream(FrameStream):
             super().shutdown()
         elif self.closing_since is None:
             self.closing_since = time.monotonic()
+            if self._passed is not None:
+                self._end_writing()
+
+    def _end_writing(self) -> None:
+        """Show the peer the end: its goodbye goes by unread here, and cannot be waited for."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     def abort(self) -> None:
         """End the connection at once: a blocked `receive` returns None, a blocked send raises."""
@@ -303,12 +373,13 @@ class WebSocketStream(FrameStream):
         """
         deadline = time.monotonic() + CLOSE_SECONDS
         try:
-            if self._end.state in closing.VIOLATED:
-                self._sock.shutdown(socket.SHUT_WR)
+            is_unread = self._end.state in closing.VIOLATED or self._passed is not None
+            if is_unread:
+                self._end_writing()
             while (left := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(left)
-                if self._end.state in closing.VIOLATED:
-                    if not self._sock.recv(RECEIVE_BYTES):
+                if is_unread or self._end.state in closing.VIOLATED:
+                    if not self._discard():
                         return
                     continue
                 while self.next_frame() is not None:
@@ -317,3 +388,10 @@ class WebSocketStream(FrameStream):
                     return
         except (OSError, ProtocolError):
             return
+
+    def _discard(self) -> bool:
+        """Read what is not wanted; False at its end."""
+        try:
+            return bool(self._sock.recv(RECEIVE_BYTES))
+        except BlockingIOError:
+            return True

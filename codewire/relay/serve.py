@@ -95,6 +95,7 @@ class Relay:
         self.orders = Orders(store, settings.advertise_url, self._obey)
         mesh = derp_map(settings.host, settings.port, settings.is_encrypted)
         self.coordinator = Coordinator(self._watchdog, mesh, os.urandom)
+        self.coordinator.is_elsewhere = lambda *key: self.leases.find(*key) is not None
         self.proxies = Proxies(settings.trusted_proxy)
         self.limiter = Limiter()
         self.oidc = Oidc(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
@@ -221,6 +222,7 @@ class Relay:
             "peers": len(self.coordinator),
             "event_readers": self.feeds.readers,
             "events_sent_total": self.feeds.sent,
+            **self.siblings.questions.figures(),
         }
 
     def _open_ssh(self) -> Gateway | None:

@@ -145,6 +145,12 @@ class Receiver:
         if not self._is_closed:
             self._buffer += data
 
+    def take_rest(self) -> bytes:
+        """Return, between two messages, what was fed and not read yet; nothing of it is left."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def next_event(self) -> Event | None:
         """Return the next event, or None when more bytes are needed or the peer has closed.
 

@@ -49,6 +49,7 @@ class Under:
         self._echo(b"before")
         wait_until(lambda: b"0001 00000100 " in self._read.read_bytes(), 60, "logs follow")
         wait_until(self._questions, 60, "the question is there")
+        wait_until(self._all_there, 60, "the fourth is there")
 
     def answer(self) -> None:
         """Reply on the node itself."""
@@ -71,8 +72,8 @@ class Under:
         assert self._logs.wait(120) == 0
         wanted = printer.lines(1, 0, int(self._total.read_text()))
         assert self._read.read_bytes() == wanted
-        stdout, _ = self._wait.communicate(timeout=60)
-        assert self._wait.returncode == 0 and stdout.startswith(b"=== flood (exit_code=5)")
+        stdout, stderr = self._wait.communicate(timeout=60)
+        assert self._wait.returncode == 0 and stdout.startswith(b"=== flood (exit_code=5)"), stderr
         stdout, stderr = self._request.communicate(timeout=60)
         assert (self._request.returncode, stdout) == (0, b"yes\n"), stderr
         kinds = [letter["type"] for letter in self._inbox()["messages"]]
@@ -95,6 +96,9 @@ class Under:
         self._terminal.type(word + b"\n")
         self._terminal.expect(word + b"\r\n")
         self._terminal.expect(word + b"\r\n")
+
+    def _all_there(self) -> bool:
+        return bool(self.net.ask("GET", "/api/v1/admin/status")["streams"] >= 4)
 
     def _questions(self) -> list[str]:
         return [one["request_id"] for one in self._inbox().get("open_requests", ())]

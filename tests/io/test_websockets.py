@@ -251,3 +251,26 @@ def test_a_dead_peer_is_found_behind_what_is_not_read() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     stream.close()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_goodbye_comes_only_between_frames_that_are_passed_on(pair: Pair, is_whole: bool) -> None:
+    stream, peer = pair
+    stream.begin_passing()
+    frame = encode(TEXT, b"x" * 300, None if peer.mask else MASK)
+    stream.send_bytes(frame if is_whole else frame[:200])
+    stream.shutdown(1012)
+    data = b"".join(iter(lambda: peer.sock.recv(1000), b""))
+    goodbye = data[len(frame) :] if is_whole else data[200:]
+    assert len(goodbye) == (4 + (0 if peer.mask else 4) if is_whole else 0)
+
+
+def test_nothing_follows_a_goodbye_that_was_passed_on(pair: Pair) -> None:
+    stream, peer = pair
+    stream.begin_passing()
+    goodbye = encode_close(1000, "", None if peer.mask else MASK)
+    stream.send_bytes(goodbye)
+    with pytest.raises(ConnectionLost):
+        stream.send_bytes(b"more")
+    stream.shutdown(1012)
+    assert b"".join(iter(lambda: peer.sock.recv(1000), b"")) == goodbye

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Figures of `Service.status` that only ever grow; the others go up and down.
-COUNTERS = frozenset(("requests_total", "events_sent_total", "uplinks_replaced_total"))
+# How the names of figures of `Service.status` end that only ever grow; others go up and down.
+GROWING = "_total"
 
 
 def render_metrics(figures: dict[str, object]) -> str:
@@ -20,7 +20,7 @@ def render_metrics(figures: dict[str, object]) -> str:
         if isinstance(value, bool):
             value = int(value)
         if isinstance(value, (int, float)):
-            kind = "counter" if name in COUNTERS else "gauge"
+            kind = "counter" if name.endswith(GROWING) else "gauge"
             lines += [f"# TYPE codewire_relay_{name} {kind}", f"codewire_relay_{name} {value}"]
         elif isinstance(value, str):
             labels.append(f'{name}="{_escaped(value)}"')

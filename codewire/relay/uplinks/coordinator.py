@@ -91,6 +91,8 @@ class Coordinator:
         self._peers: dict[str, Peer] = {}
         # All that were admitted, also those whose connection is not there yet.
         self._admitted: set[Peer] = set()
+        # Whether a node is connected to another relay, whose introductions are its own.
+        self.is_elsewhere: Callable[[str, str], bool] = lambda network, name: False
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -210,7 +212,10 @@ class Coordinator:
         return True
 
     def _subscribe(self, peer: Peer, name: object) -> None:
-        """Introduce a dialer and its target to each other. A target nobody knows: silence."""
+        """Introduce a dialer and its target to each other. A target nobody knows: silence.
+
+        One that is at another relay cannot be introduced here, which is said.
+        """
         if not isinstance(name, str) or not name.strip():
             peer.refuse("subscribe requires target_node")
             return
@@ -219,10 +224,20 @@ class Coordinator:
             target = self._peers.get(peer.target)
             dialers = self._dialers(target) if target else []
         if target is None:
+            self._say_where(peer, name)
             return
         if target.node is not None:
             peer.tell([target.node])
         target.tell(dialers)
+
+    def _say_where(self, peer: Peer, name: str) -> None:
+        try:
+            is_elsewhere = self.is_elsewhere(peer.network, name)
+        except CodewireError as error:
+            log.warning("where node %s/%s is cannot be read: %s", peer.network, name, error)
+            return
+        if is_elsewhere:
+            peer.refuse(f'node "{name[:64]}" is connected to another relay than this peer')
 
     def _dialers(self, target: Peer) -> list[dict[str, Any]]:
         """Return what the dialers of a peer said of themselves; under the lock."""

@@ -28,6 +28,16 @@ from codewire.relay.uplinks.passes import (
     make_pass,
     prove,
 )
+from codewire.relay.uplinks.questions import (
+    ANSWERED,
+    ASKED,
+    BAD_PASS,
+    NO_THREAD,
+    REFUSED,
+    SAID_NO,
+    UNREACHABLE,
+    Questions,
+)
 from codewire.relay.uplinks.streams import AGAIN, BACK_SECONDS, Stream
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
 from codewire.wire.control import decode_control, encode_control
@@ -52,7 +62,7 @@ QUESTION_SECONDS = 5.0
 MAX_QUESTION = 65536
 # Of other relays, in a line of the log.
 MAX_NAMED = 3
-ANSWERED, REFUSED = "Answered", "Refused"
+YES, NO = "Answered", "Refused"
 SCHEME = "Bearer "
 
 
@@ -66,9 +76,9 @@ class FarNode:
         self.features = features
 
     def ask(self, stream: Stream, request: dict[str, Any]) -> bool:
-        """Have the node told, and its side joined to the stream; False where it is not there.
+        """Have the node told, and its side joined to the stream; False where that cannot be.
 
-        Blocks until it has dialled back, or said why it will not.
+        Blocks until it has dialled back. Raises Refusal where it will not, or its relay is gone.
         """
         return self._asking.ask(self._url, self._key, stream, request)
 
@@ -85,6 +95,7 @@ class Siblings:
         self._watchdog = watchdog
         self._secret = b""
         self._nonces = Nonces()
+        self.questions = Questions()
         streams.elsewhere = self.find
 
     def begin(self) -> None:
@@ -129,16 +140,22 @@ class Siblings:
     def ask(self, url: str, key: tuple[str, str], stream: Stream, request: dict[str, Any]) -> bool:
         """Ask the relay at `url`; see FarNode.ask."""
         body = encode_control({"request": request, "who": stream.who})
+        count = self.questions.count
+        count(ASKED)
         try:
             back = self._dial(url, Question(url, *key, body))
         except Refusal:
+            count(REFUSED)
             raise
         except CodewireError as error:
+            count(UNREACHABLE)
             log.warning("%s/%s is at relay %s, which does not answer: %s", *key, url, error)
-            return False
+            words = f'the relay that node "{key[1]}" is at does not answer'
+            raise Refusal(503, words, AGAIN) from error
         try:
             spawn(self._serve, stream, back)
         except OutOfThreads:
+            count(NO_THREAD)
             back.close()
             return False
         return True
@@ -154,7 +171,7 @@ class Siblings:
             answer = _receive(back)
             if answer.get("proof") != prove(self._secret, shown):
                 raise RelayError("it is no relay of this database")
-            if answer.get("type") != ANSWERED:
+            if answer.get("type") != YES:
                 raise Refusal(int(answer.get("status") or 503), str(answer.get("reason")), AGAIN)
             back.set_timeout(None)
         except BaseException:
@@ -164,9 +181,11 @@ class Siblings:
 
     def _serve(self, stream: Stream, back: WebSocketStream) -> None:
         self._watchdog.add(back)
+        self.questions.opened(for_others=False)
         try:
-            stream.serve_back(back)
+            stream.serve_back(back, is_relay=True)
         finally:
+            self.questions.opened(for_others=False, by=-1)
             self._watchdog.remove(back)
             back.close()
 
@@ -198,6 +217,7 @@ class Siblings:
         if is_good(self._secret, shown, Question(self._leases.url, *key, frame[1])):
             problem = self._nonces.take(made[1], made[0], self._leases.now())
         if problem:
+            self.questions.count(BAD_PASS)
             log.warning("another relay's question for %s/%s is refused: %s", *key, problem)
             return
         proof = prove(self._secret, shown)
@@ -208,14 +228,18 @@ class Siblings:
             request = message.get("request")
             self._streams.ask_here(stream, request if isinstance(request, dict) else {})
         except Refusal as refusal:
+            self.questions.count(SAID_NO)
             self._streams.forget(stream)
-            answer = {"type": REFUSED, "status": refusal.status, "reason": str(refusal)}
+            answer = {"type": NO, "status": refusal.status, "reason": str(refusal)}
             asking.send_control({**answer, "proof": proof})
             return
+        self.questions.count(ANSWERED)
+        self.questions.opened(for_others=True)
         try:
-            asking.send_control({"type": ANSWERED, "proof": proof})
+            asking.send_control({"type": YES, "proof": proof})
             stream.serve_client(asking)
         finally:
+            self.questions.opened(for_others=True, by=-1)
             self._streams.forget(stream)
 
 

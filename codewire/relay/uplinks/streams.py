@@ -1,6 +1,10 @@
 """Clients' streams to nodes: the node dials back for each, and the two are joined, message by
 message (spec/relay.md 6.2).
 
+Where the node is at another relay, that one joins them, and the bytes between it and the client
+are passed on here as they are. A client masks its frames and so does whoever asks a relay: the
+other relay sees the client's own, as if it had come there.
+
 Each side is read by its own connection's greenlet, which alone closes it; the other end is told to
 end (`shutdown`), never closed.
 """
@@ -14,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from codewire.errors import CodewireError
+from codewire.io.lines import Line
 from codewire.relay.http.answers import Refusal
 from codewire.web.upgrade import WebSocketUpgrade, upgrade
 from codewire.wire.http import Answer
@@ -22,7 +27,6 @@ from codewire.wire.websocket import GOING_AWAY, NORMAL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codewire.io.lines import Line
     from codewire.io.watchdog import Watchdog
     from codewire.io.websockets import WebSocketStream
     from codewire.relay.http.call import Call
@@ -84,6 +88,8 @@ class Stream:
         self._client: Client | None = None
         self._back: WebSocketStream | None = None
         self._is_over = False
+        self._is_relay = False
+        self._carry: Callable[[Any, Any], None] = _carry_frames
 
     def wait(self, seconds: float) -> bool:
         """Return whether the node has dialled back by then; `reason` is its word if it will not."""
@@ -95,17 +101,21 @@ class Stream:
         self.reason = reason
         self._answered.set()
 
-    def serve_back(self, back: WebSocketStream) -> None:
-        """Carry what the node sends to the client, until either has gone."""
+    def serve_back(self, back: WebSocketStream, *, is_relay: bool = False) -> None:
+        """Carry what the node sends to the client, until either has gone.
+
+        `is_relay` says that the node's relay is at the other end, ready to serve a client.
+        """
         with self._lock:
             self._back, is_over = back, self._is_over
+            self._is_relay = is_relay
         self._answered.set()
         try:
             self._joined.wait(JOIN_SECONDS)
             if self._client is None or is_over:
                 back.shutdown(*NO_WAITER)
                 return
-            _carry(back, self._client)
+            self._carry(back, self._client)
             self._client.shutdown(_passed_on(back.close_code))
         finally:
             self._back_done.set()
@@ -118,9 +128,13 @@ class Stream:
                 client.shutdown(RESTART)
                 return
             self._client, back = client, self._back
+            if self._is_relay and not isinstance(client, Line):
+                client.begin_passing()
+                back.begin_passing()
+                self._carry = _carry_bytes
         self._joined.set()
         try:
-            _carry(client, back)
+            self._carry(client, back)
             back.shutdown(NORMAL)
         finally:
             self._client_done.set()
@@ -143,11 +157,19 @@ class Stream:
         self.end()
 
 
-def _carry(source: Client, sink: Client) -> None:
+def _carry_frames(source: Client, sink: Client) -> None:
     """Pass on messages until one of the two has gone."""
     try:
         while (frame := source.receive()) is not None:
             sink.send_frame(*frame)
+    except (CodewireError, OSError) as error:
+        log.debug("a stream ends: %s", error)
+
+
+def _carry_bytes(source: WebSocketStream, sink: WebSocketStream) -> None:
+    """Pass on bytes until one of the two has gone."""
+    try:
+        source.pass_on(sink)
     except (CodewireError, OSError) as error:
         log.debug("a stream ends: %s", error)
 

@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from codewire.io.tcp import read_head
 from codewire.io.websockets import WebSocketStream
 from codewire.relay.store import whereabouts
 from codewire.relay.uplinks.passes import Question, make_pass
 from codewire.wire.frames import CONTROL, DATA
+from codewire.wire.handshake import new_key, status_of, upgrade_request
+from codewire.wire.http import parse_head
 from tests.io.relay.desk import ADMIN
-from tests.io.relay.site import Events, Site, next_message
-from tests.io.relay.test_streams import PATH, ending, login
+from tests.io.relay.site import PATIENCE, Events, Site, next_message
+from tests.io.relay.test_coordinator import LISTENER, credential, join
+from tests.io.relay.test_coordinator import node as introduced
+from tests.io.relay.test_streams import PATH, ending, login, own
 from tests.io.store.conftest import new_url
 from tests.processes import wait_until
 from tests.remote import free_port
@@ -137,11 +142,21 @@ def test_a_removed_member_loses_what_is_open_at_the_other(two: Two) -> None:
         pass
 
 
+def refusal(site: Site) -> str:
+    """Return why there is no stream."""
+    sock = site.connect()
+    given = (("Authorization", f"Bearer {ADMIN}"),)
+    sock.sendall(upgrade_request("relay.example", PATH, new_key(bytes(16)), given))
+    head, rest = read_head(sock, time.monotonic() + PATIENCE)
+    assert status_of(parse_head(head)) == 503
+    return rest.decode().strip()
+
+
 def test_a_relay_that_is_gone_is_said_to_be(two: Two, caplog: pytest.LogCaptureFixture) -> None:
     place = f"http://127.0.0.1:{free_port()}"
     now = time.time_ns()
     two.a.store.write(lambda tx: whereabouts.claim(tx, "proj", "dev-1", place, "gone", now))
-    assert two.b.dial(PATH, ADMIN)[0] == 503
+    assert refusal(two.b) == 'the relay that node "dev-1" is at does not answer'
     assert f"is at relay {place}, which does not answer" in caplog.text
 
 
@@ -202,6 +217,73 @@ def test_only_relays_may_ask(two: Two) -> None:
     wait_until(lambda: len(two.a.relay.hub) == 0)
     assert ask(shown(nonce="ef" * 16))
     assert not ask(shown(nonce="ef" * 16)), "twice"
+
+
+def figures(site: Site) -> dict[str, int]:
+    status = site.ok("GET", "/api/v1/admin/status")
+    return {name: number for name, number in status.items()
+            if name.startswith(("questions", "passes")) and number}  # fmt: skip
+
+
+def test_questions_are_counted(two: Two) -> None:
+    client, node = two.open()
+    assert figures(two.b) == {"questions_total": 1, "passes_open": 1}
+    assert figures(two.a) == {"questions_answered_total": 1, "passes_open_for_others": 1}
+    status, text = two.b.ask("GET", "/metrics")
+    assert status == 200 and "# TYPE codewire_relay_questions_total counter\n" in text
+    assert "# TYPE codewire_relay_passes_open gauge\ncodewire_relay_passes_open 1\n" in text
+    client.shutdown(1000)
+    assert node.receive() is None
+    wait_until(lambda: "passes_open" not in figures(two.b))
+    wait_until(lambda: "passes_open_for_others" not in figures(two.a))
+    two.uplink.close()
+    wait_until(lambda: len(two.a.relay.hub) == 0)
+    now, url = time.time_ns(), two.a.relay.settings.advertise_url
+    claim = whereabouts.claim
+    two.a.store.write(lambda tx: claim(tx, "proj", "dev-1", url, "x", now))
+    assert two.b.dial(PATH, ADMIN)[0] == 503
+    assert figures(two.b) == {"questions_total": 2, "questions_failed_refused_total": 1}
+    assert figures(two.a)["questions_denied_said_no_total"] == 1
+    place = f"http://127.0.0.1:{free_port()}"
+    two.a.store.write(lambda tx: claim(tx, "proj", "dev-1", place, "y", now))
+    assert two.b.dial(PATH, ADMIN)[0] == 503
+    assert figures(two.b)["questions_failed_unreachable_total"] == 1
+
+
+def test_another_owners_node_is_out_of_reach(two: Two) -> None:
+    """Through the other relay as through its own: nothing is asked of that one."""
+    name, network = "dev-2", "proj"
+    path = f"/api/v1/nodes/{name}/ws?network_id={network}&service=node"
+    owner, member = login(two.a, "owner", network), login(two.a, "member", network)
+    stranger = login(two.a, "stranger", "other")
+    uplink = two.a.uplink(own(two.a, owner, name), **NODE)
+    for token, status in ((member, 403), (stranger, 403)):
+        assert [site.dial(path, token)[0] for site in (two.a, two.b)] == [status, status]
+    for site in (two.a, two.b):
+        assert site.ask("GET", LIST, token=stranger)[0] == 403
+        # A member sees that it is there, and that it is another's.
+        [seen] = [n for n in site.ok("GET", LIST, token=member) if n["name"] == name]
+        assert seen["connected"] and not seen["owned"]
+        everywhere = site.ok("GET", "/api/v1/nodes?all=true", token=stranger)
+        assert everywhere == []
+    assert "questions_total" not in figures(two.b)
+    uplink.close()
+
+
+def test_peers_of_two_relays_are_told_that_nobody_introduces_them(two: Two) -> None:
+    listener = join(two.a, credential(two.a, two.token))
+    listener.send_control({"type": "node", "node": introduced(LISTENER)})
+    dialer = join(two.b, credential(two.b))
+    for name in ("nobody", "dev-1"):
+        dialer.send_control({"type": "subscribe", "target_node": name})
+    # Of a node that is nowhere nothing is said: it may come.
+    said = {"type": "error", "error": 'node "dev-1" is connected to another relay than this peer'}
+    assert next_message(dialer) == said
+    # At its own relay it is introduced.
+    near = join(two.a, credential(two.a))
+    near.send_control({"type": "subscribe", "target_node": "dev-1"})
+    told = next_message(near)
+    assert told is not None and told["type"] == "peer_update"
 
 
 def test_a_relay_alone_has_no_such_door(site: Site) -> None:

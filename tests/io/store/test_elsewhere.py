@@ -36,9 +36,14 @@ ELSEWHERE = [
             "postgresql_cases",
             "../relay/test_golden",
             "../relay/test_siblings",
+            "../relay/test_passing",
         ),
     ),
-    ("gevent", "postgresql", ("test_trust", "postgresql_cases", "../relay/test_siblings")),
+    (
+        "gevent",
+        "postgresql",
+        ("test_trust", "postgresql_cases", "../relay/test_siblings", "../relay/test_passing"),
+    ),
     ("gevent", "sqlite", ("test_trust", "test_tables")),
 ]
 
