@@ -67,6 +67,10 @@ class Hung:
         # The ends stay open: a call may only begin to read now.
 
 
+def is_alive(path: str) -> bool:
+    return not path.startswith("/mnt/dead")
+
+
 @pytest.fixture
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
     hung = Hung()
@@ -80,7 +84,7 @@ def test_a_directory_that_does_not_answer_is_named(
     hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_look_at", hung)
-    slow = SlowCalls()
+    slow = SlowCalls(is_alive)
     for _ in range(2):
         with pytest.raises(LaunchError) as caught:
             resolve_directory("/mnt/dead", slow)
@@ -94,12 +98,31 @@ def test_a_directory_that_does_not_answer_is_named(
 def test_a_program_that_does_not_answer_is_named(
     hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "_find_program", hung)
+    monkeypatch.setattr(program, "_first_read", hung)
+    slow = SlowCalls(is_alive)
     with pytest.raises(LaunchError) as caught:
-        resolve_program(("/mnt/dead/x",), "/", {}, SlowCalls())
+        resolve_program(("/mnt/dead/x",), "/", {}, slow)
     assert str(caught.value) == 'command "/mnt/dead/x" does not answer (0.2 s)'
     with pytest.raises(LaunchError, match="PATH does not answer"):
-        resolve_program(("x",), "/", {"PATH": "/mnt/dead:/bin"}, SlowCalls())
+        resolve_program(("x",), "/", {"PATH": "/mnt/dead:/bin"}, slow)
+    hung.calls = 0
+    assert resolve_program(("sh",), "/", {"PATH": "/bin:/mnt/dead"}, slow) == "/bin/sh"
+    assert not hung.calls, "what stands before it in PATH is near"
+
+
+@pytest.mark.timeout(20)
+def test_an_interpreter_that_does_not_answer_is_waited_for_so_long(
+    hung: Hung, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, look = tmp_path / "script", program._interpreter
+    script.write_text("#!/mnt/dead/sh\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(
+        program, "_interpreter", lambda path: (look if is_alive(path) else hung)(path)
+    )
+    with pytest.raises(LaunchError, match="does not answer"):
+        resolve_program((str(script),), "/", {}, SlowCalls(is_alive))
+    assert hung.calls == 1
 
 
 @pytest.mark.timeout(20)
