@@ -10,6 +10,7 @@ import _thread
 import contextlib
 import os
 import select
+from collections.abc import Iterable, Iterator
 
 MOUNTS = "/proc/self/mountinfo"
 # By their names in /proc/filesystems, without what FUSE puts behind a dot.
@@ -43,12 +44,18 @@ class NearPaths:
 
     def is_near(self, path: str) -> bool:
         """Say whether no call on an absolute path can hang. Blocks for nothing."""
+        return any(True for _ in self.leading((path,)))
+
+    def leading(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield paths as long as they are near. The mount table is looked at once."""
         with self._lock:
             self._look()
             served = self._served
-        if served is None or not path.startswith("/"):
-            return False
-        return not served or not _crosses(path, served)
+        if served is not None:
+            for path in paths:
+                if not path.startswith("/") or served and _crosses(path, served):
+                    break
+                yield path
 
     def close(self) -> None:
         """Close the mount table. Idempotent."""

@@ -41,15 +41,15 @@ class _Call:
 class SlowCalls:
     """The calls under way. May be used from any greenlet or thread."""
 
-    def __init__(self, is_near: Callable[[str], bool] | None = None) -> None:
-        """`is_near` says of a path that no call on it can hang; None: what the kernel mounts."""
-        self.is_near = is_near or NearPaths().is_near
+    def __init__(self, near: NearPaths | None = None) -> None:
+        """`near` tells on which paths no call can hang; None: by what is mounted here."""
+        self.near = near or NearPaths()
         self._lock = threading.Lock()
         self._calls: dict[Hashable, _Call] = {}
 
     def look(self, seconds: float, function: Callable[[str], T], path: str) -> T:
         """Return `function(path)`, as `call` does; where the path is near, without a thread."""
-        return function(path) if self.is_near(path) else self.call(seconds, function, path)
+        return function(path) if self.near.is_near(path) else self.call(seconds, function, path)
 
     def call(self, seconds: float, function: Callable[..., T], *args: Hashable) -> T:
         """Return `function(*args)`, or raise what it raised. Blocks `seconds` at most.

@@ -6,7 +6,6 @@ session's own PATH and directory.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import stat
@@ -156,29 +155,30 @@ def _find_program(places: tuple[str, ...], is_named: bool, slow: SlowCalls) -> s
     What execve(2) reads in the keeper's time, of the interpreter too, has been read then. Blocks
     LOOK_SECONDS at most. Raises TimeoutError.
     """
-    near = tuple(itertools.takewhile(slow.is_near, places))
-    path, far = _first(near, is_named), places[len(near) :]
-    if path:
-        interpreter = _interpreter(path)
-        if interpreter:
-            slow.look(LOOK_SECONDS, _interpreter, interpreter)
-        return path
+    asked = 0
+    for path in slow.near.leading(places):
+        asked += 1
+        if _is_program(path, is_named):
+            interpreter = _interpreter(path)
+            if interpreter:
+                slow.look(LOOK_SECONDS, _interpreter, interpreter)
+            return path
+    far = places[asked:]
     return slow.call(LOOK_SECONDS, _first_read, far, is_named) if far else ""
 
 
 def _first_read(places: tuple[str, ...], is_named: bool) -> str:
-    path = _first(places, is_named)
+    path = next((path for path in places if _is_program(path, is_named)), "")
     interpreter = _interpreter(path) if path else ""
     if interpreter:
         _interpreter(interpreter)
     return path
 
 
-def _first(places: tuple[str, ...], is_named: bool) -> str:
-    for path in places:
-        if os.path.exists(path) if is_named else os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return ""
+def _is_program(path: str, is_named: bool) -> bool:
+    if is_named:
+        return os.path.exists(path)
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _interpreter(path: str) -> str:

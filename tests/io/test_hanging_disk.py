@@ -1,6 +1,7 @@
 """A write or sync that hangs holds up those who wait for it, and nobody else.
 
-The disk's calls are replaced by ones that block in the kernel, as those on a dead server do.
+Appends of events and of the sessions' journal are made from threads as where somebody else serves
+the data directory. The disk's calls are replaced by ones that block in the kernel, as those on a dead server do.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Node:
         )
         for session in registry.all():
             session.messages._sync = disk.sync
+            session.events._calls = run_blocking
             self.store.put(session.record)
         self.kv._journal._sync = disk.sync
         self.mailbox._pending._journal._sync = disk.sync

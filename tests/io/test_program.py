@@ -12,6 +12,7 @@ import pytest
 
 from codewire.errors import LaunchError
 from codewire.io import slow as slow_module
+from codewire.io.mounts import NearPaths
 from codewire.io.slow import MAX_CALLS, SlowCalls
 from codewire.io.wait import spawn
 from codewire.session import program
@@ -67,8 +68,14 @@ class Hung:
         # The ends stay open: a call may only begin to read now.
 
 
-def is_alive(path: str) -> bool:
-    return not path.startswith("/mnt/dead")
+@pytest.fixture
+def alive(tmp_path: Path) -> Iterator[NearPaths]:
+    """All but /mnt/dead."""
+    table = tmp_path / "mountinfo"
+    table.write_text("45 27 0:41 / /mnt/dead rw - nfs4 server:/x rw,hard\n")
+    paths = NearPaths(str(table))
+    yield paths
+    paths.close()
 
 
 @pytest.fixture
@@ -81,10 +88,10 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
 
 @pytest.mark.timeout(20)
 def test_a_directory_that_does_not_answer_is_named(
-    hung: Hung, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, alive: NearPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_look_at", hung)
-    slow = SlowCalls(is_alive)
+    slow = SlowCalls(alive)
     for _ in range(2):
         with pytest.raises(LaunchError) as caught:
             resolve_directory("/mnt/dead", slow)
@@ -96,10 +103,10 @@ def test_a_directory_that_does_not_answer_is_named(
 
 @pytest.mark.timeout(20)
 def test_a_program_that_does_not_answer_is_named(
-    hung: Hung, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, alive: NearPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_first_read", hung)
-    slow = SlowCalls(is_alive)
+    slow = SlowCalls(alive)
     with pytest.raises(LaunchError) as caught:
         resolve_program(("/mnt/dead/x",), "/", {}, slow)
     assert str(caught.value) == 'command "/mnt/dead/x" does not answer (0.2 s)'
@@ -112,16 +119,16 @@ def test_a_program_that_does_not_answer_is_named(
 
 @pytest.mark.timeout(20)
 def test_an_interpreter_that_does_not_answer_is_waited_for_so_long(
-    hung: Hung, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, alive: NearPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script, look = tmp_path / "script", program._interpreter
     script.write_text("#!/mnt/dead/sh\n")
     script.chmod(0o700)
     monkeypatch.setattr(
-        program, "_interpreter", lambda path: (look if is_alive(path) else hung)(path)
+        program, "_interpreter", lambda path: (look if alive.is_near(path) else hung)(path)
     )
     with pytest.raises(LaunchError, match="does not answer"):
-        resolve_program((str(script),), "/", {}, SlowCalls(is_alive))
+        resolve_program((str(script),), "/", {}, SlowCalls(alive))
     assert hung.calls == 1
 
 
