@@ -115,7 +115,7 @@ def resolve_program(
         raise LaunchError("command must not contain NUL bytes", BAD_REQUEST)
     has_path = "/" in name
     directories = ("",) if has_path else env.get("PATH", DEFAULT_PATH).split(":")
-    places = tuple(os.path.join(cwd, directory, name) for directory in directories)
+    places = [os.path.join(cwd, directory, name) for directory in directories]
     try:
         path = _find_program(places, has_path, slow)
     except TimeoutError as error:
@@ -149,7 +149,7 @@ def script_command(path: str, argv: Sequence[str]) -> list[str] | None:
     return None if b"\0" in head else [SHELL, path, *argv[1:]]
 
 
-def _find_program(places: tuple[str, ...], is_named: bool, slow: SlowCalls) -> str:
+def _find_program(places: Sequence[str], is_named: bool, slow: SlowCalls) -> str:
     """Return the first of `places` that is a program, "" if none is; one that is named only exists.
 
     What execve(2) reads in the keeper's time, of the interpreter too, has been read then. Blocks
@@ -163,7 +163,7 @@ def _find_program(places: tuple[str, ...], is_named: bool, slow: SlowCalls) -> s
             if interpreter:
                 slow.look(LOOK_SECONDS, _interpreter, interpreter)
             return path
-    far = places[asked:]
+    far = tuple(places[asked:])
     return slow.call(LOOK_SECONDS, _first_read, far, is_named) if far else ""
 
 
