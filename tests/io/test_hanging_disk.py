@@ -304,6 +304,28 @@ def test_only_what_is_served_is_called_from_threads(
     assert calls_for(str(tmp_path / "none"), str(directory)) is run_blocking
 
 
+def test_a_disk_of_this_machine_gets_lines_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch makes two: elsewhere, each costs as much as its directory. Syncs never are."""
+    elsewhere: list[object] = []
+
+    def run(function: Callable[..., Any], *args: Any) -> Any:
+        elsewhere.append(function)
+        return function(*args)
+
+    monkeypatch.setattr(lines, "run_blocking", run)
+    file = lines.Lines(str(tmp_path / "events.jsonl"), calls=call_here)
+    line = file.add({"type": "x"})
+    file.write()
+    assert line.is_written and not elsewhere
+    assert file.commit(line) and len(elsewhere) == 1
+    session = Session(running(1), "log", str(tmp_path / "events.jsonl"), calls=run)
+    session.events.add({"type": "y"})
+    session.events.write()
+    assert len(elsewhere) == 2, "as the node calls on the session's other files"
+
+
 def test_listing_asks_a_served_file_system_once(tmp_path: Path) -> None:
     """Of a live session not at all: what it printed is known."""
     path = tmp_path / "output.log"

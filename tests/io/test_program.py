@@ -132,6 +132,20 @@ def test_an_interpreter_that_does_not_answer_is_waited_for_so_long(
     assert hung.calls == 1
 
 
+def test_what_is_near_is_looked_at_without_a_thread(
+    alive: NearPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a launch a tenth of a millisecond of processor time."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    slow = SlowCalls(alive)
+    monkeypatch.setattr(slow_module, "spawn", lambda *_: pytest.fail("a thread"))
+    assert resolve_directory(str(tmp_path), slow) == str(tmp_path)
+    path = f"/none:{tmp_path}:/mnt/dead"
+    assert resolve_program(("script",), "/", {"PATH": path}, slow) == str(script)
+
+
 @pytest.mark.timeout(20)
 def test_a_fifo_is_no_program_to_wait_for(tmp_path: Path) -> None:
     path = tmp_path / "fifo"

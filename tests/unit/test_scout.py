@@ -153,6 +153,15 @@ def test_what_is_only_wrong_does_answer() -> None:
         assert is_far(path, directory, near) is False
 
 
+def test_nobody_is_sent_where_all_is_near(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n")
+    monkeypatch.setattr(scout, "_send_out", lambda *_: pytest.fail("a thread"))
+    near = NearPaths(str(table))
+    assert is_far("/bin/sh", "/", near) is False
+    near.close()
+
+
 @pytest.mark.parametrize("far", ["program", "interpreter", "directory", "nothing"])
 def test_what_somebody_else_serves_is_far(
     far: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
