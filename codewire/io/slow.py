@@ -1,7 +1,8 @@
 """Calls that the kernel may never return from: a path on a dead NFS server or a hung FUSE mount.
 
-Each is waited for so long and no longer; a look at a path that cannot hang is taken at once. One that hangs keeps its thread, so the same call is
-never made twice at once, and their number is bounded.
+Each is waited for so long and no longer; a look at a path that cannot hang is taken at once. One
+that hangs keeps its thread, so the same call is never made twice at once, and their number is
+bounded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A write or sync that hangs holds up those who wait for it, and nobody else.
 
 Appends of events and of the sessions' journal are made from threads as where somebody else serves
-the data directory. The disk's calls are replaced by ones that block in the kernel, as those on a dead server do.
+the data directory. The disk's calls are replaced by ones that block in the kernel, as those on a
+dead server do.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def test_where_mounts_are_not_known_nothing_is_near(tmp_path: Path, mounted: Nea
 
 
 def test_a_mount_that_comes_later_is_seen(tmp_path: Path) -> None:
-    """In name spaces of its own, where nobody needs to be root; the kernel says what has changed."""
+    """In name spaces of its own, where nobody needs to be root; the kernel says what changed."""
     words = "import sys, subprocess; from codewire.io.mounts import NearPaths, SERVED, MOUNTS"
     check = f"""{words}
 import codewire.io.mounts as mounts
