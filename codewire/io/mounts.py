@@ -41,6 +41,8 @@ class NearPaths:
         self._news = select.poll()
         # Where served file systems are mounted; None where that is not known.
         self._served: frozenset[str] | None = None
+        # Now, while there are descriptors to be had.
+        self._look()
 
     def is_near(self, path: str) -> bool:
         """Say whether no call on an absolute path can hang. Blocks for nothing."""
