@@ -105,6 +105,13 @@ def size(environ: Mapping[str, str]) -> int:
     )
 
 
+def is_too_large(environ: Mapping[str, str]) -> bool:
+    """Say whether an environment takes more than MAX_BYTES."""
+    # A character is four bytes at most: what is far from it is not encoded.
+    most = sum(4 * (len(name) + len(value)) + 2 for name, value in environ.items())
+    return most > MAX_BYTES and size(environ) > MAX_BYTES
+
+
 def too_large(environ: Mapping[str, str]) -> str:
     """Say in one line that an environment is too large, and what most of it is. No values."""
     largest = max(environ, key=lambda name: len(environ[name]), default="")

@@ -19,7 +19,7 @@ before those for working.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from codewire.agents.evidence import BLOCKED, ERROR, IDLE, WORKING, Evidence, Verdict
@@ -134,19 +134,25 @@ def place(look: Evidence, where: str) -> str:
 
 def judge(look: Evidence, program: Program = NO_PROGRAM) -> Verdict:
     """Return what the first rule that has something to say says; idle when none has."""
-    return next((v for _, v in explain(look, program) if v is not None), Verdict(IDLE, "nothing"))
+    for _, rule in _in_order(program):
+        verdict = rule(look)
+        if verdict is not None:
+            return verdict
+    return Verdict(IDLE, "nothing")
 
 
 def explain(look: Evidence, program: Program = NO_PROGRAM) -> list[tuple[str, Verdict | None]]:
     """Return every rule by name, in order, with its verdict or None."""
-    blocked = [r for r in program.rules if r.state == BLOCKED]
-    others = [r for r in program.rules if r.state != BLOCKED]
-    return [
-        *((r.name, r.applies(look)) for r in blocked),
-        *((r.__name__, r(look)) for r in BLOCKED_RULES),
-        *((r.name, r.applies(look)) for r in others),
-        *((r.__name__, r(look)) for r in WORKING_RULES),
-    ]
+    return [(name, rule(look)) for name, rule in _in_order(program)]
+
+
+def _in_order(program: Program) -> Iterator[tuple[str, Callable[[Evidence], Verdict | None]]]:
+    for is_blocked, generic in ((True, BLOCKED_RULES), (False, WORKING_RULES)):
+        for rule in program.rules:
+            if (rule.state == BLOCKED) is is_blocked:
+                yield rule.name, rule.applies
+        for function in generic:
+            yield function.__name__, function
 
 
 def program_of(names: Sequence[str], programs: Sequence[Program]) -> Program:

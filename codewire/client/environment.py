@@ -49,7 +49,7 @@ def launch_fields(
         more = f" and {len(unfit) - NAMED_AT_MOST} more" if len(unfit) > NAMED_AT_MOST else ""
         notify(f"[cw] not valid UTF-8, so the session goes without: {shown}{more}")
     whole = {**kept, **dict(entry.split("=", 1) for entry in named)}
-    if environment.size(whole) > environment.MAX_BYTES:
+    if environment.is_too_large(whole):
         raise UsageError(environment.too_large(whole))
     return {
         "env": [*(f"{name}={value}" for name, value in kept.items()), *named],

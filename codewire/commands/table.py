@@ -6,6 +6,7 @@ docopt usage text. Only the module of the command at hand is imported.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from codewire.commands import output
@@ -350,9 +351,10 @@ def show_version(args: dict[str, Any], context: Context) -> int:
 
 def load(command: Command) -> tuple[Run, str, Any]:
     """Import a command: its function, its help text, and its module."""
-    from importlib import import_module
-
-    module = import_module("codewire.commands." + command.module)
+    name = "codewire.commands." + command.module
+    # importlib would be two modules more.
+    __import__(name)
+    module = sys.modules[name]
     function = getattr(module, command.function)
     if not function.__doc__:
         raise CodewireError("cw is run without its help texts: unset PYTHONOPTIMIZE (python -OO)")

@@ -27,6 +27,7 @@ from codewire.disk.filing import (
 )
 from codewire.disk.lines import Line as Entry
 from codewire.disk.lines import Lines
+from codewire.io.filecalls import FileCalls
 from codewire.io.wait import run_blocking
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,14 @@ T = TypeVar("T")
 class Journal(Lines):
     """The file at `path`; `size` counts its lines, `bytes` them."""
 
-    def __init__(self, path: str, sync: Callable[[str], None] = sync_file) -> None:
-        """`sync` has what was written to a file on the disk; it blocks and raises OSError."""
-        super().__init__(path, sync=sync)
+    def __init__(
+        self,
+        path: str,
+        sync: Callable[[str], None] = sync_file,
+        calls: FileCalls = run_blocking,
+    ) -> None:
+        """`sync` and `calls` are as those of Lines."""
+        super().__init__(path, sync=sync, calls=calls)
         self.size = 0
         self.bytes = 0
         # What was written while the file is being replaced, else None.

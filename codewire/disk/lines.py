@@ -20,6 +20,7 @@ from codewire.disk.filing import (
     move_aside,
     sync_file,
 )
+from codewire.io.filecalls import FileCalls
 from codewire.io.wait import run_blocking
 
 log = logging.getLogger(__name__)
@@ -54,17 +55,32 @@ class Lines:
     """The end of the file at `path`. Methods may be called from any greenlet or thread."""
 
     __slots__ = (
-        *("_has_ended", "_is_failing", "_queue", "_sync", "_sync_turn", "_turn", "_unsynced"),
+        *(
+            "_calls",
+            "_has_ended",
+            "_is_failing",
+            "_queue",
+            "_sync",
+            "_sync_turn",
+            "_turn",
+            "_unsynced",
+        ),
         *("max_bytes", "path"),
     )
 
     def __init__(
-        self, path: str, max_bytes: int = 0, sync: Callable[[str], None] = sync_file
+        self,
+        path: str,
+        max_bytes: int = 0,
+        sync: Callable[[str], None] = sync_file,
+        calls: FileCalls = run_blocking,
     ) -> None:
         """A file beyond `max_bytes` (0: any size) becomes `path`.1, whose predecessor goes.
 
-        `sync` has what was written to a file on the disk; it blocks and raises OSError.
+        `sync` has what was written to a file on the disk; it blocks and raises OSError. `calls` is
+        how lines are appended; syncs are always made elsewhere.
         """
+        self._calls = calls
         self.path = path
         self.max_bytes = max_bytes
         self._sync = sync
@@ -142,9 +158,9 @@ class Lines:
             return
         outcome = Outcome()
         try:
-            outcome = run_blocking(self._perform, batch)
+            outcome = self._calls(self._perform, batch)
             if outcome.is_misplaced() and move_aside(self.path, _words(outcome.problem)):
-                outcome = run_blocking(self._perform, batch)
+                outcome = self._calls(self._perform, batch)
             if self.max_bytes and outcome.size > self.max_bytes:
                 self._turn_over()
         finally:

@@ -1,7 +1,8 @@
 """Calls that the kernel may never return from: a path on a dead NFS server or a hung FUSE mount.
 
-Each is waited for so long and no longer. One that hangs keeps its thread, so the same call is
-never made twice at once, and their number is bounded.
+Each is waited for so long and no longer; a look at a path that cannot hang is taken at once. One
+that hangs keeps its thread, so the same call is never made twice at once, and their number is
+bounded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from codewire.io.mounts import NearPaths
 from codewire.io.wait import run_hanging, spawn
 
 T = TypeVar("T")
@@ -38,11 +40,17 @@ class _Call:
 
 
 class SlowCalls:
-    """The calls under way. `call` may be used from any greenlet or thread."""
+    """The calls under way. May be used from any greenlet or thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, near: NearPaths | None = None) -> None:
+        """`near` tells on which paths no call can hang; None: by what is mounted here."""
+        self.near = near or NearPaths()
         self._lock = threading.Lock()
         self._calls: dict[Hashable, _Call] = {}
+
+    def look(self, seconds: float, function: Callable[[str], T], path: str) -> T:
+        """Return `function(path)`, as `call` does; where the path is near, without a thread."""
+        return function(path) if self.near.is_near(path) else self.call(seconds, function, path)
 
     def call(self, seconds: float, function: Callable[..., T], *args: Hashable) -> T:
         """Return `function(*args)`, or raise what it raised. Blocks `seconds` at most.

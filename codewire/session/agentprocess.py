@@ -90,10 +90,8 @@ def foreground_names(group: int, leader: int) -> list[str]:
 def hint(leader: int) -> str:
     """Return what the session's environment says its agent is, "" where it does not."""
     environment = environment_words(leader, MAX_ENVIRONMENT_BYTES) if leader > 0 else b""
-    for word in _words(environment.split(b"\0")):
-        if word.startswith(f"{HINT}="):
-            return word.partition("=")[2].strip().lower()[:MAX_HINT]
-    return ""
+    _, _, rest = (b"\0" + environment).partition(f"\0{HINT}=".encode())
+    return os.fsdecode(rest.partition(b"\0")[0]).strip().lower()[:MAX_HINT]
 
 
 def is_gone(pid: int) -> bool:

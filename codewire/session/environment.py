@@ -73,7 +73,7 @@ def build_environment(
     layers.add(named, LAUNCH)
     env = layers.variables
     _tell_who(env, request, session_id)
-    if environment.size(env) > environment.MAX_BYTES:
+    if environment.is_too_large(env):
         raise LaunchError(environment.too_large(env), BAD_REQUEST)
     return Environment(env, layers.path_owner, is_callers)
 

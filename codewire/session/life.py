@@ -54,9 +54,10 @@ TRANSITIONS = {
     (State.EXITED, Event.SETTLED): State.ENDED,
     (State.ENDED, Event.HUNG_UP): State.CLOSED,
 }
-OVER = frozenset((State.ENDED, State.CLOSED))
+# Tuples: asked for with every key, and hashing a member of an enumeration is Python code.
+OVER = (State.ENDED, State.CLOSED)
 # Of these a signal may stop the process.
-LIVELY = frozenset((State.LAUNCHING, State.RUNNING, State.STOPPED))
+LIVELY = (State.LAUNCHING, State.RUNNING, State.STOPPED)
 
 
 class Life(StateMachine[State, Event]):

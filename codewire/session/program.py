@@ -76,7 +76,7 @@ def resolve_directory(working_dir: str, slow: SlowCalls) -> str:
     """
     path = os.path.join(paths.home(), working_dir) if working_dir else paths.home()
     try:
-        exists, is_directory = slow.call(LOOK_SECONDS, _look_at, path)
+        exists, is_directory = slow.look(LOOK_SECONDS, _look_at, path)
     except TimeoutError as error:
         what = f"working directory {go_quote(working_dir or path)}"
         raise LaunchError(f"{what} does not answer ({LOOK_SECONDS:g} s)") from error
@@ -114,9 +114,10 @@ def resolve_program(
     if any("\0" in word for word in command):
         raise LaunchError("command must not contain NUL bytes", BAD_REQUEST)
     has_path = "/" in name
-    directories = () if has_path else tuple(env.get("PATH", DEFAULT_PATH).split(":"))
+    directories = ("",) if has_path else env.get("PATH", DEFAULT_PATH).split(":")
+    places = [os.path.join(cwd, directory, name) for directory in directories]
     try:
-        path = slow.call(LOOK_SECONDS, _find_program, name, cwd, directories)
+        path = _find_program(places, has_path, slow)
     except TimeoutError as error:
         where = "" if has_path else " or a directory of its PATH"
         what = f"command {go_quote(name)}{where}"
@@ -148,31 +149,47 @@ def script_command(path: str, argv: Sequence[str]) -> list[str] | None:
     return None if b"\0" in head else [SHELL, path, *argv[1:]]
 
 
-def _find_program(name: str, cwd: str, directories: tuple[str, ...]) -> str:
-    """Return the program's file, "" if there is none; without `directories` `name` is a path."""
-    if not directories:
-        path = os.path.join(cwd, name)
-        return _readable(path) if os.path.exists(path) else ""
-    for directory in directories:
-        path = os.path.join(cwd, directory, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return _readable(path)
-    return ""
+def _find_program(places: Sequence[str], is_named: bool, slow: SlowCalls) -> str:
+    """Return the first of `places` that is a program, "" if none is; one that is named only exists.
 
-
-def _readable(path: str) -> str:
-    """Return `path` once its first bytes have been read, and those of a script's interpreter.
-
-    execve(2) reads them, in the keeper's time.
+    What execve(2) reads in the keeper's time, of the interpreter too, has been read then. Blocks
+    LOOK_SECONDS at most. Raises TimeoutError.
     """
+    asked = 0
+    for path in slow.near.leading(places):
+        asked += 1
+        if _is_program(path, is_named):
+            interpreter = _interpreter(path)
+            if interpreter:
+                slow.look(LOOK_SECONDS, _interpreter, interpreter)
+            return path
+    far = tuple(places[asked:])
+    return slow.call(LOOK_SECONDS, _first_read, far, is_named) if far else ""
+
+
+def _first_read(places: tuple[str, ...], is_named: bool) -> str:
+    path = next((path for path in places if _is_program(path, is_named)), "")
+    interpreter = _interpreter(path) if path else ""
+    if interpreter:
+        _interpreter(interpreter)
+    return path
+
+
+def _is_program(path: str, is_named: bool) -> bool:
+    if is_named:
+        return os.path.exists(path)
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def _interpreter(path: str) -> str:
+    """Read the first bytes of a file; return what a script's first line names, "" of another."""
     try:
         head = _read_head(path)
-        if head.startswith(b"#!") and (words := head[2:].split(None, 1)):
-            _read_head(os.fsdecode(words[0]))
+        words = head[2:].split(None, 1) if head.startswith(b"#!") else []
+        return os.fsdecode(words[0]) if words else ""
     except (OSError, ValueError):
         # Perhaps it may be executed only; execve(2) will say what is wrong.
-        pass
-    return path
+        return ""
 
 
 def _read_head(path: str) -> bytes:

@@ -64,7 +64,7 @@ class Session:
         self._pen = pen
         self.id = record.id
         self.log_path = log_path
-        self.events = Lines(events_path, EVENTS_BYTES // 2)
+        self.events = Lines(events_path, EVENTS_BYTES // 2, calls=calls)
         self._messages: Lines | None = None
         self._clock = clock
         self._calls = calls

@@ -9,7 +9,7 @@ from typing import Any
 
 from codewire.output.drain import Drain
 from codewire.session.session import Session
-from codewire.terminal.input import PATIENCE_SECONDS, InputClosed, never
+from codewire.terminal.input import PATIENCE_SECONDS, WRITE_BYTES, InputClosed, never
 from codewire.wire import events
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,20 @@ class Keyboard:
 
     def key_in(self, session: Session, data: bytes, has_left: Callable[[], bool] = never) -> None:
         """As `type_in` for an attached terminal: keystrokes are summed up by the caller."""
-        if session.input is not None:
-            self._note(session)
-            session.terminal.typed.note(session.grow_count(), data)
-            session.input.write(data, has_left=has_left)
+        if session.input is None:
+            return
+        self._drain.typed(session)
+        session.terminal.typed.note(session.grow_count(), data)
+        # The key first: what else is to be known of it is noted while its program reads it.
+        written = session.input.write_some(data[:WRITE_BYTES])
+        session.terminal.viewers.note(data)
+        if session.agent is not None:
+            session.agent.typed()
+        if written < len(data):
+            try:
+                session.input.write(data[written:], has_left=has_left)
+            except InputClosed as error:
+                raise InputClosed(written + error.written) from error
 
     def _note(self, session: Session) -> None:
         self._drain.typed(session)

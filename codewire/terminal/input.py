@@ -90,15 +90,22 @@ class Input:
 
     def write_now(self, data: bytes) -> bool:
         """Type `data` if the terminal takes it at once and nobody else is typing; else drop it."""
+        return self.write_some(data) == len(data)
+
+    def write_some(self, data: bytes) -> int:
+        """Type as much of `data` as the terminal takes at once; nothing while somebody else types.
+
+        Return how many bytes that were. Waits for nobody.
+        """
         if not self._turn.acquire(blocking=False):
-            return False
+            return 0
         try:
             with self._guard:
                 if self._master < 0 or self._ended:
-                    return False
-                return os.write(self._master, data) == len(data)
+                    return 0
+                return os.write(self._master, data)
         except OSError:
-            return False
+            return 0
         finally:
             self._turn.release()
 

@@ -3,11 +3,12 @@
 Stricter than Python's json, as strict as upstream: no NaN, no BOM. What comes out is safe to
 handle: no lone surrogate, no int of more than 20 digits. Which keys a message may have is no
 business of this module.
+
+binascii is loaded with the first bytes: it brings libz along, and most commands handle none.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
 from typing import Any
 
@@ -82,6 +83,8 @@ def decode_first(payload: bytes) -> Any:
 
 def encode_bytes(data: bytes) -> str:
     """Return standard base64 with padding."""
+    import binascii
+
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
@@ -102,6 +105,8 @@ def decode_bytes(value: Any) -> bytes:
     # binascii alone skips what is not in its alphabet; its strict mode is newer than Python 3.10.
     if len(text) % 4 or not re.fullmatch(BASE64, text):
         raise ProtocolError("not standard base64 with padding")
+    import binascii
+
     return binascii.a2b_base64(text)
 
 

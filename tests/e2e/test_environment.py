@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CW, Home
+from tests.support import CW, Home, wait_until
 
 SECRET = "s3cr3t-of-the-caller"
 # What the node was started with: a first command over ssh, from inside tmux and from an agent.
@@ -68,7 +68,8 @@ def environ(home: Home, env: dict[str, str], *args: str) -> dict[str, str]:
 def environ_of(home: Home, session_id: int) -> dict[str, str]:
     path = Path(f"/proc/{home.session(session_id)['pid']}/environ")
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
-    words = path.read_bytes().decode().split("\0")
+    # Empty for a moment of execve(2), which posix_spawn(3) does not wait out.
+    words = wait_until(path.read_bytes, 10, "its environment").decode().split("\0")
     return dict(word.split("=", 1) for word in words if word)
 
 

@@ -1,6 +1,8 @@
 """A write or sync that hangs holds up those who wait for it, and nobody else.
 
-The disk's calls are replaced by ones that block in the kernel, as those on a dead server do.
+Appends of events and of the sessions' journal are made from threads as where somebody else serves
+the data directory. The disk's calls are replaced by ones that block in the kernel, as those on a
+dead server do.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Node:
         )
         for session in registry.all():
             session.messages._sync = disk.sync
+            session.events._calls = run_blocking
             self.store.put(session.record)
         self.kv._journal._sync = disk.sync
         self.mailbox._pending._journal._sync = disk.sync
@@ -300,6 +303,28 @@ def test_only_what_is_served_is_called_from_threads(
     assert calls_for(str(tmp_path / "none")) is call_here
     monkeypatch.setattr(filecalls, "is_served", lambda device: True)
     assert calls_for(str(tmp_path / "none"), str(directory)) is run_blocking
+
+
+def test_a_disk_of_this_machine_gets_lines_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch makes two: elsewhere, each costs as much as its directory. Syncs never are."""
+    elsewhere: list[object] = []
+
+    def run(function: Callable[..., Any], *args: Any) -> Any:
+        elsewhere.append(function)
+        return function(*args)
+
+    monkeypatch.setattr(lines, "run_blocking", run)
+    file = lines.Lines(str(tmp_path / "events.jsonl"), calls=call_here)
+    line = file.add({"type": "x"})
+    file.write()
+    assert line.is_written and not elsewhere
+    assert file.commit(line) and len(elsewhere) == 1
+    session = Session(running(1), "log", str(tmp_path / "events.jsonl"), calls=run)
+    session.events.add({"type": "y"})
+    session.events.write()
+    assert len(elsewhere) == 2, "as the node calls on the session's other files"
 
 
 def test_listing_asks_a_served_file_system_once(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from codewire.io.ptys import open_pty
 from codewire.io.wait import wait_readable, wait_writable
+from codewire.session.typing import Keyboard as Typist
 from codewire.terminal.input import Input, InputClosed
 from codewire.terminal.once import InputKeys
 from tests.support import wait_until
@@ -88,6 +91,45 @@ def test_short_input_goes_straight_through(keyboard: Keyboard) -> None:
     assert keyboard.read(5) == b"hello"
     assert keyboard.input.write(b"") == 0
     assert keyboard.wanted == []
+
+
+def test_a_key_waits_for_nobody(keyboard: Keyboard) -> None:
+    """What does not go at once is for `write`, and so is everything while somebody else types."""
+    assert keyboard.input.write_some(b"k") == 1 and keyboard.read(1) == b"k"
+    keyboard.input._turn.acquire()
+    assert keyboard.input.write_some(b"k") == 0
+    keyboard.input._turn.release()
+    much = b"x" * (1 << 20)
+    assert 0 < keyboard.input.write_some(much) < len(much)
+    keyboard.input.end()
+    assert keyboard.input.write_some(b"k") == 0
+
+
+def test_what_a_full_terminal_takes_of_a_key_counts(keyboard: Keyboard) -> None:
+    typed: list[bytes] = []
+    session = SimpleNamespace(
+        input=keyboard.input,
+        agent=None,
+        grow_count=lambda: 0,
+        terminal=SimpleNamespace(
+            typed=SimpleNamespace(note=lambda offset, data: typed.append(data)),
+            viewers=SimpleNamespace(note=typed.append),
+        ),
+    )
+    drain: Any = SimpleNamespace(typed=typed.append)
+    user: Any = Typist(drain, lambda *_: None)
+    while keyboard.input.write_some(b"x" * 512):
+        pass
+    keyboard.read(1000)
+    much = b"y" * 20_000
+    with pytest.raises(InputClosed) as caught:
+        user.key_in(session, much, has_left=lambda: True)
+    assert typed == [session, much, much]
+    assert 0 < caught.value.written < len(much)
+    got = b""
+    while part := keyboard.read(1 << 16, 0.2):
+        got += part
+    assert got.count(b"y") == caught.value.written
 
 
 def test_nothing_is_dropped_while_nobody_reads(keyboard: Keyboard) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from codewire.errors import LaunchError
 from codewire.io import slow as slow_module
+from codewire.io.mounts import NearPaths
 from codewire.io.slow import MAX_CALLS, SlowCalls
 from codewire.io.wait import spawn
 from codewire.session import program
@@ -68,6 +69,16 @@ class Hung:
 
 
 @pytest.fixture
+def alive(tmp_path: Path) -> Iterator[NearPaths]:
+    """All but /mnt/dead."""
+    table = tmp_path / "mountinfo"
+    table.write_text("45 27 0:41 / /mnt/dead rw - nfs4 server:/x rw,hard\n")
+    paths = NearPaths(str(table))
+    yield paths
+    paths.close()
+
+
+@pytest.fixture
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
     hung = Hung()
     monkeypatch.setattr(program, "LOOK_SECONDS", 0.2)
@@ -77,10 +88,10 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
 
 @pytest.mark.timeout(20)
 def test_a_directory_that_does_not_answer_is_named(
-    hung: Hung, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, alive: NearPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_look_at", hung)
-    slow = SlowCalls()
+    slow = SlowCalls(alive)
     for _ in range(2):
         with pytest.raises(LaunchError) as caught:
             resolve_directory("/mnt/dead", slow)
@@ -92,14 +103,47 @@ def test_a_directory_that_does_not_answer_is_named(
 
 @pytest.mark.timeout(20)
 def test_a_program_that_does_not_answer_is_named(
-    hung: Hung, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, alive: NearPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "_find_program", hung)
+    monkeypatch.setattr(program, "_first_read", hung)
+    slow = SlowCalls(alive)
     with pytest.raises(LaunchError) as caught:
-        resolve_program(("/mnt/dead/x",), "/", {}, SlowCalls())
+        resolve_program(("/mnt/dead/x",), "/", {}, slow)
     assert str(caught.value) == 'command "/mnt/dead/x" does not answer (0.2 s)'
     with pytest.raises(LaunchError, match="PATH does not answer"):
-        resolve_program(("x",), "/", {"PATH": "/mnt/dead:/bin"}, SlowCalls())
+        resolve_program(("x",), "/", {"PATH": "/mnt/dead:/bin"}, slow)
+    hung.calls = 0
+    assert resolve_program(("sh",), "/", {"PATH": "/bin:/mnt/dead"}, slow) == "/bin/sh"
+    assert not hung.calls, "what stands before it in PATH is near"
+
+
+@pytest.mark.timeout(20)
+def test_an_interpreter_that_does_not_answer_is_waited_for_so_long(
+    hung: Hung, alive: NearPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, look = tmp_path / "script", program._interpreter
+    script.write_text("#!/mnt/dead/sh\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(
+        program, "_interpreter", lambda path: (look if alive.is_near(path) else hung)(path)
+    )
+    with pytest.raises(LaunchError, match="does not answer"):
+        resolve_program((str(script),), "/", {}, SlowCalls(alive))
+    assert hung.calls == 1
+
+
+def test_what_is_near_is_looked_at_without_a_thread(
+    alive: NearPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a launch a tenth of a millisecond of processor time."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    slow = SlowCalls(alive)
+    monkeypatch.setattr(slow_module, "spawn", lambda *_: pytest.fail("a thread"))
+    assert resolve_directory(str(tmp_path), slow) == str(tmp_path)
+    path = f"/none:{tmp_path}:/mnt/dead"
+    assert resolve_program(("script",), "/", {"PATH": path}, slow) == str(script)
 
 
 @pytest.mark.timeout(20)

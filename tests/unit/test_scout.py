@@ -5,6 +5,7 @@ So is what hangs while the log is written, or before a session is started.
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from codewire.io.fds import FileLimit, raise_file_limit
-from codewire.io.mounts import is_served
+from codewire.io.mounts import NearPaths, is_served
 from codewire.keeper import report
 from codewire.keeper.place import scout
 from codewire.keeper.place.scout import Messenger, Scout, is_far
@@ -137,7 +138,7 @@ def test_a_log_that_hangs_holds_up_no_keeper(
 def test_a_session_whose_directory_hangs_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roster, "is_far", lambda path, directory: None)
+    monkeypatch.setattr(roster, "is_far", lambda path, directory, near: None)
     order = {"seq": 1, "id": 1, "path": "/bin/true", "cwd": "/", "argv": ["true"], "env": {}}
     started = Roster(select.poll(), FileLimit(*raise_file_limit()))
     answer, fds = started.spawn({**order, "rows": 24, "cols": 80, "meta": None})
@@ -146,8 +147,19 @@ def test_a_session_whose_directory_hangs_is_not_started(
 
 
 def test_what_is_only_wrong_does_answer() -> None:
-    for path, directory in (("/none", "/none"), ("/bin/sh", "/"), ("/", "/dev/null")):
-        assert is_far(path, directory) is False
+    for path, directory, near in itertools.product(
+        ("/none", "/bin/sh", "/"), ("/none", "/", "/dev/null"), (NearPaths(), NearPaths("/none"))
+    ):
+        assert is_far(path, directory, near) is False
+
+
+def test_nobody_is_sent_where_all_is_near(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n")
+    monkeypatch.setattr(scout, "_send_out", lambda *_: pytest.fail("a thread"))
+    near = NearPaths(str(table))
+    assert is_far("/bin/sh", "/", near) is False
+    near.close()
 
 
 @pytest.mark.parametrize("far", ["program", "interpreter", "directory", "nothing"])
@@ -167,7 +179,7 @@ def test_what_somebody_else_serves_is_far(
     monkeypatch.setattr(scout, "os", SimpleNamespace(**{**vars(os), "stat": stat}))
     wanted = {"program": 1, "interpreter": 2, "directory": 3, "nothing": 4}[far]
     monkeypatch.setattr(scout, "is_served", lambda device: device == wanted)
-    assert is_far(str(script), str(directory)) is (far != "nothing")
+    assert is_far(str(script), str(directory), NearPaths("/none")) is (far != "nothing")
 
 
 MOUNTED = b"""\

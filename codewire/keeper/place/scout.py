@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
-from codewire.io.mounts import is_served
+from codewire.io.mounts import NearPaths, is_served
 
 # A file system that is well answers within this; the loop stands still for as long at most.
 PATIENCE_SECONDS = 0.2
@@ -138,12 +138,16 @@ class Messenger:
                 return
 
 
-def is_far(path: str, directory: str) -> bool | None:
+def is_far(path: str, directory: str, near: NearPaths) -> bool | None:
     """Say whether a program, its interpreter or a directory is on a file system that may hang.
 
-    None when one does so now; whatever else is wrong with them, exec will say. Blocks for
-    START_SECONDS at most.
+    None when one does so now; whatever else is wrong with them, exec will say. What is near needs
+    no scout. Blocks for START_SECONDS at most.
     """
+    if near.is_near(directory) and near.is_near(path):
+        interpreter = _interpreter(path)
+        if not interpreter or near.is_near(os.fsdecode(interpreter)):
+            return False
     scout = Scout(lambda: _look_at(path, directory), START_SECONDS)
     found = scout.find()
     return None if scout.is_out() else bool(found)
@@ -156,14 +160,25 @@ def _look_at(path: str, directory: str) -> bool:
         devices.append(os.stat(directory).st_dev)
         os.access(directory, os.X_OK)
         devices.append(os.stat(path).st_dev)
-        head = _read_head(path)
-        if head[:2] == b"#!" and (words := head[2:].split(None, 1)):
-            devices.append(os.stat(words[0]).st_dev)
-            _read_head(words[0])
+        interpreter = _interpreter(path)
+        if interpreter:
+            devices.append(os.stat(interpreter).st_dev)
+            _read_head(interpreter)
     except (OSError, ValueError):
-        # Perhaps it may be executed only, or does not exist.
+        # Perhaps it does not exist.
         pass
     return any(is_served(device) for device in devices)
+
+
+def _interpreter(path: str) -> bytes:
+    """Return what a script's first line names, b"" of any other file."""
+    try:
+        head = _read_head(path)
+    except (OSError, ValueError):
+        # Perhaps it may be executed only.
+        return b""
+    words = head[2:].split(None, 1) if head[:2] == b"#!" else []
+    return words[0] if words else b""
 
 
 def _read_head(path: str | bytes) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from codewire.io.fds import FileLimit
+from codewire.io.mounts import NearPaths
 from codewire.io.processes import Process, signal_process
 from codewire.keeper import protocol
 from codewire.keeper.place.scout import is_far
@@ -32,12 +33,13 @@ class Roster:
         # Our own children; those of a keeper that died are `orphans`.
         self.by_pid: dict[int, Child] = {}
         self.orphans = Orphans(poller)
+        self._near = NearPaths()
 
     def spawn(self, order: protocol.Message) -> tuple[protocol.Message, list[int]]:
         """Start a session's process; return the answer for the worker, with its descriptors."""
         answer = {"seq": order["seq"], "id": order["id"]}
         try:
-            far = is_far(order["path"], order["cwd"])
+            far = is_far(order["path"], order["cwd"], self._near)
             if far is None:
                 raise OSError("its program or directory does not answer")
             child = spawn_child(order, self.limit, far)

@@ -245,11 +245,14 @@ class Attachment:
 
     def _forward(self, cursor: Cursor) -> bool:
         """Send the next bytes of the log; return whether there were any."""
+        log = cursor.log
+        left = log.end - cursor.offset
+        if left <= 0:
+            return False
         masks = self._is_terminal and cursor.offset < self._live_from
         limit = TYPING_FRAME_BYTES if self._node.sessions.keyboard.is_typing() else FRAME_BYTES
-        size = min(limit, cursor.log.end - cursor.offset)
-        sends = self._stream.sends_files and cursor.log.is_sendable
-        if masks or size < FILE_BYTES or not sends:
+        is_small = min(limit, left) < FILE_BYTES
+        if masks or is_small or not (self._stream.sends_files and log.is_sendable):
             chunk = self._read_masked(cursor) if masks else cursor.read(limit)
             self._tell_gap(chunk.offset, chunk.gap)
             if chunk.data:
@@ -259,7 +262,6 @@ class Attachment:
         offset, count, gap = cursor.claim(limit)
         self._tell_gap(offset, gap)
         if count:
-            log = cursor.log
             # What a program waits for an answer to is the last that it has printed.
             tail = log.read(max(offset, offset + count - TAIL_BYTES), min(count, TAIL_BYTES))
             self._note_sent(tail.data, tail.end)
@@ -303,7 +305,6 @@ class Attachment:
             self._ahead.add(data)
         while (waiting := self._ahead.take()) is not None:
             self._session.terminal.viewers.typed(self._viewer)
-            self._session.terminal.viewers.note(waiting)
             self._unreported += self._key_in(waiting)
         if time.monotonic() - self._reported_at >= INPUT_EVENT_SECONDS:
             self._report_input()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from codewire.session.agentprocess import program_names
+from codewire.session.agentprocess import hint, program_names
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,21 @@ def test_agents_behind_wrappers(line: str, name: str) -> None:
 @pytest.mark.parametrize("line", ["vim claude", "less gemini.txt", "cat codex", "grep claude x"])
 def test_an_argument_is_not_the_program(line: str) -> None:
     assert len(program_names(line.split())) == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({"A": "b", "CW_AGENT": " Claude ", "Z": "z"}, "claude"),
+        ({"CW_AGENT": "x=y"}, "x=y"),
+        ({"NOT_CW_AGENT": "claude", "X": "CW_AGENT=claude"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_hint_is_a_variable_of_its_own(environment: dict[str, str], found: str) -> None:
+    child = subprocess.Popen(["/bin/sleep", "100"], env=environment)
+    try:
+        assert hint(child.pid) == found
+    finally:
+        child.kill()
+        child.wait()

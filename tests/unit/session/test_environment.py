@@ -150,3 +150,12 @@ def test_names_of_an_outer_session_are_not_inherited(tmp_path: Path) -> None:
     env = build(tmp_path, outer, name="inner", tags=("one", "two"))
     assert (env["CW_SESSION_NAME"], env["CW_COHORT_TAG"]) == ("inner", "one")
     assert build(tmp_path, {"CW_AGENT": "claude"})["CW_AGENT"] == "claude", "a person's own word"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_large"),
+    [("x" * (environment.MAX_BYTES - 3), False), ("x" * (environment.MAX_BYTES - 2), True)]
+    + [("ä" * (environment.MAX_BYTES // 2), True), ("ä" * (environment.MAX_BYTES // 4), False)],
+)
+def test_what_is_too_large_is_counted_in_bytes(value: str, is_large: bool) -> None:
+    assert environment.is_too_large({"A": value}) is is_large
