@@ -9,7 +9,7 @@ from typing import Any
 
 from codewire.output.drain import Drain
 from codewire.session.session import Session
-from codewire.terminal.input import PATIENCE_SECONDS, WRITE_BYTES, InputClosed, never
+from codewire.terminal.input import PATIENCE_SECONDS, InputClosed, never
 from codewire.wire import events
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 # A program that reads its input late must not lose it to a flush at start: wait for its first
 # output, at most this long (upstream always waits it out).
 STDIN_DELAY_SECONDS = 0.2
+# No key that a terminal sends is longer.
+KEY_BYTES = 64
 
 
 class Keyboard:
@@ -82,8 +84,9 @@ class Keyboard:
             return
         self._drain.typed(session)
         session.terminal.typed.note(session.grow_count(), data)
-        # The key first: what else is to be known of it is noted while its program reads it.
-        written = session.input.write_some(data[:WRITE_BYTES])
+        # A key first: what else is to be known of it is noted while its program reads it. What is
+        # longer goes in by one turn, so that nobody types into the middle of a paste.
+        written = session.input.write_some(data) if len(data) <= KEY_BYTES else 0
         session.terminal.viewers.note(data)
         if session.agent is not None:
             session.agent.typed()

@@ -105,10 +105,10 @@ def test_a_key_waits_for_nobody(keyboard: Keyboard) -> None:
     assert keyboard.input.write_some(b"k") == 0
 
 
-def test_what_a_full_terminal_takes_of_a_key_counts(keyboard: Keyboard) -> None:
-    typed: list[bytes] = []
+def attached(given: Any, typed: list[Any]) -> tuple[Any, Any]:
+    """Return a session with that input, and who types into it; what is noted goes to `typed`."""
     session = SimpleNamespace(
-        input=keyboard.input,
+        input=given,
         agent=None,
         grow_count=lambda: 0,
         terminal=SimpleNamespace(
@@ -117,7 +117,12 @@ def test_what_a_full_terminal_takes_of_a_key_counts(keyboard: Keyboard) -> None:
         ),
     )
     drain: Any = SimpleNamespace(typed=typed.append)
-    user: Any = Typist(drain, lambda *_: None)
+    return session, Typist(drain, lambda *_: None)
+
+
+def test_what_a_full_terminal_takes_counts(keyboard: Keyboard) -> None:
+    typed: list[Any] = []
+    session, user = attached(keyboard.input, typed)
     while keyboard.input.write_some(b"x" * 512):
         pass
     keyboard.read(1000)
@@ -130,6 +135,25 @@ def test_what_a_full_terminal_takes_of_a_key_counts(keyboard: Keyboard) -> None:
     while part := keyboard.read(1 << 16, 0.2):
         got += part
     assert got.count(b"y") == caught.value.written
+
+
+def test_a_key_goes_first_and_a_paste_by_one_turn() -> None:
+    """Between two turns somebody else may type: a key that did not fit has nothing to be cut."""
+    calls: list[Any] = []
+
+    def take(data: bytes, size: int) -> int:
+        calls.append(("some", len(data)))
+        return size
+
+    def wait(data: bytes, **_: Any) -> int:
+        calls.append(("all", len(data)))
+        return len(data)
+
+    slow = SimpleNamespace(write_some=lambda data: take(data, 1), write=wait)
+    session, user = attached(slow, [])
+    for size in (1, 3, 500):
+        user.key_in(session, b"k" * size)
+    assert calls == [("some", 1), ("some", 3), ("all", 2), ("all", 500)]
 
 
 def test_nothing_is_dropped_while_nobody_reads(keyboard: Keyboard) -> None:
