@@ -91,6 +91,20 @@ def is_absent(engine: Engine, instance: Instance, program: str) -> bool:
     return call(argv, LOOK_SECONDS).code == NOT_FOUND
 
 
+def exit_code(engine: Engine, instance: Instance, directory: str, code: int, said: bytes) -> int:
+    """Return a command's exit code, as `ending`; `directory` is where it was to run.
+
+    Podman gives 127 for a directory that is not there, and says why on stderr.
+    """
+    code = ending(code, said)
+    if code == NOT_FOUND and directory and not said:
+        # Every runtime has a shell: what does not run it there has no such directory.
+        argv = engine.exec_argv(instance, Exec(["/bin/sh", "-c", ":"], directory))
+        if call(argv, LOOK_SECONDS).code in (CANNOT_EXECUTE, NOT_FOUND):
+            return CANNOT_EXECUTE
+    return code
+
+
 def end_inside(engine: Engine, instance: Instance, command: Sequence[str], started: float) -> bool:
     """End a command whose client has ended; say whether nothing of it is left.
 
