@@ -211,7 +211,7 @@ def test_a_full_disk_inside(home: Home) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", str(small)], check=True)
     try:
         (project / "codewire.yaml").write_text(
-            "mounts:\n  - source: ./small\n    target: /root/.codewire\n"
+            "mounts:\n  - source: ./small\n    target: /root/.codewire\n    readonly: false\n"
         )
         made = home.cw("local", "create", "--backend", ENGINE, "--image", f"{TAG}-python",
                        "--path", str(project), "-y")  # fmt: skip
