@@ -112,6 +112,11 @@ def end_inside(engine: Engine, instance: Instance, command: Sequence[str], start
     the same argv is left alone. Raises EngineError.
     """
     found = _find(engine, instance, command, started)
+    deadline = time.monotonic() + GRACE_SECONDS
+    # Podman starts what was asked for also when its client has been ended before.
+    while found == [] and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found = _find(engine, instance, command, started)
     if found is None:
         return False
     for signal in ("TERM", "KILL"):
