@@ -162,8 +162,11 @@ def test_what_is_ended_here_ends_inside(home: Home) -> None:
 
 def test_a_signal_to_cw_alone_ends_what_runs_inside(home: Home) -> None:
     create(home, "box", "alone")
-    script = "echo begun; sleep 81818; exit 0"
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # The second one's shell becomes its last program.
+    for number, script in (
+        (signal.SIGINT, "echo begun; sleep 81818; exit 0"),
+        (signal.SIGTERM, "echo begun; exec sleep 81818"),
+    ):
         process = home.popen("exec", "alone", "--", "sh", "-c", script, stdout=subprocess.PIPE)
         assert process.stdout is not None and process.stdout.readline() == b"begun\n"
         process.send_signal(number)
@@ -241,7 +244,11 @@ def test_an_engine_that_is_away(home: Home) -> None:
     try:
         (row,) = json.loads(home.cw("local", "list", "--json").stdout)
         assert row["status"] == "unknown"
-        for args in (["local", "rm", "away"], ["local", "start", "away"], ["exec", "away", "--", "true"]):
+        for args in (
+            ["local", "rm", "away"],
+            ["local", "start", "away"],
+            ["exec", "away", "--", "true"],
+        ):
             done = home.cw(*args)
             assert done.returncode == 1 and done.stderr, (args, done)
         assert "away" in home.cw("local", "list").stdout

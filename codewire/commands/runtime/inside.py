@@ -228,7 +228,7 @@ class _Foreground:
         if not is_over:
             output.notice(
                 f"the command may still run in {self._instance.name}: it could not be told from "
-                "others of the same words"
+                "others"
             )
 
     def _say_state(self) -> None:
