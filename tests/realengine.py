@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -230,6 +231,16 @@ def test_a_full_disk_inside(home: Home) -> None:
         assert home.cw("send", "full:1", "on").returncode == 0
         assert home.cw("wait", "full:1", "--exit-status").returncode == 5
         assert home.cw("local", "rm", "full").returncode == 0
+        # Not even cw itself fits.
+        for left in small.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        subprocess.run(["mount", "-o", "remount,size=256k", str(small)], check=True)
+        made = home.cw("local", "create", "--backend", ENGINE, "--image", f"{TAG}-python",
+                       "--path", str(project), "-y")  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        refused = home.cw("launch", "full", "--", "id")
+        assert refused.returncode == 1 and "No space left" in refused.stderr
+        assert not list(small.glob("bin/*"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
