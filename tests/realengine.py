@@ -228,7 +228,8 @@ def test_a_full_disk_inside(home: Home) -> None:
                           input="x" * (8 << 20))  # fmt: skip
         assert refused.returncode == 1 and "No space left" in refused.stderr
         assert home.cw("exec", "full", "--", "true").returncode == 0
-        assert home.cw("send", "full:1", "on").returncode == 0
+        sent = home.cw("send", "full:1", "on")
+        assert sent.returncode == 0, (sent, home.cw("status", "full:1").stdout)
         assert home.cw("wait", "full:1", "--exit-status").returncode == 5
         assert home.cw("local", "rm", "full").returncode == 0
         # Not even cw itself fits.
