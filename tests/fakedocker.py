@@ -129,6 +129,10 @@ def run_inside(words: list[str]) -> int:
     try:
         os.chdir(directory)
     except OSError:
+        if "podman" in entry["image"]:
+            # As podman 4.3 does.
+            print("Error: runc: exec failed: chdir to cwd failed", file=sys.stderr)
+            return 127
         print("OCI runtime exec failed: exec failed: chdir to cwd failed: unknown")
         return 126
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,4 +1,5 @@
-"""Local runtimes on a real Docker Engine. Run by scripts/test-runtimes, which makes the images.
+"""Local runtimes on a real engine, Docker or podman. Run by scripts/test-runtimes, which makes the
+images and sets CW_TEST_IMAGES and CW_TEST_ENGINE.
 
 Not collected by scripts/test: there the same commands meet an engine that is played.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -18,17 +20,20 @@ from tests.support import Home, wait_until
 from tests.tmux import Tmux
 
 TAG = os.environ.get("CW_TEST_IMAGES", "")
+ENGINE = os.environ.get("CW_TEST_ENGINE", "docker")
+# Where the script's own engine, or podman's own storage, is.
+PLACES = ("DOCKER_HOST", "CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")
 pytestmark = pytest.mark.timeout(300)
 
 
-def docker(*args: str) -> str:
-    return subprocess.run(["docker", *args], capture_output=True, text=True, timeout=120).stdout
+def engine(*args: str) -> str:
+    return subprocess.run([ENGINE, *args], capture_output=True, text=True, timeout=120).stdout
 
 
 @pytest.fixture
 def home() -> Iterator[Home]:
     home = Home()
-    for key in ("DOCKER_HOST",):
+    for key in PLACES:
         if key in os.environ:
             home.env[key] = os.environ[key]
     yield home
@@ -41,7 +46,7 @@ def create(home: Home, image: str, name: str, *args: str) -> None:
     project = Path(home.path, f"pro ject-{name}")
     project.mkdir()
     done = home.cw(
-        "local", "create", "--backend", "docker", "--image", f"{TAG}-{image}", "--name", name,
+        "local", "create", "--backend", ENGINE, "--image", f"{TAG}-{image}", "--name", name,
         "--path", str(project), *args,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -68,7 +73,7 @@ def test_a_session_inside_outlives_what_is_around_it(home: Home) -> None:
     os.kill(worker, signal.SIGKILL)
     assert home.cw("send", "box:shell", "after").returncode == 0
     assert home.cw("wait", "box:shell", "--for", "got after").returncode == 0
-    docker("restart", "-t", "1", "cw-box")
+    engine("restart", "-t", "1", "cw-box")
     wait_until(lambda: home.cw("list", "box").returncode == 0, 60, "the node inside answers again")
     (session,) = json.loads(home.cw("list", "box", "--json").stdout)
     assert (session["status"], session["end_reason"]) == ("completed (-1)", "lost")
@@ -85,8 +90,8 @@ def test_a_session_inside_outlives_what_is_around_it(home: Home) -> None:
     rows = json.loads(home.cw("list", "box", "--json").stdout)
     assert [row.get("restorable", False) for row in rows] == [False, True]
     assert home.cw("local", "rm", "box").returncode == 0
-    assert docker("ps", "-aq", "--filter", "label=codewire.instance=box") == ""
-    assert docker("volume", "ls", "-q") == ""
+    assert engine("ps", "-aq", "--filter", "label=codewire.instance=box") == ""
+    assert engine("volume", "ls", "-q") == ""
 
 
 def test_images_of_every_kind(home: Home) -> None:
@@ -100,16 +105,16 @@ def test_images_of_every_kind(home: Home) -> None:
     assert home.cw("local", "files", "upload", "busy", path, input="x").returncode == 0
     listed = json.loads(home.cw("local", "files", "list", "busy", "/tmp", "--json").stdout)
     assert [entry["name"] for entry in listed] == [path[5:]]
-    refused = home.cw("local", "create", "--backend", "docker", "--image", f"{TAG}-none",
+    refused = home.cw("local", "create", "--backend", ENGINE, "--image", f"{TAG}-none",
                       "--name", "none")  # fmt: skip
     assert refused.returncode == 1 and refused.stderr.startswith("Error: ")
-    assert docker("ps", "-aq", "--filter", "name=cw-none") == ""
+    assert engine("ps", "-aq", "--filter", "name=cw-none") == ""
 
 
 def test_a_stop_is_quick(home: Home) -> None:
     create(home, "python", "quick")
     assert home.cw("local", "stop", "quick").returncode == 0
-    inspected = docker("inspect", "--format", "{{.State.ExitCode}}", "cw-quick")
+    inspected = engine("inspect", "--format", "{{.State.ExitCode}}", "cw-quick")
     # Its own trap ended it: 137 would be a kill after the grace time.
     assert inspected.strip() == "0"
     assert home.cw("local", "start", "quick").returncode == 0
@@ -126,7 +131,7 @@ def test_commands_end_as_in_a_shell(home: Home) -> None:
     ):
         done = home.cw("exec", "ends", "--", *command)
         assert (done.returncode, done.stdout) == (code, ""), done
-        assert ("OCI runtime exec failed" in done.stderr) == (code in (126, 127))
+        assert ("OCI " in done.stderr) == (code in (126, 127))
     done = home.cw("exec", "ends", "-w", "/no/dir", "--", "pwd")
     assert (done.returncode, done.stdout) == (126, "")
 
@@ -144,7 +149,7 @@ def test_what_is_ended_here_ends_inside(home: Home) -> None:
         window.expect("code 130")
     finally:
         tmux.close()
-    assert "71717" not in docker("top", "cw-over")
+    assert "71717" not in engine("top", "cw-over")
     terminal = Tmux(home)
     try:
         # Docker tells the size once the program runs: it may see another one first.
@@ -154,3 +159,112 @@ def test_what_is_ended_here_ends_inside(home: Home) -> None:
         window.expect("sized")
     finally:
         terminal.close()
+
+
+def test_a_signal_to_cw_alone_ends_what_runs_inside(home: Home) -> None:
+    create(home, "box", "alone")
+    # The second one's shell becomes its last program.
+    for number, script in (
+        (signal.SIGINT, "echo begun; sleep 81818; exit 0"),
+        (signal.SIGTERM, "echo begun; exec sleep 81818"),
+    ):
+        process = home.popen("exec", "alone", "--", "sh", "-c", script, stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        process.stdout.close()
+        assert "81818" not in engine("top", "cw-alone")
+
+
+def test_names_and_paths_of_every_kind(home: Home) -> None:
+    # A comma ends a word of podman's --mount, whatever stands around it (4.3).
+    name = "-p: 日本 it's $HOME" + (', "q"' if ENGINE == "docker" else "")
+    project = Path(home.path, name)
+    project.mkdir()
+    Path(project, "-a: ü").mkdir()
+    Path(project, "-a: ü", "-f").write_text("there")
+    made = home.cw(
+        "local", "create", "--backend", ENGINE, "--image", f"{TAG}-python", "--name", "odd",
+        f"--path={name}", cwd=home.path,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    inside = "/workspace/-a: ü"
+    shown = home.cw("exec", "odd", "-w", inside, "--", "sh", "-c", 'pwd; cat -- "$1"', "-c", "-f")
+    assert (shown.returncode, shown.stdout) == (0, f"{inside}\nthere")
+    relative = home.cw("launch", "odd", "--", "sh", "-c", "pwd", cwd=str(Path(project, "-a: ü")))
+    assert relative.returncode == 0, relative.stderr
+    assert home.cw("wait", "odd:1").returncode == 0
+    assert home.cw("logs", "odd:1").stdout.strip() == inside
+    for path in (f"{inside}/x: 日本", "/tmp/-n\\t $(id)"):
+        assert home.cw("local", "files", "upload", "odd", path, input="w").returncode == 0
+        assert home.cw("local", "files", "download", "odd", path).stdout == "w"
+    assert Path(project, "-a: ü", "x: 日本").read_text() == "w"
+    for bad in ("-x", "a b", "日本", "a:b"):
+        refused = home.cw(
+            "local", "create", "--backend", ENGINE, "--image", f"{TAG}-box", f"--name={bad}",
+            cwd=home.path,
+        )  # fmt: skip
+        assert refused.returncode == 1 and refused.stderr.startswith("Error: "), refused
+    assert [row["name"] for row in json.loads(home.cw("local", "list", "--json").stdout)] == ["odd"]
+
+
+def test_a_full_disk_inside(home: Home) -> None:
+    project = Path(home.path, "full")
+    small = project / "small"
+    small.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", str(small)], check=True)
+    try:
+        (project / "codewire.yaml").write_text(
+            "mounts:\n  - source: ./small\n    target: /root/.codewire\n    readonly: false\n"
+        )
+        made = home.cw("local", "create", "--backend", ENGINE, "--image", f"{TAG}-python",
+                       "--path", str(project), "-y")  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        script = "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo over; read -r line; exit 5"
+        assert home.cw("launch", "full", "--", "sh", "-c", script).returncode == 0
+        # What is printed onto a full disk is lost, and no more than that.
+        assert home.cw("wait", "full:1", "--idle", "1").returncode == 0
+        refused = home.cw("local", "files", "upload", "full", "/root/.codewire/more",
+                          input="x" * (8 << 20))  # fmt: skip
+        assert refused.returncode == 1 and "No space left" in refused.stderr
+        assert home.cw("exec", "full", "--", "true").returncode == 0
+        sent = home.cw("send", "full:1", "on")
+        assert sent.returncode == 0, (sent, home.cw("status", "full:1").stdout)
+        assert home.cw("wait", "full:1", "--exit-status").returncode == 5
+        assert home.cw("local", "rm", "full").returncode == 0
+        # Not even cw itself fits.
+        for left in small.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        subprocess.run(["mount", "-o", "remount,size=256k", str(small)], check=True)
+        made = home.cw("local", "create", "--backend", ENGINE, "--image", f"{TAG}-python",
+                       "--path", str(project), "-y")  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        refused = home.cw("launch", "full", "--", "id")
+        assert refused.returncode == 1 and "No space left" in refused.stderr
+        assert not list(small.glob("bin/*"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_an_engine_that_is_away(home: Home) -> None:
+    create(home, "box", "away")
+    reached = dict(home.env)
+    if ENGINE == "podman":
+        home.env["CONTAINERS_STORAGE_CONF"] = "/no/such/file"
+    else:
+        home.env["DOCKER_HOST"] = "unix:///no/such.sock"
+    try:
+        (row,) = json.loads(home.cw("local", "list", "--json").stdout)
+        assert row["status"] == "unknown"
+        for args in (
+            ["local", "rm", "away"],
+            ["local", "start", "away"],
+            ["exec", "away", "--", "true"],
+        ):
+            done = home.cw(*args)
+            assert done.returncode == 1 and done.stderr, (args, done)
+        assert "away" in home.cw("local", "list").stdout
+    finally:
+        home.env.clear()
+        home.env.update(reached)
+    assert home.cw("exec", "away", "--", "id").returncode == 0

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from codewire.runtimes.engine import EngineError, Exec, engine_environment
 from codewire.runtimes.instances import engine_for
-from codewire.runtimes.running import TIMED_OUT, end_inside, ending, flush_held
+from codewire.runtimes.running import TIMED_OUT, end_inside, exit_code, flush_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,8 +89,10 @@ def run_captured(
     is_ended = _wait(process, started + seconds if seconds else None, is_over)
     out, err = (stream.finish(REST_SECONDS if is_ended else None) for stream in streams)
     own, said = flush_held(out, process.returncode)
-    code, note = ending(process.returncode, said), ""
-    if is_ended:
+    note = ""
+    if not is_ended:
+        code = exit_code(engine, instance, directory, process.returncode, said)
+    else:
         code = TIMED_OUT
         if not end_inside(engine, instance, command, started):
             note = "the command may still run inside"

@@ -40,14 +40,20 @@ FIND_PYTHON = (
     'sys.exit(sys.version_info < (3, 10))" 2>/dev/null && break; p=; done; '
 )
 INSTALL = (
-    FIND_PYTHON + '[ -n "$p" ] || { echo "the image has no Python 3.10 or later" >&2; exit 3; }; '
-    f"full=; for d in {PLACES}; do "
+    FIND_PYTHON + '[ -n "$p" ] || exit 3; '
+    f"for d in {PLACES}; do "
     'if mkdir -p -m 700 "$d/bin" 2>/dev/null && [ -w "$d/bin" ] && [ -O "$d" ]; then '
     'cat > "$d/bin/cw.pyz.new" && mv "$d/bin/cw.pyz.new" "$d/bin/cw.pyz" && '
-    'exec "$p" "$d/bin/cw.pyz" --version; full=1; rm -f "$d/bin/cw.pyz.new"; fi; done; '
-    '[ -z "$full" ] || exit 4; '
-    'echo "no directory for cw can be written" >&2; exit 3'
+    'exec "$p" "$d/bin/cw.pyz" --version; '
+    # What was read of stdin is not to be had again for the next place.
+    'rm -f "$d/bin/cw.pyz.new"; exit 4; fi; done; exit 5'
 )
+# Why sessions run by exec, by INSTALL's exit code: podman loses the words of what ends without having
+# read its stdin.
+NO_NODE = {
+    3: "the image has no Python 3.10 or later",
+    5: "no directory for cw can be written",
+}
 # The program's own directory is the node's; what this machine's environment says is not for it.
 REACH = (
     FIND_PYTHON + f'for d in {PLACES}; do [ -f "$d/bin/cw.pyz" ] && [ -O "$d/bin/cw.pyz" ] && '
@@ -63,8 +69,9 @@ def install_node(instance: Instance) -> tuple[Instance, str]:
     require_running(instance)
     argv = engine_for(instance).exec_argv(instance, Exec(["/bin/sh", "-c", INSTALL], directory=""))
     result = call(argv, INSTALL_SECONDS, program_archive())
-    why = "" if result.code == 0 else result.output.splitlines()[-1] if result.output else "no sh"
-    if why and result.code != 3:
+    words = result.output.splitlines()[-1] if result.output else "no sh"
+    why = "" if result.code == 0 else NO_NODE.get(result.code, words)
+    if why and result.code not in NO_NODE:
         raise CodewireError(
             f"cw cannot be put into {instance.name}: {why}; sessions can run by the engine's exec, "
             "too: 'cw local create --no-node'"

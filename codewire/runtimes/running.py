@@ -36,6 +36,8 @@ LOOK_SECONDS = 5.0
 GRACE_SECONDS = 2.0
 # How much later than we asked for it a process may have begun, by clocks that tick in 10 ms.
 SLACK_SECONDS = 1.0
+# And how much earlier, by an engine with other work.
+START_SECONDS = 5.0
 TICKS = 100
 
 
@@ -91,11 +93,25 @@ def is_absent(engine: Engine, instance: Instance, program: str) -> bool:
     return call(argv, LOOK_SECONDS).code == NOT_FOUND
 
 
+def exit_code(engine: Engine, instance: Instance, directory: str, code: int, said: bytes) -> int:
+    """Return a command's exit code, as `ending`; `directory` is where it was to run.
+
+    Podman gives 127 for a directory that is not there, and says why on stderr.
+    """
+    code = ending(code, said)
+    if code == NOT_FOUND and directory and not said:
+        # Every runtime has a shell: what does not run it there has no such directory.
+        argv = engine.exec_argv(instance, Exec(["/bin/sh", "-c", ":"], directory))
+        if call(argv, LOOK_SECONDS).code in (CANNOT_EXECUTE, NOT_FOUND):
+            return CANNOT_EXECUTE
+    return code
+
+
 def end_inside(engine: Engine, instance: Instance, command: Sequence[str], started: float) -> bool:
     """End a command whose client has ended; say whether nothing of it is left.
 
-    `started` is the monotonic time when it was asked for. One that cannot be told from another of
-    the same argv is left alone. Raises EngineError.
+    `started` is the monotonic time when it was asked for. One that cannot be told from another is
+    left alone. Raises EngineError.
     """
     found = _find(engine, instance, command, started)
     if found is None:
@@ -117,9 +133,31 @@ def _find(
     engine: Engine, instance: Instance, command: Sequence[str], started: float
 ) -> list[Process] | None:
     """Return a command's process and all below it, [] if it has ended, None if unsure which."""
-    running = _processes(engine, instance)
-    roots = roots_of(running, command, time.monotonic() - started)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while True:
+        running, age = _processes(engine, instance), time.monotonic() - started
+        roots = roots_of(running, command, age)
+        if roots or time.monotonic() > deadline:
+            break
+        # Podman starts what was asked for also when its client has been ended before.
+        time.sleep(0.2)
+    roots = roots or changed_roots(running, age)
     return tree(running, roots[0]) if len(roots) == 1 else [] if not roots else None
+
+
+def changed_roots(running: Sequence[Process], age: float) -> list[Process]:
+    """Return what an engine has put inside at about that age, whatever its argv is by now.
+
+    A shell becomes its last command, env(1) the program: then the time is all there is to go by.
+    """
+    return [
+        each
+        for each in running
+        if each.parent == 0
+        and each.pid != 1
+        and age - START_SECONDS <= each.age <= age + SLACK_SECONDS
+        and LIST_PROCESSES not in each.argv
+    ]
 
 
 def roots_of(running: Sequence[Process], command: Sequence[str], age: float) -> list[Process]:

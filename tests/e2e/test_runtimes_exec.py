@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +62,27 @@ def test_exec_ends_as_in_a_shell(home: Home, engine: Engine) -> None:
     home.cw("local", "stop", "p2")
     down = home.cw("exec", "p2", "--", "true")
     assert down.returncode == 1 and "'cw local start p2' starts it" in down.stderr
+
+
+def test_a_missing_directory_is_told_from_a_missing_program(home: Home, engine: Engine) -> None:
+    create(home, engine, "--image", "podman", "--name", "p2")
+    lost = home.cw("exec", "p2", "-w", "/no/dir", "--", "pwd")
+    assert (lost.returncode, lost.stdout) == (126, "") and "chdir" in lost.stderr
+    caught = home.cw("exec", "p2", "-o", "json", "-w", "/no/dir", "--", "pwd")
+    assert json.loads(caught.stdout)["exit_code"] == 126
+    assert home.cw("exec", "p2", "--", "sh", "-c", "exit 127").returncode == 127
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_cw_alone_ends_the_command(home: Home, engine: Engine, number: int) -> None:
+    create(home, engine, "--image", "x", "--name", "p2")
+    script = "trap 'exit 3' INT TERM HUP; echo begun; while :; do sleep 0.1; done"
+    process = home.popen("exec", "p2", "--", "sh", "-c", script, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+    process.send_signal(number)
+    # An engine's client ends in its own way; what counts is that it was ended.
+    assert process.wait(30) == 128 + number
+    process.stdout.close()
 
 
 def test_exec_on_a_terminal_has_one_inside(home: Home, engine: Engine) -> None:

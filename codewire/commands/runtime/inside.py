@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 # A descriptor that takes nothing now is tried again after this long.
 FULL_SECONDS = 0.01
-# What ends this program ends the command.
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+# What ends this program ends the command: the terminal tells the engine's client, too, of Ctrl-C, but
+# kill(1) does not.
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How long the engine's client may take to end.
+CLIENT_SECONDS = 2.0
 
 
 def exec_inside(
@@ -166,54 +169,51 @@ class _Foreground:
             pieces.append(copy_output(process.stdout.fileno(), self._print))
         except OSError:
             # Whoever read our output has gone.
-            self._signal = self._signal or signal.SIGPIPE
-            process.terminate()
+            self._end_client(process, signal.SIGPIPE)
 
     def _print(self, data: bytes) -> None:
         self._has_printed = True
         _write(1, data)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for the engine's client; Ctrl-C is its business, our end is its end."""
+        """Wait for the engine's client; our end is its end."""
 
         def end(number: int, frame: object) -> None:
-            self._signal = number
-            process.terminate()
+            self._end_client(process, number)
 
         before = {number: signal.signal(number, end) for number in ENDINGS}
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, self._note_interrupt)
         try:
             return process.wait(self._seconds)
         except subprocess.TimeoutExpired:
-            self._signal = signal.SIGALRM
-            process.terminate()
-            try:
-                return process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                return process.wait()
+            self._end_client(process, signal.SIGALRM)
+            return process.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note_interrupt(self, number: int, frame: object) -> None:
-        # The terminal has told the engine's client, too.
-        self._signal = number
+    def _end_client(self, process: subprocess.Popen[bytes], number: int) -> None:
+        """End the engine's client for this signal; one that does not heed it is killed."""
+        self._signal = self._signal or number
+        process.terminate()
+        killer = threading.Timer(CLIENT_SECONDS, process.kill)
+        killer.daemon = True
+        killer.start()
 
     def _finish(self, code: int, said: bytes) -> int:
         """Return the exit code; what our end, or the client's, left inside is ended first."""
-        from codewire.runtimes.running import BY_SIGNAL, TIMED_OUT, ending
+        from codewire.runtimes.running import BY_SIGNAL, TIMED_OUT, exit_code
 
         if self._signal or code < 0:
             self._end_inside()
         if self._signal == signal.SIGALRM:
             output.notice(f"the command's time is up ({self._seconds:g} s)")
             return TIMED_OUT
-        if self._signal and code <= 0:
+        if self._signal:
+            # Not the client's code: podman gives 1 after SIGINT and 0 after SIGTERM.
             return BY_SIGNAL + self._signal
         if code == 1 and not self._has_printed:
             self._say_state()
-        return ending(code, said)
+        return exit_code(self._engine, self._instance, self._run.directory, code, said)
 
     def _end_inside(self) -> None:
         from codewire.runtimes.running import end_inside
@@ -228,7 +228,7 @@ class _Foreground:
         if not is_over:
             output.notice(
                 f"the command may still run in {self._instance.name}: it could not be told from "
-                "others of the same words"
+                "others"
             )
 
     def _say_state(self) -> None:

@@ -104,3 +104,14 @@ def test_only_what_is_surely_ours_is_ended() -> None:
     # A script is run by what its first line names.
     script = Process(70, 0, 1.0, ("/bin/sh", "/usr/bin/npm", "test"))
     assert running.roots_of([script], ["npm", "test"], 3.0) == [script]
+
+
+def test_what_became_another_program_is_known_by_its_time() -> None:
+    init = Process(1, 0, 600.0, ("/bin/sh",))
+    became = Process(45, 0, 9.0, ("sleep", "9"))
+    before = Process(50, 0, 300.0, ("python3", "node", "--stdio"))
+    after = Process(60, 0, 0.5, ("sh",))
+    looking = Process(70, 0, 6.0, ("/bin/sh", "-c", running.LIST_PROCESSES, "sh", "mark"))
+    everything = [init, became, before, after, looking, Process(46, 45, 9.0, ("x",))]
+    assert running.roots_of(everything, ["sh", "-c", "exec sleep 9"], 10.0) == []
+    assert running.changed_roots(everything, 10.0) == [became]
