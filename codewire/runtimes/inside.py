@@ -48,8 +48,8 @@ INSTALL = (
     # What was read of stdin is not to be had again for the next place.
     'rm -f "$d/bin/cw.pyz.new"; exit 4; fi; done; exit 5'
 )
-# Why sessions run by exec, by INSTALL's exit code: podman loses the words of what ends without having
-# read its stdin.
+# Why sessions run by exec, by INSTALL's exit code: podman loses the words of what ends without
+# having read its stdin.
 NO_NODE = {
     3: "the image has no Python 3.10 or later",
     5: "no directory for cw can be written",

@@ -349,7 +349,7 @@ def test_the_size_is_that_of_who_acted_last(stage: Stage) -> None:
 
 
 def test_watching_several_keeps_the_terminal_in_order(stage: Stage) -> None:
-    # Without echo: the node answers the question, and what a program reads is not what is asked here.
+    # Without echo: the node answers the question, and what a program reads is not asked here.
     screen = (
         "stty -echo; printf '\\033[?1049h\\033[2J\\033[c\\033[?25hone\\n10%%\\r20%%\\n'; exec cat"
     )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # A descriptor that takes nothing now is tried again after this long.
 FULL_SECONDS = 0.01
-# What ends this program ends the command: the terminal tells the engine's client, too, of Ctrl-C, but
-# kill(1) does not.
+# What ends this program ends the command: the terminal tells the engine's client, too, of Ctrl-C,
+# but kill(1) does not.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long the engine's client may take to end.
 CLIENT_SECONDS = 2.0
