@@ -107,7 +107,7 @@ def _refusal(root: str) -> str:
     try:
         os.close(os.open(root, os.O_TMPFILE | os.O_WRONLY, 0o600))
     except OSError as error:
-        return error.strerror if error.errno in REFUSALS else ""
+        return os.strerror(error.errno) if error.errno in REFUSALS else ""
     return ""
 
 
