@@ -285,3 +285,18 @@ def test_who_holds_the_lock_outside_of_the_directory(root: Path) -> None:
         status, detail = found(node.node)["lock"]
         assert status == FAIL and f"@{name} is held by pid {os.getpid()}" in detail
     assert "lock" not in found(node.node)
+
+
+def test_a_directory_that_only_seems_writable_is_a_failure(tmp_path: Path) -> None:
+    """As on a file system that gave up after an error: access(2) allows what then fails."""
+    gone = tmp_path / "gone"
+    gone.mkdir(mode=0o700)
+    fd = os.open(gone, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        gone.rmdir()
+        root = f"/proc/self/fd/{fd}"
+        assert os.access(root, os.W_OK | os.X_OK)
+        status, words = directory._state(root, os.stat(root))
+    finally:
+        os.close(fd)
+    assert (status, "cannot be written" in words) == (FAIL, True), words

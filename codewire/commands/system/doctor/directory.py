@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -20,6 +21,16 @@ LOW_DISK_BYTES, EMPTY_DISK_BYTES = 512 * MIB, 16 * MIB
 # Looked at for their owners; what sudo left shows among the first.
 MOST_ENTRIES = 5000
 NAMED_ENTRIES = 3
+# Not among them: a file system that knows no files without names (EOPNOTSUPP, EISDIR).
+REFUSALS = (
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+)
 
 
 def _paths() -> DataDir:
@@ -79,9 +90,25 @@ def _state(root: str, found: os.stat_result) -> tuple[str, str]:
         return FAIL, f"{root} belongs to {_user(found.st_uid)}, not to you: only one user's node"
     if not os.access(root, os.W_OK | os.X_OK) or mode & 0o300 != 0o300:
         return FAIL, f"{root} cannot be written (mode {mode:o}, or a read-only file system)"
+    refused = _refusal(root)
+    if refused:
+        return FAIL, f"{root} cannot be written: {refused}"
     if mode & 0o077:
         return WARN, f"{root} is open to others (mode {mode:o}): chmod 700 it"
     return OK, root
+
+
+def _refusal(root: str) -> str:
+    """Return why no file can be made there; "" if one can, or nobody can tell.
+
+    access(2) does not know of a file system that gave up writing after an error: only making a
+    file shows it. This one has no name (O_TMPFILE): nothing is left, and nobody sees it.
+    """
+    try:
+        os.close(os.open(root, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno in REFUSALS else ""
+    return ""
 
 
 def owners(context: Context) -> Iterator[Finding]:
