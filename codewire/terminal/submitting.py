@@ -198,7 +198,8 @@ class Submission:
         readers = self._tty.readers()
         if readers.waits and not self._is_agent(readers):
             return True
-        is_late = age > LINES_SECONDS and quiet > QUIET_SECONDS
+        # What never falls silent, a server's log, a spinner, is not waited for.
+        is_late = age > SLOW_SECONDS or (age > LINES_SECONDS and quiet > QUIET_SECONDS)
         if self._tty.is_canonical():
             # Who neither reads nor has shown anything may be about to switch to raw mode.
             is_slow = not self._tty.look().is_painted() and LINE_READERS.isdisjoint(readers.names)
@@ -207,7 +208,8 @@ class Submission:
                 return bool(readers.waits) and age > AGENT_SECONDS
             return is_late
         look = self._tty.look()
-        if quiet > QUIET_SECONDS and self._tty.decision(look):
+        is_still = quiet > QUIET_SECONDS or age > AGENT_SECONDS
+        if is_still and self._tty.decision(look):
             # Nothing will be typed.
             return True
         if not look.pastes:
@@ -218,8 +220,8 @@ class Submission:
             return is_late or (is_prompting and not self._is_agent(readers))
         if self._is_agent(readers):
             # It may show its name long before it takes keys.
-            return look.is_painted(AGENT_ROWS) and quiet > QUIET_SECONDS
-        return look.is_painted() and (look.is_visible or quiet > QUIET_SECONDS)
+            return look.is_painted(AGENT_ROWS) and is_still
+        return look.is_painted() and (look.is_visible or quiet > QUIET_SECONDS or is_late)
 
     @staticmethod
     def _is_agent(readers: Foreground, agents: frozenset[str] = AGENTS | INTERPRETERS) -> bool:

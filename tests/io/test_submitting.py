@@ -79,6 +79,14 @@ def submission(stand: Stand, **flags: Any) -> Submission:
         # What takes no text at all is said at once.
         ({"blocked": True}, True),
         ({"blocked": True, "quiet": 0.1}, False),
+        # What never falls silent is not waited for: a log, a spinner, a blinking title.
+        ({"names": ("sh", "sleep"), "canonical": True, "quiet": 0.1, "age": 5.0}, False),
+        ({"names": ("sh", "sleep"), "canonical": True, "quiet": 0.1, "age": 11.0}, True),
+        ({"names": ("make",), "canonical": True, "quiet": 0.1, "age": 11.0}, True),
+        ({"names": ("htop",), "quiet": 0.1, "age": 11.0}, True),
+        ({"names": ("mc",), "pastes": True, "quiet": 0.1, "age": 1.0}, True),
+        ({"pastes": True, "quiet": 0.1, "age": AGENT_SECONDS + 1}, True),
+        ({"blocked": True, "quiet": 0.1, "age": AGENT_SECONDS + 1}, True),
         # An interpreter may run anything, a REPL for one.
         ({"names": ("node",)}, True),
         ({"names": ("python3",), "age": 1.0}, False),
