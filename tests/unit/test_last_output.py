@@ -17,28 +17,12 @@ import pytest
 
 from codewire.node.handlers import output
 from codewire.node.handlers.attach import Attachment
-from codewire.output.log import Chunk, Cursor, OutputLog
+from codewire.output.log import Cursor, OutputLog
 from codewire.session.life import State
 from codewire.session.records.record import Record
 from codewire.session.session import Session
 
 FIRST, LAST = b"first ", b"last"
-
-
-class LateLog(OutputLog):
-    """Gets its last bytes, and its session ends, right after somebody read up to its end."""
-
-    def __init__(self, path: str, session: Session) -> None:
-        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._session = session
-
-    def read(self, offset: int, limit: int) -> Chunk:
-        chunk = super().read(offset, limit)
-        if not chunk.data and self._session.is_running():
-            self.take_bytes(LAST)
-            self._session.life.state = State.CLOSED
-            self._session.wake()
-        return chunk
 
 
 class Client:
@@ -65,6 +49,31 @@ class Client:
         self.is_gone = not self.waker.is_set()
 
 
+class LateLog(OutputLog):
+    """Gets its last bytes, and its session ends, right after somebody found nothing new in it."""
+
+    def __init__(self, path: str, session: Session, client: Client) -> None:
+        self._session, self._client = session, client
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    @property
+    def end(self) -> int:  # type: ignore[override]
+        found = self._end
+        if self._client.text == FIRST:
+            self._grow()
+        return found
+
+    @end.setter
+    def end(self, value: int) -> None:
+        self._end = value
+
+    def _grow(self) -> None:
+        if self._session.is_running():
+            self._session.life.state = State.CLOSED
+            self.take_bytes(LAST)
+            self._session.wake()
+
+
 def attach(session: Session, cursor: Cursor, client: Client) -> None:
     sessions = SimpleNamespace(keyboard=SimpleNamespace(is_typing=lambda: False))
     node: Any = SimpleNamespace(client_numbers=iter([1]), sessions=sessions)
@@ -89,9 +98,9 @@ def test_what_came_with_the_end_is_sent_before_it(
 ) -> None:
     record = Record(id=1, argv=["x"], working_dir="/", created_ns=0)
     session = Session(record, str(tmp_path / "output.log"), "")
-    log = LateLog(session.log_path, session)
-    log.take_bytes(FIRST)
     client = Client()
+    log = LateLog(session.log_path, session, client)
+    log.take_bytes(FIRST)
     session.watch(client.waker)
     cursor = Cursor(log, 0, client.waker)
     try:
