@@ -352,8 +352,7 @@ def show_version(args: dict[str, Any], context: Context) -> int:
 def load(command: Command) -> tuple[Run, str, Any]:
     """Import a command: its function, its help text, and its module."""
     name = "codewire.commands." + command.module
-    # importlib would be two modules more.
-    __import__(name)
+    __import__(name)  # importlib would be two modules more
     module = sys.modules[name]
     function = getattr(module, command.function)
     if not function.__doc__:
