@@ -31,6 +31,9 @@ class CannotTrace(Exception):
     """strace is missing, or may not attach here: nothing can be said about the node."""
 
 
+DETACH_SECONDS = 1.0
+
+
 class Strace:
     """One tracer of one process and its threads, with its report in `directory`."""
 
@@ -75,7 +78,8 @@ class Strace:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(5)
+                # It may wait for ever for a thread that has just ended, and what it holds with it.
+                self._process.wait(DETACH_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(5)
