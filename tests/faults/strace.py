@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.faults.calls import FAMILIES, family_of, is_in_data
 
 ATTACH_SECONDS = 10.0
+DETACH_SECONDS = 1.0
 POLL_SECONDS = 0.005
 
 # Let a child go when it becomes another program.
@@ -29,9 +30,6 @@ DATA = "<data>"
 
 class CannotTrace(Exception):
     """strace is missing, or may not attach here: nothing can be said about the node."""
-
-
-DETACH_SECONDS = 1.0
 
 
 class Strace:
