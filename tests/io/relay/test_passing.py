@@ -31,7 +31,7 @@ from tests.remote import free_port
 MASK = b"mask"
 # What a stream that is ended may take, on a machine with other work; a goodbye that nobody
 # answers ends after two seconds.
-SOON = 10.0
+SOON = 30.0
 
 
 @pytest.fixture
