@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from codewire.io.clock import CLOCK
+from codewire.io.clock import CLOCK, Moment
 from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.holes import find_data, find_written, punch_head
 from codewire.io.pipes import move_to_file
@@ -86,8 +86,8 @@ class OutputLog:
         self.on_gap: Callable[[], None] = lambda: None
         # When the last byte came; also after a restart, from the file.
         self.grown_at_ns = 0
-        # The same on the steady clock, 0 until this worker has seen some.
-        self.grown_steady_ns = 0
+        # The same on the steady clock, 0 until this worker has seen some; and what the file said.
+        self.grown_steady_ns = self.found_steady_ns = 0
         # Why nothing can be written now, "" while it can.
         self.failure = ""
         self._users = 1
@@ -104,6 +104,9 @@ class OutputLog:
         self.end = found.st_size
         self.first = self._find_first()
         self.grown_at_ns = found.st_mtime_ns if self.end else 0
+        # Whatever the time of day is set to from here on; at most now, where the file is ahead.
+        found_at = Moment(found.st_mtime_ns, 0, "")
+        self.found_steady_ns = CLOCK.steady_of(found_at) if self.end else 0
         self._find_last_gap()
         if self.end < least:
             self._skip(least - self.end)

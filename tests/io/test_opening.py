@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import LogUnavailable
+from codewire.io.clock import Clock
 from codewire.io.pipes import open_pipe
 from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
@@ -166,3 +167,18 @@ def test_a_finished_log_is_only_read(path: Path) -> None:
 def test_a_launch_is_refused_what_a_living_session_is_not(path: Path) -> None:
     with pytest.raises(OSError):
         open_log(str(path.parent))
+
+
+def test_a_log_from_the_future_is_silent_from_now_on(path: Path) -> None:
+    """A clock that was set back before this worker began stops no session's being idle."""
+
+    class Later(Clock):
+        def steady_ns(self) -> int:
+            return super().steady_ns() + 5_000_000_000
+
+    path.write_bytes(b"old")
+    os.utime(path, ns=(0, Clock().wall_ns() + 86_400 * 1_000_000_000))
+    session = Session(Record(1, ["x"], "/", 1), str(path), "", clock=Later())
+    session.open_log(0, is_restored=True)
+    assert 5 <= session.idle_seconds() < 65
+    session.close_log()
