@@ -19,7 +19,8 @@ from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.processes import is_halted
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
-from codewire.output.log import Cursor, OutputLog
+from codewire.output.cursor import Cursor
+from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.agentstate import AgentState
 from codewire.session.life import LIVELY, Life, State

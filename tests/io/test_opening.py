@@ -15,6 +15,8 @@ import pytest
 from codewire.errors import LogUnavailable
 from codewire.io.clock import Clock
 from codewire.io.pipes import open_pipe
+from codewire.output import opening
+from codewire.output.cursor import Cursor
 from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.records.record import Record
@@ -68,6 +70,15 @@ def drain_into(log: OutputLog, data: bytes) -> None:
         os.read(read_end, 1)
     os.close(read_end)
     os.close(write_end)
+
+
+def read_everything(log: OutputLog) -> list[tuple[int, bytes, int]]:
+    chunks: list[tuple[int, bytes, int]] = []
+    offset = log.first
+    while offset < log.end:
+        chunks.append(chunk := log.read(offset, 65536))
+        offset = chunk.end
+    return chunks
 
 
 @pytest.mark.timeout(20)
@@ -182,3 +193,56 @@ def test_a_log_from_the_future_is_silent_from_now_on(path: Path) -> None:
     session.open_log(0, is_restored=True)
     assert 5 <= session.idle_seconds() < 65
     session.close_log()
+
+
+def test_a_log_that_can_be_written_again_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that was read-only while a worker began costs what was printed meanwhile."""
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    shutil.copy("/bin/sleep", path)
+    size = path.stat().st_size
+    with subprocess.Popen([str(path), "60"]) as busy:
+        log = reopen_log(str(path), 1 << 30, gaps := [], 0)
+        cursor = Cursor(log, size, threading.Event())
+        assert log.retain()
+        drain_into(log, b"lost")
+        busy.kill()
+    drain_into(log, b"kept")
+    assert cursor.read(100) == (size + 4, b"kept", 4)
+    assert gaps == [(size, size + 4)] and log.failure == ""
+    drain_into(log, b", too")
+    assert cursor.read(100) == (size + 8, b", too", 0)
+    log.release()
+    cursor.close()
+    assert path.stat().st_size == size + 13
+
+
+@pytest.mark.parametrize("spoil", [as_fifo, as_dangling_link])
+def test_a_lost_log_is_found_again(
+    path: Path, spoil: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been counted before is as far gone as the file that is there now does not have it."""
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    spoil(path)
+    log = reopen_log(str(path), 0, gaps := [], 10)
+    assert log.is_lost
+    drain_into(log, b"lost")
+    path.unlink()
+    path.write_bytes(b"old")
+    drain_into(log, b"new")
+    assert not log.is_lost and gaps == [(3, 14)]
+    assert read_everything(log) == [(0, b"old", 0), (14, b"new", 11)]
+    log.release()
+
+
+def test_another_file_in_its_place_is_not_gone_on_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    shutil.copy("/bin/sleep", path)
+    with subprocess.Popen([str(path), "60"]) as busy:
+        log = reopen_log(str(path), 0, [], 0)
+        busy.kill()
+    path.unlink()
+    drain_into(log, b"lost")
+    assert log.failure and log.read(0, 4).data == b"\x7fELF"
+    log.release()
