@@ -32,12 +32,14 @@ WAITING, WRITTEN, SYNCED, DOUBTFUL, REFUSED = range(5)
 class Line:
     """One line and what became of it."""
 
-    __slots__ = ("data", "done", "state")
+    __slots__ = ("data", "done", "problem", "state")
 
     def __init__(self, data: bytes, done: Callable[[bool], None] | None) -> None:
         self.data = data
         self.done = done
         self.state = WAITING
+        # Why it is not in the file or not on the disk, as the system says; "" where it is.
+        self.problem = ""
 
     @property
     def is_written(self) -> bool:
@@ -110,14 +112,14 @@ class Lines:
 
     def _sync_all(self) -> None:
         due = _take_all(self._unsynced)
-        state = SYNCED
+        state, problem = SYNCED, ""
         try:
             run_blocking(self._sync_somewhere)
         except OSError as error:
             log.error("syncing %s failed: %s", self.path, error.strerror)
-            state = DOUBTFUL
+            state, problem = DOUBTFUL, error.strerror or str(error)
         for line in due:
-            line.state = state
+            line.state, line.problem = state, problem
 
     def _sync_somewhere(self) -> None:
         try:
@@ -167,9 +169,11 @@ class Lines:
             outcome.size = self._append(lines)
         except OSError as error:
             outcome.problem = error
+            for line in lines:
+                line.problem = error.strerror or str(error)
             return
         for line in lines:
-            line.state = WRITTEN
+            line.state, line.problem = WRITTEN, ""
 
     def _append(self, lines: Sequence[Line]) -> int:
         """Write all of `lines`, or nothing; return the file's size. Raises OSError."""
@@ -221,6 +225,7 @@ def _settle(batch: Sequence[Line]) -> None:
     for line in batch:
         if line.state == WAITING:
             line.state = REFUSED
+            line.problem = line.problem or "the file is gone"
     for line in batch:
         if line.done is not None:
             line.done(line.is_written)

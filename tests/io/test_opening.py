@@ -224,12 +224,12 @@ def test_a_lost_log_is_found_again(
     monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
     spoil(path)
     log = reopen_log(str(path), 0, gaps := [], 10)
-    assert log.is_lost
+    assert "cannot be opened" in log.failure
     drain_into(log, b"lost")
     path.unlink()
     path.write_bytes(b"old")
     drain_into(log, b"new")
-    assert not log.is_lost and gaps == [(3, 14)]
+    assert log.failure == "" and gaps == [(3, 14)]
     assert read_everything(log) == [(0, b"old", 0), (14, b"new", 11)]
     log.release()
 

@@ -147,8 +147,9 @@ def test_a_disk_that_refuses_is_said_once(
     lines = Lines(str(tmp_path / "f"))
     for refuses in (True, True, False, True):
         disk.refuse = lambda data, refuses=refuses: refuses  # type: ignore[misc]
-        lines.add(1)
+        line = lines.add(1)
         lines.write()
+        assert line.problem == ("No space left on device" if refuses else "")
     assert len(caplog.records) == 2
 
 

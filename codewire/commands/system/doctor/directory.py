@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ LOW_DISK_BYTES, EMPTY_DISK_BYTES = 512 * MIB, 16 * MIB
 # Looked at for their owners; what sudo left shows among the first.
 MOST_ENTRIES = 5000
 NAMED_ENTRIES = 3
+# What a file system says that takes no file at all; how much room there is, is asked of it.
+UNWRITABLE = frozenset((errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EDQUOT))
 
 
 def _paths() -> DataDir:
@@ -79,9 +82,25 @@ def _state(root: str, found: os.stat_result) -> tuple[str, str]:
         return FAIL, f"{root} belongs to {_user(found.st_uid)}, not to you: only one user's node"
     if not os.access(root, os.W_OK | os.X_OK) or mode & 0o300 != 0o300:
         return FAIL, f"{root} cannot be written (mode {mode:o}, or a read-only file system)"
+    if problem := _write_problem(root):
+        return FAIL, f"{root} cannot be written: {problem}"
     if mode & 0o077:
         return WARN, f"{root} is open to others (mode {mode:o}): chmod 700 it"
     return OK, root
+
+
+def _write_problem(root: str) -> str:
+    """Return why no file can be made: one that has no name is, where there are such (open(2)).
+
+    A file system that has met an error may be read-only without saying so to access(2).
+    """
+    try:
+        os.close(os.open(root, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except AttributeError:
+        return ""
+    except OSError as error:
+        return str(error.strerror) if error.errno in UNWRITABLE else ""
+    return ""
 
 
 def owners(context: Context) -> Iterator[Finding]:
