@@ -34,7 +34,8 @@ class Worker(NamedTuple):
 def words(stream: FrameStream, seconds: float) -> tuple[str, bool]:
     """Return what is known of a silence of so many seconds; and whether the worker is stopped."""
     silence = f"the node does not answer (for {seconds:.3g}s)"
-    worker = find_worker(stream.peer_pid())
+    keeper = stream.peer_pid()
+    worker = find_worker(keeper)
     if worker is None:
         return (
             f"{silence}; its log may say why: node.log in its data directory; "
@@ -45,6 +46,12 @@ def words(stream: FrameStream, seconds: float) -> tuple[str, bool]:
     if worker.state in STOPPED:
         cure = f"'kill -CONT {worker.pid}' continues it, 'cw node restart' replaces it"
         return f"{named} {STATES[worker.state]} ({worker.state}); {cure}", True
+    if _state_of(keeper) in STOPPED:
+        # Whatever has to be started or ended is asked of it.
+        return (
+            f"{silence}: its keeper (pid {keeper}) is stopped; 'kill -CONT {keeper}' continues it",
+            False,
+        )
     state = STATES.get(worker.state, "in an odd state")
     return (
         f"{named} {state} ({worker.state}); its log may say why: node.log in its data directory; "
@@ -66,12 +73,19 @@ def find_worker(keeper: int) -> Worker | None:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 arguments = file.read(1 << 16).split(b"\0")
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                state = file.read(4096).rpartition(b")")[2].split()[0].decode("ascii", "replace")
-        except (OSError, IndexError):
+        except OSError:
             continue
         # With an option or two of the interpreter before it, and the number of its link behind.
         for place in range(at, min(at + 3, len(arguments) - 1)):
             if arguments[place] == role and arguments[place + 1].isdigit():
-                return Worker(pid, state)
+                return Worker(pid, _state_of(pid))
     return None
+
+
+def _state_of(pid: int) -> str:
+    """Return a process's state as in proc_pid_stat(5), "" where it is not shown."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read(4096).rpartition(b")")[2].split()[0].decode("ascii", "replace")
+    except (OSError, IndexError):
+        return ""

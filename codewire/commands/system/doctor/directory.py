@@ -95,12 +95,17 @@ def _write_problem(root: str) -> str:
     A file system that has met an error may be read-only without saying so to access(2).
     """
     try:
-        os.close(os.open(root, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except AttributeError:
-        return ""
+        _make_nameless(root)
     except OSError as error:
         return str(error.strerror) if error.errno in UNWRITABLE else ""
     return ""
+
+
+def _make_nameless(root: str) -> None:
+    """Make a file that nobody sees, and have it gone. Raises OSError."""
+    flags = getattr(os, "O_TMPFILE", 0)
+    if flags:
+        os.close(os.open(root, flags | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def owners(context: Context) -> Iterator[Finding]:
