@@ -6,8 +6,10 @@ what state that is in. Of a remote node nothing is known but its silence.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from codewire.io.procfs import command_words, node_role
 from codewire.paths import worker_command
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def words(stream: FrameStream, seconds: float) -> tuple[str, bool]:
     silence = f"the node does not answer (for {seconds:.3g}s)"
     keeper = stream.peer_pid()
     worker = find_worker(keeper)
+    if worker is None and (stranger := find_stranger(keeper)):
+        return f"{silence}: {stranger}", False
     if worker is None:
         return (
             f"{silence}; its log may say why: node.log in its data directory; "
@@ -80,6 +84,19 @@ def find_worker(keeper: int) -> Worker | None:
             if arguments[place] == role and arguments[place + 1].isdigit():
                 return Worker(pid, _state_of(pid))
     return None
+
+
+def find_stranger(pid: int) -> str:
+    """Return who is at a local socket's other end, in words, where that is no keeper of ours."""
+    try:
+        role, name = node_role(pid), command_words(pid)[0] if pid else b""
+    except OSError:
+        return ""
+    if role or not name:
+        # Also a keeper that is gone: its successor listens at the same socket.
+        return ""
+    program = os.path.basename(name).decode("utf-8", "replace")
+    return f"its socket belongs to pid {pid} ({program}), which is no node of this program"
 
 
 def _state_of(pid: int) -> str:
