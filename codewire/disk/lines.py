@@ -145,7 +145,7 @@ class Lines:
         outcome = Outcome()
         try:
             outcome = run_blocking(self._perform, batch)
-            if outcome.is_misplaced() and move_aside(self.path, _words(outcome.problem)):
+            if outcome.is_misplaced() and self._move_aside(outcome):
                 outcome = run_blocking(self._perform, batch)
             if self.max_bytes and outcome.size > self.max_bytes:
                 self._turn_over()
@@ -154,6 +154,9 @@ class Lines:
         if outcome.problem is not None and not self._is_failing:
             log.error("writing %s failed: %s", self.path, outcome.problem.strerror)
         self._is_failing = outcome.problem is not None
+
+    def _move_aside(self, outcome: Outcome) -> bool:
+        return move_aside(self.path, _words(outcome.problem), is_known=self._is_failing)
 
     def _perform(self, batch: Sequence[Line]) -> Outcome:
         """Write; raises nothing. Not in the thread of whoever waits: nothing is logged."""

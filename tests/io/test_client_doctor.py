@@ -244,6 +244,8 @@ def test_gevent_that_is_asked_for_must_be_there(
     assert found(machine.python)["gevent"][0] == WARN
     monkeypatch.setenv("CW_RUNTIME", "gevent")
     assert found(machine.python)["gevent"][0] == FAIL
+    monkeypatch.setenv("CW_RUNTIME", "threds")
+    assert "is ignored" in found(machine.python)["gevent"][1]
 
 
 def test_a_machine_without_pseudo_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

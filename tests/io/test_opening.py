@@ -220,7 +220,7 @@ def test_a_log_that_can_be_written_again_is(path: Path, monkeypatch: pytest.Monk
 def test_a_lost_log_is_found_again(
     path: Path, spoil: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What had been counted before is as far gone as the file that is there now does not have it."""
+    """What had been counted is gone as far as the file that is there now does not have it."""
     monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
     spoil(path)
     log = reopen_log(str(path), 0, gaps := [], 10)
