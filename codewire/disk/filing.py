@@ -156,13 +156,17 @@ def keep_copy(path: str, why: str) -> None:
     log.error("%s is damaged (%s); a copy is kept as %s", path, why, aside)
 
 
-def move_aside(path: str, why: str) -> bool:
-    """Give what stands at `path` another name, so that a new file can be made. Raises nothing."""
+def move_aside(path: str, why: str, *, is_known: bool = False) -> bool:
+    """Give what stands at `path` another name, so that a new file can be made. Raises nothing.
+
+    Where it `is_known` that this fails, it is not said again.
+    """
     aside = _name_aside(path)
     try:
         os.rename(path, aside)
     except OSError as error:
-        log.error("%s cannot be used (%s), nor moved: %s", path, why, error.strerror)
+        level = logging.DEBUG if is_known else logging.ERROR
+        log.log(level, "%s cannot be used (%s), nor moved: %s", path, why, error.strerror)
         return False
     log.error("%s cannot be used (%s); it is kept as %s", path, why, aside)
     return True

@@ -33,12 +33,14 @@ WAITING, WRITTEN, SYNCED, DOUBTFUL, REFUSED = range(5)
 class Line:
     """One line and what became of it."""
 
-    __slots__ = ("data", "done", "state")
+    __slots__ = ("data", "done", "problem", "state")
 
     def __init__(self, data: bytes, done: Callable[[bool], None] | None) -> None:
         self.data = data
         self.done = done
         self.state = WAITING
+        # Why it is not in the file or not on the disk, as the system says; "" where it is.
+        self.problem = ""
 
     @property
     def is_written(self) -> bool:
@@ -126,14 +128,14 @@ class Lines:
 
     def _sync_all(self) -> None:
         due = _take_all(self._unsynced)
-        state = SYNCED
+        state, problem = SYNCED, ""
         try:
             run_blocking(self._sync_somewhere)
         except OSError as error:
             log.error("syncing %s failed: %s", self.path, error.strerror)
-            state = DOUBTFUL
+            state, problem = DOUBTFUL, error.strerror or str(error)
         for line in due:
-            line.state = state
+            line.state, line.problem = state, problem
 
     def _sync_somewhere(self) -> None:
         try:
@@ -159,7 +161,7 @@ class Lines:
         outcome = Outcome()
         try:
             outcome = self._calls(self._perform, batch)
-            if outcome.is_misplaced() and move_aside(self.path, _words(outcome.problem)):
+            if outcome.is_misplaced() and self._move_aside(outcome):
                 outcome = self._calls(self._perform, batch)
             if self.max_bytes and outcome.size > self.max_bytes:
                 self._turn_over()
@@ -168,6 +170,9 @@ class Lines:
         if outcome.problem is not None and not self._is_failing:
             log.error("writing %s failed: %s", self.path, outcome.problem.strerror)
         self._is_failing = outcome.problem is not None
+
+    def _move_aside(self, outcome: Outcome) -> bool:
+        return move_aside(self.path, _words(outcome.problem), is_known=self._is_failing)
 
     def _perform(self, batch: Sequence[Line]) -> Outcome:
         """Write; raises nothing. Not in the thread of whoever waits: nothing is logged."""
@@ -183,9 +188,11 @@ class Lines:
             outcome.size = self._append(lines)
         except OSError as error:
             outcome.problem = error
+            for line in lines:
+                line.problem = error.strerror or str(error)
             return
         for line in lines:
-            line.state = WRITTEN
+            line.state, line.problem = WRITTEN, ""
 
     def _append(self, lines: Sequence[Line]) -> int:
         """Write all of `lines`, or nothing; return the file's size. Raises OSError."""
@@ -237,6 +244,7 @@ def _settle(batch: Sequence[Line]) -> None:
     for line in batch:
         if line.state == WAITING:
             line.state = REFUSED
+            line.problem = line.problem or "the file is gone"
     for line in batch:
         if line.done is not None:
             line.done(line.is_written)

@@ -76,7 +76,7 @@ class Posting:
         else:
             first.messages.write()
         if not (is_kept or line.is_synced or (line.is_written and not is_synced)):
-            raise RequestError("the message could not be stored: see the node's log", UNAVAILABLE)
+            raise RequestError(f"the message could not be stored: {line.problem}", UNAVAILABLE)
         log.debug("session %s: %s", first.id, kind)
 
     def _is_in(self, letter: _Letter, is_first: bool, is_written: bool) -> None:

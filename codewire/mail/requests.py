@@ -110,7 +110,7 @@ class Requests:
             line = self._pending.open(request)
         try:
             if not self._pending.commit(line):
-                text = "the request could not be stored: see the node's log"
+                text = f"the request could not be stored: {line.problem}"
                 raise RequestError(text, UNAVAILABLE)
             places = (draft.recipient, draft.sender.session)
             self._posting.post(REQUEST, request.data(), request.sent_ns, places)
@@ -198,13 +198,13 @@ class Requests:
             line = self._pending.answer(request, answer)
         is_synced = self._pending.commit(line)
         if not line.is_written:
-            raise RequestError("the reply could not be stored: see the node's log", UNAVAILABLE)
+            raise RequestError(f"the reply could not be stored: {line.problem}", UNAVAILABLE)
         find = self._sessions.registry.find
         places = (find(request.to_id), find(request.from_id))
         self._posting.post(REPLY, request.reply_data(), answer.sent_ns, places, is_kept=True)
         if not is_synced:
             raise RequestError(
-                "the reply is not known to be on the disk: see the node's log", UNAVAILABLE
+                f"the reply is not known to be on the disk: {line.problem}", UNAVAILABLE
             )
         return is_awaited
 

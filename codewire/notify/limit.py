@@ -27,6 +27,7 @@ class Limit:
 
     def take(self, letter: Letter, now: float) -> Letter | None:
         """Return the letter if it may go out now; else it is held for the summary."""
+        self._forget_future(now)
         if not self._held and self._has_room(now):
             self._sent.append(now)
             return letter
@@ -42,6 +43,7 @@ class Limit:
 
     def summary(self, now: float) -> tuple[Letter, list[Letter]] | None:
         """Return the summary that is due and what it stands for, None without one."""
+        self._forget_future(now)
         due = self.due()
         if due is None or now < due:
             return None
@@ -49,8 +51,10 @@ class Limit:
         self._sent.append(now)
         return (held[0] if len(held) == 1 else summary(held)), held
 
-    def _has_room(self, now: float) -> bool:
-        # A clock that was set back must not keep anybody from being told.
+    def _forget_future(self, now: float) -> None:
+        """A clock that was set back must not keep anybody from being told."""
         if self._sent and self._sent[-1] > now:
             self._sent.clear()
+
+    def _has_room(self, now: float) -> bool:
         return len(self._sent) < self._most or now - self._sent[0] >= WINDOW_SECONDS

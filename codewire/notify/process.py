@@ -19,7 +19,7 @@ from codewire.client import Client
 from codewire.errors import CodewireError
 from codewire.notify import channels
 from codewire.notify.letters import TYPES, Letter, event_id, kind_of, letter, moment_ns
-from codewire.notify.limit import Limit
+from codewire.notify.limit import WINDOW_SECONDS, Limit
 from codewire.notify.memory import Memory
 from codewire.notify.settings import Notify, load_notify
 from codewire.paths import data_dir
@@ -123,7 +123,8 @@ class Notifier:
 
     def _next(self, look_at: float | None) -> Item | None:
         due = self._limit.due()
-        waits = [] if due is None else [max(0.05, due - time.time())]
+        # Whatever is due, it is looked at once a window: somebody may set the time of day.
+        waits = [] if due is None else [max(0.05, min(WINDOW_SECONDS, due - time.time()))]
         waits += [] if look_at is None else [max(0.0, look_at - time.monotonic())]
         try:
             return self._inbox.get(timeout=min(waits) if waits else None)

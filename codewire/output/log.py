@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from codewire.io.clock import CLOCK
+from codewire.io.clock import CLOCK, Moment
 from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.holes import find_data, find_written, punch_head
 from codewire.io.pipes import move_to_file
@@ -75,8 +75,7 @@ class OutputLog:
         """Take over `fd`; -1 is a log that keeps nothing. `opening.py` makes them."""
         self._fd = fd
         self._calls = calls
-        self._max_bytes = max_bytes
-        self._slack = min(1 << 20, max_bytes // 4)
+        self._set_budget(max_bytes)
         self._lock = threading.Lock()
         self._wakers: tuple[Waker, ...] = ()
         self._can_punch = True
@@ -86,11 +85,17 @@ class OutputLog:
         self.on_gap: Callable[[], None] = lambda: None
         # When the last byte came; also after a restart, from the file.
         self.grown_at_ns = 0
-        # The same on the steady clock, 0 until this worker has seen some.
-        self.grown_steady_ns = 0
-        # Why nothing can be written now, "" while it can.
+        # The same on the steady clock, 0 until this worker has seen some; and what the file said.
+        self.grown_steady_ns = self.found_steady_ns = 0
+        # Why nothing can be written now, "" while it can; and what tries to have it opened for
+        # writing where it is not, until that returns True.
         self.failure = ""
+        self.recover: Callable[[], bool] | None = None
         self._users = 1
+
+    def _set_budget(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._slack = min(1 << 20, max_bytes // 4)
 
     def measure(self, least: int = 0) -> None:
         """Learn from the file where the log begins and ends. Raises OSError.
@@ -104,9 +109,37 @@ class OutputLog:
         self.end = found.st_size
         self.first = self._find_first()
         self.grown_at_ns = found.st_mtime_ns if self.end else 0
+        # Whatever the time of day is set to from here on; at most now, where the file is ahead.
+        found_at = Moment(found.st_mtime_ns, 0, "")
+        self.found_steady_ns = CLOCK.steady_of(found_at) if self.end else 0
         self._find_last_gap()
         if self.end < least:
             self._skip(least - self.end)
+
+    def adopt(self, fd: int, max_bytes: int) -> bool:
+        """Go on with a file that can be written; False where it is another one. Takes over `fd`.
+
+        What was lost meanwhile stays lost, and its offsets with it. Raises OSError.
+        """
+        if self.is_lost:
+            self._fd = fd
+            self._widen_last_gap(os.fstat(fd).st_size)
+        else:
+            is_same = os.path.sameopenfile(fd, self._fd)
+            if is_same:
+                # Readers go on with the number that they have.
+                os.dup2(fd, self._fd, inheritable=False)
+            os.close(fd)
+            if not is_same:
+                return False
+        self._set_budget(max_bytes)
+        self.measure(self.end)
+        return True
+
+    def _widen_last_gap(self, size: int) -> None:
+        """What was counted before there was a file is in it only as far as it goes."""
+        if self._gaps and self._gaps[-1][1] == self.end:
+            self._gaps[-1] = (min(size, self._gaps[-1][0]), self.end)
 
     @property
     def is_lost(self) -> bool:
@@ -140,6 +173,7 @@ class OutputLog:
 
         Raises nothing: what the disk refuses is read off and becomes a gap.
         """
+        self._try_again()
         left = count
         patience = TRIES
         while left:
@@ -164,8 +198,13 @@ class OutputLog:
 
     def take_bytes(self, data: bytes) -> None:
         """Append bytes that were read into memory; as `take_pipe` where splice does not work."""
+        self._try_again()
         self._append(data)
         self._grew()
+
+    def _try_again(self) -> None:
+        if self.recover is not None and self.recover():
+            self.recover = None
 
     def _append(self, data: bytes) -> None:
         view = memoryview(data)
@@ -336,34 +375,6 @@ class OutputLog:
                 return
         if self._fd >= 0:
             self._calls(os.close, self._fd)
-
-
-class Cursor:
-    """One reader's place in a log. `waker` is set on news until `close`."""
-
-    def __init__(self, output: OutputLog, offset: int, waker: threading.Event) -> None:
-        """Take over one use of `output`, as counted by `retain`."""
-        self.log = output
-        self.offset = offset
-        self._waker = waker
-        output.watch(waker)
-
-    def read(self, limit: int) -> Chunk:
-        """Return the next bytes and move past them; empty data at the end."""
-        chunk = self.log.read(self.offset, limit)
-        self.offset = chunk.end
-        return chunk
-
-    def claim(self, limit: int) -> Span:
-        """Return where the next bytes are and move past them: the caller sends them itself."""
-        span = self.log.span(self.offset, limit)
-        self.offset = span.offset + span.size
-        return span
-
-    def close(self) -> None:
-        """Give the log back. Call once."""
-        self.log.unwatch(self._waker)
-        self.log.release()
 
 
 def _nth_last(block: bytes, count: int) -> int:

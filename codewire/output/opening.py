@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import stat
+import time
 
 from codewire.errors import LogUnavailable
 from codewire.files import open_regular
@@ -20,6 +21,9 @@ from codewire.output.log import OutputLog
 log = logging.getLogger(__name__)
 
 Gaps = list[tuple[int, int]]
+
+# How often a log that can only be read, or not even that, is tried again while there is output.
+RETRY_SECONDS = 1.0
 
 
 def open_log(
@@ -68,8 +72,28 @@ def reopen_log(
         output = OutputLog(-1, 0, gaps)
         output.measure(max(least, _size(path)))
     output.failure = failure
-    log.error("%s; the session's output is lost", failure)
+    output.recover = Recovery(path, output, max_bytes, calls)
+    log.error("%s; the session's output is lost until it can", failure)
     return output
+
+
+class Recovery:
+    """Has a log opened for writing once its disk allows it: asked now and then, at no more cost."""
+
+    def __init__(self, path: str, output: OutputLog, max_bytes: int, calls: FileCalls) -> None:
+        self._path, self._output, self._max_bytes = path, output, max_bytes
+        self._calls = calls
+        self._next = time.monotonic() + RETRY_SECONDS
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + RETRY_SECONDS
+        try:
+            fd = self._calls(open_regular, self._path, os.O_RDWR | os.O_CREAT)
+            return self._output.adopt(fd, self._max_bytes)
+        except OSError:
+            return False
 
 
 def read_log(path: str, gaps: Gaps, calls: FileCalls = call_here) -> OutputLog:

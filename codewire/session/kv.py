@@ -168,7 +168,7 @@ class KeyValues:
     def _confirm(self, line: Pending) -> None:
         """Have the change on the disk. The lock is not held: nobody else waits for the disk."""
         if not self._journal.commit(line):
-            raise RequestError("the key could not be stored: see the node's log", UNAVAILABLE)
+            raise RequestError(f"the key could not be stored: {line.problem}", UNAVAILABLE)
         if self._is_long():
             self._journal.shorten(lambda: self._lines() if self._is_long() else None)
 

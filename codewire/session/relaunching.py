@@ -69,7 +69,7 @@ class Relauncher:
         self._rules, self._rules_turn = rules, threading.Lock()
         self._launch = launch
         self._news = threading.Event()
-        self._due: dict[int, Session] = {}
+        self._waiting = restarts.Waiting(CLOCK)
         self._lock = threading.Lock()
 
     # What there is to come back
@@ -195,7 +195,7 @@ class Relauncher:
         if restarts.due_ns(record.restart):
             record.restart = restarts.ended(record.restart, "restarted")
         with self._lock:
-            self._due.pop(session.id, None)
+            self._waiting.drop(session.id)
         self._store.put(record)
 
     # Policies
@@ -216,7 +216,7 @@ class Relauncher:
 
     def _await(self, session: Session) -> None:
         with self._lock:
-            self._due[session.id] = session
+            self._waiting.add(session.id, session.record.restart)
         self._news.set()
 
     def is_pending(self, session: Session) -> bool:
@@ -231,7 +231,7 @@ class Relauncher:
         """End a session's policy; return whether a restart was due."""
         was = self.is_pending(session)
         with self._lock:
-            self._due.pop(session.id, None)
+            self._waiting.drop(session.id)
         if session.record.restart and "ended" not in session.record.restart:
             session.record.restart = restarts.ended(session.record.restart, why)
             self._store.put(session.record)
@@ -255,21 +255,14 @@ class Relauncher:
     def run(self) -> None:
         """Restart what is due, for ever."""
         while True:
-            self._news.wait(self._until_due())
-            self._news.clear()
-            now = CLOCK.wall_ns()
             with self._lock:
-                due = [s for s in self._due.values() if restarts.due_ns(s.record.restart) <= now]
-            for session in due:
+                seconds = self._waiting.seconds()
+            self._news.wait(seconds)
+            self._news.clear()
+            with self._lock:
+                due = self._waiting.due()
+            for session in filter(None, map(self._registry.find, due)):
                 self._restart(session)
-
-    def _until_due(self) -> float | None:
-        with self._lock:
-            moments = [restarts.due_ns(s.record.restart) for s in self._due.values()]
-        if not moments:
-            return None
-        # Looked at now and then whatever is due: somebody may set the time of day.
-        return max(0.0, min(restarts.LONGEST_PAUSE, (min(moments) - CLOCK.wall_ns()) / 1e9))
 
     def _restart(self, session: Session) -> None:
         restart = restarts.counted(session.record.restart)
@@ -289,7 +282,7 @@ class Relauncher:
         """A restart that could not even start counts as one that failed."""
         record = session.record
         with self._lock:
-            if self._due.pop(session.id, None) is None:
+            if not self._waiting.drop(session.id):
                 # Ended meanwhile.
                 return
         record.restart = restarts.after_failed_start(restart, why, CLOCK.wall_ns())

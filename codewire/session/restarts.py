@@ -1,4 +1,4 @@
-"""Restart policies: whether a session that has ended is started again, and after which pause. Pure.
+"""Restart policies: whether a session that has ended is started again, and after which pause.
 
 `Record.restart` holds one: {"policy", "max"?, "count", "due_ns"?, "ended"?}. It is replaced, never
 changed in place: what is on the disk is compared with it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewire.errors import RequestError
+from codewire.io.clock import Clock
 from codewire.session.records.record import Record
 from codewire.wire.codes import BAD_REQUEST
 from codewire.wire.texts import go_quote
@@ -21,6 +22,39 @@ WELL_SECONDS = 600.0
 MAX_DOUBLINGS = 10
 
 Restart = dict[str, Any]
+
+
+class Waiting:
+    """Sessions, by id, that wait for the end of their pause. Its user holds a lock.
+
+    What is written down is a time of day. Here it is one on the steady clock, so that nobody who
+    sets the time of day makes a pause longer or shorter, and none is longer than the longest.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[int, int] = {}
+
+    def add(self, session_id: int, restart: Restart) -> None:
+        """Begin to wait for `due_ns` of a policy."""
+        left = due_ns(restart) - self._clock.wall_ns()
+        left = max(0, min(left, int(LONGEST_PAUSE * 1e9)))
+        self._due[session_id] = self._clock.steady_ns() + left
+
+    def drop(self, session_id: int) -> bool:
+        """Wait no more; say whether it did."""
+        return self._due.pop(session_id, None) is not None
+
+    def due(self) -> list[int]:
+        """Return those whose pause is over."""
+        now = self._clock.steady_ns()
+        return [number for number, moment in self._due.items() if moment <= now]
+
+    def seconds(self) -> float | None:
+        """Return how long the first one still waits, None where nobody does."""
+        if not self._due:
+            return None
+        return max(0.0, (min(self._due.values()) - self._clock.steady_ns()) / 1e9)
 
 
 def new_restart(policy: str, most: int | None) -> Restart:

@@ -19,7 +19,8 @@ from codewire.io.clock import CLOCK, Clock, Moment
 from codewire.io.filecalls import FileCalls, call_here
 from codewire.io.processes import is_halted
 from codewire.io.ptys import set_window_size, unread_bytes, window_size
-from codewire.output.log import Cursor, OutputLog
+from codewire.output.cursor import Cursor
+from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.agentstate import AgentState
 from codewire.session.life import LIVELY, Life, State
@@ -205,11 +206,9 @@ class Session:
             return 0.0
         ages_ns = [self.age_ns()]
         current = self._log
-        if current is not None and current.grown_steady_ns:
-            ages_ns.append(self._clock.steady_ns() - current.grown_steady_ns)
-        elif current is not None and current.grown_at_ns:
-            # Before this worker: from the file.
-            ages_ns.append(self._clock.since(Moment(current.grown_at_ns, 0, "")))
+        if current is not None and current.end:
+            grown_ns = current.grown_steady_ns or current.found_steady_ns
+            ages_ns.append(self._clock.steady_ns() - grown_ns)
         return max(0.0, min(ages_ns) / 1e9)
 
     def age_ns(self) -> int:

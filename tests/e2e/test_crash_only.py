@@ -93,6 +93,9 @@ def test_the_interpreter_is_away_while_processes_die(home: Home) -> None:
     answer = home.request({"type": "ListSessions"})
     assert (answer["type"], answer.get("code")) == ("Error", "no_worker")
     assert "no such file" in answer["message"]
+    for words in (("node", "status"), ("list",), ("wait", str(number), "--timeout", "2")):
+        done = home.cw(*words)
+        assert done.returncode and "no such file" in done.stderr, (words, done)
     interpreter.back()
     wait_until(lambda: answers(home), WELL_SECONDS, "the node is back")
     assert is_alive(pid)

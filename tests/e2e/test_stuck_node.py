@@ -47,6 +47,22 @@ def test_a_stopped_worker_is_reported_and_can_be_replaced(
     assert client.list_sessions() == []
 
 
+def test_a_stopped_keeper_is_named(node: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker lists and types without it; what is to be started waits for it."""
+    monkeypatch.setattr(connection, "PROMPT_SECONDS", 0.5)
+    keeper = node.keeper_pid
+    client = node.client()
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        assert client.list_sessions() == []
+        with pytest.raises(NodeSilent, match=rf"keeper \(pid {keeper}\) is stopped; 'kill -CONT"):
+            client.launch(["true"])
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    monkeypatch.setattr(connection, "PROMPT_SECONDS", 20.0)
+    wait_until(client.list_sessions, 20, "what was asked for is done")
+
+
 @pytest.mark.long
 def test_commands_keep_their_time_outs_when_the_worker_is_stopped() -> None:
     """All at once: each takes the 10 s a silent node is given, or its own time-out."""

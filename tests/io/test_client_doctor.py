@@ -94,10 +94,22 @@ def test_a_directory_that_cannot_be_made(root: Path, monkeypatch: pytest.MonkeyP
     assert (status, "symbolic link" in detail) == (FAIL, True)
 
 
-def test_a_directory_that_cannot_be_written(root: Path) -> None:
+def raiser(error: OSError) -> Callable[[str], None]:
+    def fail(_: str) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_directory_that_cannot_be_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root).chmod(0o500)
     assert found(directory.data_dir)["data dir"][0] == FAIL
     root.chmod(0o755)
+    with monkeypatch.context() as patch:
+        # As of an ext4 that has met an error: access(2) says nothing of that.
+        patch.setattr(directory, "_make_nameless", raiser(OSError(30, "Read-only file system")))
+        status, detail = found(directory.data_dir)["data dir"]
+        assert (status, "Read-only file system" in detail) == (FAIL, True)
     status, detail = found(directory.data_dir)["data dir"]
     assert (status, "chmod 700" in detail) == (WARN, True)
 
@@ -232,6 +244,8 @@ def test_gevent_that_is_asked_for_must_be_there(
     assert found(machine.python)["gevent"][0] == WARN
     monkeypatch.setenv("CW_RUNTIME", "gevent")
     assert found(machine.python)["gevent"][0] == FAIL
+    monkeypatch.setenv("CW_RUNTIME", "threds")
+    assert "is ignored" in found(machine.python)["gevent"][1]
 
 
 def test_a_machine_without_pseudo_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

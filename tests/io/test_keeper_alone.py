@@ -335,6 +335,11 @@ def test_a_directory_that_does_not_answer_stops_nobody(
     premises = Premises(paths, Report(paths.node_log, True))
     premises.take()
     assert not premises.need_a_look()
+    with monkeypatch.context() as patch:
+        # Where the machine has no thread to look with, the directory is not to blame.
+        patch.setattr(premises._scout, "find", lambda: None)
+        assert not premises.need_a_look()
+        assert not os.path.exists(paths.node_log)
     answers = threading.Event()
     monkeypatch.setattr(premises._scout, "_look", lambda: answers.wait(20))
     for _ in range(2):

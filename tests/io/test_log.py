@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from codewire.io.pipes import open_pipe
-from codewire.output.log import Cursor, OutputLog
+from codewire.output.cursor import Cursor
+from codewire.output.log import OutputLog
 from codewire.output.opening import open_log
 from tests.kernel import needs_holes
 

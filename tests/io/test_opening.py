@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from codewire.errors import LogUnavailable
+from codewire.io.clock import Clock
 from codewire.io.pipes import open_pipe
+from codewire.output import opening
+from codewire.output.cursor import Cursor
 from codewire.output.log import OutputLog
 from codewire.output.opening import open_log, read_log, reopen_log
 from codewire.session.records.record import Record
@@ -67,6 +70,15 @@ def drain_into(log: OutputLog, data: bytes) -> None:
         os.read(read_end, 1)
     os.close(read_end)
     os.close(write_end)
+
+
+def read_everything(log: OutputLog) -> list[tuple[int, bytes, int]]:
+    chunks: list[tuple[int, bytes, int]] = []
+    offset = log.first
+    while offset < log.end:
+        chunks.append(chunk := log.read(offset, 65536))
+        offset = chunk.end
+    return chunks
 
 
 @pytest.mark.timeout(20)
@@ -166,3 +178,71 @@ def test_a_finished_log_is_only_read(path: Path) -> None:
 def test_a_launch_is_refused_what_a_living_session_is_not(path: Path) -> None:
     with pytest.raises(OSError):
         open_log(str(path.parent))
+
+
+def test_a_log_from_the_future_is_silent_from_now_on(path: Path) -> None:
+    """A clock that was set back before this worker began stops no session's being idle."""
+
+    class Later(Clock):
+        def steady_ns(self) -> int:
+            return super().steady_ns() + 5_000_000_000
+
+    path.write_bytes(b"old")
+    os.utime(path, ns=(0, Clock().wall_ns() + 86_400 * 1_000_000_000))
+    session = Session(Record(1, ["x"], "/", 1), str(path), "", clock=Later())
+    session.open_log(0, is_restored=True)
+    assert 5 <= session.idle_seconds() < 65
+    session.close_log()
+
+
+def test_a_log_that_can_be_written_again_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that was read-only while a worker began costs what was printed meanwhile."""
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    shutil.copy("/bin/sleep", path)
+    size = path.stat().st_size
+    with subprocess.Popen([str(path), "60"]) as busy:
+        log = reopen_log(str(path), 1 << 30, gaps := [], 0)
+        cursor = Cursor(log, size, threading.Event())
+        assert log.retain()
+        drain_into(log, b"lost")
+        busy.kill()
+    drain_into(log, b"kept")
+    assert cursor.read(100) == (size + 4, b"kept", 4)
+    assert gaps == [(size, size + 4)] and log.failure == ""
+    drain_into(log, b", too")
+    assert cursor.read(100) == (size + 8, b", too", 0)
+    log.release()
+    cursor.close()
+    assert path.stat().st_size == size + 13
+
+
+@pytest.mark.parametrize("spoil", [as_fifo, as_dangling_link])
+def test_a_lost_log_is_found_again(
+    path: Path, spoil: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been counted is gone as far as the file that is there now does not have it."""
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    spoil(path)
+    log = reopen_log(str(path), 0, gaps := [], 10)
+    assert "cannot be opened" in log.failure
+    drain_into(log, b"lost")
+    path.unlink()
+    path.write_bytes(b"old")
+    drain_into(log, b"new")
+    assert log.failure == "" and gaps == [(3, 14)]
+    assert read_everything(log) == [(0, b"old", 0), (14, b"new", 11)]
+    log.release()
+
+
+def test_another_file_in_its_place_is_not_gone_on_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "RETRY_SECONDS", 0.0)
+    shutil.copy("/bin/sleep", path)
+    with subprocess.Popen([str(path), "60"]) as busy:
+        log = reopen_log(str(path), 0, [], 0)
+        busy.kill()
+    path.unlink()
+    drain_into(log, b"lost")
+    assert log.failure and log.read(0, 4).data == b"\x7fELF"
+    log.release()

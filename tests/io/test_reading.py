@@ -20,7 +20,7 @@ from codewire.node.handlers import output
 from codewire.node.handlers.attach import FRAME_BYTES, Attachment
 from codewire.node.handlers.output import Deadline, TextReader
 from codewire.node.handlers.peer import Peer
-from codewire.output.log import Cursor
+from codewire.output.cursor import Cursor
 from codewire.output.opening import open_log
 from codewire.session.life import State
 from codewire.session.observer import Observer

@@ -41,6 +41,18 @@ time.sleep(60)
 """
 
 
+def run_program(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={key: value for key, value in os.environ.items() if key != "CW_RUNTIME"},
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -51,17 +63,16 @@ time.sleep(60)
     ids=["raises", "leaves", "returns"],
 )
 def test_a_process_ends_with_its_essential_loop(body: str, words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROCESS.format(patched=GEVENT, body=body)],
-        env={key: value for key, value in os.environ.items() if key != "CW_RUNTIME"},
-        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    done = run_program(PROCESS.format(patched=GEVENT, body=body))
     assert done.returncode == 1
     assert "loop failed, the worker ends: " + words in done.stderr
+
+
+def test_what_the_machine_is_short_of_needs_no_traceback() -> None:
+    body = "raise OutOfThreads"
+    program = "from codewire.errors import OutOfThreads\n" + PROCESS
+    done = run_program(program.format(patched=GEVENT, body=body))
+    assert "OutOfThreads: too many clients" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_an_event_loop_that_fails_for_a_moment_goes_on() -> None:

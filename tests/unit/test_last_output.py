@@ -17,7 +17,8 @@ import pytest
 
 from codewire.node.handlers import output
 from codewire.node.handlers.attach import Attachment
-from codewire.output.log import Cursor, OutputLog
+from codewire.output.cursor import Cursor
+from codewire.output.log import OutputLog
 from codewire.session.life import State
 from codewire.session.records.record import Record
 from codewire.session.session import Session

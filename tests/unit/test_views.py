@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codewire.io.clock import CLOCK
 from codewire.node.handlers.views import fit_frame, session_info
 from codewire.session.records.record import Record, Status
 
@@ -42,26 +43,39 @@ def test_never_over_budget(rows: list[tuple[str, str, list[str]]], budget: int) 
     assert sum(len(json.dumps(value)) for value in left) <= budget
 
 
-def test_a_status_that_says_it_ended_says_how() -> None:
-    """Settled is told first, that it has ended to whoever waits a moment later."""
-    record = Record(id=1, argv=["x"], working_dir="/", created_ns=1)
-    record.exit_code, record.end_reason, record.completed_ns = 3, "exited", 2
-    record.status = Status.COMPLETED
+def info_of(record: Record, **fields: Any) -> dict[str, Any]:
+    """Return the SessionInfo of a session that has this record and says this of itself."""
     observer = SimpleNamespace(catch_up=lambda session: None)
     relauncher = SimpleNamespace(is_restorable=lambda session: False)
     node: Any = SimpleNamespace(
         sessions=SimpleNamespace(observer=observer, relauncher=relauncher),
         settings=SimpleNamespace(restore="ask"),
     )
-    session: Any = SimpleNamespace(
-        record=record,
-        attached_count=0,
-        log_status=lambda: None,
-        is_running=lambda: True,
-        is_halted=lambda: False,
-        duration_ms=lambda: 5,
-        agent=None,
-    )
-    info = session_info(node, session)
+    says = {
+        "attached_count": 0,
+        "log_status": lambda: None,
+        "is_running": lambda: True,
+        "is_halted": lambda: False,
+        "duration_ms": lambda: 5,
+        "agent": None,
+    }
+    session: Any = SimpleNamespace(record=record, **(says | fields))
+    return session_info(node, session)
+
+
+def test_a_status_that_says_it_ended_says_how() -> None:
+    """Settled is told first, that it has ended to whoever waits a moment later."""
+    record = Record(id=1, argv=["x"], working_dir="/", created_ns=1)
+    record.exit_code, record.end_reason, record.completed_ns = 3, "exited", 2
+    record.status = Status.COMPLETED
+    info = info_of(record)
     assert (info["status"], info["exit_code"], info["end_reason"]) == ("completed (3)", 3, "exited")
     assert info["duration_ms"] == 5
+
+
+def test_a_clock_that_was_set_makes_nothing_idle() -> None:
+    """How long a running session has been silent is not told by the time of day."""
+    record = Record(id=1, argv=["x"], working_dir="/", created_ns=1)
+    a_day_ago = CLOCK.wall_ns() - 86_400 * 1_000_000_000
+    info = info_of(record, log_status=lambda: (5, a_day_ago), idle_seconds=lambda: 3.7)
+    assert info["idle_seconds"] == 3

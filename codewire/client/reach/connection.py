@@ -68,6 +68,18 @@ def receive_message(
     and ProtocolError on bytes the format does not allow.
     """
     started = time.monotonic()
+    try:
+        return _receive(stream, deadline, silence, started)
+    except ProtocolError as error:
+        from codewire.client.reach.silence import find_stranger
+
+        stranger = find_stranger(stream.peer_pid())
+        raise (ProtocolError(f"{error}: {stranger}") if stranger else error) from error.__cause__
+
+
+def _receive(
+    stream: FrameStream, deadline: Deadline, silence: float | None, started: float
+) -> dict[str, Any] | None:
     while True:
         frame = stream.next_frame()
         if frame is None:

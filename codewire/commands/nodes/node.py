@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from codewire import config, paths
 from codewire.commands import output
-from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreachable
+from codewire.errors import CodewireError, ConfigError, NodeSilent, NodeUnreachable, NoWorker
 from codewire.files import read_regular
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def _start_detached() -> int:
 def _ask_node(context: Context) -> NodeStatus:
     try:
         return context.client(autostart=False).node_status()
-    except NodeSilent:
+    except (NodeSilent, NoWorker):
         raise
     except NodeUnreachable:
         if context.server:

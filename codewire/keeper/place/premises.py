@@ -111,7 +111,8 @@ class Premises:
         """
         self._empty_claim()
         is_well = self._scout.find()
-        if is_well is None:
+        if is_well is None and self._scout.is_out():
+            # Else there was no thread to send: the next look has one, or the one after that.
             self._complain("directory", f"{self._paths.root} does not answer; it is not looked at")
         return is_well is False or is_well is True and bool(self._said)
 

@@ -13,7 +13,8 @@ from codewire.node.caller import Caller
 from codewire.node.context import Message, Node, Streamer
 from codewire.node.handlers.ahead import Ahead
 from codewire.node.handlers.peer import Peer
-from codewire.output.log import Chunk, Cursor, OutputLog
+from codewire.output.cursor import Cursor
+from codewire.output.log import Chunk, OutputLog
 from codewire.session.agentstate import Shown
 from codewire.session.session import Session
 from codewire.term.canvas import is_emulated as terminal_is_emulated

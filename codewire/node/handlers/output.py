@@ -12,7 +12,7 @@ from codewire.node.caller import Caller
 from codewire.node.context import Message, Node, Streamer
 from codewire.node.handlers.attach import history_offset
 from codewire.node.handlers.peer import Peer
-from codewire.output.log import Cursor
+from codewire.output.cursor import Cursor
 from codewire.session.session import Session
 from codewire.term.strip import AnsiStripper
 from codewire.wire.utf8 import Utf8Stream

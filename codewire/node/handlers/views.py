@@ -61,11 +61,18 @@ def session_info(node: Node, session: Session, snippet: str | None = None) -> di
         "output_bytes": max(record.counted, info.get("output_size_bytes", 0)),
         "attached_count": attached,
         "last_event_at": format_seconds(last_ns),
-        "idle_seconds": max(0, CLOCK.wall_ns() - last_ns) // 1_000_000_000,
+        "idle_seconds": int(_idle_seconds(session, last_ns)),
     }
     if not record.pid:
         del info["pid"]
     return info
+
+
+def _idle_seconds(session: Session, last_ns: int) -> float:
+    """Return how long nothing has happened to it; only of the past the time of day decides."""
+    if session.record.status is Status.RUNNING:
+        return session.idle_seconds()
+    return max(0, CLOCK.wall_ns() - last_ns) / 1e9
 
 
 def _state(session: Session) -> dict[str, Any]:

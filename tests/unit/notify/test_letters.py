@@ -133,6 +133,14 @@ def test_a_clock_that_is_set_back_silences_nobody() -> None:
     assert limit.take(two, 10.0) == two
 
 
+def test_a_clock_that_is_set_back_keeps_no_summary_waiting() -> None:
+    limit = Limit(1)
+    one, two = letters(2)
+    limit.take(one, 1e6)
+    assert limit.take(two, 1e6) is None
+    assert limit.summary(10.0) == (two, [two])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

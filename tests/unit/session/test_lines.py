@@ -141,14 +141,27 @@ def test_what_is_no_file_is_moved_aside_once(
     assert len(caplog.records) == 2, "one line in the log for each"
 
 
+def test_what_is_no_file_and_stays_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can move a root of a file system."""
+    lines = Lines("/")
+    for number in range(5):
+        assert not lines.commit(lines.add(number))
+    assert len(caplog.records) == 2, "that it cannot be moved, and that it cannot be written"
+    lines.path = str(tmp_path / "g")
+    assert lines.commit(lines.add(5))
+
+
 def test_a_disk_that_refuses_is_said_once(
     tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = Lines(str(tmp_path / "f"))
     for refuses in (True, True, False, True):
         disk.refuse = lambda data, refuses=refuses: refuses  # type: ignore[misc]
-        lines.add(1)
+        line = lines.add(1)
         lines.write()
+        assert line.problem == ("No space left on device" if refuses else "")
     assert len(caplog.records) == 2
 
 

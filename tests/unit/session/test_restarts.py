@@ -9,6 +9,7 @@ import pytest
 from codewire.errors import RequestError
 from codewire.session import restarts
 from codewire.session.records.record import Record, Status, record_from_json
+from tests.unit.session.records import DAY, SECOND, SetClock
 
 NOW = 1_000_000_000_000
 
@@ -96,3 +97,26 @@ def test_a_record_keeps_all_of_it() -> None:
     record = Record(1, ["x"], "/", 1, relaunched_from=3, relaunched_as=9, is_restorable=True)
     record.is_final, record.restart, record.resume = True, {"count": 1}, {"id": "a", "by": "hook"}
     assert record_from_json(record.to_json()).to_json() == record.to_json()
+
+
+@pytest.mark.parametrize("jump", [-DAY, DAY])
+def test_a_clock_that_is_set_changes_no_pause(jump: int) -> None:
+    clock = SetClock()
+    waiting = restarts.Waiting(clock)
+    waiting.add(1, {"due_ns": clock.wall + 2 * SECOND})
+    clock.wall += jump
+    assert waiting.seconds() == 2 and waiting.due() == []
+    clock.pass_seconds(2)
+    assert waiting.seconds() == 0 and waiting.due() == [1]
+    assert waiting.drop(1) and not waiting.drop(1)
+    assert waiting.seconds() is None
+
+
+def test_a_clock_set_back_before_a_new_worker_costs_the_longest_pause_at_most() -> None:
+    clock = SetClock()
+    waiting = restarts.Waiting(clock)
+    waiting.add(1, {"due_ns": clock.wall + DAY})
+    waiting.add(2, {"due_ns": clock.wall - DAY})
+    assert waiting.due() == [2]
+    waiting.drop(2)
+    assert waiting.seconds() == restarts.LONGEST_PAUSE

@@ -21,15 +21,9 @@ LOW_DISK_BYTES, EMPTY_DISK_BYTES = 512 * MIB, 16 * MIB
 # Looked at for their owners; what sudo left shows among the first.
 MOST_ENTRIES = 5000
 NAMED_ENTRIES = 3
-# Not among them: a file system that knows no files without names (EOPNOTSUPP, EISDIR).
-REFUSALS = (
-    errno.EROFS,
-    errno.EIO,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOENT,
+# What a file system says that takes no file at all; how much room there is, is asked of it.
+UNWRITABLE = frozenset(
+    (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EDQUOT, errno.ENOENT)
 )
 
 
@@ -90,25 +84,30 @@ def _state(root: str, found: os.stat_result) -> tuple[str, str]:
         return FAIL, f"{root} belongs to {_user(found.st_uid)}, not to you: only one user's node"
     if not os.access(root, os.W_OK | os.X_OK) or mode & 0o300 != 0o300:
         return FAIL, f"{root} cannot be written (mode {mode:o}, or a read-only file system)"
-    refused = _refusal(root)
-    if refused:
-        return FAIL, f"{root} cannot be written: {refused}"
+    if problem := _write_problem(root):
+        return FAIL, f"{root} cannot be written: {problem}"
     if mode & 0o077:
         return WARN, f"{root} is open to others (mode {mode:o}): chmod 700 it"
     return OK, root
 
 
-def _refusal(root: str) -> str:
-    """Return why no file can be made there; "" if one can, or nobody can tell.
+def _write_problem(root: str) -> str:
+    """Return why no file can be made: one that has no name is, where there are such (open(2)).
 
-    access(2) does not know of a file system that gave up writing after an error: only making a
-    file shows it. This one has no name (O_TMPFILE): nothing is left, and nobody sees it.
+    A file system that has met an error may be read-only without saying so to access(2).
     """
     try:
-        os.close(os.open(root, os.O_TMPFILE | os.O_WRONLY, 0o600))
+        _make_nameless(root)
     except OSError as error:
-        return os.strerror(error.errno) if error.errno in REFUSALS else ""
+        return str(error.strerror) if error.errno in UNWRITABLE else ""
     return ""
+
+
+def _make_nameless(root: str) -> None:
+    """Make a file that nobody sees, and have it gone. Raises OSError."""
+    flags = getattr(os, "O_TMPFILE", 0)
+    if flags:
+        os.close(os.open(root, flags | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def owners(context: Context) -> Iterator[Finding]:

@@ -21,7 +21,10 @@ def python(context: Context) -> Iterator[Finding]:
     """Is Python new enough, and which runtime would a node have?"""
     version = ".".join(map(str, sys.version_info[:3]))
     yield "python", OK if sys.version_info >= (3, 10) else FAIL, f"{version} ({sys.executable})"
-    if not has_gevent() and os.environ.get("CW_RUNTIME") == "gevent":
+    wanted = os.environ.get("CW_RUNTIME", "")
+    if wanted not in ("", "gevent", "threads"):
+        yield "gevent", WARN, f"CW_RUNTIME={wanted} is no runtime (gevent, threads): it is ignored"
+    elif not has_gevent() and wanted == "gevent":
         yield "gevent", FAIL, "not installed, but CW_RUNTIME=gevent asks for it: no node can start"
     elif not has_gevent():
         yield "gevent", WARN, "not installed: the node runs on threads, for fewer clients"
