@@ -269,8 +269,8 @@ def _run_or_die(function: Callable[..., object], args: tuple[Any, ...]) -> None:
     try:
         log = logging.getLogger(__name__)
         # What the machine is short of explains itself.
-        is_plain = is_transient(error) or isinstance(error, OutOfThreads)
-        cause = None if error is None or is_plain else error
+        is_plain = error is None or is_transient(error) or isinstance(error, OutOfThreads)
+        cause = None if is_plain else error
         log.error("%s failed, the worker ends: %s", _name(function), problem, exc_info=cause)
     finally:
         os._exit(1)
