@@ -301,6 +301,7 @@ def test_who_holds_the_lock_outside_of_the_directory(root: Path) -> None:
     assert "lock" not in found(node.node)
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="no file without a name can be made here")
 def test_a_directory_that_only_seems_writable_is_a_failure(tmp_path: Path) -> None:
     """As on a file system that gave up after an error: access(2) allows what then fails."""
     gone = tmp_path / "gone"
