@@ -87,9 +87,14 @@ def foreground_names(group: int, leader: int) -> list[str]:
     return []
 
 
-def hint(leader: int) -> str:
-    """Return what the session's environment says its agent is, "" where it does not."""
+def hint(leader: int) -> str | None:
+    """Return what the session's environment says its agent is, "" where it does not.
+
+    None where it cannot be told: in the middle of execve(2) there is none to be seen.
+    """
     environment = environment_words(leader, MAX_ENVIRONMENT_BYTES) if leader > 0 else b""
+    if not environment:
+        return None
     _, _, rest = (b"\0" + environment).partition(f"\0{HINT}=".encode())
     return os.fsdecode(rest.partition(b"\0")[0]).strip().lower()[:MAX_HINT]
 

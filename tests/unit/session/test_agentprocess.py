@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from codewire.session.agentprocess import hint, program_names
+from tests.processes import wait_until
 
 
 @pytest.mark.parametrize(
@@ -42,13 +43,15 @@ def test_an_argument_is_not_the_program(line: str) -> None:
         ({"A": "b", "CW_AGENT": " Claude ", "Z": "z"}, "claude"),
         ({"CW_AGENT": "x=y"}, "x=y"),
         ({"NOT_CW_AGENT": "claude", "X": "CW_AGENT=claude"}, ""),
-        ({}, ""),
+        ({"A": "b"}, ""),
     ],
 )
 def test_a_hint_is_a_variable_of_its_own(environment: dict[str, str], found: str) -> None:
     child = subprocess.Popen(["/bin/sleep", "100"], env=environment)
     try:
+        wait_until(lambda: hint(child.pid) is not None, 30, "it has an environment")
         assert hint(child.pid) == found
     finally:
         child.kill()
         child.wait()
+    assert hint(child.pid) is None and hint(0) is None
