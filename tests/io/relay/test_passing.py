@@ -116,8 +116,8 @@ def test_who_only_ends_its_writing_hears_the_goodbye(two: Two) -> None:
 def test_a_relay_that_is_gone_is_told_to_be_back(two: Two) -> None:
     client, node = two.open()
     for stream in two.a.relay.streams._of_node[("proj", "dev-1")]:
-        assert stream._client is not None
-        stream._client.abort()
+        joined = wait_until(lambda one=stream: one._client, SOON)
+        joined.abort()
     assert ending(client)[0] == 1012
     assert node.receive() is None
 

@@ -227,8 +227,10 @@ def figures(site: Site) -> dict[str, int]:
 
 def test_questions_are_counted(two: Two) -> None:
     client, node = two.open()
-    assert figures(two.b) == {"questions_total": 1, "passes_open": 1}
-    assert figures(two.a) == {"questions_answered_total": 1, "passes_open_for_others": 1}
+    # Whoever serves a stream notes it, a moment after its client has the answer.
+    wait_until(lambda: figures(two.b) == {"questions_total": 1, "passes_open": 1})
+    answered = {"questions_answered_total": 1, "passes_open_for_others": 1}
+    wait_until(lambda: figures(two.a) == answered)
     status, text = two.b.ask("GET", "/metrics")
     assert status == 200 and "# TYPE codewire_relay_questions_total counter\n" in text
     assert "# TYPE codewire_relay_passes_open gauge\ncodewire_relay_passes_open 1\n" in text
