@@ -49,12 +49,12 @@ def test_a_stopped_worker_is_reported_and_can_be_replaced(
 
 def test_a_stopped_keeper_is_named(node: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker lists and types without it; what is to be started waits for it."""
-    monkeypatch.setattr(connection, "PROMPT_SECONDS", 0.5)
     keeper = node.keeper_pid
     client = node.client()
     os.kill(keeper, signal.SIGSTOP)
     try:
         assert client.list_sessions() == []
+        monkeypatch.setattr(connection, "PROMPT_SECONDS", 0.5)
         with pytest.raises(NodeSilent, match=rf"keeper \(pid {keeper}\) is stopped; 'kill -CONT"):
             client.launch(["true"])
     finally:
