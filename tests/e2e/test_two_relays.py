@@ -42,10 +42,8 @@ class Relays(Net):
     def start(self) -> None:
         self.second = self.serve(self.second_port)
         super().start()
-        assert (self.figure("uplinks", self.port), self.figure("uplinks", self.second_port)) == (
-            1,
-            0,
-        )
+        wait_until(lambda: self.figure("uplinks", self.port) == 1, 30, "it is at the first")
+        assert self.figure("uplinks", self.second_port) == 0
 
     def start_relay(self) -> None:
         self.relay = self.serve(self.port)
