@@ -349,11 +349,8 @@ def test_the_size_is_that_of_who_acted_last(stage: Stage) -> None:
 
 
 def test_watching_several_keeps_the_terminal_in_order(stage: Stage) -> None:
-    # Without echo: the node answers the question, and what a program reads is not asked here.
-    screen = (
-        "stty -echo; printf '\\033[?1049h\\033[2J\\033[c\\033[?25hone\\n10%%\\r20%%\\n'; exec cat"
-    )
-    stage.launch("sh", "-c", screen)
+    draw = "stty -echo; printf '\\033[?1049h\\033[2J\\033[c\\033[?25hone\\n10%%\\r20%%\\n'; cat"
+    stage.launch("sh", "-c", draw)  # without echo: the node's answer to it is not asked for here
     stage.launch("sh", "-c", "echo two; exec cat")
     for session, last in ((1, b"20%\r\n"), (2, b"two\r\n")):
         wait_until(lambda n=session, t=last: t in stage.home.log(n), 30, "it has printed")
